@@ -1,0 +1,34 @@
+"""numdnc: the Differentiable Neural Computer, trusted, readable and trainable.
+
+Three ideas: a spec says what a model is, trees of arrays (params, state) are its data, an engine computes it:
+
+    spec = DNCSpec(input_size=8, output_size=8, hidden_sizes=(64,), memory_size=16, word_size=16, read_heads=2)
+    params, state = init_params(spec, seed=0), zero_state(spec, batch=4)
+    engine = select_engine("auto", spec, "float32")
+    outputs, state, tape = engine.forward(spec, params, inputs, state, keep_tape=True)       # inputs (T, B, 8)
+    d_params, d_inputs, d_state = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
+"""
+
+from numdnc.engines import Engine, select_engine
+from numdnc.errors import UserError
+from numdnc.init import init_params
+from numdnc.params import zero_params, zero_state
+from numdnc.spec import DNCSpec, LSTMSpec, RNNSpec
+from numdnc.tree import map_leaves, named_leaves, zeros_like
+
+__all__ = [
+    "DNCSpec",
+    "Engine",
+    "LSTMSpec",
+    "RNNSpec",
+    "UserError",
+    "init_params",
+    "map_leaves",
+    "named_leaves",
+    "select_engine",
+    "zero_params",
+    "zero_state",
+    "zeros_like",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,68 @@
+"""Engines: how a model is computed. All offer the same two calls and agree with the engine `reference`."""
+
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.spec import Spec
+
+
+class Engine(Protocol):
+    """Computes whole sequences. Axes: T steps, B batch, X input, Y output.
+
+    Arrays are float32 or float64, the same in params, state and inputs; inputs may be integers instead. Nothing
+    that is passed in is changed. T and B may be anything, T = 0 too.
+    """
+
+    name: str
+
+    def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
+        """None, or the reason why this engine cannot compute this model in this dtype."""
+        ...
+
+    def forward(
+        self, spec: Spec, params: Any, inputs: Array, state: Any, *, keep_tape: bool
+    ) -> tuple[Array, Any, Any]:
+        """Outputs (T, B, Y), the state after the last step, and the tape for `backward` (None unless kept).
+
+        inputs (T, B, X), or integer symbols (T, B) in [0, X) that mean one-hot rows.
+        """
+        ...
+
+    def backward(
+        self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
+    ) -> tuple[Any, Array | None, Any]:
+        """Gradients of a loss by params, inputs (None for symbols) and the state before the first step.
+
+        d_outputs (T, B, Y) and d_state are the loss's gradients by the outputs and by the final state.
+        """
+        ...
+
+
+_MODULES = {"reference": "numdnc.engines.reference"}
+"""Where each engine's `ENGINE` lives, fastest first; imported only when asked for."""
+
+ENGINE_NAMES = ("auto", *_MODULES)
+
+
+def get_engine(name: str) -> Engine:
+    """The engine of this name, not "auto"."""
+    if name not in _MODULES:
+        raise UserError(f"engine must be one of {', '.join(ENGINE_NAMES)}, got {name!r}.")
+    return cast(Engine, import_module(_MODULES[name]).ENGINE)
+
+
+def select_engine(name: str, spec: Spec, dtype: DTypeLike = np.float32) -> Engine:
+    """The engine asked for, or the reason why it cannot; "auto" takes the fastest that can (its name says which)."""
+    reasons = []
+    for candidate in _MODULES if name == "auto" else (name,):
+        engine = get_engine(candidate)
+        reason = engine.supports(spec, dtype)
+        if reason is None:
+            return engine
+        reasons.append(f"{candidate}: {reason}")
+    raise UserError(f"engine {name!r} must be able to run this model, but {'; '.join(reasons)}.")

@@ -1,0 +1,85 @@
+"""Activations, each with its derivative written in terms of the activated value, and the affine map.
+
+Every `*_backward` takes the gradient of a loss by the result (`d_...`) and returns the gradient by the argument.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from numdnc.params import Affine, Array
+
+
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + e^-z), in [0, 1]; by tanh, which cannot overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * z))  # type: ignore[no-any-return]
+
+
+def sigmoid_backward(s: Array, d_s: Array) -> Array:
+    """ds/dz = s (1 - s)."""
+    return d_s * s * (1 - s)
+
+
+def tanh_backward(t: Array, d_t: Array) -> Array:
+    """dt/dz = 1 - t^2."""
+    return d_t * (1 - t * t)
+
+
+def oneplus(z: Array) -> Array:
+    """1 + log(1 + e^z), in [1, inf): the paper's map for strengths; overflow-free."""
+    return 1 + np.logaddexp(0, z, dtype=z.dtype)
+
+
+def oneplus_backward(s: Array, d_s: Array) -> Array:
+    """ds/dz = sigmoid(z) = 1 - e^(1 - s)."""
+    return -d_s * np.expm1(1 - s)
+
+
+def softmax(z: Array) -> Array:
+    """e^z / sum e^z over the last axis; the maximum is subtracted first, so nothing overflows."""
+    exponentials = np.exp(z - z.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def softmax_backward(p: Array, d_p: Array) -> Array:
+    """Dz = p (dp - sum p dp), over the last axis."""
+    return p * (d_p - (p * d_p).sum(axis=-1, keepdims=True))  # type: ignore[no-any-return]
+
+
+def affine(params: Affine, *parts: Array) -> Array:
+    """Z = [parts side by side] W + b; parts (B, ..). An integer part (B,) means one-hot rows and is looked up."""
+    z = params.bias
+    for part, rows in _row_blocks(params.weights, parts):
+        z = z + (rows[part] if is_symbols(part) else part @ rows)
+    return z
+
+
+def affine_backward(params: Affine, parts: tuple[Array, ...], d_z: Array) -> tuple[Affine, tuple[Any, ...]]:
+    """DW = parts^T dz, db = sum dz, d(parts) = dz W^T; symbols have no gradient (None)."""
+    d_weights = np.zeros_like(params.weights)
+    d_parts: list[Any] = []
+    blocks = zip(_row_blocks(params.weights, parts), _row_blocks(d_weights, parts), strict=True)
+    for (part, rows), (_, d_rows) in blocks:
+        if is_symbols(part):
+            np.add.at(d_rows, np.asarray(part, np.intp), d_z)
+            d_parts.append(None)
+        else:
+            np.matmul(part.T, d_z, out=d_rows)
+            d_parts.append(d_z @ rows.T)
+    return Affine(d_weights, d_z.sum(axis=0)), tuple(d_parts)
+
+
+def is_symbols(x: Array) -> bool:
+    """Whether inputs are integers that stand for one-hot rows."""
+    return bool(np.issubdtype(x.dtype, np.integer))
+
+
+def _row_blocks(weights: Array, parts: tuple[Array, ...]) -> list[tuple[Array, Array]]:
+    """Each part with its rows of W; symbols take the rows that the others leave."""
+    known = sum(part.shape[1] for part in parts if not is_symbols(part))
+    blocks, start = [], 0
+    for part in parts:
+        stop = start + (len(weights) - known if is_symbols(part) else part.shape[1])
+        blocks.append((part, weights[start:stop]))
+        start = stop
+    return blocks

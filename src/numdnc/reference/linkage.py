@@ -1,0 +1,75 @@
+"""Temporal links: in which order were the slots written, and what comes after or before a read?
+
+Axes: B batch, R read heads, N slots. link[i, j]: "i was written after j".
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.params import Array
+
+
+class LinkTape(NamedTuple):
+    """What the backward pass needs."""
+
+    link_before: Array
+    precedence_before: Array
+    write_weights: Array
+
+
+def update_link(link: Array, precedence: Array, write_weights: Array) -> tuple[Array, LinkTape]:
+    """Links after a write (Graves et al. 2016, "Temporal memory linkage").
+
+        L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],   L[i, i] = 0      p of the step before
+
+    link (B, N, N), precedence and write_weights (B, N); entries stay in [0, 1], rows and columns sum to at most 1.
+    """
+    after, before = write_weights[:, :, None], write_weights[:, None, :]
+    updated = (1 - after - before) * link + after * precedence[:, None, :]
+    updated[:, _diagonal(link), _diagonal(link)] = 0
+    return updated, LinkTape(link, precedence, write_weights)
+
+
+def update_link_backward(tape: LinkTape, d_link: Array) -> tuple[Array, Array, Array]:
+    """Gradients by link before, precedence before and write weights."""
+    d_link = d_link.copy()
+    d_link[:, _diagonal(d_link), _diagonal(d_link)] = 0
+    after, before = tape.write_weights[:, :, None], tape.write_weights[:, None, :]
+    lost = d_link * tape.link_before
+    d_after = (d_link @ tape.precedence_before[:, :, None])[:, :, 0] - lost.sum(axis=2)
+    d_before = -lost.sum(axis=1)
+    d_precedence = (tape.write_weights[:, None, :] @ d_link)[:, 0]
+    return d_link * (1 - after - before), d_precedence, d_after + d_before
+
+
+def update_precedence(precedence: Array, write_weights: Array) -> Array:
+    """How much each slot was the one last written: p = (1 - sum w^w) p + w^w; (B, N), sums to at most 1."""
+    return (1 - write_weights.sum(axis=1, keepdims=True)) * precedence + write_weights  # type: ignore[no-any-return]
+
+
+def update_precedence_backward(
+    precedence: Array, write_weights: Array, d_precedence: Array
+) -> tuple[Array, Array]:
+    """Gradients by precedence before and write weights."""
+    keep = 1 - write_weights.sum(axis=1, keepdims=True)
+    d_keep = (d_precedence * precedence).sum(axis=1, keepdims=True)
+    return d_precedence * keep, d_precedence - d_keep
+
+
+def directional_weights(link: Array, read_weights: Array) -> tuple[Array, Array]:
+    """What was written after and before the slots read last: fwd = L w^r, bwd = L^T w^r; each (B, R, N)."""
+    return read_weights @ link.swapaxes(1, 2), read_weights @ link
+
+
+def directional_weights_backward(
+    link: Array, read_weights: Array, d_forward: Array, d_backward: Array
+) -> tuple[Array, Array]:
+    """Gradients by link and read weights."""
+    d_link = d_forward.swapaxes(1, 2) @ read_weights + read_weights.swapaxes(1, 2) @ d_backward
+    return d_link, d_forward @ link + d_backward @ link.swapaxes(1, 2)
+
+
+def _diagonal(link: Array) -> NDArray[np.intp]:
+    return np.arange(link.shape[1])

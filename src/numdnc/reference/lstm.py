@@ -1,0 +1,59 @@
+"""An LSTM layer (Hochreiter and Schmidhuber 1997; with forget gate, Gers et al. 2000)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from numdnc.params import Affine, Array, LSTMState
+from numdnc.reference.activations import affine, affine_backward, sigmoid, sigmoid_backward, tanh_backward
+
+
+class LSTMTape(NamedTuple):
+    """What the backward pass needs; input, forget and output gates in [0, 1], candidate in [-1, 1]."""
+
+    parts: tuple[Array, ...]  # x, reads, own hidden of t-1, below
+    input_gate: Array
+    forget_gate: Array
+    candidate: Array
+    output_gate: Array
+    cell_before: Array
+    tanh_cell: Array
+
+
+def lstm_layer(
+    params: Affine, x: Array, reads: Array, below: Array, state: LSTMState
+) -> tuple[Array, LSTMState, LSTMTape]:
+    """One step of a layer (Graves et al. 2016, "Controller network").
+
+        i, f, g, o = [x ; reads ; h_{t-1} ; below] W + b      i, f, o by sigmoid, g by tanh
+        c_t = f c_{t-1} + i g,   h_t = o tanh(c_t)
+
+    `below` is the hidden of the layer below at t, (B, 0) in the lowest layer.
+    """
+    parts = (x, reads, state.hidden, below)
+    i, f, g, o = np.split(affine(params, *parts), 4, axis=1)
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    cell = f * state.cell + i * g
+    tanh_cell = np.tanh(cell)
+    hidden = o * tanh_cell
+    return hidden, LSTMState(hidden, cell), LSTMTape(parts, i, f, g, o, state.cell, tanh_cell)
+
+
+def lstm_layer_backward(
+    params: Affine, tape: LSTMTape, d_hidden: Array, d_state: LSTMState
+) -> tuple[Affine, Array | None, Array, Array, LSTMState]:
+    """Gradients by parameters, x, reads, below and the state before; `d_state` comes from the step after."""
+    i, f, g, o = tape.input_gate, tape.forget_gate, tape.candidate, tape.output_gate
+    d_hidden = d_hidden + d_state.hidden
+    d_cell = d_state.cell + tanh_backward(tape.tanh_cell, d_hidden * o)
+    d_z = np.concatenate(
+        [
+            sigmoid_backward(i, d_cell * g),
+            sigmoid_backward(f, d_cell * tape.cell_before),
+            tanh_backward(g, d_cell * i),
+            sigmoid_backward(o, d_hidden * tape.tanh_cell),
+        ],
+        axis=1,
+    )
+    d_params, (d_x, d_reads, d_own, d_below) = affine_backward(params, tape.parts, d_z)
+    return d_params, d_x, d_reads, d_below, LSTMState(d_own, d_cell * f)
