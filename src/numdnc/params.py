@@ -12,6 +12,8 @@ from numpy.typing import DTypeLike, NDArray
 from numdnc.spec import GATES, DNCSpec, Spec
 
 Array = NDArray[np.floating[Any]]
+Inputs = NDArray[Any]
+"""Floats (T, B, X), or integer symbols (T, B) that mean one-hot rows."""
 
 
 class Affine(NamedTuple):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from numdnc.errors import UserError
-from numdnc.params import Array
+from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
 
 
@@ -25,7 +25,7 @@ class Engine(Protocol):
         ...
 
     def forward(
-        self, spec: Spec, params: Any, inputs: Array, state: Any, *, keep_tape: bool
+        self, spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool
     ) -> tuple[Array, Any, Any]:
         """Outputs (T, B, Y), the state after the last step, and the tape for `backward` (None unless kept).
 

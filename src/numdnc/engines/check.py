@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.params import Array, zero_params, zero_state
+from numdnc.params import Inputs, zero_params, zero_state
 from numdnc.spec import Spec
 from numdnc.tree import leaves, named_leaves
 
 
-def check_arguments(spec: Spec, params: Any, inputs: Array, state: Any) -> None:
+def check_arguments(spec: Spec, params: Any, inputs: Inputs, state: Any) -> None:
     """Raise UserError unless params, inputs and state fit the spec, each other's batch and one float dtype."""
     dtype = leaves(params)[0].dtype
     symbols = np.issubdtype(inputs.dtype, np.integer)

@@ -7,7 +7,7 @@ from numpy.typing import DTypeLike
 
 from numdnc import reference
 from numdnc.engines.check import check_arguments
-from numdnc.params import Array
+from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
 
 
@@ -25,7 +25,7 @@ class ReferenceEngine:
         )
 
     def forward(
-        self, spec: Spec, params: Any, inputs: Array, state: Any, *, keep_tape: bool
+        self, spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
         check_arguments(spec, params, inputs, state)

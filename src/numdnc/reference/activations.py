@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numdnc.params import Affine, Array
+from numdnc.params import Affine, Array, Inputs
 
 
 def sigmoid(z: Array) -> Array:
@@ -69,7 +69,7 @@ def affine_backward(params: Affine, parts: tuple[Array, ...], d_z: Array) -> tup
     return Affine(d_weights, d_z.sum(axis=0)), tuple(d_parts)
 
 
-def is_symbols(x: Array) -> bool:
+def is_symbols(x: Inputs) -> bool:
     """Whether inputs are integers that stand for one-hot rows."""
     return bool(np.issubdtype(x.dtype, np.integer))
 

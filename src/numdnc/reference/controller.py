@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numdnc.params import Affine, Array, LayerState
+from numdnc.params import Affine, Array, Inputs, LayerState
 from numdnc.reference.feedforward import feedforward_layer, feedforward_layer_backward
 from numdnc.reference.lstm import lstm_layer, lstm_layer_backward
 from numdnc.reference.rnn import rnn_layer, rnn_layer_backward
@@ -22,7 +22,7 @@ _LAYERS: dict[str, tuple[Any, Any]] = {
 
 
 def controller_step(
-    spec: Spec, params: tuple[Affine, ...], x: Array, reads: Array, state: tuple[LayerState, ...]
+    spec: Spec, params: tuple[Affine, ...], x: Inputs, reads: Array, state: tuple[LayerState, ...]
 ) -> tuple[Array, tuple[LayerState, ...], list[Any]]:
     """h_all = [h^1 ; .. ; h^L] of one step; x (B, X) or symbols (B,), reads (B, R W) of the step before."""
     layer, _ = _LAYERS[spec.controller]

@@ -5,7 +5,7 @@ Axes: B batch, X input, Y output, R read heads, W word.
 
 from typing import NamedTuple
 
-from numdnc.params import Array, DNCParams, DNCState
+from numdnc.params import Array, DNCParams, DNCState, Inputs
 from numdnc.reference.access import AccessTape, access, access_backward
 from numdnc.reference.activations import affine, affine_backward
 from numdnc.reference.controller import controller_step, controller_step_backward
@@ -21,7 +21,9 @@ class DNCTape(NamedTuple):
     access: AccessTape
 
 
-def dnc_step(spec: DNCSpec, params: DNCParams, x: Array, before: DNCState) -> tuple[Array, DNCState, DNCTape]:
+def dnc_step(
+    spec: DNCSpec, params: DNCParams, x: Inputs, before: DNCState
+) -> tuple[Array, DNCState, DNCTape]:
     """Outputs (B, Y), the state after, and the tape.
 
     chi = [x ; reads of t-1],  h_all = controller(chi),  xi = h_all W_xi + b_xi,  y = [h_all ; reads of t] W_y + b_y

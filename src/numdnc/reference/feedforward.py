@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numdnc.params import Affine, Array
+from numdnc.params import Affine, Array, Inputs
 from numdnc.reference.activations import affine, affine_backward, tanh_backward
 
 
@@ -16,7 +16,7 @@ class FeedforwardTape(NamedTuple):
 
 
 def feedforward_layer(
-    params: Affine, x: Array, reads: Array, below: Array, state: tuple[()]
+    params: Affine, x: Inputs, reads: Array, below: Array, state: tuple[()]
 ) -> tuple[Array, tuple[()], FeedforwardTape]:
     """H = tanh([x ; reads ; below] W + b); `below` (B, H of the layer below) is (B, 0) in the lowest layer."""
     parts = (x, reads, below)

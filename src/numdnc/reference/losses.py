@@ -3,6 +3,8 @@
 `outputs` are the model's raw outputs y, (T, B, Y). `counts` says what is scored, 0 or 1; everything where None.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,7 @@ from numdnc.reference.activations import sigmoid, softmax
 
 
 def softmax_cross_entropy(
-    outputs: Array, targets: NDArray[np.integer], counts: Array | None = None
+    outputs: Array, targets: NDArray[np.integer], counts: NDArray[Any] | None = None
 ) -> tuple[float, Array]:
     """-mean log softmax(y)[target]; targets (T, B) are symbols in [0, Y), counts (T, B)."""
     counts = np.ones(targets.shape, outputs.dtype) if counts is None else counts.astype(outputs.dtype)
@@ -27,7 +29,9 @@ def softmax_cross_entropy(
     return loss, d_outputs * (counts / total)[..., None]
 
 
-def sigmoid_cross_entropy(outputs: Array, targets: Array, counts: Array | None = None) -> tuple[float, Array]:
+def sigmoid_cross_entropy(
+    outputs: Array, targets: Array, counts: NDArray[Any] | None = None
+) -> tuple[float, Array]:
     """Mean of log(1 + e^y) - target y, per bit; targets (T, B, Y) in [0, 1], counts (T, B) or (T, B, Y)."""
     counts = np.ones(outputs.shape, outputs.dtype) if counts is None else counts.astype(outputs.dtype)
     counts = np.broadcast_to(counts if counts.ndim == outputs.ndim else counts[..., None], outputs.shape)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numdnc.params import Affine, Array, LSTMState
+from numdnc.params import Affine, Array, Inputs, LSTMState
 from numdnc.reference.activations import affine, affine_backward, sigmoid, sigmoid_backward, tanh_backward
 
 
@@ -21,7 +21,7 @@ class LSTMTape(NamedTuple):
 
 
 def lstm_layer(
-    params: Affine, x: Array, reads: Array, below: Array, state: LSTMState
+    params: Affine, x: Inputs, reads: Array, below: Array, state: LSTMState
 ) -> tuple[Array, LSTMState, LSTMTape]:
     """One step of a layer (Graves et al. 2016, "Controller network").
 

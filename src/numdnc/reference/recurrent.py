@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numdnc.params import Array, RecurrentParams, RecurrentState
+from numdnc.params import Array, Inputs, RecurrentParams, RecurrentState
 from numdnc.reference.activations import affine, affine_backward
 from numdnc.reference.controller import controller_step, controller_step_backward
 from numdnc.spec import LSTMSpec, RNNSpec
@@ -18,7 +18,7 @@ class RecurrentTape(NamedTuple):
 
 
 def recurrent_step(
-    spec: RNNSpec | LSTMSpec, params: RecurrentParams, x: Array, before: RecurrentState
+    spec: RNNSpec | LSTMSpec, params: RecurrentParams, x: Inputs, before: RecurrentState
 ) -> tuple[Array, RecurrentState, RecurrentTape]:
     """Y = h_all W_y + b_y: outputs (B, Y), the state after, and the tape."""
     nothing_read = np.zeros((len(x), 0), params.output.bias.dtype)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numdnc.params import Affine, Array, RNNState
+from numdnc.params import Affine, Array, Inputs, RNNState
 from numdnc.reference.activations import affine, affine_backward, tanh_backward
 
 
@@ -16,7 +16,7 @@ class RNNTape(NamedTuple):
 
 
 def rnn_layer(
-    params: Affine, x: Array, reads: Array, below: Array, state: RNNState
+    params: Affine, x: Inputs, reads: Array, below: Array, state: RNNState
 ) -> tuple[Array, RNNState, RNNTape]:
     """h_t = tanh([x ; reads ; h_{t-1} ; below] W + b); `below` is the layer below at t, (B, 0) if lowest."""
     parts = (x, reads, state.hidden, below)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numdnc.params import Array, zero_params
+from numdnc.params import Array, Inputs, zero_params
 from numdnc.reference.activations import is_symbols
 from numdnc.reference.dnc import dnc_step, dnc_step_backward
 from numdnc.reference.recurrent import recurrent_step, recurrent_step_backward
@@ -18,12 +18,12 @@ from numdnc.tree import map_leaves
 class Tape(NamedTuple):
     """What the backward pass needs of a sequence."""
 
-    inputs: Array
+    inputs: Inputs
     steps: list[Any]  # a tape per step
 
 
 def forward(
-    spec: Spec, params: Any, inputs: Array, state: Any, *, keep_tape: bool
+    spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool
 ) -> tuple[Array, Any, Tape | None]:
     """Outputs (T, B, Y), the state after the last step, and the tape (None unless asked for).
 

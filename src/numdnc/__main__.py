@@ -1,0 +1,5 @@
+"""`python -m numdnc` is `numdnc`."""
+
+from numdnc.cli import main
+
+main()

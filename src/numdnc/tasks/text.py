@@ -1,0 +1,215 @@
+"""Predict the next character of a text.
+
+The text is cut once: the first part is trained on, the last part is held out and only ever scored. Training reads
+B streams that lie side by side in the first part, window by window, with the model's whole state carried from window
+to window (gradients are not: truncated back-propagation). Scores are bits per character (BPC).
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.data import Corpus
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.reference.activations import softmax
+from numdnc.reference.losses import softmax_cross_entropy
+from numdnc.tasks import Batch, Forward, generator_from
+
+Unit = Literal["characters", "bytes"]
+
+SCORED_STRETCH = 512
+"""Held-out text is scored in stretches of this many characters, side by side, ..."""
+WARM_UP = 128
+"""... each read from this many characters before its first, so that no prediction is made without context."""
+
+
+def decode(corpus: Corpus, unit: Unit) -> str:
+    r"""The text of a corpus.
+
+    Characters: UTF-8 (a byte order mark is dropped) with universal newlines: \r\n and \r are read as \n.
+    Bytes: each byte, unchanged, as the character of that number (Latin-1).
+    """
+    if unit not in get_args(Unit):
+        raise UserError(f"unit must be characters or bytes, got {unit!r}.")
+    if unit == "bytes":
+        return corpus.data.decode("latin-1")
+    hint = f"Give --unit bytes to model {corpus.name} byte by byte, or give a text file."
+    try:
+        text = corpus.data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"a text corpus must be UTF-8, got byte 0x{corpus.data[error.start]:02x} at offset {error.start}. {hint}"
+        ) from None
+    if "\0" in text:
+        raise UserError(f"a text corpus must be text, got a NUL at offset {text.index(chr(0))}. {hint}")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+class Vocabulary(NamedTuple):
+    """The symbols of a text in the order of their code points; a symbol's number is its place."""
+
+    symbols: str
+    unit: Unit
+
+    @classmethod
+    def of(cls, text: str, unit: Unit) -> "Vocabulary":
+        """All symbols of a text."""
+        return cls("".join(sorted(set(text))), unit)
+
+    def encode(self, text: str) -> NDArray[np.intp]:
+        """Symbol numbers; a character that the vocabulary lacks is a UserError."""
+        places = {symbol: place for place, symbol in enumerate(self.symbols)}
+        strangers = sorted(set(text) - places.keys())
+        if strangers:
+            raise UserError(
+                f"text must use the {len(self.symbols)} symbols the model was trained on, "
+                f"got {', '.join(map(repr, strangers[:5]))} besides. Leave them out."
+            )
+        return np.fromiter((places[symbol] for symbol in text), np.intp, len(text))
+
+    def decode(self, numbers: NDArray[np.integer]) -> str:
+        """The text of symbol numbers."""
+        return "".join(self.symbols[number] for number in numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSettings:
+    """How the text is cut up."""
+
+    unit: Unit = "characters"
+    """characters: UTF-8 with universal newlines; bytes: the raw bytes, for any file."""
+    batch: int = 16
+    """B, streams read side by side."""
+    window: int = 64
+    """T, steps between updates; gradients stop at its edge, the state does not."""
+    held_out: float = 0.1
+    """Share of the text, at its end, that is never trained on."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "window"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        if not 0 < self.held_out < 1:
+            raise UserError(f"held_out must lie between 0 and 1, got {self.held_out}.")
+
+
+class TextTask:
+    """Next-character prediction; see `Task`."""
+
+    name = "text"
+    unit = "BPC"
+
+    def __init__(self, corpus: Corpus, settings: TextSettings, seed: int) -> None:
+        text = decode(corpus, settings.unit)
+        self.corpus_name, self.sha256 = corpus.name, hashlib.sha256(corpus.data).hexdigest()
+        self.settings = settings
+        self.vocabulary = Vocabulary.of(text, settings.unit)
+        self.input_size = self.output_size = len(self.vocabulary.symbols)
+        if self.input_size < 2:
+            raise UserError(
+                f"a corpus must have at least 2 different symbols, got {self.vocabulary.symbols!r} only in "
+                f"{corpus.name}. There is nothing to predict; give another text."
+            )
+        self._text = self.vocabulary.encode(text)
+        self._cut = len(text) - max(1, round(settings.held_out * len(text)))
+        shortest = settings.batch * settings.window + settings.window
+        if self._cut < shortest:
+            raise UserError(
+                f"a corpus must have at least {shortest} training characters for {settings.batch} streams of windows "
+                f"of {settings.window}, got {self._cut} in {corpus.name}. Lower --batch or --window, or give more text."
+            )
+        self._rng = np.random.default_rng(seed)
+        self._begin_epoch(0)
+
+    def _begin_epoch(self, epoch: int) -> None:
+        """Cut the streams anew, shifted by a random part of a window, so that the gradients' edges move."""
+        self._epoch, self._read = epoch, 0
+        self._shift = int(self._rng.integers(self.settings.window))
+
+    @property
+    def _stream_length(self) -> int:
+        return (self._cut - 1 - self._shift) // self.settings.batch
+
+    @property
+    def characters(self) -> tuple[int, int]:
+        """How many characters are trained on, and how many held out."""
+        return self._cut, len(self._text) - self._cut
+
+    def next_batch(self) -> Batch:
+        """The next window of every stream, (T, B); the last of an epoch is shorter."""
+        if self._read == self._stream_length:
+            self._begin_epoch(self._epoch + 1)
+        start, stop = self._read, min(self._read + self.settings.window, self._stream_length)
+        streams = self._shift + self._stream_length * np.arange(self.settings.batch)
+        at = streams + np.arange(start, stop)[:, None]
+        self._read = stop
+        return Batch(self._text[at], self._text[at + 1], fresh=start == 0)
+
+    def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
+        """Mean cross-entropy in nats, number of characters, gradient by the outputs."""
+        nats, d_outputs = softmax_cross_entropy(outputs, batch.targets)
+        return nats, batch.targets.size, d_outputs
+
+    def score(self, forward: Forward, *, limit: int | None = None) -> float:
+        """Held-out bits per character: every held-out character is predicted once, after at least WARM_UP others."""
+        end = len(self._text) if limit is None else min(len(self._text), self._cut + limit)
+        starts = np.arange(self._cut, end, SCORED_STRETCH)
+        warm_up = min(WARM_UP, self._cut - 1)
+        total, group = 0.0, 256  # stretches at a time, to bound memory
+        for first in range(0, len(starts), group):
+            target = starts[first : first + group] + np.arange(-warm_up, SCORED_STRETCH)[:, None]
+            counts = (target >= starts[first : first + group]) & (target < end)
+            target = np.minimum(target, end - 1)
+            state = None
+            for t in range(0, len(target), SCORED_STRETCH):
+                window = slice(t, t + SCORED_STRETCH)
+                outputs, state = forward(self._text[target[window] - 1], state)
+                nats, _ = softmax_cross_entropy(outputs, self._text[target[window]], counts[window])
+                total += nats * int(counts[window].sum())
+        return total / (end - self._cut) / math.log(2)
+
+    def position(self) -> dict[str, Any]:
+        """Epoch, steps read of it, its shift and the random state."""
+        rng = self._rng.bit_generator.state
+        return {"epoch": self._epoch, "read": self._read, "shift": self._shift, "rng": rng}
+
+    def move_to(self, position: dict[str, Any]) -> None:
+        """Continue from a `position`."""
+        self._epoch, self._read, self._shift = position["epoch"], position["read"], position["shift"]
+        self._rng = generator_from(position["rng"])
+
+
+def sample(
+    forward: Forward,
+    vocabulary: Vocabulary,
+    *,
+    length: int,
+    prime: str,
+    temperature: float,
+    rng: np.random.Generator,
+) -> Iterator[str]:
+    """Text that the model writes after `prime`, character by character.
+
+    Each is drawn from softmax(y / temperature); a temperature of 0 takes the likeliest. The model reads what it wrote.
+    """
+    if length < 0:
+        raise UserError(f"length must be at least 0, got {length}.")
+    if not (temperature >= 0 and math.isfinite(temperature)):
+        raise UserError(f"temperature must be a number of at least 0, got {temperature}.")
+    if not prime:
+        raise UserError("prime must hold at least one character, got none. Give --prime TEXT.")
+    outputs, state = forward(vocabulary.encode(prime)[:, None], None)
+    for _ in range(length):
+        logits = outputs[-1, 0].astype(np.float64)
+        if temperature == 0:
+            number = int(logits.argmax())
+        else:
+            number = int(rng.choice(len(logits), p=softmax(logits / temperature)))
+        yield vocabulary.symbols[number]
+        outputs, state = forward(np.array([[number]]), state)

@@ -1,0 +1,163 @@
+"""The training loop: an update an iteration, a report now and then."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.params import zero_state
+from numdnc.tasks import Batch, Task
+from numdnc.training.folder import RunFolder
+from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update
+from numdnc.training.run import Run, first_not_finite
+from numdnc.tree import zeros_like
+
+
+class Report(NamedTuple):
+    """A progress line. Scores are bits per prediction."""
+
+    seconds: float  # trained in all, over every resume
+    iteration: int
+    train: float  # mean over the iterations since the last report
+    held_out: float
+    per_second: (
+        float  # predictions trained on a second since the last report, its scoring and saving included
+    )
+    seconds_left: float
+    learning_rate: float
+    gradient_norm: float  # of the last iteration, before clipping
+
+
+class Tick(NamedTuple):
+    """An iteration is done."""
+
+    iteration: int
+
+
+class Finished(NamedTuple):
+    """The run has stopped and is saved."""
+
+    reason: str  # "steps", "minutes" or "interrupted"
+    iteration: int
+
+
+def train(
+    run: Run,
+    task: Task,
+    folder: RunFolder,
+    *,
+    minutes: float = math.inf,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Iterator[Tick | Report | Finished]:
+    """Train until `run.target`, for `minutes`, or until `interrupted()`; what was done is saved in every case.
+
+    A loss or gradient that is not finite raises UserError, names the first array that went bad, and leaves the
+    last checkpoint as it was.
+    """
+    task.move_to(run.position)
+    began, began_seconds = time.perf_counter(), run.seconds
+    first_iteration = run.iteration
+    last_report = began
+    norm = 0.0
+    while True:
+        now = time.perf_counter()
+        run.seconds = began_seconds + now - began
+        due = run.iteration % run.training.report_every == 0 or run.iteration == run.target
+        if due and run.recent_count:
+            done = run.iteration - first_iteration
+            remaining = (run.target - run.iteration) * (now - began) / max(1, done)
+            yield _report(
+                run, task, folder, norm, now - last_report, min(remaining, 60 * minutes - (now - began))
+            )
+            last_report = now
+        if run.iteration >= run.target:
+            reason = "steps"
+        elif interrupted():
+            reason = "interrupted"
+        elif now - began >= 60 * minutes:
+            reason = "minutes"
+        else:
+            with np.errstate(all="ignore"):  # whatever overflows is caught by name, not by a warning
+                norm = _iterate(run, task)
+            yield Tick(run.iteration)
+            continue
+        _save(run, folder)
+        yield Finished(reason, run.iteration)
+        return
+
+
+def _iterate(run: Run, task: Task) -> float:
+    """One update; the gradient's norm before clipping."""
+    engine, spec = run.engine, run.spec
+    batch = task.next_batch()
+    if batch.fresh:
+        run.state = zero_state(spec, batch.inputs.shape[1], run.training.precision)
+    outputs, state, tape = engine.forward(spec, run.params, batch.inputs, run.state, keep_tape=True)
+    nats, count, d_outputs = task.loss(outputs, batch)
+    gradient, _, _ = engine.backward(spec, run.params, tape, d_outputs, zeros_like(state))
+    norm = gradient_norm(gradient)
+    if not math.isfinite(nats) or not math.isfinite(norm):
+        raise UserError(_diagnosis(run, batch, gradient))
+    run.iteration += 1
+    rate = learning_rate_at(run.optimizer, run.iteration, run.training.steps)
+    run.params, run.moments = update(
+        run.optimizer, run.params, clip(run.optimizer, gradient, norm), run.moments, rate, run.iteration
+    )
+    run.state, run.position = state, task.position()
+    run.recent_nats += nats * count
+    run.recent_count += count
+    return norm
+
+
+def _report(run: Run, task: Task, folder: RunFolder, norm: float, elapsed: float, left: float) -> Report:
+    """Score the held-out data, note it in metrics.jsonl, save."""
+    held_out = task.score(run.forward, limit=run.training.score_limit)
+    report = Report(
+        seconds=round(run.seconds, 3),
+        iteration=run.iteration,
+        train=run.recent_nats / run.recent_count / math.log(2),
+        held_out=held_out,
+        per_second=run.recent_count / elapsed,
+        seconds_left=max(0.0, left),
+        learning_rate=learning_rate_at(run.optimizer, run.iteration, run.training.steps),
+        gradient_norm=norm,
+    )
+    run.recent_nats, run.recent_count = 0.0, 0
+    better = run.best_score is None or held_out < run.best_score
+    if better:
+        run.best_score, run.best_iteration = held_out, run.iteration
+    folder.append_metrics(report._asdict())
+    _save(run, folder, best=better)
+    return report
+
+
+def _save(run: Run, folder: RunFolder, *, best: bool = False) -> None:
+    bad = first_not_finite("params", run.params) or first_not_finite("moments", run.moments)
+    if bad is not None:
+        raise UserError(_stopped(run, bad))
+    if best:
+        folder.save_best(run)
+    folder.save_last(run)
+
+
+def _diagnosis(run: Run, batch: Batch, gradient: Any) -> str:
+    """Why the loss or gradient is not finite: what went bad first, in the order of computation."""
+    state: Any = run.state
+    bad = first_not_finite("params", run.params) or first_not_finite("state", state)
+    for t in range(len(batch.inputs)):
+        if bad is not None:
+            break
+        outputs, state = run.forward(batch.inputs[t : t + 1], state)
+        bad = first_not_finite("state", state) or first_not_finite("outputs", outputs)
+        bad = f"{bad} at step {t} of the window" if bad else None
+    return _stopped(run, bad or first_not_finite("gradient", gradient) or "the sum over the gradient")
+
+
+def _stopped(run: Run, bad: str) -> str:
+    return (
+        f"training must stay finite, but {bad} is not, at iteration {run.iteration + 1}. "
+        "The last checkpoint is kept; start again with a lower --learning-rate or --clip-norm."
+    )

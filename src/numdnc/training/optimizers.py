@@ -1,0 +1,121 @@
+"""Gradient descent: clipping, four update rules, the learning-rate schedule.
+
+g is the gradient, p a parameter, eta the learning rate of this iteration; every rule works number by number.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.tree import leaves, map_leaves, zeros_like
+
+Optimizer = Literal["adam", "rmsprop", "adagrad", "sgd"]
+Schedule = Literal["constant", "cosine"]
+
+_EPSILON = {"adam": 1e-8, "rmsprop": 1e-8, "adagrad": 1e-8}
+_MOMENTS = {"adam": 2, "rmsprop": 2, "adagrad": 1, "sgd": 1}
+_FINAL_RATE = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """How parameters follow the gradient."""
+
+    optimizer: Optimizer = "adam"
+    """Update rule: adam, rmsprop, adagrad or sgd (with momentum)."""
+    learning_rate: float = 3e-3
+    """Learning rate, at its highest."""
+    schedule: Schedule = "cosine"
+    """constant, or cosine: falls to 5 % of the learning rate at the step count the run was started with."""
+    warmup: int = 0
+    """Iterations over which the learning rate rises from 0."""
+    momentum: float = 0.9
+    """Share of the last update that is kept, for sgd and rmsprop; 0 = none."""
+    clip_norm: float = 5.0
+    """The gradient is scaled down to this norm where it is longer; 0 = off."""
+    clip_value: float = 0.0
+    """Every number of the gradient is clipped to this size; 0 = off."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
+            if getattr(self, name) not in allowed:
+                raise UserError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}.")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise UserError(f"learning_rate must be a number above 0, got {self.learning_rate}.")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"momentum must lie in [0, 1), got {self.momentum}.")
+        for name in ("warmup", "clip_norm", "clip_value"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} must be at least 0, got {getattr(self, name)}.")
+
+
+def learning_rate_at(settings: OptimizerSettings, iteration: int, horizon: int) -> float:
+    """Learning rate eta of an iteration, counted from 1; after `horizon` it stays where it ended."""
+    rate = settings.learning_rate * min(1, iteration / max(1, settings.warmup))
+    if settings.schedule == "constant":
+        return rate
+    progress = min(1, iteration / horizon)
+    return rate * (_FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def gradient_norm(gradient: Any) -> float:
+    """Euclidean length of the whole gradient, in float64."""
+    return math.sqrt(sum(float(np.square(leaf, dtype=np.float64).sum()) for leaf in leaves(gradient)))
+
+
+def clip(settings: OptimizerSettings, gradient: Any, norm: float) -> Any:
+    """The gradient, scaled to `clip_norm` if longer, then each number clipped to `clip_value`."""
+    if 0 < settings.clip_norm < norm:
+        gradient = map_leaves(lambda g: g * g.dtype.type(settings.clip_norm / norm), gradient)
+    if settings.clip_value:
+        gradient = map_leaves(lambda g: np.clip(g, -settings.clip_value, settings.clip_value), gradient)
+    return gradient
+
+
+def first_moments(settings: OptimizerSettings, params: Any) -> tuple[Any, ...]:
+    """What an optimizer remembers, before its first update: trees of zeros."""
+    return tuple(zeros_like(params) for _ in range(_MOMENTS[settings.optimizer]))
+
+
+def update(
+    settings: OptimizerSettings,
+    params: Any,
+    gradient: Any,
+    moments: tuple[Any, ...],
+    rate: float,
+    iteration: int,
+) -> tuple[Any, tuple[Any, ...]]:
+    """Parameters and moments after an update.
+
+        sgd      v = mu v + g                                       p -= eta v
+        adagrad  s = s + g^2                                        p -= eta g / (sqrt(s) + eps)
+        rmsprop  s = .9 s + .1 g^2,  v = mu v + g / (sqrt(s) + eps)   p -= eta v
+        adam     m = .9 m + .1 g,  s = .999 s + .001 g^2            p -= eta m' / (sqrt(s') + eps)
+
+    where m' = m / (1 - .9^t), s' = s / (1 - .999^t) (Kingma and Ba 2015); t is the iteration, from 1.
+    """
+    name, mu = settings.optimizer, settings.momentum
+    epsilon = _EPSILON.get(name, 0.0)
+    if name == "sgd":
+        velocity = map_leaves(lambda v, g: mu * v + g, moments[0], gradient)
+        return map_leaves(lambda p, v: p - rate * v, params, velocity), (velocity,)
+    if name == "adagrad":
+        square = map_leaves(lambda s, g: s + g * g, moments[0], gradient)
+        step = map_leaves(lambda g, s: g / (np.sqrt(s) + epsilon), gradient, square)
+        return map_leaves(lambda p, d: p - rate * d, params, step), (square,)
+    if name == "rmsprop":
+        square = map_leaves(lambda s, g: 0.9 * s + 0.1 * g * g, moments[0], gradient)
+        velocity = map_leaves(
+            lambda v, g, s: mu * v + g / (np.sqrt(s) + epsilon), moments[1], gradient, square
+        )
+        return map_leaves(lambda p, v: p - rate * v, params, velocity), (square, velocity)
+    mean = map_leaves(lambda m, g: 0.9 * m + 0.1 * g, moments[0], gradient)
+    square = map_leaves(lambda s, g: 0.999 * s + 0.001 * g * g, moments[1], gradient)
+    mean_scale, square_scale = rate / (1 - 0.9**iteration), 1 / (1 - 0.999**iteration)
+    params = map_leaves(
+        lambda p, m, s: p - mean_scale * m / (np.sqrt(square_scale * s) + epsilon), params, mean, square
+    )
+    return params, (mean, square)
