@@ -1,4 +1,7 @@
-"""The command line: thin, prints. Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 Ctrl-C."""
+"""The command line: thin, prints.
+
+Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 stopped by Ctrl-C.
+"""
 
 import dataclasses
 import json
@@ -11,6 +14,7 @@ from typing import Annotated
 
 import numpy as np
 import tyro
+from threadpoolctl import threadpool_limits
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
@@ -31,6 +35,7 @@ train_app = tyro.extras.SubcommandApp()
 data_app = tyro.extras.SubcommandApp()
 app.command(train_app, name="train", help="Train a model from scratch.")
 
+DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
 SAMPLE_LENGTH = 200
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 
@@ -431,10 +436,9 @@ def _check_memory(spec: Spec, batch: int, window: int, item_size: int) -> None:
 def main() -> None:
     """Run a command; errors that the user can mend become one line and exit code 2."""
     try:
-        app.cli(
-            prog="numdnc",
-            description="The Differentiable Neural Computer: train it, check its gradients, sample from it.",
-        )
+        # At these sizes a second BLAS thread gains nothing, and loses much where the cores are shared.
+        with threadpool_limits(limits=1, user_api="blas"):
+            app.cli(prog="numdnc", description=DESCRIPTION)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

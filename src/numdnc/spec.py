@@ -1,6 +1,7 @@
 """What a model is: frozen specs, validated when made, and the sizes that follow from them."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import ClassVar, Literal, get_args
 
 from numdnc.errors import UserError
@@ -15,7 +16,7 @@ GATES: dict[ControllerKind, int] = {"lstm": 4, "rnn": 1, "feedforward": 1}
 
 
 def _check_size(owner: str, name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise UserError(f"{owner}.{name} must be a whole number of at least 1, got {value!r}.")
 
 
@@ -34,9 +35,11 @@ class _Spec:
         owner = type(self).__name__
         _check_size(owner, "input_size", self.input_size)
         _check_size(owner, "output_size", self.output_size)
+        if not isinstance(self.hidden_sizes, tuple | list) or not self.hidden_sizes:
+            raise UserError(
+                f"{owner}.hidden_sizes must be a tuple of one size per layer, got {self.hidden_sizes!r}."
+            )
         object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
-        if not self.hidden_sizes:
-            raise UserError(f"{owner}.hidden_sizes must name at least one layer, got none.")
         for size in self.hidden_sizes:
             _check_size(owner, "hidden_sizes", size)
 

@@ -1,42 +1,72 @@
-"""What every engine asks of its arguments, in one place, so that a wrong shape is named and not guessed at."""
+"""What every engine asks of its arguments, in one place, so that a wrong one is named and not guessed at."""
 
 from typing import Any
 
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.params import Inputs, zero_params, zero_state
+from numdnc.params import zero_params, zero_state
 from numdnc.spec import Spec
 from numdnc.tree import leaves, named_leaves
 
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
-def check_arguments(spec: Spec, params: Any, inputs: Inputs, state: Any) -> None:
+
+def check_forward(spec: Spec, params: Any, inputs: Any, state: Any) -> None:
     """Raise UserError unless params, inputs and state fit the spec, each other's batch and one float dtype."""
-    dtype = leaves(params)[0].dtype
+    dtype = _float_dtype(params)
+    _check_tree("params", zero_params(spec, dtype), params)
+    expected = f"(T, B) of integers or (T, B, {spec.input_size}) of {dtype}"
+    if not isinstance(inputs, np.ndarray):
+        raise UserError(f"inputs must be an array {expected}, got a {type(inputs).__name__}.")
     symbols = np.issubdtype(inputs.dtype, np.integer)
-    expected = f"(T, B) of integers or (T, B, {spec.input_size})"
-    if inputs.ndim != (2 if symbols else 3) or (not symbols and inputs.shape[2] != spec.input_size):
-        raise UserError(f"inputs must have shape {expected}, got {inputs.shape} of {inputs.dtype}.")
-    if not symbols and inputs.dtype != dtype:
-        raise UserError(
-            f"inputs must be {dtype} like the parameters, got {inputs.dtype}. Convert one of them."
-        )
+    shaped = inputs.ndim == 2 if symbols else inputs.ndim == 3 and inputs.shape[2] == spec.input_size
+    if not shaped or not (symbols or inputs.dtype == dtype):
+        raise UserError(f"inputs must be {expected}, got {inputs.shape} of {inputs.dtype}.")
     if symbols and inputs.size and (inputs.min() < 0 or inputs.max() >= spec.input_size):
         raise UserError(
             f"integer inputs must lie in 0..{spec.input_size - 1}, got {inputs.min()}..{inputs.max()}."
         )
-    _check_tree("params", zero_params(spec, dtype), params)
     _check_tree("state", zero_state(spec, inputs.shape[1], dtype), state)
+
+
+def check_backward(spec: Spec, params: Any, steps: int, batch: int, d_outputs: Any, d_state: Any) -> None:
+    """Raise UserError unless the gradients fit what `forward` gave for this many steps and this batch."""
+    dtype = _float_dtype(params)
+    _check_tree("params", zero_params(spec, dtype), params)
+    _check_leaf("d_outputs", (steps, batch, spec.output_size), dtype, d_outputs)
+    _check_tree("d_state", zero_state(spec, batch, dtype), d_state)
+
+
+def _float_dtype(params: Any) -> np.dtype[Any]:
+    """The dtype of the parameters; float32 where there are none, for `_check_tree` to say so."""
+    first = next(iter(leaves(params)), None)
+    if not isinstance(first, np.ndarray):
+        return _FLOATS[0]
+    if first.dtype not in _FLOATS:
+        raise UserError(f"params must be of float32 or float64, got {first.dtype}.")
+    return first.dtype
 
 
 def _check_tree(owner: str, expected: Any, given: Any) -> None:
     wanted, got = dict(named_leaves(expected)), dict(named_leaves(given))
-    if wanted.keys() != got.keys():
+    if wanted.keys() != got.keys() or _branches(expected) != _branches(given):
+        held = "None" if given is None else f"{', '.join(got) or 'no array'} in {_branches(given)} tuples"
         raise UserError(
-            f"{owner} must hold {', '.join(wanted)}, got {', '.join(got)}. Make them for this spec."
+            f"{owner} must hold {', '.join(wanted) or 'no array'} in {_branches(expected)} tuples, got {held}. "
+            "Make them for this spec."
         )
     for name, array in wanted.items():
-        if got[name].shape != array.shape or got[name].dtype != array.dtype:
-            raise UserError(
-                f"{owner}.{name} must be {array.shape} of {array.dtype}, got {got[name].shape} of {got[name].dtype}."
-            )
+        _check_leaf(f"{owner}.{name}", array.shape, array.dtype, got[name])
+
+
+def _check_leaf(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], given: Any) -> None:
+    if not isinstance(given, np.ndarray):
+        raise UserError(f"{name} must be an array {shape} of {dtype}, got a {type(given).__name__}.")
+    if given.shape != shape or given.dtype != dtype:
+        raise UserError(f"{name} must be {shape} of {dtype}, got {given.shape} of {given.dtype}.")
+
+
+def _branches(tree: Any) -> int:
+    """How many tuples a tree has: layers without arrays count too."""
+    return 1 + sum(map(_branches, tree)) if isinstance(tree, tuple) else 0

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from numdnc import reference
-from numdnc.engines.check import check_arguments
+from numdnc.engines.check import check_backward, check_forward
+from numdnc.errors import UserError
 from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
 
@@ -28,13 +29,17 @@ class ReferenceEngine:
         self, spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
-        check_arguments(spec, params, inputs, state)
+        check_forward(spec, params, inputs, state)
         return reference.forward(spec, params, inputs, state, keep_tape=keep_tape)
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
     ) -> tuple[Any, Array | None, Any]:
         """See `Engine.backward`."""
+        if tape is None:
+            raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
+        steps, batch = tape.inputs.shape[:2]
+        check_backward(spec, params, steps, batch, d_outputs, d_state)
         return reference.backward(spec, params, tape, d_outputs, d_state)
 
 

@@ -5,6 +5,8 @@ Axes: B batch, R read heads, N slots, W word. A name without `_before` is of thi
 
 from typing import NamedTuple
 
+import numpy as np
+
 from numdnc.params import Array, DNCState
 from numdnc.reference.allocation import (
     AllocationTape,
@@ -140,6 +142,6 @@ def access_backward(tape: AccessTape, d_after: DNCState) -> tuple[Interface, DNC
         d_link,
         d_weights_before,
         d_read_before + d_read_usage,
-        d_after.reads * 0,  # the reads before enter only through the controller
+        np.zeros_like(d_after.reads),  # the reads before enter only through the controller
     )
     return d_interface, d_before

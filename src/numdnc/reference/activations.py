@@ -42,12 +42,12 @@ def softmax(z: Array) -> Array:
 
 
 def softmax_backward(p: Array, d_p: Array) -> Array:
-    """Dz = p (dp - sum p dp), over the last axis."""
+    """dz = p (dp - sum p dp), over the last axis."""
     return p * (d_p - (p * d_p).sum(axis=-1, keepdims=True))  # type: ignore[no-any-return]
 
 
 def affine(params: Affine, *parts: Array) -> Array:
-    """Z = [parts side by side] W + b; parts (B, ..). An integer part (B,) means one-hot rows and is looked up."""
+    """z = [parts side by side] W + b; parts (B, ..). An integer part (B,) means one-hot rows and is looked up."""
     z = params.bias
     for part, rows in _row_blocks(params.weights, parts):
         z = z + (rows[part] if is_symbols(part) else part @ rows)
@@ -55,7 +55,7 @@ def affine(params: Affine, *parts: Array) -> Array:
 
 
 def affine_backward(params: Affine, parts: tuple[Array, ...], d_z: Array) -> tuple[Affine, tuple[Any, ...]]:
-    """DW = parts^T dz, db = sum dz, d(parts) = dz W^T; symbols have no gradient (None)."""
+    """dW = parts^T dz, db = sum dz, d(parts) = dz W^T; symbols have no gradient (None)."""
     d_weights = np.zeros_like(params.weights)
     d_parts: list[Any] = []
     blocks = zip(_row_blocks(params.weights, parts), _row_blocks(d_weights, parts), strict=True)

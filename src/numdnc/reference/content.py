@@ -29,7 +29,7 @@ def content_weights(memory: Array, keys: Array, strengths: Array) -> tuple[Array
 
         C(M, k, beta)[n] = softmax_n(beta D(k, M[n])),   D(a, b) = a.b / (sqrt(|a|^2 + eps) sqrt(|b|^2 + eps))
 
-    memory (B, N, W), keys (B, K, W), strengths (B, K) >= 1; the result (B, K, N) is > 0 and sums to 1 over N.
+    memory (B, N, W), keys (B, K, W), strengths (B, K) >= 1; the result (B, K, N) is >= 0 and sums to 1 over N.
     An empty slot has similarity 0.
     """
     key_norms = np.sqrt((keys**2).sum(axis=2) + EPSILON)[:, :, None]

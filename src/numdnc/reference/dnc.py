@@ -30,11 +30,11 @@ def dnc_step(
     """
     B = len(x)
     hidden_all, controller, tape = controller_step(
-        spec, params.controller, x, before.reads.reshape(B, -1), before.controller
+        spec, params.controller, x, before.reads.reshape(B, spec.reads_size), before.controller
     )
     xi = affine(params.interface, hidden_all)
     after, access_tape = access(parse_interface(spec, xi), before)
-    outputs = affine(params.output, hidden_all, after.reads.reshape(B, -1))
+    outputs = affine(params.output, hidden_all, after.reads.reshape(B, spec.reads_size))
     return outputs, after._replace(controller=controller), DNCTape(tape, hidden_all, access_tape)
 
 
@@ -45,7 +45,7 @@ def dnc_step_backward(
     B = len(d_outputs)
     hidden_all, reads = tape.hidden_all, tape.access.after.reads
     d_output, (d_hidden_output, d_reads) = affine_backward(
-        params.output, (hidden_all, reads.reshape(B, -1)), d_outputs
+        params.output, (hidden_all, reads.reshape(B, spec.reads_size)), d_outputs
     )
     d_after = d_after._replace(reads=d_after.reads + d_reads.reshape(reads.shape))
     d_interface, d_before = access_backward(tape.access, d_after)

@@ -18,7 +18,7 @@ class FeedforwardTape(NamedTuple):
 def feedforward_layer(
     params: Affine, x: Inputs, reads: Array, below: Array, state: tuple[()]
 ) -> tuple[Array, tuple[()], FeedforwardTape]:
-    """H = tanh([x ; reads ; below] W + b); `below` (B, H of the layer below) is (B, 0) in the lowest layer."""
+    """h = tanh([x ; reads ; below] W + b); `below` (B, H of the layer below) is (B, 0) in the lowest layer."""
     parts = (x, reads, below)
     hidden = np.tanh(affine(params, *parts))
     return hidden, (), FeedforwardTape(parts, hidden)

@@ -3,6 +3,7 @@
 Axes: B batch, R read heads, W word.
 """
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -71,4 +72,4 @@ def parse_interface_backward(interface: Interface, d_interface: Interface) -> Ar
         sigmoid_backward(now.write_gate, d.write_gate),
         softmax_backward(now.read_modes, d.read_modes),
     ]
-    return np.concatenate([part.reshape(B, -1) for part in parts], axis=1)
+    return np.concatenate([part.reshape(B, prod(part.shape[1:])) for part in parts], axis=1)

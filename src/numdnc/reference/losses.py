@@ -16,13 +16,16 @@ def softmax_cross_entropy(
     outputs: Array, targets: NDArray[np.integer], counts: NDArray[Any] | None = None
 ) -> tuple[float, Array]:
     """-mean log softmax(y)[target]; targets (T, B) are symbols in [0, Y), counts (T, B)."""
+    if targets.size and (targets.min() < 0 or targets.max() >= outputs.shape[-1]):
+        raise ValueError(
+            f"targets must lie in 0..{outputs.shape[-1] - 1}, got {targets.min()}..{targets.max()}."
+        )
     counts = np.ones(targets.shape, outputs.dtype) if counts is None else counts.astype(outputs.dtype)
     total = max(float(counts.sum()), 1)
-    probabilities = softmax(outputs)
     shifted = outputs - outputs.max(axis=-1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=-1))
     log_likelihood = np.take_along_axis(shifted, targets[..., None], -1)[..., 0] - log_sum
-    d_outputs = probabilities
+    d_outputs = softmax(outputs)
     picked = np.take_along_axis(d_outputs, targets[..., None], -1)
     np.put_along_axis(d_outputs, targets[..., None], picked - 1, -1)
     loss = -float((log_likelihood * counts).sum(dtype=np.float64)) / total
@@ -36,6 +39,7 @@ def sigmoid_cross_entropy(
     counts = np.ones(outputs.shape, outputs.dtype) if counts is None else counts.astype(outputs.dtype)
     counts = np.broadcast_to(counts if counts.ndim == outputs.ndim else counts[..., None], outputs.shape)
     total = max(float(counts.sum()), 1)
+    targets = targets.astype(outputs.dtype)
     losses = np.logaddexp(0, outputs, dtype=outputs.dtype) - targets * outputs
     loss = float((losses * counts).sum(dtype=np.float64)) / total
     return loss, (sigmoid(outputs) - targets) * counts / outputs.dtype.type(total)

@@ -54,7 +54,7 @@ class WriteTape(NamedTuple):
 
 
 def write(memory: Array, weights: Array, erase: Array, vector: Array) -> tuple[Array, WriteTape]:
-    """Erase, then add (Graves et al. 2016, "Memory writing").
+    """Erase, then add (Graves et al. 2016, "Reading and writing to memory").
 
         M = M (1 - w^w e^T) + w^w v^T
 

@@ -20,7 +20,7 @@ class RecurrentTape(NamedTuple):
 def recurrent_step(
     spec: RNNSpec | LSTMSpec, params: RecurrentParams, x: Inputs, before: RecurrentState
 ) -> tuple[Array, RecurrentState, RecurrentTape]:
-    """Y = h_all W_y + b_y: outputs (B, Y), the state after, and the tape."""
+    """y = h_all W_y + b_y: outputs (B, Y), the state after, and the tape."""
     nothing_read = np.zeros((len(x), 0), params.output.bias.dtype)
     hidden_all, controller, tape = controller_step(
         spec, params.controller, x, nothing_read, before.controller

@@ -4,10 +4,10 @@ No pickle, so a checkpoint from a stranger can do nothing but be wrong. A SHA-25
 the metadata, since safetensors itself would not notice a flipped bit.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,15 +56,13 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 def write_atomically(path: Path, contents: bytes) -> None:
     """Replace the file at `path` by one that holds `contents`, or leave everything as it was and raise UserError."""
-    temporary = None
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
+        with temporary.open("wb") as file:
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        temporary = None
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(
@@ -72,8 +70,8 @@ def write_atomically(path: Path, contents: bytes) -> None:
             "make room or choose another folder with --out."
         ) from None
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -42,7 +42,7 @@ class RunFolder:
         """The run to resume; what a killed process left behind is cleared away."""
         self._check_present(self.last)
         run = load_run(self.last)
-        for leftover in self.path.glob(".*.safetensors.*"):
+        for leftover in self.path.glob(".*.*"):
             leftover.unlink(missing_ok=True)
         kept = []
         for line in self.metrics.read_text().splitlines() if self.metrics.exists() else []:

@@ -34,6 +34,8 @@ class OptimizerSettings:
     """Iterations over which the learning rate rises from 0."""
     momentum: float = 0.9
     """Share of the last update that is kept, for sgd and rmsprop; 0 = none."""
+    weight_decay: float = 0.0
+    """Weights (not biases) shrink by learning rate * this at each update (Loshchilov and Hutter 2019); 0 = none."""
     clip_norm: float = 5.0
     """The gradient is scaled down to this norm where it is longer; 0 = off."""
     clip_value: float = 0.0
@@ -47,7 +49,7 @@ class OptimizerSettings:
             raise UserError(f"learning_rate must be a number above 0, got {self.learning_rate}.")
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum must lie in [0, 1), got {self.momentum}.")
-        for name in ("warmup", "clip_norm", "clip_value"):
+        for name in ("warmup", "weight_decay", "clip_norm", "clip_value"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be at least 0, got {getattr(self, name)}.")
 
@@ -88,7 +90,7 @@ def update(
     rate: float,
     iteration: int,
 ) -> tuple[Any, tuple[Any, ...]]:
-    """Parameters and moments after an update.
+    """Parameters and moments after an update: first weights decay, W *= 1 - eta lambda, then p follows the gradient.
 
         sgd      v = mu v + g                                       p -= eta v
         adagrad  s = s + g^2                                        p -= eta g / (sqrt(s) + eps)
@@ -98,6 +100,9 @@ def update(
     where m' = m / (1 - .9^t), s' = s / (1 - .999^t) (Kingma and Ba 2015); t is the iteration, from 1.
     """
     name, mu = settings.optimizer, settings.momentum
+    if settings.weight_decay:
+        keep = 1 - rate * settings.weight_decay
+        params = map_leaves(lambda p: p * keep if p.ndim > 1 else p, params)
     epsilon = _EPSILON.get(name, 0.0)
     if name == "sgd":
         velocity = map_leaves(lambda v, g: mu * v + g, moments[0], gradient)

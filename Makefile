@@ -1,0 +1,31 @@
+# Two commands are enough: `make train` and `make test`. Both set up all they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: train test check
+
+train: .venv/installed
+	$(BIN)/numdnc train text --steps 1200 --minutes 2.5
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest
+
+check: .venv/installed-check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \
+	  sys.exit(sys.version_info < (3, 11) and f"numdnc needs Python 3.11 or newer, got {v}. Try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-test .venv/installed-check: .venv/installed-%: .venv/installed
+	$(BIN)/python -m pip install --quiet --group $*
+	@touch $@

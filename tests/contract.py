@@ -1,0 +1,357 @@
+"""What every engine is measured with: models, problems, tolerances, comparisons. The tests are in test_engines.py.
+
+To add a model, add a line to `SPECS`; an engine joins by being in the registry. `python tests/contract.py` runs
+the suite and prints the errors it measured beside the ones allowed.
+
+Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads; no two have the same size,
+except in the model where all are 1.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from numdnc import DNCSpec, LSTMSpec, RNNSpec, init_params, zero_params, zero_state
+from numdnc.engines import ENGINE_NAMES, Engine, get_engine
+from numdnc.spec import Spec
+from numdnc.tree import from_named, leaves, map_leaves, named_leaves, zeros_like
+
+T, B = 9, 3
+
+_OUTSIDE = {"input_size": 6, "output_size": 10}
+_MEMORY = {**_OUTSIDE, "memory_size": 7, "word_size": 5}
+SPECS: dict[str, Spec] = {
+    "rnn": RNNSpec(**_OUTSIDE, hidden_sizes=(8,)),
+    "rnn-2-layers": RNNSpec(**_OUTSIDE, hidden_sizes=(8, 11)),
+    "lstm": LSTMSpec(**_OUTSIDE, hidden_sizes=(8,)),
+    "lstm-2-layers": LSTMSpec(**_OUTSIDE, hidden_sizes=(8, 11)),
+    "dnc": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=1),
+    "dnc-2-layers": DNCSpec(**_MEMORY, hidden_sizes=(8, 11), read_heads=2),
+    "dnc-4-heads": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=4),
+    "dnc-rnn": DNCSpec(**_MEMORY, hidden_sizes=(8, 11), read_heads=2, controller="rnn"),
+    "dnc-feedforward": DNCSpec(**_MEMORY, hidden_sizes=(8, 11), read_heads=2, controller="feedforward"),
+    "dnc-odd": DNCSpec(
+        input_size=11, output_size=15, hidden_sizes=(37,), memory_size=19, word_size=13, read_heads=4
+    ),
+    "dnc-ones": DNCSpec(
+        input_size=1, output_size=1, hidden_sizes=(1,), memory_size=1, word_size=1, read_heads=1
+    ),
+}
+
+
+class Tolerance(NamedTuple):
+    """Allowed error and the worst one measured, as `error` counts it; allowed is at most 10 times measured."""
+
+    allowed: float
+    measured: float
+
+
+TOLERANCES: dict[str, dict[str, Tolerance]] = {
+    # an engine against the reference in float64
+    "parity values": {"float32": Tolerance(1e-2, 1e-3), "float64": Tolerance(1e-2, 1e-3)},
+    "parity gradients": {"float32": Tolerance(1e-2, 1e-3), "float64": Tolerance(1e-2, 1e-3)},
+    # the same where the memory is empty: a zero row's gradient is larger by 1 / sqrt(EPSILON), and all but cancels
+    "empty parity values": {"float32": Tolerance(1e-2, 1e-3), "float64": Tolerance(1e-2, 1e-3)},
+    "empty parity gradients": {"float32": Tolerance(1e-2, 1e-3), "float64": Tolerance(1e-2, 1e-3)},
+    # an engine against itself: chunks, single rows, other layouts, one-hot rows, permuted slots
+    "rearranged values": {"float32": Tolerance(1e-2, 1e-3), "float64": Tolerance(1e-2, 1e-3)},
+    "rearranged gradients": {"float32": Tolerance(1e-2, 1e-3), "float64": Tolerance(1e-2, 1e-3)},
+    # by how much a weighting or usage leaves its range
+    "invariants": {"float32": Tolerance(1e-2, 1e-3), "float64": Tolerance(1e-2, 1e-3)},
+    # the reference against slopes measured on its own values
+    "central differences": {"float64": Tolerance(1e-2, 1e-3)},
+    # the reference against JAX
+    "second opinion values": {"float64": Tolerance(1e-2, 1e-3)},
+    "second opinion gradients": {"float64": Tolerance(1e-2, 1e-3)},
+}
+
+
+class Problem(NamedTuple):
+    """What goes into an engine."""
+
+    params: Any
+    inputs: NDArray[Any]
+    state: Any
+    d_outputs: NDArray[Any]
+    d_state: Any
+
+
+class Result(NamedTuple):
+    """What comes out of it."""
+
+    outputs: NDArray[Any]
+    state: Any
+    d_params: Any
+    d_inputs: Any
+    """An empty tuple for symbols, which have no gradient."""
+    d_state: Any
+
+
+@dataclass(frozen=True)
+class Case:
+    """An engine, a model and a dtype, and what a test does with them."""
+
+    engine_name: str
+    spec_name: str
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.engine_name}-{self.spec_name}-{self.dtype}"
+
+    @property
+    def spec(self) -> Any:
+        return SPECS[self.spec_name]
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; where it says why it cannot run this, the test is skipped with that reason."""
+        engine = get_engine(self.engine_name)
+        reason = engine.supports(self.spec, self.dtype)
+        if reason is not None and self.engine_name != "reference":
+            pytest.skip(f"{self.engine_name}: {reason}")
+        return engine
+
+    def problem(self, **options: Any) -> Problem:
+        return make_problem(self.spec, self.dtype, **options)
+
+    def blank_problem(self, **options: Any) -> Problem:
+        """From the zero state, where all usages are equal, and with a loss that sees no single slot at the end.
+
+        Slots that were written alike are equal but for rounding, so from the second step on their order is open,
+        while nothing that a user sees depends on it.
+        """
+        problem = self.problem(**options)
+        d_state = problem.d_state
+        if isinstance(self.spec, DNCSpec):
+            d_state = zeros_like(d_state)._replace(controller=d_state.controller, reads=d_state.reads)
+        return problem._replace(state=zeros_like(problem.state), d_state=d_state)
+
+    def forward(self, problem: Problem, *, keep_tape: bool = False) -> tuple[Any, Any, Any]:
+        params, inputs, state = problem[:3]
+        return self.engine.forward(self.spec, params, inputs, state, keep_tape=keep_tape)
+
+    def backward(self, problem: Problem, tape: Any) -> tuple[Any, Any, Any]:
+        params, _, _, d_outputs, d_state = problem
+        d_params, d_inputs, d_before = self.engine.backward(self.spec, params, tape, d_outputs, d_state)
+        assert (d_inputs is None) == np.issubdtype(problem.inputs.dtype, np.integer)
+        return d_params, () if d_inputs is None else d_inputs, d_before
+
+    def run(self, problem: Problem) -> Result:
+        """Forward and backward."""
+        outputs, state, tape = self.forward(problem, keep_tape=True)
+        return Result(outputs, state, *self.backward(problem, tape))
+
+    def run_reference(self, problem: Problem) -> Result:
+        """The definition's result, in float64."""
+        return Case("reference", self.spec_name, "float64").run(cast(problem, "float64"))
+
+    def assert_parity(self, problem: Problem, quantity: str = "parity") -> None:
+        assert_result_close(quantity, self.dtype, self.run(problem), self.run_reference(problem))
+
+
+ENGINES = ENGINE_NAMES[1:]
+"""All but "auto"."""
+CASES = [Case(*names) for names in product(ENGINES, SPECS, ("float32", "float64"))]
+for_each_case = pytest.mark.parametrize("case", CASES, ids=str)
+for_each_dnc = pytest.mark.parametrize(
+    "case", [case for case in CASES if isinstance(case.spec, DNCSpec)], ids=str
+)
+for_each_engine = pytest.mark.parametrize("engine_name", ENGINES)
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """A copy of the tree in another float dtype; integers keep theirs."""
+    return map_leaves(lambda a: a.astype(a.dtype if np.issubdtype(a.dtype, np.integer) else dtype), tree)
+
+
+def make_problem(
+    spec: Spec, dtype: str, *, steps: int = T, batch: int = B, gap: float = 1e-5, symbols: bool = False
+) -> Problem:
+    """Random parameters, inputs, gradients, and a state as in the middle of a sequence, rounded to dtype.
+
+    Both dtypes get the same draws. No two usages of a row come nearer than `gap`, so that rounding cannot change
+    the order in which slots are allocated.
+    """
+    return cast(_distinct_problem(spec, steps, batch, gap, symbols), dtype)
+
+
+@cache
+def _distinct_problem(spec: Spec, steps: int, batch: int, gap: float, symbols: bool) -> Problem:
+    for seed in range(1000):
+        problem = _random_problem(spec, steps, batch, symbols, seed)
+        if _usage_gap(spec, problem) > gap:
+            return problem
+    raise AssertionError(f"no problem of {steps} steps and {batch} rows keeps usages {gap} apart in {spec}")
+
+
+def _random_problem(spec: Spec, steps: int, batch: int, symbols: bool, seed: int) -> Problem:
+    rng = np.random.default_rng(seed)
+
+    def jitter(leaf: NDArray[Any]) -> NDArray[Any]:
+        return leaf + 0.3 * rng.standard_normal(leaf.shape)
+
+    inputs: Any = rng.standard_normal((steps, batch, spec.input_size))
+    if symbols:
+        inputs = rng.integers(0, spec.input_size, (steps, batch))
+    d_outputs = rng.standard_normal((steps, batch, spec.output_size))
+    state = random_state(spec, batch, rng)
+    d_state = map_leaves(lambda leaf: rng.standard_normal(leaf.shape), state)
+    return Problem(map_leaves(jitter, init_params(spec, seed, "float64")), inputs, state, d_outputs, d_state)
+
+
+def _usage_gap(spec: Spec, problem: Problem) -> float:
+    """The smallest difference between two usages of a row at any step that allocates by them."""
+    if not isinstance(spec, DNCSpec):
+        return float("inf")
+    usages = [state.usage for _, state in each_step(get_engine("reference"), spec, problem)]
+    gaps = np.diff(np.sort(usages, axis=-1), axis=-1)
+    return float(gaps.min(initial=np.inf))
+
+
+def each_step(engine: Engine, spec: Spec, problem: Problem) -> Iterator[tuple[NDArray[Any], Any]]:
+    """Outputs (1, B, Y) and state after every step, taken one at a time."""
+    state = problem.state
+    for x in problem.inputs:
+        outputs, state, _ = engine.forward(spec, problem.params, x[None], state, keep_tape=False)
+        yield outputs, state
+
+
+def _weightings(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Non-negative, summing to less than 1 over the last axis."""
+    weights = rng.uniform(0.1, 1, shape)
+    return weights / weights.sum(-1, keepdims=True) * rng.uniform(0.4, 0.9, (*shape[:-1], 1))
+
+
+def _links(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    """Non-negative, no diagonal, rows and columns summing to less than 1."""
+    return rng.uniform(0, 0.9 / shape[-1], shape) * (1 - np.eye(shape[-1]))
+
+
+_DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]] = {
+    "hidden": lambda rng, shape: rng.uniform(-0.9, 0.9, shape),
+    "usage": lambda rng, shape: rng.uniform(0.05, 0.95, shape),
+    "precedence": _weightings,
+    "link": _links,
+    "write_weights": _weightings,
+    "read_weights": _weightings,
+}
+"""How to draw a part of the state; any other part is normal."""
+
+
+def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
+    """A state that keeps the invariants and has no structure beyond them."""
+    blank = zero_state(spec, batch, np.float64)
+    arrays = {}
+    for name, leaf in named_leaves(blank):
+        draw = _DRAWS.get(name.rpartition(".")[2], lambda rng, shape: rng.standard_normal(shape))
+        arrays[name] = draw(rng, leaf.shape)
+    return from_named(blank, arrays)
+
+
+def error(got: NDArray[Any], wanted: NDArray[Any], floor: float = 0) -> float:
+    """The largest difference by the largest value, or the RMS difference by the RMS value, whichever is worse.
+
+    `floor` is the least value to divide by.
+    """
+    difference = np.asarray(got, np.float64) - wanted
+    if not difference.any():
+        return 0.0
+    with np.errstate(all="ignore"):
+        largest = np.abs(difference).max() / max(np.abs(wanted).max(), floor)
+        rms = np.sqrt((difference**2).mean()) / max(
+            np.sqrt((np.asarray(wanted, np.float64) ** 2).mean()), floor
+        )
+    return float("inf") if np.isnan(largest) else float(max(largest, rms))
+
+
+worst: dict[tuple[str, str], float] = {}
+"""The largest error met so far under each line of the table, allowed or not."""
+
+
+def assert_within(quantity: str, dtype: str, found: float, what: str) -> None:
+    """The error `found` is at most what the table allows."""
+    worst[quantity, dtype] = max(worst.get((quantity, dtype), 0.0), found)
+    allowed = TOLERANCES[quantity][dtype].allowed
+    assert found <= allowed, f"{what}: error {found:.2g} must be at most {allowed:.2g} ({quantity}, {dtype})"
+
+
+def assert_close(quantity: str, dtype: str, got: Any, wanted: Any) -> None:
+    """The trees have the same names and shapes, and each array of `got` is within the table's tolerance.
+
+    A leaf's error is relative to that leaf, but a leaf far below its neighbours (a gradient that all but cancels) is
+    held to a thousandth of their size.
+    """
+    given, expected = dict(named_leaves(got)), dict(named_leaves(wanted))
+    assert given.keys() == expected.keys()
+    floor = 1e-3 * max((float(np.abs(leaf).max(initial=0)) for leaf in expected.values()), default=0)
+    for name, leaf in expected.items():
+        assert given[name].shape == leaf.shape, name
+        found = error(given[name], leaf, floor) if leaf.size else 0.0
+        assert_within(quantity, dtype, found, name)
+
+
+def assert_result_close(quantity: str, dtype: str, got: Result, wanted: Result) -> None:
+    """Values by the line `<quantity> values` of the table, gradients by `<quantity> gradients`."""
+    assert_close(f"{quantity} values", dtype, got[:2], wanted[:2])
+    for given, expected in zip(got[2:], wanted[2:], strict=True):
+        assert_close(f"{quantity} gradients", dtype, given, expected)
+
+
+def assert_identical(got: Any, wanted: Any) -> None:
+    """The same names, dtypes and bits."""
+    for (name, a), (wanted_name, b) in zip(named_leaves(got), named_leaves(wanted), strict=True):
+        assert name == wanted_name
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def assert_finite(tree: Any) -> None:
+    for name, leaf in named_leaves(tree):
+        assert np.isfinite(leaf).all(), name
+
+
+def dot(tree: Any, other: Any) -> float:
+    """Sum over all leaves of leaf times leaf."""
+    return float(sum((a * b).sum() for a, b in zip(leaves(tree), leaves(other), strict=True)))
+
+
+def command(spec: DNCSpec, dtype: str, **parts: Any) -> Any:
+    """Parameters that send these raw values over the interface whatever the input is; the other parts are 0."""
+    params = zero_params(spec, dtype)
+    start = 0
+    for name, size in spec.interface_sizes.items():
+        stop = start + size
+        params.interface.bias[start:stop] = np.resize(parts.pop(name, 0), size)
+        start = stop
+    assert not parts
+    return params
+
+
+def central_difference(case: Case, problem: Problem, direction: tuple[Any, Any, Any]) -> float:
+    """Slope of the loss that has this problem's gradients, in a direction of (params, inputs, state)."""
+    h = 3e-5
+
+    def loss(shift: float) -> float:
+        params, inputs, state = map_leaves(lambda a, d: a + shift * d, problem[:3], direction)
+        moved = problem._replace(params=params, inputs=inputs, state=state)
+        outputs, state, _ = case.forward(moved)
+        return dot((outputs, state), problem[3:])
+
+    return (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h)
+
+
+if __name__ == "__main__":
+    import contract  # not this module, which is __main__, but the one that the tests import
+
+    code = pytest.main([str(Path(__file__).parent), "-k", "engines or second_opinion"])
+    for (quantity, dtype), found in sorted(contract.worst.items()):
+        print(f"{quantity:22} {dtype}  {found:8.2g}   {contract.TOLERANCES[quantity][dtype]}")  # noqa: T201
+    sys.exit(code)

@@ -1,0 +1,125 @@
+"""The equations once more, for one row of a batch, slot by slot; shares no line with the package.
+
+What the package computes for whole batches must agree with this.
+"""
+
+from math import exp, log, sqrt
+
+import numpy as np
+
+from numdnc.params import DNCState, LSTMState, RNNState
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def oneplus(z):
+    return 1 + log(1 + exp(z))
+
+
+def softmax(scores):
+    powers = [exp(score) for score in scores]
+    return np.array(powers) / sum(powers)
+
+
+def rising(usage):
+    """Slots by rising usage, ties by index."""
+    return sorted(range(len(usage)), key=lambda n: (usage[n], n))
+
+
+def allocation(usage, order):
+    """Weights over free slots (N,), given the order in which they are offered."""
+    weights, all_before_used = np.zeros(len(usage)), 1.0
+    for n in order:
+        weights[n] = (1 - usage[n]) * all_before_used
+        all_before_used *= usage[n]
+    return weights
+
+
+def content(memory, key, strength):
+    def norm(vector):
+        return sqrt(sum(number**2 for number in vector) + 1e-6)
+
+    return softmax([strength * (slot @ key) / (norm(slot) * norm(key)) for slot in memory])
+
+
+def link(before, precedence, write_weights):
+    after = np.zeros_like(before)
+    N = len(precedence)
+    for i in range(N):
+        for j in range(N):
+            if i != j:
+                kept = (1 - write_weights[i] - write_weights[j]) * before[i, j]
+                after[i, j] = kept + write_weights[i] * precedence[j]
+    return after
+
+
+def controller_step(spec, layers, x, reads, states):
+    """h_all and the states after."""
+    hiddens, after, below = [], [], []
+    for params, state in zip(layers, states, strict=True):
+        own = state.hidden if state else []
+        z = np.concatenate([x, reads, own, below]) @ params.weights + params.bias
+        if spec.controller == "lstm":
+            i, f, g, o = z.reshape(4, -1)
+            cell = sigmoid(f) * state.cell + sigmoid(i) * np.tanh(g)
+            below = sigmoid(o) * np.tanh(cell)
+            after.append(LSTMState(below, cell))
+        else:
+            below = np.tanh(z)
+            after.append(RNNState(below) if spec.controller == "rnn" else ())
+        hiddens.append(below)
+    return np.concatenate(hiddens), tuple(after)
+
+
+def dnc_step(spec, params, x, before):
+    """Outputs (Y,) and the state after, for one row."""
+    N, W, R = spec.memory_size, spec.word_size, spec.read_heads
+    h_all, controller = controller_step(spec, params.controller, x, before.reads.ravel(), before.controller)
+    xi = list(h_all @ params.interface.weights + params.interface.bias)
+
+    def take(count):
+        taken = np.array(xi[:count])
+        del xi[:count]
+        return taken
+
+    read_keys, read_strengths = take(R * W).reshape(R, W), [oneplus(z) for z in take(R)]
+    write_key, write_strength = take(W), oneplus(take(1)[0])
+    erase, vector = sigmoid(take(W)), take(W)
+    free, allocation_gate, write_gate = sigmoid(take(R)), sigmoid(take(1)[0]), sigmoid(take(1)[0])
+    modes = [softmax(three) for three in take(3 * R).reshape(R, 3)]
+    assert not xi
+
+    usage = np.zeros(N)
+    for n in range(N):
+        u, w = before.usage[n], before.write_weights[n]
+        usage[n] = u + w - u * w
+        for head in range(R):
+            usage[n] *= 1 - free[head] * before.read_weights[head, n]
+    free_slots = allocation(usage, rising(usage))
+    alike = content(before.memory, write_key, write_strength)
+    write_weights = write_gate * (allocation_gate * free_slots + (1 - allocation_gate) * alike)
+    memory = np.zeros((N, W))
+    for n in range(N):
+        for w in range(W):
+            kept = before.memory[n, w] * (1 - write_weights[n] * erase[w])
+            memory[n, w] = kept + write_weights[n] * vector[w]
+    links = link(before.link, before.precedence, write_weights)
+    precedence = (1 - sum(write_weights)) * before.precedence + write_weights
+    read_weights, reads = np.zeros((R, N)), np.zeros((R, W))
+    for head in range(R):
+        was = before.read_weights[head]
+        following = [sum(links[n, m] * was[m] for m in range(N)) for n in range(N)]
+        preceding = [sum(links[m, n] * was[m] for m in range(N)) for n in range(N)]
+        alike = content(memory, read_keys[head], read_strengths[head])
+        read_weights[head] = modes[head] @ [preceding, alike, following]
+        reads[head] = sum(read_weights[head, n] * memory[n] for n in range(N))
+    outputs = np.concatenate([h_all, reads.ravel()]) @ params.output.weights + params.output.bias
+    return outputs, DNCState(controller, memory, usage, precedence, links, write_weights, read_weights, reads)
+
+
+def recurrent_step(spec, params, x, before):
+    """Outputs (Y,) and the state after, for one row."""
+    h_all, controller = controller_step(spec, params.controller, x, [], before.controller)
+    return h_all @ params.output.weights + params.output.bias, before._replace(controller=controller)

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import plain
+from examples import SIZES, single, usages, weightings
+from gradients import assert_backward, assert_gradient
+from numdnc.reference.allocation import allocate, allocate_backward, update_usage, update_usage_backward
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def allocation_of(*usage):
+    return allocate(np.array([usage]))[0][0]
+
+
+def usage_after(usage, write_weights, read_weights, free_gates):
+    """One row of a batch; as many heads as free gates."""
+    arguments = (np.array([one], float) for one in (usage, write_weights, read_weights, free_gates))
+    return update_usage(*arguments)[0][0]
+
+
+def test_least_used_slot_is_offered_first():
+    assert_allclose(allocation_of(0.2, 0.1, 0.5), [0.08, 0.9, 0.01], rtol=1e-15)
+
+
+def test_ties_go_by_slot_index():
+    assert_array_equal(allocation_of(0.5, 0.5, 0.5), [0.5, 0.25, 0.125])
+    assert_array_equal(allocation_of(0.5, 0.0, 0.5, 0.0), [0, 1, 0, 0])
+
+
+def test_ties_among_many_slots_go_by_slot_index(rng):
+    usage = rng.choice([0.5, 0.75, 1.0], 100)
+    assert_array_equal(allocation_of(*usage), plain.allocation(usage, plain.rising(usage)))
+
+
+def test_free_slot_takes_everything():
+    assert_array_equal(allocation_of(0.3, 0.0, 1.0, 0.7), [0, 1, 0, 0])
+
+
+def test_nothing_is_allocated_where_all_slots_are_used():
+    assert_array_equal(allocation_of(1.0, 1.0, 1.0), [0, 0, 0])
+
+
+def test_used_slot_does_not_stand_in_the_way():
+    assert_array_equal(allocation_of(1.0, 0.5, 1.0), [0, 0.5, 0])
+
+
+def test_rows_of_a_batch_are_sorted_on_their_own():
+    allocation, _ = allocate(np.array([[0.5, 0.25], [0.25, 0.5]]))
+    assert_array_equal(allocation, [[0.125, 0.75], [0.75, 0.125]])
+
+
+def test_freeing_what_a_head_read_frees_exactly_that_slot():
+    assert_array_equal(usage_after([1, 1, 1], [0, 0, 0], [[0, 1, 0]], [1]), [1, 0, 1])
+
+
+def test_closed_gate_frees_nothing():
+    assert_array_equal(usage_after([1, 0.5, 0], [0, 0, 0], [[0, 1, 0]], [0]), [1, 0.5, 0])
+
+
+def test_each_head_frees_on_its_own():
+    read_weights = [[1, 0, 0], [0.5, 0.5, 0]]
+    assert_array_equal(usage_after([1, 1, 1], [0, 0, 0], read_weights, [0.5, 1]), [0.25, 0.5, 1])
+
+
+def test_writing_fills_what_was_empty():
+    assert_array_equal(usage_after([0, 0.5, 0.5, 1], [1, 0.5, 0, 1], [[0, 0, 0, 0]], [1]), [1, 0.75, 0.5, 1])
+
+
+def test_slot_written_and_freed_at_once_is_free():
+    assert_array_equal(usage_after([0, 0.5], [1, 0], [[1, 0]], [1]), [0, 0.5])
+
+
+@pytest.mark.parametrize("B, R, N, W", SIZES)
+def test_gradient_of_allocation(B, R, N, W, rng):
+    usage = usages(rng, B, N)
+    _, tape = allocate(usage)
+    assert_backward(lambda u: allocate(u)[0], (usage,), lambda d: (allocate_backward(tape, d),))
+
+
+@pytest.mark.parametrize(
+    "usage", [[0, 0.4, 0, 0.8, 0], [1, 0.4, 1, 0.8, 1], [0, 0, 0, 0], [1, 1, 1], [0.5, 0, 1, 0.5]]
+)
+def test_gradient_of_allocation_at_ties_keeps_the_order(usage):
+    usage = np.array(usage, float)
+    weights = np.arange(1.0, 1 + len(usage))
+    order = plain.rising(usage)
+    _, tape = allocate(usage[None])
+    assert_gradient(
+        lambda u: float(plain.allocation(u, order) @ weights),
+        usage,
+        allocate_backward(tape, weights[None])[0],
+    )
+
+
+def usage_arguments(rng, B, R, N):
+    return usages(rng, B, N), weightings(rng, B, N), weightings(rng, B, R, N), rng.random((B, R))
+
+
+def assert_usage_gradient(arguments):
+    _, tape = update_usage(*arguments)
+    assert_backward(lambda *a: update_usage(*a)[0], arguments, lambda d: update_usage_backward(tape, d))
+
+
+@pytest.mark.parametrize("B, R, N, W", SIZES)
+def test_gradient_of_usage(B, R, N, W, rng):
+    assert_usage_gradient(usage_arguments(rng, B, R, N))
+
+
+@pytest.mark.parametrize("heads", [[0], [0, 2], [0, 1, 2, 3]])
+def test_gradient_of_usage_where_heads_free_a_slot_entirely(heads, rng):
+    usage, write_weights, read_weights, free_gates = usage_arguments(rng, 2, 4, 3)
+    read_weights[:, heads] = [0, 1, 0]
+    free_gates[:, heads] = 1
+    assert_usage_gradient((usage, write_weights, read_weights, free_gates))
+
+
+def test_allocation_stays_single(rng):
+    arguments = single(usage_arguments(rng, 3, 2, 5))
+    usage, usage_tape = update_usage(*arguments)
+    allocation, tape = allocate(usage)
+    d_usage = allocate_backward(tape, allocation)
+    results = usage, allocation, d_usage, *update_usage_backward(usage_tape, d_usage)
+    assert {result.dtype for result in results} == {np.dtype(np.float32)}

@@ -1,0 +1,440 @@
+"""The contract: every engine, every model, both dtypes. Problems, tolerances and comparisons are in contract.py,
+what engines refuse in test_refusals.py."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import contract
+from contract import (
+    SPECS,
+    B,
+    Case,
+    Problem,
+    Result,
+    T,
+    assert_close,
+    assert_finite,
+    assert_identical,
+    assert_result_close,
+    assert_within,
+    command,
+    dot,
+    each_step,
+    for_each_case,
+    for_each_dnc,
+    for_each_engine,
+)
+from numdnc import DNCSpec, map_leaves, named_leaves, zero_state, zeros_like
+from numdnc.tree import from_named, leaves
+
+
+@for_each_case
+def test_shapes_and_dtypes_are_kept(case: Case) -> None:
+    problem = case.problem()
+    result = case.run(problem)
+    assert result.outputs.shape == (T, B, case.spec.output_size)
+    given = problem.state, problem.params, problem.inputs, problem.state
+    for got, like in zip(result[1:], given, strict=True):
+        assert type(got) is type(like)
+        assert [(n, a.shape) for n, a in named_leaves(got)] == [(n, a.shape) for n, a in named_leaves(like)]
+    assert {leaf.dtype.name for leaf in leaves(result)} == {case.dtype}
+
+
+@for_each_case
+def test_values_and_gradients_are_the_references(case: Case) -> None:
+    case.assert_parity(case.problem())
+
+
+@for_each_case
+@pytest.mark.parametrize(
+    ("steps", "batch"), [(0, B), (1, B), (1, 1), (5, 1), (2, 4), (2, 17), (2, 0), (0, 0)]
+)
+def test_any_number_of_steps_and_rows(case: Case, steps: int, batch: int) -> None:
+    case.assert_parity(case.problem(steps=steps, batch=batch))
+
+
+@for_each_case
+def test_no_steps_change_nothing(case: Case) -> None:
+    problem = case.problem(steps=0)
+    wanted = Result(
+        np.zeros((0, B, case.spec.output_size), case.dtype),
+        problem.state,
+        zeros_like(problem.params),
+        problem.inputs,
+        problem.d_state,
+    )
+    assert_identical(case.run(problem), wanted)
+
+
+@for_each_case
+@pytest.mark.parametrize("steps", [1, T])
+def test_from_the_blank_state(case: Case, steps: int) -> None:
+    problem = case.blank_problem(steps=steps)
+    got, wanted = case.run(problem), case.run_reference(problem)
+    if steps > 1 and isinstance(case.spec, DNCSpec):  # which slot is which is open, see `Case.blank_problem`
+        got, wanted = (
+            result._replace(state=result.state.controller, d_state=result.d_state.controller)
+            for result in (got, wanted)
+        )
+    assert_result_close("empty parity", case.dtype, got, wanted)
+
+
+# What an engine may not do to what it is given, and what it must not remember.
+
+
+@for_each_case
+def test_arguments_are_not_changed(case: Case) -> None:
+    problem = case.problem()
+    case.run(problem)
+    assert_identical(problem, case.problem())
+
+
+@for_each_case
+def test_twice_the_same_bits(case: Case) -> None:
+    problem = case.problem()
+    assert_identical(case.run(problem), case.run(problem))
+
+
+@for_each_case
+def test_without_tape_the_same_bits(case: Case) -> None:
+    problem = case.problem()
+    outputs, state, tape = case.forward(problem, keep_tape=False)
+    assert tape is None
+    assert_identical((outputs, state), case.run(problem)[:2])
+
+
+@for_each_case
+def test_a_tape_serves_twice_and_outlives_what_came_with_it(case: Case) -> None:
+    problem = case.problem()
+    wanted = case.run(problem)[2:]
+    outputs, state, tape = case.forward(problem, keep_tape=True)
+    case.run(case.problem(steps=5, batch=4))  # other sizes in between
+    fill_with_nan((outputs, state))
+    first = case.backward(problem, tape)
+    assert_identical(first, wanted)
+    fill_with_nan(first)
+    assert_identical(case.backward(problem, tape), wanted)
+
+
+@for_each_case
+def test_two_tapes_at_once(case: Case) -> None:
+    problem = case.problem()
+    other = problem._replace(inputs=-problem.inputs, state=map_leaves(lambda a: a / 2, problem.state))
+    wanted = case.run(problem)[2:], case.run(other)[2:]
+    tapes = [case.forward(each, keep_tape=True)[2] for each in (problem, other)]
+    got = case.backward(problem, tapes[0]), case.backward(other, tapes[1])
+    assert_identical(got, wanted)
+
+
+@for_each_case
+def test_nothing_is_read_from_old_or_unset_memory(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = case.problem()
+    wanted = case.run(problem)
+    with np.errstate(all="ignore"):
+        case.run(all_nan(problem))  # whatever the engine keeps between calls is NaN now
+    freed = [all_nan(wanted) for _ in range(20)]
+    del freed
+    for name in ("empty", "empty_like"):
+        monkeypatch.setattr(np, name, poisoned(getattr(np, name)))
+    assert_identical(case.run(problem), wanted)
+
+
+def poisoned(allocate: Any) -> Any:
+    """The allocator, but with NaN where it leaves numbers unset."""
+
+    def allocate_nan(*arguments: Any, **options: Any) -> Any:
+        array = allocate(*arguments, **options)
+        if np.issubdtype(array.dtype, np.floating):
+            array.fill(np.nan)
+        return array
+
+    return allocate_nan
+
+
+def all_nan(tree: Any) -> Any:
+    return map_leaves(lambda leaf: np.full_like(leaf, np.nan), tree)
+
+
+def fill_with_nan(tree: Any) -> None:
+    for leaf in leaves(tree):
+        leaf.fill(np.nan)
+
+
+# The same thing computed in another way.
+
+
+@for_each_case
+@pytest.mark.parametrize("cuts", [(4,), (1, 1, 6), range(1, T)], ids=["two", "one of none", "each step"])
+def test_the_whole_is_its_chunks(case: Case, cuts: Any) -> None:
+    whole = case.problem()
+    state, chunks = whole.state, []
+    for inputs, d_outputs in zip(np.split(whole.inputs, cuts), np.split(whole.d_outputs, cuts), strict=True):
+        chunk = whole._replace(inputs=inputs, state=state, d_outputs=d_outputs)
+        outputs, state, tape = case.forward(chunk, keep_tape=True)
+        chunks.append((chunk, outputs, tape))
+    d_params, d_inputs, d_state = zeros_like(whole.params), [], whole.d_state
+    for chunk, _, tape in reversed(chunks):
+        d_params_chunk, d_inputs_chunk, d_state = case.backward(chunk._replace(d_state=d_state), tape)
+        d_params = map_leaves(np.add, d_params, d_params_chunk)
+        d_inputs.insert(0, d_inputs_chunk)
+    outputs = np.concatenate([outputs for _, outputs, _ in chunks])
+    got = Result(outputs, state, d_params, np.concatenate(d_inputs), d_state)
+    assert_result_close("rearranged", case.dtype, got, case.run(whole))
+
+
+@for_each_case
+def test_a_batch_is_its_rows(case: Case) -> None:
+    whole = case.problem()
+    wanted = case.run(whole)
+    parts = [case.run(rows(whole, slice(b, b + 1))) for b in range(B)]
+    d_params = zeros_like(whole.params)
+    for b, got in enumerate(parts):
+        d_params = map_leaves(np.add, d_params, got.d_params)
+        row = rows(wanted._replace(d_params=()), slice(b, b + 1))
+        assert_result_close("rearranged", case.dtype, got._replace(d_params=()), row)
+    assert_close("rearranged gradients", case.dtype, d_params, wanted.d_params)
+
+
+def rows(tree: Any, row: slice) -> Any:
+    """These rows of the batch, of a Problem or a Result; parameters have none."""
+
+    def pick(name: str, leaf: Any) -> Any:
+        if "params" in name.split(".")[0]:
+            return leaf
+        return leaf[row] if "state" in name.split(".")[0] else leaf[:, row]
+
+    return from_named(tree, {name: pick(name, leaf) for name, leaf in named_leaves(tree)})
+
+
+def strided(leaf: Any) -> Any:
+    """Every second number of a wider array, the others NaN."""
+    wide = np.full((*leaf.shape[:-1], 2 * leaf.shape[-1]), np.nan, leaf.dtype)
+    wide[..., ::2] = leaf
+    return wide[..., ::2]
+
+
+def backwards(leaf: Any) -> Any:
+    """Laid out from the end, all strides negative."""
+    flip = (slice(None, None, -1),) * leaf.ndim
+    return leaf[flip].copy()[flip]
+
+
+def read_only(leaf: Any) -> Any:
+    leaf = leaf.copy()
+    leaf.flags.writeable = False
+    return leaf
+
+
+LAYOUTS = {"strided": strided, "fortran": np.asfortranarray, "backwards": backwards, "read-only": read_only}
+
+
+@for_each_case
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_any_layout_in_memory(case: Case, layout: Any) -> None:
+    problem = case.problem()
+    got = case.run(map_leaves(layout, problem))
+    assert_result_close("rearranged", case.dtype, got, case.run(problem))
+
+
+@for_each_case
+@pytest.mark.parametrize("integer", ["int64", "int32", "uint8", "uint64", "strided"])
+def test_symbols_are_one_hot_rows(case: Case, integer: str) -> None:
+    problem = case.problem(symbols=True)
+    one_hot = problem._replace(inputs=np.eye(case.spec.input_size, dtype=case.dtype)[problem.inputs])
+    given = (
+        np.repeat(problem.inputs, 2, 1)[:, ::2] if integer == "strided" else problem.inputs.astype(integer)
+    )
+    got, wanted = case.run(problem._replace(inputs=given)), case.run(one_hot)
+    assert_result_close("rearranged", case.dtype, got, wanted._replace(d_inputs=()))
+
+
+SLOT_AXES = {"memory": [1], "usage": [1], "precedence": [1], "link": [1, 2], "write_weights": [1]}
+SLOT_AXES["read_weights"] = [2]
+
+
+@for_each_dnc
+def test_slots_have_no_order(case: Case) -> None:
+    order = np.random.default_rng(1).permutation(case.spec.memory_size)
+
+    def permuted(problem: Any) -> Any:
+        """With the slots of state and d_state in another order."""
+        arrays = dict(named_leaves(problem))
+        for name in arrays:
+            for axis in SLOT_AXES.get(name.rpartition(".")[2], []) if "state" in name else []:
+                arrays[name] = arrays[name].take(order, axis)
+        return from_named(problem, arrays)
+
+    problem = case.problem()
+    assert_result_close("rearranged", case.dtype, case.run(permuted(problem)), permuted(case.run(problem)))
+
+
+# Gradients, extremes, invariants, and what is known by hand.
+
+
+@pytest.mark.parametrize("spec_name", SPECS)
+def test_reference_gradients_by_central_differences(spec_name: str) -> None:
+    """Along random directions: over everything at once, and over each array alone."""
+    case, rng = Case("reference", spec_name, "float64"), np.random.default_rng(3)
+    problem = case.problem(steps=4, gap=3e-4)
+    point, gradient = problem[:3], case.run(problem)[2:]
+    names = [name for name, _ in named_leaves(point)]
+    for moved in [names, names, names, *([name] for name in names)]:
+        arrays = {n: rng.uniform(-1, 1, a.shape) * (n in moved) for n, a in named_leaves(point)}
+        direction = from_named(point, arrays)
+        difference = contract.central_difference(case, problem, direction) - dot(gradient, direction)
+        own = np.sqrt(sum((a**2).sum() for n, a in named_leaves(gradient) if n in moved))
+        size = max(own, 1e-3 * np.sqrt(dot(gradient, gradient)))
+        assert_within("central differences", "float64", abs(difference) / size, ", ".join(moved))
+
+
+def huge(leaf: Any) -> Any:
+    return np.copysign(leaf.dtype.type(1e4), leaf)
+
+
+@for_each_case
+def test_huge_inputs_stay_finite(case: Case) -> None:
+    problem = case.problem()
+    problem = problem._replace(inputs=huge(problem.inputs))
+    assert_finite(case.run(problem))
+    assert_finite(case.run(problem._replace(state=zeros_like(problem.state))))
+
+
+@for_each_dnc
+def test_huge_memory_stays_finite(case: Case) -> None:
+    problem = case.problem()
+    state = problem.state._replace(memory=huge(problem.state.memory), reads=huge(problem.state.reads))
+    assert_finite(case.run(problem._replace(state=state)))
+
+
+@for_each_case
+def test_huge_parameters_give_finite_values(case: Case) -> None:
+    problem = case.problem()
+    outputs, state, _ = case.forward(problem._replace(params=map_leaves(huge, problem.params)))
+    assert_finite((outputs, state))
+
+
+@for_each_dnc
+@pytest.mark.parametrize("strength", [1, 30])
+@pytest.mark.parametrize("start", [0, 1], ids=["blank", "random"])
+def test_invariants_hold_at_every_step(case: Case, strength: int, start: int) -> None:
+    problem = case.problem(steps=25)
+    params, state = (
+        map_leaves(lambda a, by=by: a * a.dtype.type(by), tree)
+        for tree, by in ((problem.params, strength), (problem.state, start))
+    )
+    for _, after in each_step(case.engine, case.spec, problem._replace(params=params, state=state)):
+        assert_within("invariants", case.dtype, excess(after), "invariants")
+
+
+def excess(state: Any) -> float:
+    """By how much weightings are below 0 or sum to more than 1, usages leave [0, 1], a slot follows itself."""
+    weightings = [state.precedence, state.write_weights, state.read_weights, state.link]
+    weightings.append(state.link.swapaxes(1, 2))
+    return max(
+        0.0,
+        *(float(-w.min()) for w in [*weightings, state.usage]),
+        *(float(w.sum(-1, dtype=np.float64).max()) - 1 for w in weightings),
+        float(state.usage.max()) - 1,
+        float("inf") if state.link.diagonal(axis1=1, axis2=2).any() else 0.0,
+    )
+
+
+OPEN, SHUT = 1e3, -1e3
+"""Raw gate values whose sigmoid is exactly 1 and 0."""
+BACKWARD, CONTENT, FORWARD = np.eye(3) * OPEN
+
+
+@for_each_dnc
+@pytest.mark.parametrize("usage", [0, 0.5, 1])
+def test_equal_usages_are_allocated_by_index(case: Case, usage: float) -> None:
+    problem = case.problem(steps=1)
+    state = problem.state._replace(usage=np.full_like(problem.state.usage, usage))
+    unread = {name: np.zeros_like(getattr(state, name)) for name in ("write_weights", "read_weights")}
+    problem = problem._replace(state=state._replace(**unread))
+    case.assert_parity(problem)
+
+    params = command(case.spec, case.dtype, write_gate=OPEN, allocation_gate=OPEN)
+    _, after, _ = case.forward(problem._replace(params=params))
+    wanted = (1 - usage) * float(usage) ** np.arange(case.spec.memory_size)
+    assert_close("parity values", case.dtype, after.write_weights, np.tile(wanted, (B, 1)))
+
+
+@for_each_dnc
+def test_empty_memory(case: Case) -> None:
+    problem = case.problem()
+    problem = problem._replace(state=problem.state._replace(memory=np.zeros_like(problem.state.memory)))
+    case.assert_parity(problem, "empty parity")
+
+    looking = {"write_gate": SHUT, "read_modes": CONTENT, "read_keys": 1, "read_strengths": 5}
+    params = command(case.spec, case.dtype, **looking)
+    _, after, _ = case.forward(problem._replace(params=params))
+    everywhere = np.full(after.read_weights.shape, 1 / case.spec.memory_size)
+    assert_close("parity values", case.dtype, after.read_weights, everywhere)
+
+
+@for_each_engine
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("spec_name", ["dnc", "dnc-4-heads", "dnc-odd"])
+def test_a_chain_is_written_and_followed(engine_name: str, spec_name: str, dtype: str) -> None:
+    """Known by hand: A and B go to slots 0 and 1; A is found, B comes after it, A before; C takes A's freed slot."""
+    case = Case(engine_name, spec_name, dtype)
+    a, b, c = np.eye(case.spec.word_size)[:3]
+    still = {"free_gates": SHUT, "write_gate": SHUT}
+    writing = {"free_gates": SHUT, "write_gate": OPEN, "allocation_gate": OPEN, "erase": OPEN}
+    found = {"read_modes": CONTENT, "read_strengths": OPEN}
+    steps = [
+        ({**writing, "write_vector": a, "read_modes": FORWARD}, 0 * a),
+        ({**writing, "write_vector": b, "read_modes": FORWARD}, 0 * a),
+        ({**still, **found, "read_keys": a}, a),
+        ({**still, "read_modes": FORWARD}, b),
+        ({**still, "read_modes": BACKWARD}, a),
+        ({**writing, "free_gates": OPEN, "write_vector": c, **found, "read_keys": c}, c),
+    ]
+    state = zero_state(case.spec, B, dtype)
+    for parts, wanted in steps:
+        params = command(case.spec, dtype, **parts)
+        inputs = np.zeros((1, B, case.spec.input_size), dtype)
+        _, state, _ = case.forward(Problem(params, inputs, state, None, None))
+        assert_close("parity values", dtype, state.reads, np.broadcast_to(wanted, state.reads.shape))
+    memory = np.zeros(state.memory.shape)
+    memory[:, 0], memory[:, 1] = c, b
+    assert_close("parity values", dtype, state.memory, memory)
+
+
+# The comparisons themselves.
+
+
+def test_allowed_errors_are_at_most_ten_times_the_measured() -> None:
+    for line in contract.TOLERANCES.values():
+        for tolerance in line.values():
+            assert tolerance.measured <= tolerance.allowed <= 10 * tolerance.measured
+
+
+RIGHT = np.array([1, 2.0, 3])
+WRONG = {
+    "2.001 for 2.0": np.array([1, 2.001, 3]),
+    "swapped": RIGHT[::-1],
+    "another shape": RIGHT[None],
+    "NaN": np.array([1, np.nan, 3]),
+    "infinity": np.array([1, 2.0, np.inf]),
+    "zeros": np.zeros(3),
+    "another tree": (RIGHT,),
+}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "dtype"),
+    [(quantity, dtype) for quantity, line in contract.TOLERANCES.items() for dtype in line],
+)
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_wrong_results_are_told(
+    quantity: str, dtype: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "worst", {})
+    assert_close(quantity, dtype, RIGHT, RIGHT)
+    with pytest.raises(AssertionError):
+        assert_close(quantity, dtype, wrong, RIGHT)
+    with pytest.raises(AssertionError):
+        assert_close(quantity, dtype, RIGHT, wrong)
