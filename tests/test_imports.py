@@ -12,7 +12,7 @@ import numdnc
 PACKAGE = Path(numdnc.__file__).parent
 REFERENCE = sorted((PACKAGE / "reference").rglob("*.py"))
 FAST_ENGINES = sorted(set((PACKAGE / "engines").rglob("*.py")) - {PACKAGE / "engines" / "reference.py"})
-REFERENCE_MAY_IMPORT = {"numpy", "typing", "collections"}
+REFERENCE_MAY_IMPORT = {"numpy", "collections", "math", "typing"}
 REFERENCE_MAY_IMPORT |= {f"numdnc.{name}" for name in ("spec", "tree", "params", "reference")}
 
 SPY = """
@@ -26,7 +26,8 @@ class Spy:
 
 sys.meta_path.insert(0, Spy())
 {statements}
-print(*sorted(Spy.asked - set(sys.stdlib_module_names) - {{"numpy", "numdnc"}}))
+own = {{"numpy", "numdnc", "org"}}  # the standard library looks for Jython by "org"
+print(*sorted(Spy.asked - set(sys.stdlib_module_names) - own))
 """
 """Prints the packages that these statements try to import, whether installed or not; NumPy is there already."""
 

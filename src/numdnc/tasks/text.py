@@ -62,20 +62,21 @@ class Vocabulary(NamedTuple):
         """All symbols of a text."""
         return cls("".join(sorted(set(text))), unit)
 
-    def encode(self, text: str) -> NDArray[np.intp]:
-        """Symbol numbers; a character that the vocabulary lacks is a UserError."""
-        places = {symbol: place for place, symbol in enumerate(self.symbols)}
-        strangers = sorted(set(text) - places.keys())
-        if strangers:
+    def encode(self, text: str) -> NDArray[np.integer]:
+        """Symbol numbers, a byte each if that suffices; a character that the vocabulary lacks is a UserError."""
+        known, codes = _code_points(self.symbols), _code_points(text)
+        numbers = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+        strangers = np.unique(codes[known[numbers] != codes])
+        if len(strangers):
             raise UserError(
-                f"text must use the {len(self.symbols)} symbols the model was trained on, "
-                f"got {', '.join(map(repr, strangers[:5]))} besides. Leave them out."
+                f"text must use the {len(known)} symbols the model was trained on, "
+                f"got {', '.join(repr(chr(code)) for code in strangers[:5])} besides. Leave them out."
             )
-        return np.fromiter((places[symbol] for symbol in text), np.intp, len(text))
+        return numbers.astype(np.min_scalar_type(len(known)))
 
-    def decode(self, numbers: NDArray[np.integer]) -> str:
-        """The text of symbol numbers."""
-        return "".join(self.symbols[number] for number in numbers)
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ FORMAT = 1
 
 def save_checkpoint(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically: a crash or a full disk leaves what was at `path` before."""
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps({**metadata, "numdnc": __version__, "numpy": np.__version__}, sort_keys=True)
     header = {"format": str(FORMAT), "json": text, "sha256": _digest(text, arrays)}
     write_atomically(path, save(arrays, metadata=header))

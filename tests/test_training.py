@@ -1,0 +1,187 @@
+"""The loop: it learns, reports, stops in every way, and names what goes bad."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numdnc import DNCSpec, LSTMSpec, RNNSpec, UserError, map_leaves
+from numdnc.data import Corpus
+from numdnc.inspection.lesion import without_reads
+from numdnc.tasks.text import TextSettings, TextTask
+from numdnc.training.folder import RunFolder
+from numdnc.training.loop import Finished, Report, train
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
+
+TEXT = "the quick brown fox jumps over the lazy dog. " * 60
+MODELS = {
+    "rnn": (RNNSpec, {}),
+    "lstm": (LSTMSpec, {}),
+    "dnc": (DNCSpec, {"memory_size": 5, "word_size": 4, "read_heads": 2}),
+}
+
+
+def make_run(folder: Path, model: str = "lstm", **options: Any) -> tuple[Run, TextTask, RunFolder]:
+    training = {"steps": 60, "report_every": 20, **options}
+    optimizer = {name: training.pop(name) for name in ("optimizer", "learning_rate") if name in training}
+    task = TextTask(Corpus("foxes", TEXT.encode()), TextSettings(batch=4, window=10), 0)
+    kind, sizes = MODELS[model]
+    spec = kind(input_size=task.input_size, output_size=task.output_size, hidden_sizes=(24,), **sizes)
+    run = new_run(
+        spec,
+        TrainingSettings(**training),
+        OptimizerSettings(**{"learning_rate": 0.02, **optimizer}),
+        task={"name": "text"},
+        position=task.position(),
+        batch=4,
+        engine="reference",
+    )
+    place = RunFolder(folder / "run")
+    place.create()
+    place.save_last(run)
+    return run, task, place
+
+
+def reports(events: Any) -> tuple[list[Report], Finished]:
+    kept = list(events)
+    assert isinstance(kept[-1], Finished)
+    return [event for event in kept if isinstance(event, Report)], kept[-1]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_learns_a_repeated_sentence(model: str, tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, model, steps=250, report_every=50)
+    lines, finished = reports(train(run, task, folder))
+    assert finished == Finished("steps", 250)
+    assert [line.iteration for line in lines] == [50, 100, 150, 200, 250]
+    assert lines[0].train > 1
+    assert lines[-1].train < 0.4
+    assert lines[-1].held_out < 0.4
+    assert run.best_score == min(line.held_out for line in lines)
+
+
+def test_metrics_repeat_the_reports(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path)
+    lines, _ = reports(train(run, task, folder))
+    stored = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    assert stored == [line._asdict() for line in lines]
+
+
+def test_the_training_score_is_the_mean_since_the_last_report(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, steps=20)
+    losses = []
+    loss = task.loss
+    task.loss = lambda outputs, batch: (losses.append(loss(outputs, batch)[0]), loss(outputs, batch))[1]  # type: ignore[method-assign]
+    (line,), _ = reports(train(run, task, folder))
+    assert line.train == pytest.approx(np.mean(losses) / math.log(2))
+
+
+def test_the_best_checkpoint_is_the_one_that_scored_best(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path)
+    scores = iter([3.0, 1.0, 2.0])
+    task.score = lambda forward, limit=None: next(scores)  # type: ignore[method-assign]
+    reports(train(run, task, folder))
+    assert folder.load_best().iteration == 40
+    assert folder.load_last().iteration == 60
+    assert folder.load_last().best_score == 1.0
+
+
+def test_an_interrupted_run_is_saved_where_it_stood(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path)
+    asked = iter(range(100))
+    _, finished = reports(train(run, task, folder, interrupted=lambda: next(asked) >= 33))
+    assert finished == Finished("interrupted", 33)
+    assert folder.load_last().iteration == 33
+
+
+def test_minutes_stop_a_run(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, steps=100_000)
+    _, finished = reports(train(run, task, folder, minutes=0.3 / 60))
+    assert finished.reason == "minutes"
+    assert 0 < folder.load_last().iteration == finished.iteration < 100_000
+
+
+def test_state_is_carried_from_window_to_window_and_blank_at_each_epoch(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, "dnc", steps=130)
+    engine, starts = run.engine, []
+    forward = engine.forward
+
+    def spy(spec: Any, params: Any, inputs: Any, state: Any, *, keep_tape: bool) -> Any:
+        result = forward(spec, params, inputs, state, keep_tape=keep_tape)
+        if keep_tape:
+            starts.append((state, result[1]))
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine), "forward", staticmethod(spy))
+        reports(train(run, task, folder))
+    blank = [not any(leaf.any() for leaf in (s.memory, s.usage, s.link, s.reads)) for s, _ in starts]
+    assert blank[0]
+    assert 1 < sum(blank) < 5
+    for i in range(1, len(starts)):
+        if not blank[i]:
+            assert starts[i][0] is starts[i - 1][1]
+
+
+@pytest.mark.parametrize("name", ["memory", "usage"])
+def test_a_bad_number_is_named_where_it_first_appears(name: str, tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, "dnc")
+    run.state = run.state._replace(**{name: getattr(run.state, name) + np.float32(np.nan)})
+    task.next_batch()
+    run.position = task.position()
+    with pytest.raises(UserError, match=rf"stay finite, but state.{name} is not, at iteration 1"):
+        reports(train(run, task, folder))
+    assert folder.load_last().iteration == 0
+
+
+def test_a_number_that_goes_bad_inside_a_window_is_named_with_its_step(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, "dnc", precision="float32")
+    bias = run.params.interface.bias.copy()
+    sizes = run.spec.interface_sizes
+    parts = dict(zip(sizes, np.split(bias, np.cumsum(list(sizes.values()))[:-1]), strict=True))
+    # Every slot adds the same huge vector at each step and nothing is erased, until the memory overflows.
+    parts["write_vector"][:] = 3e38
+    parts["erase"][:] = parts["allocation_gate"][:] = -100
+    parts["write_gate"][:] = 100
+    run.params = run.params._replace(interface=run.params.interface._replace(bias=bias))
+    with pytest.raises(UserError, match=r"but (state|outputs)\S* at step [1-9] of the window is not"):
+        reports(train(run, task, folder))
+
+
+def test_a_learning_rate_out_of_bounds_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, optimizer="sgd", learning_rate=1e38)
+    with pytest.raises(UserError, match="must stay finite"):
+        reports(train(run, task, folder))
+    kept = folder.load_last()
+    assert all(np.isfinite(leaf).all() for leaf in (kept.params.output.weights, kept.params.output.bias))
+
+
+def test_a_lesion_takes_the_reads_and_nothing_else() -> None:
+    spec = DNCSpec(input_size=3, output_size=4, hidden_sizes=(5, 6), memory_size=7, word_size=2, read_heads=3)
+    run = new_run(
+        spec,
+        TrainingSettings(precision="float64"),
+        OptimizerSettings(),
+        task={},
+        position={},
+        batch=2,
+        engine="auto",
+    )
+    inputs = np.random.default_rng(0).standard_normal((9, 2, 3))
+    damaged = without_reads(spec, run.params)
+    outputs, state = forward_with(run.engine, spec, damaged)(inputs, None)
+    assert np.abs(state.reads).max() > 0
+    poisoned = state._replace(reads=state.reads + 1e3)
+    again, _ = forward_with(run.engine, spec, damaged)(inputs, poisoned)
+    same, _ = forward_with(run.engine, spec, damaged)(inputs, state)
+    np.testing.assert_array_equal(again, same)
+    whole, _ = forward_with(run.engine, spec, run.params)(inputs, None)
+    assert np.abs(whole - outputs).max() > 1e-3
+    changed = map_leaves(lambda a, b: (a != b).sum(), run.params, damaged)
+    assert [layer.weights for layer in changed.controller] == [6 * 20, 6 * 24]
+    assert changed.output.weights == 6 * 4
+    assert changed.interface.weights == changed.output.bias == 0
