@@ -4,9 +4,11 @@ Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 stop
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +25,10 @@ from numdnc.errors import UserError
 from numdnc.inspection.gradcheck import gradcheck
 from numdnc.inspection.lesion import without_reads
 from numdnc.spec import SPECS, DNCSpec, Spec
-from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, sample
+from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, sample, stretches_at_once
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import train
+from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
 from numdnc.tree import leaves
@@ -37,6 +40,7 @@ app.command(train_app, name="train", help="Train a model from scratch.")
 
 DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
 SAMPLE_LENGTH = 200
+MOST_LAYERS = 1000
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 
 
@@ -63,8 +67,8 @@ class ModelOptions:
         """The spec for a task's sizes."""
         if self.model not in SPECS:
             raise UserError(f"model must be one of {', '.join(SPECS)}, got {self.model!r}.")
-        if self.layers < 1:
-            raise UserError(f"layers must be at least 1, got {self.layers}.")
+        if not 1 <= self.layers <= MOST_LAYERS:
+            raise UserError(f"layers must be from 1 to {MOST_LAYERS}, got {self.layers}.")
         hidden_sizes = (self.hidden,) * self.layers
         if self.model != "dnc":
             return SPECS[self.model](
@@ -106,16 +110,19 @@ def train_text(
         sample_every: Progress lines between samples; 0 = none.
 
     """
+    _check_minutes(minutes)
     task = TextTask(data.load(corpus, data_folder), text, training.seed)
+    trained, held_out = task.characters
     spec = model.spec(task.input_size, task.output_size)
     chosen = select_engine(engine, spec, training.precision)
-    _check_memory(spec, text.batch, text.window, np.dtype(training.precision).itemsize)
+    # Beside a window's states there are, when scoring, three or so of every stretch that is scored at once.
+    states = max(text.batch * (text.window + 2), 3 * stretches_at_once(held_out))
+    check_memory(spec, states, np.dtype(training.precision).itemsize)
     folder = RunFolder(out or _free_folder(f"text-{model.model}"))
-    path = Path(corpus)
     described = {
         "name": task.name,
         "settings": dataclasses.asdict(text),
-        "corpus": str(path.resolve()) if path.exists() else corpus,
+        "corpus": corpus if corpus in data.CORPORA else str(Path(corpus).resolve()),
         "sha256": task.sha256,
         "vocabulary": task.vocabulary._asdict(),
     }
@@ -128,9 +135,7 @@ def train_text(
         batch=text.batch,
         engine=chosen.name,
     )
-    folder.create()
-    folder.save_last(run)
-    trained, held_out = task.characters
+    folder.begin(run)
     console.say(
         f"{spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine {chosen.name}; "
         f"{task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, {task.input_size} symbols"
@@ -161,6 +166,7 @@ def resume(
         sample_every: Progress lines between samples; 0 = none.
 
     """
+    _check_minutes(minutes)
     place = RunFolder(folder)
     run = place.load_last()
     if steps is not None:
@@ -172,6 +178,7 @@ def resume(
     if engine is not None:
         run.engine_name = select_engine(engine, run.spec, run.training.precision).name
     task = _text_task(run, corpus, data_folder)
+    place.tidy(run)
     console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
     _train(run, task, place, minutes, sample_every)
 
@@ -256,7 +263,7 @@ def sample_text(
         forward_with(chosen, run.spec, run.params),
         vocabulary,
         length=length,
-        prime=_default_prime(vocabulary) if prime is None else prime,
+        prime=_default_prime(vocabulary) if prime is None else _as_symbols(prime, vocabulary),
         temperature=temperature,
         rng=np.random.default_rng(seed),
     )
@@ -295,11 +302,17 @@ def check_gradients(
         as_json: Print one JSON object.
 
     """
-    for name, value in (("steps", steps), ("batch", batch), ("samples", samples)):
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, got {value}.")
+    for name, value, least in (
+        ("steps", steps, 1),
+        ("batch", batch, 1),
+        ("samples", samples, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise UserError(f"{name} must be at least {least}, got {value}.")
     spec = model.spec(4, 5)
     chosen = select_engine(engine, spec, np.float64)
+    check_memory(spec, batch * (steps + 2), np.dtype(np.float64).itemsize)
     rows = []
     if not as_json:
         console.say(f"GRAD CHECK of {spec}, engine {chosen.name}, {steps} steps, batch {batch}, float64\n")
@@ -311,7 +324,8 @@ def check_gradients(
     passed = all(row.passed for row in rows) and bool(errors)
     worst = max(errors, default=math.inf)
     if as_json:
-        print(json.dumps({"passed": passed, "worst": worst, "arrays": [row._asdict() for row in rows]}))
+        arrays = [console.without_nan(row._asdict()) for row in rows]
+        print(json.dumps(console.without_nan({"passed": passed, "worst": worst, "arrays": arrays})))
     else:
         console.say(
             f"\n{console.GRADCHECK_LEGEND}\n{'pass' if passed else 'FAIL'}: worst relative error {worst:.3e}"
@@ -353,9 +367,7 @@ def fetch_data(
 
 
 def _train(run: Run, task: TextTask, folder: RunFolder, minutes: float, sample_every: int) -> None:
-    if not minutes > 0:
-        raise UserError(f"minutes must be above 0, got {minutes}.")
-    program = console.command()
+    program, place = console.command(), shlex.quote(str(folder.path))
 
     def sample_sometimes(iteration: int) -> None:
         reports = iteration // run.training.report_every
@@ -383,9 +395,9 @@ def _train(run: Run, task: TextTask, folder: RunFolder, minutes: float, sample_e
     )
     more = run.target if finished.reason != "steps" else 2 * run.target
     console.say(
-        f"next:  {program} sample {folder.path} --length 500\n"
-        f"       {program} eval {folder.path}\n"
-        f"       {program} resume {folder.path} --steps {more}"
+        f"next:  {program} sample {place} --length 500\n"
+        f"       {program} eval {place}\n"
+        f"       {program} resume {place} --steps {more}"
     )
     if finished.reason == "interrupted":
         sys.exit(130)
@@ -394,17 +406,32 @@ def _train(run: Run, task: TextTask, folder: RunFolder, minutes: float, sample_e
 def _text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTask:
     """The task of a run, on the same text, byte for byte."""
     wanted = run.task["corpus"] if corpus is None else corpus
-    task = TextTask(data.load(wanted, data_folder), TextSettings(**run.task["settings"]), run.training.seed)
-    if task.sha256 != run.task["sha256"]:
+    try:
+        found = data.load(wanted, data_folder)
+    except UserError as error:
+        hint = "" if corpus else " If the run's text has moved, say with --corpus where it lies now."
+        raise UserError(f"{error}{hint}") from None
+    digest = hashlib.sha256(found.data).hexdigest()
+    if digest != run.task["sha256"]:
         raise UserError(
             f"the corpus must be the one the run was started with (SHA-256 {run.task['sha256'][:12]}..), "
-            f"got another at {wanted} ({task.sha256[:12]}..). Give the old one with --corpus."
+            f"got another at {wanted} ({digest[:12]}..). Give the old one with --corpus."
         )
-    return task
+    return TextTask(found, TextSettings(**run.task["settings"]), run.training.seed)
 
 
 def _default_prime(vocabulary: Vocabulary) -> str:
     return "\n" if "\n" in vocabulary.symbols else vocabulary.symbols[0]
+
+
+def _as_symbols(given: str, vocabulary: Vocabulary) -> str:
+    """What was typed, as symbols of the vocabulary: of a model of bytes these are the bytes typed."""
+    return os.fsencode(given).decode("latin-1") if vocabulary.unit == "bytes" else given
+
+
+def _check_minutes(minutes: float) -> None:
+    if not minutes > 0:
+        raise UserError(f"minutes must be above 0, got {minutes}.")
 
 
 def _free_folder(stem: str) -> Path:
@@ -415,40 +442,27 @@ def _free_folder(stem: str) -> Path:
     return path
 
 
-def _check_memory(spec: Spec, batch: int, window: int, item_size: int) -> None:
-    """Refuse, before anything is allocated, a model whose parameters or link history cannot fit this machine."""
-    if not hasattr(os, "sysconf"):
-        return
-    here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    rows = spec.input_size + spec.reads_size + 2 * max(spec.hidden_sizes)
-    needed = 4 * rows * 4 * spec.hidden_total * item_size
-    if isinstance(spec, DNCSpec):
-        needed += (
-            batch * (window + 2) * spec.memory_size * (spec.memory_size + 4 * spec.word_size) * item_size
-        )
-    if needed > here:
-        raise UserError(
-            f"the model must fit into the {here / 2**30:.0f} GiB of this machine, got sizes that need about "
-            f"{needed / 2**30:,.0f} GiB. Lower --hidden, --memory-size, --word-size, --batch or --window."
-        )
-
-
 def main() -> None:
     """Run a command; errors that the user can mend become one line and exit code 2."""
+    console.never_fail_to_encode()
     try:
         # At these sizes a second BLAS thread gains nothing, and loses much where the cores are shared.
         with threadpool_limits(limits=1, user_api="blas"):
             app.cli(prog="numdnc", description=DESCRIPTION)
+        sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        console.fail(str(error))
     except MemoryError as error:
-        print(f"error: the model must fit into memory, got: {error}. Lower its sizes.", file=sys.stderr)
-        sys.exit(2)
+        console.fail(f"the model must fit into memory, got: {error}. Lower its sizes.")
     except KeyboardInterrupt:
         print("\nstopped at once; the last checkpoint is whole", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output (such as `head`) has closed it; say nothing more to it, not at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.drop_output()
         sys.exit(0)
+    except OSError as error:
+        console.drop_output()
+        console.fail(
+            f"files and output must be usable, got: {error}. Check the disk and where the output goes."
+        )

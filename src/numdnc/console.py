@@ -1,14 +1,17 @@
 """What people see in the terminal: progress, samples, tables. Plain lines where output is no terminal."""
 
+import io
 import math
 import os
+import shlex
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import (
@@ -24,12 +27,38 @@ from rich.progress import (
 from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
 from numdnc.training.loop import Finished, Report, Tick
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, emoji=False)
 
 
 def say(text: str = "") -> None:
     """A line as it is, without markup."""
     console.print(text, markup=False)
+
+
+def fail(text: str) -> NoReturn:
+    """The one line of an error that the user can mend, and exit code 2."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    sys.stderr.write(f"error: {line}\n")
+    sys.exit(2)
+
+
+def never_fail_to_encode() -> None:
+    """What the output's encoding lacks is written as an escape."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """Send what cannot be written, and all that follows, nowhere; else Python would complain of it at exit."""
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def without_nan(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with null for numbers that JSON does not know."""
+    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
 
 
 def printable(text: str) -> str:
@@ -100,7 +129,9 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        say("\nfinishing this iteration, then saving; press Ctrl-C again to stop at once")
+        # Not by `say`: the signal may have come while that was writing, which a second write cannot enter.
+        with suppress(OSError):
+            os.write(2, b"\nfinishing this iteration, then saving; press Ctrl-C again to stop at once\n")
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -115,7 +146,7 @@ def command() -> str:
     name = Path(sys.argv[0]).name
     if shutil.which(name) or not name.startswith("numdnc"):
         return "numdnc"
-    return os.path.relpath(sys.argv[0])
+    return shlex.quote(os.path.relpath(sys.argv[0]))
 
 
 def gradcheck_lines(row: Row) -> str:

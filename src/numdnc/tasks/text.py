@@ -27,6 +27,8 @@ SCORED_STRETCH = 512
 """Held-out text is scored in stretches of this many characters, side by side, ..."""
 WARM_UP = 128
 """... each read from this many characters before its first, so that no prediction is made without context."""
+MOST_STRETCHES = 256
+"""So many at once, to bound memory."""
 
 
 def decode(corpus: Corpus, unit: Unit) -> str:
@@ -162,7 +164,7 @@ class TextTask:
         end = len(self._text) if limit is None else min(len(self._text), self._cut + limit)
         starts = np.arange(self._cut, end, SCORED_STRETCH)
         warm_up = min(WARM_UP, self._cut - 1)
-        total, group = 0.0, 256  # stretches at a time, to bound memory
+        total, group = 0.0, MOST_STRETCHES
         for first in range(0, len(starts), group):
             target = starts[first : first + group] + np.arange(-warm_up, SCORED_STRETCH)[:, None]
             counts = (target >= starts[first : first + group]) & (target < end)
@@ -184,6 +186,11 @@ class TextTask:
         """Continue from a `position`."""
         self._epoch, self._read, self._shift = position["epoch"], position["read"], position["shift"]
         self._rng = generator_from(position["rng"])
+
+
+def stretches_at_once(held_out: int) -> int:
+    """How many stretches of so many held-out characters `score` reads side by side."""
+    return min(MOST_STRETCHES, -(-held_out // SCORED_STRETCH))
 
 
 def sample(
@@ -211,6 +218,8 @@ def sample(
         if temperature == 0:
             number = int(logits.argmax())
         else:
-            number = int(rng.choice(len(logits), p=softmax(logits / temperature)))
+            with np.errstate(over="ignore"):  # the likeliest stands at 0, what is -inf is never drawn
+                cooled = (logits - logits.max()) / temperature
+            number = int(rng.choice(len(logits), p=softmax(cooled)))
         yield vocabulary.symbols[number]
         outputs, state = forward(np.array([[number]]), state)

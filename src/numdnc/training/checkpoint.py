@@ -51,7 +51,15 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             f"{path} must match its checksum, got other contents: it was damaged or edited. "
             "Use another checkpoint of the run."
         )
-    return arrays, json.loads(header["json"])
+    try:
+        metadata = json.loads(header["json"])
+    except ValueError:
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise UserError(
+            f"{path} must describe itself by a JSON object, got none. Use another checkpoint of the run."
+        )
+    return arrays, metadata
 
 
 def write_atomically(path: Path, contents: bytes) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from numdnc.training.run import Run, load_run, save_run
 
 
 class RunFolder:
-    """Where a run lives on disk. Every file in it is whole at every moment."""
+    """Where a run lives on disk. Both checkpoints are whole at every moment; metrics.jsonl may lose its last line."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -22,13 +24,25 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
         """One JSON object a report."""
 
+    def begin(self, run: Run) -> None:
+        """`create` the folder and save a new run there; where that fails, nothing of it is left."""
+        self._check_free()
+        with self._usable():
+            missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        try:
+            self.create()
+            self.save_last(run)
+        except UserError:
+            with suppress(OSError):
+                self.metrics.unlink()
+            for path in missing:
+                with suppress(OSError):
+                    path.rmdir()
+            raise
+
     def create(self) -> None:
         """Make the folder for a new run; one that holds a run already is refused."""
-        if any(file.exists() for file in (self.last, self.best)):
-            raise UserError(
-                f"{self.path} must not hold a run yet, got one. "
-                f"Continue it with `numdnc resume {self.path}`, or choose another folder with --out."
-            )
+        self._check_free()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -36,29 +50,37 @@ class RunFolder:
                 f"the output folder {self.path} must be one that can be made, got: {error.strerror}. "
                 "Choose another with --out."
             ) from None
+        self._clear_leftovers()
         write_atomically(self.metrics, b"")
 
     def load_last(self) -> Run:
-        """The run to resume; what a killed process left behind is cleared away."""
+        """The run as it was saved last. Nothing on disk is changed: its training may be under way."""
         self._check_present(self.last)
-        run = load_run(self.last)
-        for leftover in self.path.glob(".*.*"):
-            leftover.unlink(missing_ok=True)
-        kept = []
-        for line in self.metrics.read_text().splitlines() if self.metrics.exists() else []:
-            try:
-                if json.loads(line)["iteration"] <= run.iteration:
-                    kept.append(line + "\n")
-            except ValueError:  # the line that was being written when the process was killed
-                break
-        write_atomically(self.metrics, "".join(kept).encode())
-        return run
+        return load_run(self.last)
 
     def load_best(self) -> Run:
         """The run at its best; before the first report, as it started."""
-        chosen = self.best if self.best.exists() else self.last
+        with self._usable():
+            chosen = self.best if self.best.exists() else self.last
         self._check_present(chosen)
         return load_run(chosen)
+
+    def tidy(self, run: Run) -> None:
+        """Before `run`, the last one saved, goes on: clear away what a killed process left behind.
+
+        That is half-written files, and lines of metrics.jsonl that are torn or later than `run`.
+        """
+        self._clear_leftovers()
+        with self._usable():
+            lines = self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else []
+        kept = []
+        for line in lines:
+            try:
+                if line.endswith(b"\n") and json.loads(line)["iteration"] <= run.iteration:
+                    kept.append(line)
+            except (ValueError, TypeError, KeyError):
+                continue
+        write_atomically(self.metrics, b"".join(kept))
 
     def save_last(self, run: Run) -> None:
         """Replace the checkpoint that `resume` goes on from."""
@@ -81,9 +103,39 @@ class RunFolder:
                 f"then continue with `numdnc resume {self.path}`."
             ) from None
 
+    def _check_free(self) -> None:
+        with self._usable():
+            used = any(file.exists() for file in (self.last, self.best))
+            used = used or (self.metrics.exists() and self.metrics.stat().st_size > 0)
+        if used:
+            raise UserError(
+                f"{self.path} must not hold a run yet, got one. "
+                f"Continue it with `numdnc resume {self.path}`, or choose another folder with --out."
+            )
+
     def _check_present(self, file: Path) -> None:
-        if not file.exists():
+        with self._usable():
+            present = file.exists()
+        if not present:
             raise UserError(
                 f"{self.path} must be the folder of a run, got one without {file.name}. "
                 "Start a run with `numdnc train text --out DIR`."
             )
+
+    def _clear_leftovers(self) -> None:
+        """Remove the temporaries of `write_atomically`, and nothing else that may lie here."""
+        with self._usable():
+            for file in (self.last, self.best, self.metrics):
+                for leftover in self.path.glob(f".{file.name}.*"):
+                    leftover.unlink(missing_ok=True)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Say in one line why the folder cannot be used."""
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"{self.path} must be a folder that can be used, got: {error.strerror}. "
+                "Check its name and permissions, or give another."
+            ) from None

@@ -60,7 +60,7 @@ def train(
     task.move_to(run.position)
     began, began_seconds = time.perf_counter(), run.seconds
     first_iteration = run.iteration
-    last_report = began
+    last_report, counted = began, run.recent_count
     norm = 0.0
     while True:
         now = time.perf_counter()
@@ -69,10 +69,9 @@ def train(
         if due and run.recent_count:
             done = run.iteration - first_iteration
             remaining = (run.target - run.iteration) * (now - began) / max(1, done)
-            yield _report(
-                run, task, folder, norm, now - last_report, min(remaining, 60 * minutes - (now - began))
-            )
-            last_report = now
+            speed = (run.recent_count - counted) / (now - last_report)
+            yield _report(run, task, folder, norm, speed, min(remaining, 60 * minutes - (now - began)))
+            last_report, counted = now, 0.0
         if run.iteration >= run.target:
             reason = "steps"
         elif interrupted():
@@ -112,15 +111,18 @@ def _iterate(run: Run, task: Task) -> float:
     return norm
 
 
-def _report(run: Run, task: Task, folder: RunFolder, norm: float, elapsed: float, left: float) -> Report:
+def _report(run: Run, task: Task, folder: RunFolder, norm: float, speed: float, left: float) -> Report:
     """Score the held-out data, note it in metrics.jsonl, save."""
-    held_out = task.score(run.forward, limit=run.training.score_limit)
+    with np.errstate(all="ignore"):
+        held_out = task.score(run.forward, limit=run.training.score_limit)
+    if not math.isfinite(held_out):
+        raise UserError(_stopped("the held-out score", run.iteration))
     report = Report(
         seconds=round(run.seconds, 3),
         iteration=run.iteration,
         train=run.recent_nats / run.recent_count / math.log(2),
         held_out=held_out,
-        per_second=run.recent_count / elapsed,
+        per_second=speed,
         seconds_left=max(0.0, left),
         learning_rate=learning_rate_at(run.optimizer, run.iteration, run.training.steps),
         gradient_norm=norm,
@@ -135,9 +137,10 @@ def _report(run: Run, task: Task, folder: RunFolder, norm: float, elapsed: float
 
 
 def _save(run: Run, folder: RunFolder, *, best: bool = False) -> None:
-    bad = first_not_finite("params", run.params) or first_not_finite("moments", run.moments)
+    trees = (("params", run.params), ("moments", run.moments), ("state", run.state))
+    bad = next(filter(None, (first_not_finite(name, tree) for name, tree in trees)), None)
     if bad is not None:
-        raise UserError(_stopped(run, bad))
+        raise UserError(_stopped(bad, run.iteration))
     if best:
         folder.save_best(run)
     folder.save_last(run)
@@ -153,11 +156,12 @@ def _diagnosis(run: Run, batch: Batch, gradient: Any) -> str:
         outputs, state = run.forward(batch.inputs[t : t + 1], state)
         bad = first_not_finite("state", state) or first_not_finite("outputs", outputs)
         bad = f"{bad} at step {t} of the window" if bad else None
-    return _stopped(run, bad or first_not_finite("gradient", gradient) or "the sum over the gradient")
+    bad = bad or first_not_finite("gradient", gradient) or "the sum over the gradient"
+    return _stopped(bad, run.iteration + 1)
 
 
-def _stopped(run: Run, bad: str) -> str:
+def _stopped(bad: str, iteration: int) -> str:
     return (
-        f"training must stay finite, but {bad} is not, at iteration {run.iteration + 1}. "
+        f"training must stay finite, but {bad} is not, at iteration {iteration}. "
         "The last checkpoint is kept; start again with a lower --learning-rate or --clip-norm."
     )

@@ -145,8 +145,8 @@ def save_run(path: Path, run: Run) -> None:
 def load_run(path: Path) -> Run:
     """The run of a checkpoint; a UserError says what is wrong with the file."""
     arrays, metadata = load_checkpoint(path)
-    metadata.pop("numdnc"), metadata.pop("numpy")
     try:
+        metadata.pop("numdnc"), metadata.pop("numpy")
         kind = SPECS[metadata["spec"].pop("kind")]
         spec = kind(**metadata.pop("spec"))
         training = TrainingSettings(**metadata.pop("training"))
@@ -157,7 +157,7 @@ def load_run(path: Path) -> Run:
         filled = {name: from_named(tree, arrays, name) for name, tree in zip(_TREES, trees, strict=True)}
         _check_shapes(dict(zip(_TREES, trees, strict=True)), filled)
         return Run(spec=spec, training=training, optimizer=optimizer, **filled, **metadata)
-    except (KeyError, TypeError, UserError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError(
             f"{path} must hold a run of a model that this version knows, got something else ({error}). "
             "Use the version of numdnc that wrote it."
