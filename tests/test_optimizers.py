@@ -14,6 +14,7 @@ from numdnc.training.optimizers import (
     gradient_norm,
     learning_rate_at,
     update,
+    with_noise,
 )
 
 RATES = [0.1, 0.05, 0.2, 0.1]
@@ -155,3 +156,18 @@ def test_warm_up_rises_in_a_line() -> None:
 def test_settings_that_cannot_work_are_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         OptimizerSettings(**options)
+
+
+def test_weight_noise_has_its_size_spares_biases_and_repeats() -> None:
+    params = (np.ones((300, 200), np.float32), np.ones(50, np.float32))
+    settings = OptimizerSettings(weight_noise=0.1)
+    weights, bias = with_noise(settings, params, 7, 3)
+    assert weights.dtype == np.float32
+    assert (weights - 1).mean() == pytest.approx(0, abs=2e-3)
+    assert (weights - 1).std() == pytest.approx(0.1, rel=0.02)
+    assert bias is params[1]
+    assert (params[0] == 1).all()
+    np.testing.assert_array_equal(weights, with_noise(settings, params, 7, 3)[0])
+    assert (weights != with_noise(settings, params, 7, 4)[0]).mean() > 0.99
+    assert (weights != with_noise(settings, params, 8, 3)[0]).mean() > 0.99
+    assert with_noise(OptimizerSettings(), params, 7, 3) is params

@@ -62,9 +62,12 @@ def without_slots(opinion: Opinion) -> Opinion:
     return opinion._replace(state=state, d_state=d_state)
 
 
-@pytest.mark.parametrize("spec_name", SPECS)
+@pytest.mark.parametrize("spec_name", [name for name in SPECS if name != "dnc-ones"])
 def test_agrees_with_jax(spec_name: str) -> None:
-    """From the middle of a sequence, by vectors and by symbols, and from the blank state, see `Case.blank_problem`."""
+    """From the middle of a sequence, by vectors and by symbols, and from the blank state, see `Case.blank_problem`.
+
+    Not with one slot, where weights over slots are constant and JAX's gradients are nothing but rounding.
+    """
     case = Case("reference", spec_name, "float64")
     assert_agree(*opinions(case, case.problem(steps=STEPS), (0, 1)))
     assert_agree(*opinions(case, case.problem(steps=STEPS, symbols=True), (1, 0)))

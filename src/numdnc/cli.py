@@ -324,8 +324,8 @@ def check_gradients(
     passed = all(row.passed for row in rows) and bool(errors)
     worst = max(errors, default=math.inf)
     if as_json:
-        arrays = [console.without_nan(row._asdict()) for row in rows]
-        print(json.dumps(console.without_nan({"passed": passed, "worst": worst, "arrays": arrays})))
+        result = {"passed": passed, "worst": worst, "arrays": [row._asdict() for row in rows]}
+        print(json.dumps(console.without_nan(result)))
     else:
         console.say(
             f"\n{console.GRADCHECK_LEGEND}\n{'pass' if passed else 'FAIL'}: worst relative error {worst:.3e}"

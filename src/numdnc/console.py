@@ -56,9 +56,13 @@ def drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def without_nan(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with null for numbers that JSON does not know."""
-    return {key: None if isinstance(v, float) and not math.isfinite(v) else v for key, v in record.items()}
+def without_nan(value: Any) -> Any:
+    """The value with None for every number in it that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from numdnc.errors import UserError
 from numdnc.params import zero_state
 from numdnc.tasks import Batch, Task
 from numdnc.training.folder import RunFolder
-from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update
+from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
 from numdnc.training.run import Run, first_not_finite
 from numdnc.tree import zeros_like
 
@@ -94,9 +94,10 @@ def _iterate(run: Run, task: Task) -> float:
     batch = task.next_batch()
     if batch.fresh:
         run.state = zero_state(spec, batch.inputs.shape[1], run.training.precision)
-    outputs, state, tape = engine.forward(spec, run.params, batch.inputs, run.state, keep_tape=True)
+    params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
+    outputs, state, tape = engine.forward(spec, params, batch.inputs, run.state, keep_tape=True)
     nats, count, d_outputs = task.loss(outputs, batch)
-    gradient, _, _ = engine.backward(spec, run.params, tape, d_outputs, zeros_like(state))
+    gradient, _, _ = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
     norm = gradient_norm(gradient)
     if not math.isfinite(nats) or not math.isfinite(norm):
         raise UserError(_diagnosis(run, batch, gradient))

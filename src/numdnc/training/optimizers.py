@@ -36,6 +36,9 @@ class OptimizerSettings:
     """Share of the last update that is kept, for sgd and rmsprop; 0 = none."""
     weight_decay: float = 0.0
     """Weights (not biases) shrink by learning rate * this at each update (Loshchilov and Hutter 2019); 0 = none."""
+    weight_noise: float = 0.0
+    """Standard deviation of normal noise that weights (not biases) have while the gradient is taken, drawn anew at
+    each update: it keeps a model from learning a small text by heart (Graves 2011, 2013); 0 = none."""
     clip_norm: float = 5.0
     """The gradient is scaled down to this norm where it is longer; 0 = off."""
     clip_value: float = 0.0
@@ -49,7 +52,7 @@ class OptimizerSettings:
             raise UserError(f"learning_rate must be a number above 0, got {self.learning_rate}.")
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum must lie in [0, 1), got {self.momentum}.")
-        for name in ("warmup", "weight_decay", "clip_norm", "clip_value"):
+        for name in ("warmup", "weight_decay", "weight_noise", "clip_norm", "clip_value"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be at least 0, got {getattr(self, name)}.")
 
@@ -61,6 +64,19 @@ def learning_rate_at(settings: OptimizerSettings, iteration: int, horizon: int) 
         return rate
     progress = min(1, iteration / horizon)
     return rate * (_FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def with_noise(settings: OptimizerSettings, params: Any, seed: int, iteration: int) -> Any:
+    """The parameters at which the gradient of an iteration is taken; the same for the same seed and iteration."""
+    if not settings.weight_noise:
+        return params
+    rng = np.random.default_rng([seed, iteration])
+
+    def noisy(p: Any) -> Any:
+        noise = rng.standard_normal(p.shape, dtype=p.dtype)
+        return p + p.dtype.type(settings.weight_noise) * noise if p.ndim > 1 else p
+
+    return map_leaves(noisy, params)
 
 
 def gradient_norm(gradient: Any) -> float:
