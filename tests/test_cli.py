@@ -1,19 +1,25 @@
 """The command line where all goes well: train, resume, eval, sample, gradcheck, data."""
 
+import io
 import json
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from commands import SMALL, TEXT, call, contents, done, finish, metrics, on_disk, program, train
 from numdnc import console
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.training.checkpoint import load_checkpoint
+from numdnc.training.loop import Finished, Report, Tick
 
 GRADCHECK = "--hidden 3 -N 4 -W 3 -R 2 --steps 4 --samples 2"
 PROGRESS = re.compile(
@@ -247,6 +253,29 @@ def test_the_real_program_and_the_module_are_the_same(place: Path) -> None:
         ]
         subprocess.run([*start, *words], check=True, capture_output=True)
     assert contents(place / "one") == contents(place / "two")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_shows_a_bar_and_a_file_only_lines(terminal: bool) -> None:
+    def events() -> Iterator[Any]:
+        yield Tick(41)
+        time.sleep(0.3)  # the bar is drawn ten times a second
+        yield Report(2.5, 42, 1.25, 1.5, 1234.5, 61, 0.1, 0.2)
+        yield Finished("steps", 42)
+
+    out, reported = io.StringIO(), []
+    screen = Console(
+        file=out, force_terminal=terminal, highlight=False, width=100, _environ={"TERM": "xterm"}
+    )
+    with mock.patch.object(console, "console", screen):
+        finished = console.show_training(events(), unit="BPC", target=42, start=40, on_report=reported.append)
+    assert (finished, reported) == (Finished("steps", 42), [42])
+    line = "      2.5 s, iter     42, 1.2500 BPC, 1.5000 held-out BPC,   1234.50 char/s, 1:01 left\n"
+    if terminal:
+        assert line in out.getvalue()
+        assert "41/42" in out.getvalue()
+    else:
+        assert out.getvalue() == line
 
 
 def test_durations() -> None:

@@ -33,7 +33,10 @@ CORPORA = {
         b"ab",
         "at least 56 training characters|got 1 in corpus. Lower --batch or --window",
     ),
-    "shorter than all streams": (b"ab" * 31, "at least 56 training characters|got 56"),
+    "shorter than all streams": (
+        b"ab" * 30 + b"a",
+        "at least 56 training characters|got 55",
+    ),  # 6 are held out
     "no UTF-8": (b"abc\xff\xfeabc", "must be UTF-8, got byte 0xff at offset 3. Give --unit bytes"),
     "cut within a character": ("abcä".encode()[:-1], "must be UTF-8, got byte 0xc3 at offset 3"),
     "with NUL": (b"abc\0abc", "must be text, got a NUL at offset 3. Give --unit bytes"),
@@ -43,9 +46,6 @@ CORPORA = {
 @pytest.mark.parametrize("case", CORPORA)
 def test_a_corpus_that_cannot_be_used(case: str, place: Path) -> None:
     data, expect = CORPORA[case]
-    if case == "shorter than all streams":
-        data = b"ab" * 30 + b"a"  # 61 characters, 6 of them held out
-        expect = "at least 56 training characters|got 55"
     if data is not None:
         (place / "corpus").write_bytes(data)
     refused(*training(corpus="corpus"), expect=expect)
@@ -197,7 +197,9 @@ def test_folders_without_permission(place: Path) -> None:
     (place / "closed").chmod(stat.S_IRUSR | stat.S_IXUSR)
     refused(*training(out="closed/run"), expect="Permission denied")
     (place / "run/last.safetensors").chmod(0)
-    error_line(call("resume", "run", "--steps", 20))
+    assert "last.safetensors must be a file that can be read, got: Permission denied" in error_line(
+        call("eval", "run", "--last")
+    )
 
 
 @pytest.mark.parametrize("file", ["last.safetensors", "best.safetensors", "metrics.jsonl"])
@@ -218,13 +220,13 @@ def test_what_else_lies_in_the_output_folder_stays(place: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("model", ["rnn", "lstm", "dnc"])
-def test_an_absurd_learning_rate_stops_at_the_first_bad_array(model: str, place: Path) -> None:
-    rate = ("--optimizer", "sgd", "--learning-rate", 1e30, "--schedule", "constant")
-    line = error_line(call(*training("-m", model, *rate, "--clip-norm", 0)))
+# Without a memory nothing grows but the parameters themselves: gates and tanh saturate.
+@pytest.mark.parametrize(("model", "rate"), [("rnn", 1e40), ("lstm", 1e40), ("dnc", 1e30)])
+def test_an_absurd_learning_rate_stops_at_the_first_bad_array(model: str, rate: float, place: Path) -> None:
+    line = error_line(call(*training("-m", model, "--optimizer", "sgd", "--learning-rate", rate)))
     assert "training must stay finite, but " in line
     named = line.partition("but ")[2].partition(" is not")[0]
-    assert named.startswith(("state.", "outputs", "gradient.", "params.")), line
+    assert named.startswith("state.read_weights at step 0" if model == "dnc" else "params."), line
     assert "iteration 2. The last checkpoint is kept; start again with a lower --learning-rate" in line
     kept = RunFolder(place / "run").load_last()
     assert kept.iteration == 0
@@ -234,8 +236,7 @@ def test_an_absurd_learning_rate_stops_at_the_first_bad_array(model: str, place:
 
 
 def test_a_held_out_score_that_is_not_finite_is_never_the_best(place: Path) -> None:
-    rate = ("--optimizer", "sgd", "--learning-rate", 1e30, "--report-every", 1)
-    line = error_line(call(*training("-m", "rnn", *rate)))
+    line = error_line(call(*training("--optimizer", "sgd", "--learning-rate", 1e30, "--report-every", 1)))
     assert "training must stay finite, but the held-out score is not, at iteration 1." in line
     assert set(on_disk(place / "run")) == {"last.safetensors", "metrics.jsonl"}
 
@@ -287,8 +288,7 @@ def test_standard_output_on_a_full_disk() -> None:
         assert "No space left on device" in line
 
 
-def test_a_run_of_another_state_is_not_written(place: Path) -> None:
-    """A checkpoint whose state is not finite stops the run before it is saved again."""
+def test_a_state_that_is_not_finite_is_named_and_not_saved_again(place: Path) -> None:
     train("run")
 
     def poison(arrays: dict[str, Any], metadata: dict[str, Any]) -> None:
@@ -301,7 +301,7 @@ def test_a_run_of_another_state_is_not_written(place: Path) -> None:
     assert (place / "run/last.safetensors").read_bytes() == before
 
 
-def test_durations_and_json_of_what_is_no_number() -> None:
+def test_numbers_that_json_does_not_know_become_null() -> None:
     assert console.without_nan({"a": (1.5, float("nan")), "b": [float("inf"), "x"]}) == {
         "a": [1.5, None],
         "b": [None, "x"],

@@ -35,12 +35,19 @@ def save_checkpoint(path: Path, arrays: Mapping[str, Array], metadata: Mapping[s
 def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """Arrays and metadata of a checkpoint; a UserError says what is wrong with it."""
     try:
+        with path.open("rb"):  # safetensors takes every file that it cannot open for a missing one
+            pass
+    except FileNotFoundError:
+        raise UserError(f"a checkpoint must exist at {path}, got none. Check the folder's name.") from None
+    except OSError as error:
+        raise UserError(
+            f"{path} must be a file that can be read, got: {error.strerror}. Check its permissions."
+        ) from None
+    try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
             _check_format(path, header)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"a checkpoint must exist at {path}, got none. Check the folder's name.") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path} must be a whole safetensors file, got one that cannot be read ({error}). "

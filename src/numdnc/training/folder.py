@@ -33,11 +33,12 @@ class RunFolder:
             self.create()
             self.save_last(run)
         except UserError:
-            with suppress(OSError):
-                self.metrics.unlink()
-            for path in missing:
+            for file in (self.last, self.metrics):
                 with suppress(OSError):
-                    path.rmdir()
+                    file.unlink()
+            for folder in missing:
+                with suppress(OSError):
+                    folder.rmdir()
             raise
 
     def create(self) -> None:
