@@ -1,7 +1,4 @@
-"""The command line: thin, prints.
-
-Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 stopped by Ctrl-C.
-"""
+"""`train text`, `resume`, `eval`, `sample`."""
 
 import dataclasses
 import hashlib
@@ -10,21 +7,18 @@ import math
 import os
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import tyro
-from threadpoolctl import threadpool_limits
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
-from numdnc.engines import ENGINE_NAMES, select_engine
+from numdnc.cli.options import ENGINES, AsJson, DataFolder, EngineName, ModelOptions
+from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.inspection.gradcheck import gradcheck
 from numdnc.inspection.lesion import without_reads
-from numdnc.spec import SPECS, DNCSpec, Spec
+from numdnc.spec import DNCSpec
 from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, sample, stretches_at_once
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import train
@@ -33,59 +27,9 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
 from numdnc.tree import leaves
 
-app = tyro.extras.SubcommandApp()
-train_app = tyro.extras.SubcommandApp()
-data_app = tyro.extras.SubcommandApp()
-app.command(train_app, name="train", help="Train a model from scratch.")
-
-DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
 SAMPLE_LENGTH = 200
-MOST_LAYERS = 1000
-ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """What the model is."""
-
-    model: Annotated[str, arg(aliases=["-m"], metavar="{rnn,lstm,dnc}")] = "dnc"
-    """rnn, lstm or dnc."""
-    hidden: Annotated[int, arg(aliases=["-H"])] = 128
-    """Hidden units of each controller layer."""
-    layers: int = 1
-    """Controller layers."""
-    controller: Annotated[str, arg(metavar="{lstm,rnn,feedforward}")] = "lstm"
-    """The network that drives the memory (dnc only)."""
-    memory_size: Annotated[int, arg(aliases=["-N"])] = 16
-    """Memory slots (dnc only)."""
-    word_size: Annotated[int, arg(aliases=["-W"])] = 16
-    """Numbers per slot (dnc only)."""
-    read_heads: Annotated[int, arg(aliases=["-R"])] = 2
-    """Read heads (dnc only)."""
-
-    def spec(self, input_size: int, output_size: int) -> Spec:
-        """The spec for a task's sizes."""
-        if self.model not in SPECS:
-            raise UserError(f"model must be one of {', '.join(SPECS)}, got {self.model!r}.")
-        if not 1 <= self.layers <= MOST_LAYERS:
-            raise UserError(f"layers must be from 1 to {MOST_LAYERS}, got {self.layers}.")
-        hidden_sizes = (self.hidden,) * self.layers
-        if self.model != "dnc":
-            return SPECS[self.model](
-                input_size=input_size, output_size=output_size, hidden_sizes=hidden_sizes
-            )
-        return DNCSpec(
-            input_size=input_size,
-            output_size=output_size,
-            hidden_sizes=hidden_sizes,
-            controller=self.controller,  # type: ignore[arg-type]  # the spec itself checks it
-            memory_size=self.memory_size,
-            word_size=self.word_size,
-            read_heads=self.read_heads,
-        )
-
-
-@train_app.command(name="text")
 def train_text(
     *,
     corpus: Annotated[str, arg(aliases=["-c"])] = data.EMBEDDED,
@@ -94,9 +38,9 @@ def train_text(
     training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(),
     optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(),
     minutes: float = math.inf,
-    engine: Annotated[str, arg(aliases=["-e"], metavar=ENGINES)] = "auto",
+    engine: EngineName = "auto",
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
-    data_folder: Annotated[Path | None, arg(name="data")] = None,
+    data_folder: DataFolder = None,
     sample_every: int = 10,
 ) -> None:
     """Train on a text, character by character; score the part that is held out; save, sample, resume.
@@ -143,7 +87,6 @@ def train_text(
     _train(run, task, folder, minutes, sample_every)
 
 
-@app.command
 def resume(
     folder: Positional[Path],
     *,
@@ -151,7 +94,7 @@ def resume(
     minutes: float = math.inf,
     engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
     corpus: str | None = None,
-    data_folder: Annotated[Path | None, arg(name="data")] = None,
+    data_folder: DataFolder = None,
     sample_every: int = 10,
 ) -> None:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped.
@@ -183,16 +126,15 @@ def resume(
     _train(run, task, place, minutes, sample_every)
 
 
-@app.command(name="eval")
 def evaluate(
     folder: Positional[Path],
     *,
     last: bool = False,
     no_reads: bool = False,
-    engine: Annotated[str, arg(metavar=ENGINES)] = "auto",
+    engine: EngineName = "auto",
     corpus: str | None = None,
-    data_folder: Annotated[Path | None, arg(name="data")] = None,
-    as_json: Annotated[bool, arg(name="json")] = False,
+    data_folder: DataFolder = None,
+    as_json: AsJson = False,
 ) -> None:
     """Bits per character on all of the held-out text.
 
@@ -232,7 +174,6 @@ def evaluate(
         console.say(f"{result['held_out_bpc_without_reads']:.4f} BPC with every read vector zeroed")
 
 
-@app.command(name="sample")
 def sample_text(
     folder: Positional[Path],
     *,
@@ -240,7 +181,7 @@ def sample_text(
     prime: Annotated[str | None, arg(aliases=["-p"])] = None,
     temperature: Annotated[float, arg(aliases=["-t"])] = 1.0,
     seed: Annotated[int, arg(aliases=["-s"])] = 0,
-    engine: Annotated[str, arg(metavar=ENGINES)] = "auto",
+    engine: EngineName = "auto",
 ) -> None:
     """Text that a trained model writes, as it writes it.
 
@@ -275,95 +216,6 @@ def sample_text(
         sys.stdout.flush()
     if not raw:
         sys.stdout.write("\n")
-
-
-@app.command(name="gradcheck")
-def check_gradients(
-    *,
-    model: OmitArgPrefixes[ModelOptions] = ModelOptions(hidden=8, memory_size=6, word_size=5, read_heads=2),
-    steps: int = 10,
-    batch: int = 2,
-    samples: int = 10,
-    blank: bool = False,
-    seed: int = 0,
-    engine: Annotated[str, arg(metavar=ENGINES)] = "reference",
-    as_json: Annotated[bool, arg(name="json")] = False,
-) -> None:
-    """Compare analytical gradients with numerical ones, for every parameter, the inputs and the initial state.
-
-    Args:
-        model: The model to check.
-        steps: Length of the sequence.
-        batch: Sequences at once.
-        samples: Numbers checked of each array.
-        blank: Start from the blank state instead of a random one.
-        seed: Settles parameters, inputs, targets and which numbers are checked.
-        engine: The engine whose gradients are checked; the numerical ones are always the reference's.
-        as_json: Print one JSON object.
-
-    """
-    for name, value, least in (
-        ("steps", steps, 1),
-        ("batch", batch, 1),
-        ("samples", samples, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise UserError(f"{name} must be at least {least}, got {value}.")
-    spec = model.spec(4, 5)
-    chosen = select_engine(engine, spec, np.float64)
-    check_memory(spec, batch * (steps + 2), np.dtype(np.float64).itemsize)
-    rows = []
-    if not as_json:
-        console.say(f"GRAD CHECK of {spec}, engine {chosen.name}, {steps} steps, batch {batch}, float64\n")
-    for row in gradcheck(spec, chosen, steps=steps, batch=batch, samples=samples, seed=seed, blank=blank):
-        rows.append(row)
-        if not as_json:
-            console.say(console.gradcheck_lines(row))
-    errors = [row.worst for row in rows if row.valid]
-    passed = all(row.passed for row in rows) and bool(errors)
-    worst = max(errors, default=math.inf)
-    if as_json:
-        result = {"passed": passed, "worst": worst, "arrays": [row._asdict() for row in rows]}
-        print(json.dumps(console.without_nan(result)))
-    else:
-        console.say(
-            f"\n{console.GRADCHECK_LEGEND}\n{'pass' if passed else 'FAIL'}: worst relative error {worst:.3e}"
-        )
-    if not passed:
-        sys.exit(1)
-
-
-app.command(data_app, name="data", help="List or fetch the corpora that are known by name.")
-
-
-@data_app.command(name="list")
-def list_data(*, data_folder: Annotated[Path | None, arg(name="data")] = None) -> None:
-    """The corpora known by name, and where each was found.
-
-    Args:
-        data_folder: Folder to look in (or set NUMDNC_DATA).
-
-    """
-    for corpus in data.list_corpora(data_folder):
-        found = corpus.path or f"not here; `{console.command()} data fetch {corpus.name}`"
-        console.say(f"{corpus.name:14s} {corpus.size:>12,} bytes  {corpus.description}\n{'':14s} {found}")
-
-
-@data_app.command(name="fetch")
-def fetch_data(
-    name: Positional[str], *, data_folder: Annotated[Path | None, arg(name="data")] = None
-) -> None:
-    """Download a corpus and check its SHA-256.
-
-    Args:
-        name: One that `numdnc data list` shows.
-        data_folder: Folder to put it in (or set NUMDNC_DATA; default: a cache folder of yours).
-
-    """
-    with console.download_bar() as progress:
-        path = data.fetch(name, data_folder, progress)
-    console.say(f"{name} is at {path}")
 
 
 def _train(run: Run, task: TextTask, folder: RunFolder, minutes: float, sample_every: int) -> None:
@@ -440,29 +292,3 @@ def _free_folder(stem: str) -> Path:
     while (path := Path("runs") / f"{stem}-{number}").exists():
         number += 1
     return path
-
-
-def main() -> None:
-    """Run a command; errors that the user can mend become one line and exit code 2."""
-    console.never_fail_to_encode()
-    try:
-        # At these sizes a second BLAS thread gains nothing, and loses much where the cores are shared.
-        with threadpool_limits(limits=1, user_api="blas"):
-            app.cli(prog="numdnc", description=DESCRIPTION)
-        sys.stdout.flush()
-    except UserError as error:
-        console.fail(str(error))
-    except MemoryError as error:
-        console.fail(f"the model must fit into memory, got: {error}. Lower its sizes.")
-    except KeyboardInterrupt:
-        print("\nstopped at once; the last checkpoint is whole", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output (such as `head`) has closed it; say nothing more to it, not at exit either.
-        console.drop_output()
-        sys.exit(0)
-    except OSError as error:
-        console.drop_output()
-        console.fail(
-            f"files and output must be usable, got: {error}. Check the disk and where the output goes."
-        )

@@ -1,0 +1,57 @@
+"""The command line: thin, prints.
+
+Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 stopped by Ctrl-C.
+"""
+
+import sys
+
+from threadpoolctl import threadpool_limits
+from tyro.extras import SubcommandApp
+
+from numdnc import console
+from numdnc.cli.corpora import fetch_data, list_data
+from numdnc.cli.gradients import check_gradients
+from numdnc.cli.text import evaluate, resume, sample_text, train_text
+from numdnc.errors import UserError
+
+DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
+
+
+def _commands() -> SubcommandApp:
+    app, train, corpora = SubcommandApp(), SubcommandApp(), SubcommandApp()
+    app.command(train, name="train", help="Train a model from scratch.")
+    train.command(name="text")(train_text)
+    app.command(name="resume")(resume)
+    app.command(name="eval")(evaluate)
+    app.command(name="sample")(sample_text)
+    app.command(name="gradcheck")(check_gradients)
+    app.command(corpora, name="data", help="List or fetch the corpora that are known by name.")
+    corpora.command(name="list")(list_data)
+    corpora.command(name="fetch")(fetch_data)
+    return app
+
+
+def main() -> None:
+    """Run a command; errors that the user can mend become one line and exit code 2."""
+    console.never_fail_to_encode()
+    try:
+        # At these sizes a second BLAS thread gains nothing, and loses much where the cores are shared.
+        with threadpool_limits(limits=1, user_api="blas"):
+            _commands().cli(prog="numdnc", description=DESCRIPTION)
+        sys.stdout.flush()
+    except UserError as error:
+        console.fail(str(error))
+    except MemoryError as error:
+        console.fail(f"the model must fit into memory, got: {error}. Lower its sizes.")
+    except KeyboardInterrupt:
+        print("\nstopped at once; the last checkpoint is whole", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output (such as `head`) has closed it; say nothing more to it, not at exit either.
+        console.drop_output()
+        sys.exit(0)
+    except OSError as error:
+        console.drop_output()
+        console.fail(
+            f"files and output must be usable, got: {error}. Check the disk and where the output goes."
+        )
