@@ -20,6 +20,7 @@ from commands import (
     done,
     error_line,
     finish,
+    on_disk,
     program,
     refused,
     rewrite,
@@ -209,6 +210,18 @@ def assert_goes_on(straight: dict[str, Any]) -> None:
         done(*RESUME)
     ended = contents(Path("run"))
     assert ended | {"last task": None, "best task": None} == straight | {"last task": None, "best task": None}
+
+
+def test_checkpoints_are_replaced_and_never_written_into() -> None:
+    """Whoever has the old one open, or a crash before the last moment, still finds it whole."""
+    names, before = ("last.safetensors", "best.safetensors", "metrics.jsonl"), on_disk(Path("run"))
+    for name in names:
+        Path("run", name).rename(name)
+        Path("run", name).hardlink_to(name)
+    done(*RESUME)
+    for name in names:
+        assert Path(name).read_bytes() == before[name]
+        assert Path("run", name).read_bytes() != before[name]
 
 
 @pytest.mark.parametrize("after", range(0, 14))

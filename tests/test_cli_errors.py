@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from commands import SMALL, TEXT, call, error_line, finish, on_disk, program, refused, rewrite, train
-from numdnc import console
+from numdnc import console, map_leaves
+from numdnc.engines.reference import ReferenceEngine
 from numdnc.training.folder import RunFolder
 from numdnc.tree import leaves
 
@@ -299,6 +300,24 @@ def test_a_state_that_is_not_finite_is_named_and_not_saved_again(place: Path) ->
     line = error_line(call("resume", "run", "--steps", 20))
     assert "but state.controller.0.hidden is not, at iteration 13" in line
     assert (place / "run/last.safetensors").read_bytes() == before
+
+
+def test_a_state_that_goes_bad_behind_good_outputs_is_not_saved(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No run could ever go on from it."""
+    forward, calls = ReferenceEngine.forward, iter(range(100))
+
+    def overflow(*given: Any, keep_tape: bool) -> Any:
+        outputs, state, tape = forward(*given, keep_tape=keep_tape)
+        if keep_tape and next(calls) == 3:
+            state = map_leaves(lambda leaf: leaf + np.float32(np.inf), state)
+        return outputs, state, tape
+
+    monkeypatch.setattr(ReferenceEngine, "forward", overflow)
+    line = error_line(call(*training("-m", "rnn")))
+    assert "must stay finite, but state.controller.0.hidden is not, at iteration 4." in line
+    assert RunFolder(place / "run").load_last().iteration == 0
 
 
 def test_numbers_that_json_does_not_know_become_null() -> None:

@@ -15,7 +15,8 @@ from unittest import mock
 import pytest
 
 from commands import SMALL, TEXT, call, contents, done, finish, program, rewrite, train
-from numdnc import cli, console
+from numdnc import console
+from numdnc.cli import text as commands_on_text
 from numdnc.training.checkpoint import load_checkpoint
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "kill_resume.py"
@@ -60,7 +61,8 @@ def test_a_signal_stops_after_the_iteration_and_saves(number: signal.Signals) ->
     assert f"resuming run at iteration {stopped}" in out
     # The schedule is that of a million steps, so a fresh run must be told the same to be comparable.
     shutil.move("run", "interrupted")
-    with mock.patch.object(cli, "new_run", lambda *a, new=cli.new_run, **k: aimed(new(*a, **k), stopped + 1)):
+    new_run = commands_on_text.new_run
+    with mock.patch.object(commands_on_text, "new_run", lambda *a, **k: aimed(new_run(*a, **k), stopped + 1)):
         done("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")
     assert contents(Path("interrupted")) == contents(Path("run"))
 
@@ -80,7 +82,7 @@ def test_a_second_signal_stops_at_once() -> None:
 
 
 def test_stopped_at_once_is_said_without_a_traceback() -> None:
-    with mock.patch.object(cli, "train", side_effect=KeyboardInterrupt):
+    with mock.patch.object(commands_on_text, "train", side_effect=KeyboardInterrupt):
         result = call("train", "text", "-c", "text.txt", *SMALL.split(), "--out", "run")
     assert (result.code, result.err) == (130, "\nstopped at once; the last checkpoint is whole\n")
     done("sample", "run", "-n", 1)
