@@ -323,16 +323,42 @@ def dot(tree: Any, other: Any) -> float:
     return float(sum((a * b).sum() for a, b in zip(leaves(tree), leaves(other), strict=True)))
 
 
+OPEN, SHUT = 1e3, -1e3
+"""Raw gate values whose sigmoid is exactly 1 and 0."""
+
+
 def command(spec: DNCSpec, dtype: str, **parts: Any) -> Any:
     """Parameters that send these raw values over the interface whatever the input is; the other parts are 0."""
     params = zero_params(spec, dtype)
-    start = 0
-    for name, size in spec.interface_sizes.items():
-        stop = start + size
-        params.interface.bias[start:stop] = np.resize(parts.pop(name, 0), size)
-        start = stop
-    assert not parts
+    for name, values in parts.items():
+        part = interface_part(spec, params, name)
+        part[:] = np.resize(values, part.shape)
     return params
+
+
+def interface_part(spec: DNCSpec, params: Any, name: str) -> NDArray[Any]:
+    """The bias of one part of the interface, to be changed."""
+    sizes, names = spec.interface_sizes, list(spec.interface_sizes)
+    start = sum(sizes[before] for before in names[: names.index(name)])
+    return params.interface.bias[start : start + sizes[name]]
+
+
+def with_usage(state: Any, usage: NDArray[Any]) -> Any:
+    """The state with this usage in every row, which no write or read of the step before changes."""
+    return state._replace(
+        usage=np.broadcast_to(usage, state.usage.shape).astype(state.usage.dtype),
+        write_weights=np.zeros_like(state.write_weights),
+        read_weights=np.zeros_like(state.read_weights),
+    )
+
+
+def freed_problem(case: Case) -> Problem:
+    """One step in which every head frees slot 0 wholly: products over heads and over slots have exact zeros."""
+    problem = case.problem(steps=1)
+    state = with_usage(problem.state, np.linspace(0.2, 0.9, case.spec.memory_size))
+    state.read_weights[..., 0] = 1
+    interface_part(case.spec, problem.params, "free_gates")[:] = OPEN
+    return problem._replace(state=state)
 
 
 def central_difference(case: Case, problem: Problem, direction: tuple[Any, Any, Any]) -> float:
