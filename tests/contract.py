@@ -55,7 +55,7 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCES: dict[str, dict[str, Tolerance]] = {
-    # an engine against the reference in float64
+    # an engine against the reference in float64; measured in float64 is what JAX differs by, the reference by nothing
     "parity values": {"float32": Tolerance(5e-6, 8.4e-7), "float64": Tolerance(1e-14, 1.4e-15)},
     "parity gradients": {"float32": Tolerance(1e-5, 1.6e-6), "float64": Tolerance(5e-13, 6.9e-14)},
     # the same where the memory is empty: a zero row's gradient is larger by 1 / sqrt(EPSILON), and all but cancels
@@ -67,7 +67,7 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
     # by how much a weighting or usage leaves its range
     "invariants": {"float32": Tolerance(2e-6, 3.1e-7), "float64": Tolerance(4e-15, 4.4e-16)},
     # the reference against slopes measured on its own values
-    "central differences": {"float64": Tolerance(1e-9, 1.1e-10)},
+    "central differences": {"float64": Tolerance(3e-9, 3.3e-10)},
     # the reference against JAX
     "second opinion values": {"float64": Tolerance(1e-14, 1.4e-15)},
     "second opinion gradients": {"float64": Tolerance(5e-13, 6.9e-14)},

@@ -51,7 +51,7 @@ def train_text(
         engine: How the model is computed; auto takes the fastest that can.
         out: Folder for checkpoints and metrics (default: runs/text-MODEL-1, -2, ..).
         data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
-        sample_every: Progress lines between samples; 0 = none.
+        sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
 
     """
     _check_minutes(minutes)
@@ -106,7 +106,7 @@ def resume(
         engine: Go on with this engine (default: the one used so far).
         corpus: Where the run's text lies now, if it has moved.
         data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
-        sample_every: Progress lines between samples; 0 = none.
+        sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
 
     """
     _check_minutes(minutes)
@@ -221,21 +221,27 @@ def sample_text(
 def _train(run: Run, task: TextTask, folder: RunFolder, minutes: float, sample_every: int) -> None:
     program, place = console.command(), shlex.quote(str(folder.path))
 
-    def sample_sometimes(iteration: int) -> None:
-        reports = iteration // run.training.report_every
-        if sample_every > 0 and (reports % sample_every == 0 or iteration == run.target):
-            rng = np.random.default_rng([run.training.seed, iteration])
-            prime = _default_prime(task.vocabulary)
-            written = sample(
-                run.forward, task.vocabulary, length=SAMPLE_LENGTH, prime=prime, temperature=0.8, rng=rng
-            )
-            console.say("----\n" + console.printable("".join(written)) + "\n----")
+    def show_sample() -> None:
+        rng = np.random.default_rng([run.training.seed, run.iteration])
+        prime = _default_prime(task.vocabulary)
+        written = sample(
+            run.forward, task.vocabulary, length=SAMPLE_LENGTH, prime=prime, temperature=0.8, rng=rng
+        )
+        console.say("----\n" + console.printable("".join(written)) + "\n----")
 
+    def sample_sometimes(iteration: int) -> None:
+        last = iteration == run.target  # that one comes at the end in any case
+        if sample_every > 0 and not last and iteration % (sample_every * run.training.report_every) == 0:
+            show_sample()
+
+    start = run.iteration
     with console.stop_on_signals() as interrupted:
         events = train(run, task, folder, minutes=minutes, interrupted=interrupted)
         finished = console.show_training(
-            events, unit=task.unit, target=run.target, start=run.iteration, on_report=sample_sometimes
+            events, unit=task.unit, target=run.target, start=start, on_report=sample_sometimes
         )
+    if sample_every > 0 and finished.reason != "interrupted":
+        show_sample()
     best = "none yet" if run.best_score is None else f"{run.best_score:.4f} at iteration {run.best_iteration}"
     stopped = {
         "steps": "done",

@@ -87,7 +87,7 @@ class TextSettings:
 
     unit: Unit = "characters"
     """characters: UTF-8 with universal newlines; bytes: the raw bytes, for any file."""
-    batch: int = 16
+    batch: int = 8
     """B, streams read side by side."""
     window: int = 64
     """T, steps between updates; gradients stop at its edge, the state does not."""
