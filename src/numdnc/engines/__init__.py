@@ -29,7 +29,8 @@ class Engine(Protocol):
     ) -> tuple[Array, Any, Any]:
         """Outputs (T, B, Y), the state after the last step, and the tape for `backward` (None unless kept).
 
-        inputs (T, B, X), or integer symbols (T, B) in [0, X) that mean one-hot rows.
+        inputs (T, B, X), or integer symbols (T, B) in [0, X) that mean one-hot rows. The tape may refer to what was
+        passed in: leave that as it is until `backward` has run.
         """
         ...
 
