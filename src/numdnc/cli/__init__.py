@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 stopped by Ctrl-C.
 """
 
+import os
 import sys
 
 from threadpoolctl import threadpool_limits
@@ -35,8 +36,10 @@ def main() -> None:
     """Run a command; errors that the user can mend become one line and exit code 2."""
     console.never_fail_to_encode()
     try:
-        # At these sizes a second BLAS thread gains nothing, and loses much where the cores are shared.
-        with threadpool_limits(limits=1, user_api="blas"):
+        # At usual sizes a second BLAS thread gains nothing (benchmarks/blas_threads.py), and where the cores are
+        # shared it can cost a factor of ten. Who sets the number is obeyed.
+        chosen = any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
+        with threadpool_limits(limits=None if chosen else 1, user_api="blas"):
             _commands().cli(prog="numdnc", description=DESCRIPTION)
         sys.stdout.flush()
     except UserError as error:
