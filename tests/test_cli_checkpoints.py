@@ -156,6 +156,28 @@ def test_of_another_model(case: str) -> None:
     refused_everywhere(f"last.safetensors must hold a run of a model that this version knows|{expect}")
 
 
+OF_ANOTHER_TASK = {
+    "no vocabulary": {"name": "copy"},
+    "a vocabulary of another kind": {
+        "vocabulary": {"words": ["a"]},
+        "settings": {},
+        "corpus": "c",
+        "sha256": "0",
+    },
+    "a setting it does not know": {"settings": {"width": 8}},
+    "a corpus that is no text": {"corpus": 5},
+}
+
+
+@pytest.mark.parametrize("task", OF_ANOTHER_TASK.values(), ids=OF_ANOTHER_TASK)
+def test_of_another_task(task: dict[str, Any]) -> None:
+    def change(_: Any, metadata: dict[str, Any]) -> None:
+        metadata["task"] = {**metadata["task"], **task} if "name" not in task else task
+
+    rewrite(LAST, change)
+    refused_everywhere("must be one of the text task as this version knows it, got a checkpoint of another")
+
+
 @pytest.mark.parametrize("text", ["[]", "7", "{", ""])
 def test_metadata_that_are_no_object(text: str) -> None:
     header = {"format": "1", "json": text, "sha256": checkpoint._digest(text, {})}

@@ -54,6 +54,10 @@ def test_a_corpus_that_cannot_be_used(case: str, place: Path) -> None:
 
 def test_a_folder_as_corpus(place: Path) -> None:
     refused(*training(corpus=place), expect="must be a file, got the folder")
+
+
+def test_an_endless_device_is_no_corpus() -> None:
+    refused(*training(corpus="/dev/zero"), expect="must be an ordinary file|'/dev/zero'")
     refused(*training(corpus="text.txt/part"), expect="must be readable, got: Not a directory")
 
 

@@ -258,6 +258,11 @@ def _read_path(given: str) -> bytes:
     with _reading(given):
         if path.is_dir():
             raise UserError(f"the corpus must be a file, got the folder {given!r}. Give a file in it.")
+        if path.exists() and not path.is_file():
+            raise UserError(
+                f"the corpus must be an ordinary file, which `resume` can read again, got {given!r}, "
+                "a pipe or device. Write its contents to a file first."
+            )
         try:
             data = path.read_bytes()
         except FileNotFoundError as error:

@@ -198,7 +198,7 @@ def sample_text(
     if seed < 0:
         raise UserError(f"seed must be at least 0, got {seed}.")
     chosen = select_engine(engine, run.spec, run.training.precision)
-    vocabulary = Vocabulary(**run.task["vocabulary"])
+    vocabulary, _ = _described(run)
     raw = vocabulary.unit == "bytes" and not sys.stdout.isatty()
     characters = sample(
         forward_with(chosen, run.spec, run.params),
@@ -263,6 +263,7 @@ def _train(run: Run, task: TextTask, folder: RunFolder, minutes: float, sample_e
 
 def _text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTask:
     """The task of a run, on the same text, byte for byte."""
+    _, settings = _described(run)
     wanted = run.task["corpus"] if corpus is None else corpus
     try:
         found = data.load(wanted, data_folder)
@@ -275,7 +276,20 @@ def _text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTa
             f"the corpus must be the one the run was started with (SHA-256 {run.task['sha256'][:12]}..), "
             f"got another at {wanted} ({digest[:12]}..). Give the old one with --corpus."
         )
-    return TextTask(found, TextSettings(**run.task["settings"]), run.training.seed)
+    return TextTask(found, settings, run.training.seed)
+
+
+def _described(run: Run) -> tuple[Vocabulary, TextSettings]:
+    """Vocabulary and settings of a run's text task."""
+    try:
+        if not (isinstance(run.task["corpus"], str) and isinstance(run.task["sha256"], str)):
+            raise TypeError("corpus and sha256 must be text")
+        return Vocabulary(**run.task["vocabulary"]), TextSettings(**run.task["settings"])
+    except (KeyError, TypeError, UserError) as error:
+        raise UserError(
+            f"the run must be one of the text task as this version knows it, got a checkpoint of another ({error}). "
+            "Use the version of numdnc that wrote it."
+        ) from None
 
 
 def _default_prime(vocabulary: Vocabulary) -> str:
