@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from numdnc import data
+from numdnc import corpora, data
 from numdnc.errors import UserError
 
 TEXT = b"It was the best of times,\r\nit was the worst of times.\r\n" * 40
-PUBLISHED = dict(data.CORPORA)  # before a fixture puts test corpora in its place
+PUBLISHED = dict(corpora.CORPORA)  # before a fixture puts test corpora in its place
 PARTS = {"part.one.txt": b"one\n", "part.two.txt": b"two\n"}
 
 
@@ -87,17 +87,17 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def source(name: str, body: bytes, url: str) -> data.SourceFile:
-    return data.SourceFile(name, len(body), hashlib.sha256(body).hexdigest(), url)
+def source(name: str, body: bytes, url: str) -> corpora.SourceFile:
+    return corpora.SourceFile(name, len(body), hashlib.sha256(body).hexdigest(), url)
 
 
 def register(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     tale = source("tale.txt", TEXT, f"{base}/tale.zip")
     parts = tuple(source(name, body, f"{base}/{name}") for name, body in PARTS.items())
     known = {
-        data.EMBEDDED: data.CORPORA[data.EMBEDDED],
-        "tale": data.Registered("a tale", (tale,)),
-        "parts": data.Registered("two parts", parts),
+        corpora.EMBEDDED: corpora.CORPORA[corpora.EMBEDDED],
+        "tale": corpora.Registered("a tale", (tale,)),
+        "parts": corpora.Registered("two parts", parts),
     }
     monkeypatch.setattr(data, "CORPORA", known)
 

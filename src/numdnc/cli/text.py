@@ -15,6 +15,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
 from numdnc.cli.options import ENGINES, AsJson, DataFolder, EngineName, ModelOptions
+from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.lesion import without_reads
@@ -32,7 +33,7 @@ SAMPLE_LENGTH = 200
 
 def train_text(
     *,
-    corpus: Annotated[str, arg(aliases=["-c"])] = data.EMBEDDED,
+    corpus: Annotated[str, arg(aliases=["-c"])] = EMBEDDED,
     model: OmitArgPrefixes[ModelOptions] = ModelOptions(),
     text: OmitArgPrefixes[TextSettings] = TextSettings(),
     training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(),
@@ -66,7 +67,7 @@ def train_text(
     described = {
         "name": task.name,
         "settings": dataclasses.asdict(text),
-        "corpus": corpus if corpus in data.CORPORA else str(Path(corpus).resolve()),
+        "corpus": corpus if corpus in CORPORA else str(Path(corpus).resolve()),
         "sha256": task.sha256,
         "vocabulary": task.vocabulary._asdict(),
     }
