@@ -27,7 +27,11 @@ MODELS = {
 
 def make_run(folder: Path, model: str = "lstm", **options: Any) -> tuple[Run, TextTask, RunFolder]:
     training = {"steps": 60, "report_every": 20, **options}
-    optimizer = {name: training.pop(name) for name in ("optimizer", "learning_rate") if name in training}
+    optimizer = {
+        name: training.pop(name)
+        for name in ("optimizer", "learning_rate", "weight_noise")
+        if name in training
+    }
     task = TextTask(Corpus("foxes", TEXT.encode()), TextSettings(batch=4, window=10), 0)
     kind, sizes = MODELS[model]
     spec = kind(input_size=task.input_size, output_size=task.output_size, hidden_sizes=(24,), **sizes)
@@ -41,8 +45,7 @@ def make_run(folder: Path, model: str = "lstm", **options: Any) -> tuple[Run, Te
         engine="reference",
     )
     place = RunFolder(folder / "run")
-    place.create()
-    place.save_last(run)
+    place.begin(run)
     return run, task, place
 
 
@@ -158,6 +161,14 @@ def test_a_learning_rate_out_of_bounds_keeps_the_last_good_checkpoint(tmp_path: 
         reports(train(run, task, folder))
     kept = folder.load_last()
     assert all(np.isfinite(leaf).all() for leaf in (kept.params.output.weights, kept.params.output.bias))
+
+
+def test_noise_that_breaks_the_weights_is_named_although_the_weights_themselves_are_sound(
+    tmp_path: Path,
+) -> None:
+    run, task, folder = make_run(tmp_path, weight_noise=3e38)
+    with pytest.raises(UserError, match=r"but params\.controller\.0\.weights is not, at iteration 1"):
+        reports(train(run, task, folder))
 
 
 def test_a_lesion_takes_the_reads_and_nothing_else() -> None:

@@ -33,6 +33,11 @@ class Corpus(NamedTuple):
     data: bytes
     """Never empty."""
 
+    @property
+    def sha256(self) -> str:
+        """Sum of the bytes, by which a run knows its text again."""
+        return hashlib.sha256(self.data).hexdigest()
+
 
 class CorpusStatus(NamedTuple):
     """One line of the list of corpora."""

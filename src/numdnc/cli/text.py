@@ -1,7 +1,6 @@
 """`train text`, `resume`, `eval`, `sample`."""
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -56,7 +55,8 @@ def train_text(
 
     """
     _check_minutes(minutes)
-    task = TextTask(data.load(corpus, data_folder), text, training.seed)
+    found = data.load(corpus, data_folder)
+    task = TextTask(found, text, training.seed)
     trained, held_out = task.characters
     spec = model.spec(task.input_size, task.output_size)
     chosen = select_engine(engine, spec, training.precision)
@@ -68,7 +68,7 @@ def train_text(
         "name": task.name,
         "settings": dataclasses.asdict(text),
         "corpus": corpus if corpus in CORPORA else str(Path(corpus).resolve()),
-        "sha256": task.sha256,
+        "sha256": found.sha256,
         "vocabulary": task.vocabulary._asdict(),
     }
     run = new_run(
@@ -235,11 +235,10 @@ def _train(run: Run, task: TextTask, folder: RunFolder, minutes: float, sample_e
         if sample_every > 0 and not last and iteration % (sample_every * run.training.report_every) == 0:
             show_sample()
 
-    start = run.iteration
     with console.stop_on_signals() as interrupted:
         events = train(run, task, folder, minutes=minutes, interrupted=interrupted)
         finished = console.show_training(
-            events, unit=task.unit, target=run.target, start=start, on_report=sample_sometimes
+            events, unit=task.unit, target=run.target, start=run.iteration, on_report=sample_sometimes
         )
     if sample_every > 0 and finished.reason != "interrupted":
         show_sample()
@@ -271,7 +270,7 @@ def _text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTa
     except UserError as error:
         hint = "" if corpus else " If the run's text has moved, say with --corpus where it lies now."
         raise UserError(f"{error}{hint}") from None
-    digest = hashlib.sha256(found.data).hexdigest()
+    digest = found.sha256
     if digest != run.task["sha256"]:
         raise UserError(
             f"the corpus must be the one the run was started with (SHA-256 {run.task['sha256'][:12]}..), "

@@ -5,7 +5,6 @@ B streams that lie side by side in the first part, window by window, with the mo
 to window (gradients are not: truncated back-propagation). Scores are bits per character (BPC).
 """
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +109,7 @@ class TextTask:
 
     def __init__(self, corpus: Corpus, settings: TextSettings, seed: int) -> None:
         text = decode(corpus, settings.unit)
-        self.corpus_name, self.sha256 = corpus.name, hashlib.sha256(corpus.data).hexdigest()
+        self.corpus_name = corpus.name
         self.settings = settings
         self.vocabulary = Vocabulary.of(text, settings.unit)
         self.input_size = self.output_size = len(self.vocabulary.symbols)

@@ -25,12 +25,15 @@ class RunFolder:
         """One JSON object a report."""
 
     def begin(self, run: Run) -> None:
-        """`create` the folder and save a new run there; where that fails, nothing of it is left."""
+        """Make the folder and save a new run there; where that fails, nothing of it is left.
+
+        A folder that holds a run already is refused.
+        """
         self._check_free()
         with self._usable():
             missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
         try:
-            self.create()
+            self._create()
             self.save_last(run)
         except UserError:
             for file in (self.last, self.metrics):
@@ -41,9 +44,7 @@ class RunFolder:
                     folder.rmdir()
             raise
 
-    def create(self) -> None:
-        """Make the folder for a new run; one that holds a run already is refused."""
-        self._check_free()
+    def _create(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -12,8 +12,8 @@ from numdnc.params import zero_state
 from numdnc.tasks import Batch, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
-from numdnc.training.run import Run, first_not_finite
-from numdnc.tree import zeros_like
+from numdnc.training.run import Run, forward_with
+from numdnc.tree import named_leaves, zeros_like
 
 
 class Report(NamedTuple):
@@ -23,9 +23,7 @@ class Report(NamedTuple):
     iteration: int
     train: float  # mean over the iterations since the last report
     held_out: float
-    per_second: (
-        float  # predictions trained on a second since the last report, its scoring and saving included
-    )
+    per_second: float  # predictions trained on, since the last report, scoring and saving included
     seconds_left: float
     learning_rate: float
     gradient_norm: float  # of the last iteration, before clipping
@@ -100,7 +98,7 @@ def _iterate(run: Run, task: Task) -> float:
     gradient, _, _ = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
     norm = gradient_norm(gradient)
     if not math.isfinite(nats) or not math.isfinite(norm):
-        raise UserError(_diagnosis(run, batch, gradient))
+        raise UserError(_diagnosis(run, params, batch, gradient))
     run.iteration += 1
     rate = learning_rate_at(run.optimizer, run.iteration, run.training.steps)
     run.params, run.moments = update(
@@ -139,7 +137,7 @@ def _report(run: Run, task: Task, folder: RunFolder, norm: float, speed: float, 
 
 def _save(run: Run, folder: RunFolder, *, best: bool = False) -> None:
     trees = (("params", run.params), ("moments", run.moments), ("state", run.state))
-    bad = next(filter(None, (first_not_finite(name, tree) for name, tree in trees)), None)
+    bad = next(filter(None, (_first_not_finite(name, tree) for name, tree in trees)), None)
     if bad is not None:
         raise UserError(_stopped(bad, run.iteration))
     if best:
@@ -147,17 +145,17 @@ def _save(run: Run, folder: RunFolder, *, best: bool = False) -> None:
     folder.save_last(run)
 
 
-def _diagnosis(run: Run, batch: Batch, gradient: Any) -> str:
+def _diagnosis(run: Run, params: Any, batch: Batch, gradient: Any) -> str:
     """Why the loss or gradient is not finite: what went bad first, in the order of computation."""
-    state: Any = run.state
-    bad = first_not_finite("params", run.params) or first_not_finite("state", state)
+    forward, state = forward_with(run.engine, run.spec, params), run.state
+    bad = _first_not_finite("params", params) or _first_not_finite("state", state)
     for t in range(len(batch.inputs)):
         if bad is not None:
             break
-        outputs, state = run.forward(batch.inputs[t : t + 1], state)
-        bad = first_not_finite("state", state) or first_not_finite("outputs", outputs)
+        outputs, state = forward(batch.inputs[t : t + 1], state)
+        bad = _first_not_finite("state", state) or _first_not_finite("outputs", outputs)
         bad = f"{bad} at step {t} of the window" if bad else None
-    bad = bad or first_not_finite("gradient", gradient) or "the sum over the gradient"
+    bad = bad or _first_not_finite("gradient", gradient) or "the sum over the gradient"
     return _stopped(bad, run.iteration + 1)
 
 
@@ -166,3 +164,8 @@ def _stopped(bad: str, iteration: int) -> str:
         f"training must stay finite, but {bad} is not, at iteration {iteration}. "
         "The last checkpoint is kept; start again with a lower --learning-rate or --clip-norm."
     )
+
+
+def _first_not_finite(prefix: str, tree: Any) -> str | None:
+    """The name of the first array of a tree that holds a NaN or an infinity."""
+    return next((name for name, leaf in named_leaves(tree, prefix) if not np.isfinite(leaf).all()), None)

@@ -15,7 +15,7 @@ from numdnc.tree import leaves, map_leaves, zeros_like
 Optimizer = Literal["adam", "rmsprop", "adagrad", "sgd"]
 Schedule = Literal["constant", "cosine"]
 
-_EPSILON = {"adam": 1e-8, "rmsprop": 1e-8, "adagrad": 1e-8}
+_EPSILON = 1e-8
 _MOMENTS = {"adam": 2, "rmsprop": 2, "adagrad": 1, "sgd": 1}
 _FINAL_RATE = 0.05
 
@@ -119,24 +119,23 @@ def update(
     if settings.weight_decay:
         keep = 1 - rate * settings.weight_decay
         params = map_leaves(lambda p: p * keep if p.ndim > 1 else p, params)
-    epsilon = _EPSILON.get(name, 0.0)
     if name == "sgd":
         velocity = map_leaves(lambda v, g: mu * v + g, moments[0], gradient)
         return map_leaves(lambda p, v: p - rate * v, params, velocity), (velocity,)
     if name == "adagrad":
         square = map_leaves(lambda s, g: s + g * g, moments[0], gradient)
-        step = map_leaves(lambda g, s: g / (np.sqrt(s) + epsilon), gradient, square)
+        step = map_leaves(lambda g, s: g / (np.sqrt(s) + _EPSILON), gradient, square)
         return map_leaves(lambda p, d: p - rate * d, params, step), (square,)
     if name == "rmsprop":
         square = map_leaves(lambda s, g: 0.9 * s + 0.1 * g * g, moments[0], gradient)
         velocity = map_leaves(
-            lambda v, g, s: mu * v + g / (np.sqrt(s) + epsilon), moments[1], gradient, square
+            lambda v, g, s: mu * v + g / (np.sqrt(s) + _EPSILON), moments[1], gradient, square
         )
         return map_leaves(lambda p, v: p - rate * v, params, velocity), (square, velocity)
     mean = map_leaves(lambda m, g: 0.9 * m + 0.1 * g, moments[0], gradient)
     square = map_leaves(lambda s, g: 0.999 * s + 0.001 * g * g, moments[1], gradient)
     mean_scale, square_scale = rate / (1 - 0.9**iteration), 1 / (1 - 0.999**iteration)
     params = map_leaves(
-        lambda p, m, s: p - mean_scale * m / (np.sqrt(square_scale * s) + epsilon), params, mean, square
+        lambda p, m, s: p - mean_scale * m / (np.sqrt(square_scale * s) + _EPSILON), params, mean, square
     )
     return params, (mean, square)

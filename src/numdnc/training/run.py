@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.init import init_params
@@ -173,8 +171,3 @@ def _check_shapes(expected: dict[str, Any], given: dict[str, Any]) -> None:
                 raise UserError(
                     f"{leaf_name} is {got.shape} of {got.dtype}, not {want.shape} of {want.dtype}"
                 )
-
-
-def first_not_finite(prefix: str, tree: Any) -> str | None:
-    """The name of the first array of a tree that holds a NaN or an infinity."""
-    return next((name for name, leaf in named_leaves(tree, prefix) if not np.isfinite(leaf).all()), None)
