@@ -10,15 +10,64 @@ SIZES = [(3, 2, 5, 4), (2, 1, 4, 3), (1, 4, 3, 2), (2, 4, 1, 3), (3, 2, 4, 1)]
 CONTROLLERS = ("lstm", "rnn", "feedforward")
 
 _COMMON = {"input_size": 7, "output_size": 8, "hidden_sizes": (9, 10)}
+_MEMORY = _COMMON | {"memory_size": 4, "word_size": 6, "read_heads": 2}
 MODELS = {
-    **{
-        f"dnc-{kind}": DNCSpec(**_COMMON, controller=kind, memory_size=4, word_size=6, read_heads=2)
-        for kind in CONTROLLERS
-    },
+    **{f"dnc-{kind}": DNCSpec(**_MEMORY, controller=kind) for kind in CONTROLLERS},
     "lstm": LSTMSpec(**_COMMON),
     "rnn": RNNSpec(**_COMMON),
 }
 """Every model by name: two layers, and no two sizes equal."""
+
+FAMILY = {
+    "masking": {"masking": True},
+    "masking-floor": {"masking": True, "mask_floor": 0.1},
+    "deallocation": {"deallocation": True},
+    "sharpness": {"sharpness": True},
+    "content-only": {"links": False},
+    "normalisation": {"normalisation": True},
+    "bypass-dropout": {"bypass_dropout": 0.3},
+    "learned-state": {"learned_state": True},
+}
+"""The variations, each alone, as arguments of DNCSpec."""
+
+_M, _D, _S = (FAMILY[name] for name in ("masking", "deallocation", "sharpness"))
+PUBLISHED = {
+    "M+D": _M | _D,  # Csordas and Schmidhuber 2019
+    "D+S": _D | _S,
+    "M+D+S": _M | _D | _S,
+    "ADNC": FAMILY["content-only"] | FAMILY["normalisation"] | FAMILY["bypass-dropout"],  # Franke et al. 2018
+}
+"""Mixes with published results."""
+
+VARIATIONS = {name: DNCSpec(**_MEMORY, **flags) for name, flags in (FAMILY | PUBLISHED).items()}
+"""A DNC for each of these."""
+
+
+def random_spec(seed):
+    """A DNC of any controller, any small sizes and any mix of variations, the same for the same seed."""
+    rng = np.random.default_rng(seed)
+
+    def flip():
+        return bool(rng.random() < 0.5)
+
+    masking, links = flip(), flip()
+    return DNCSpec(
+        input_size=int(rng.integers(1, 5)),
+        output_size=int(rng.integers(2, 6)),
+        hidden_sizes=tuple(map(int, rng.integers(2, 8, rng.integers(1, 4)))),
+        controller=str(rng.choice(CONTROLLERS)),
+        memory_size=int(rng.integers(1, 8)),
+        word_size=int(rng.integers(1, 7)),
+        read_heads=int(rng.integers(1, 5)),
+        masking=masking,
+        mask_floor=float(rng.choice([0, 0.2, 1])) if masking else 0,
+        deallocation=flip(),
+        sharpness=links and flip(),
+        links=links,
+        normalisation=flip(),
+        bypass_dropout=float(rng.choice([0, 0.3, 0.6])),
+        learned_state=flip(),
+    )
 
 
 def weightings(rng, *shape):
@@ -55,8 +104,8 @@ def random_state(spec, rng, batch):
     return state._replace(
         memory=words(rng, batch, N, spec.word_size),
         usage=usages(rng, batch, N),
-        precedence=weightings(rng, batch, N),
-        link=links(rng, batch, N),
+        precedence=weightings(rng, batch, N) if spec.links else (),
+        link=links(rng, batch, N) if spec.links else (),
         write_weights=weightings(rng, batch, N),
         read_weights=weightings(rng, batch, R, N),
     )

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import SIZES, random_state, single, weightings, words
+from examples import FAMILY, PUBLISHED, SIZES, random_state, single, weightings, words
 from gradients import assert_backward
 from numdnc import DNCSpec, map_leaves, zero_state
 from numdnc.reference.access import access, access_backward
+from numdnc.reference.content import content_weights, masked_content_weights
 from numdnc.reference.interface import Interface
 from numdnc.tree import leaves
 
@@ -21,16 +22,35 @@ def rng():
     return np.random.default_rng(0)
 
 
-def spec_of(R, N, W):
-    return DNCSpec(input_size=1, output_size=1, hidden_sizes=(2,), memory_size=N, word_size=W, read_heads=R)
+def spec_of(R, N, W, **variations):
+    return DNCSpec(
+        input_size=1,
+        output_size=1,
+        hidden_sizes=(2,),
+        memory_size=N,
+        word_size=W,
+        read_heads=R,
+        **variations,
+    )
 
 
-def blank():
-    """One row, one head, four slots, words of three."""
-    return zero_state(spec_of(1, 4, 3), 1, np.float64)
+PAPER = spec_of(1, 4, 3)
+"""One head, four slots, words of three."""
+CONTENT_ONLY = spec_of(1, 4, 3, links=False)
+WIPING = spec_of(1, 4, 3, deallocation=True)
+
+MIXES = {
+    **{
+        name: FAMILY[name]
+        for name in ("masking", "masking-floor", "deallocation", "sharpness", "content-only")
+    },
+    "M+D+S": PUBLISHED["M+D+S"],
+    "M+D without links": {"masking": True, "mask_floor": 0.25, "deallocation": True, "links": False},
+}
+every_mix = pytest.mark.parametrize("variations", MIXES.values(), ids=MIXES)
 
 
-def step(state, *, store=None, key=WORDS[0], mode=CONTENT, free=0.0, over=None):
+def step(state, *, spec=PAPER, store=None, key=WORDS[0], mode=CONTENT, free=0.0, over=None, **extra):
     """The state after writing `store` into a free slot, or `over` the slot most like that, and one read."""
     interface = Interface(
         read_keys=key[None, None],
@@ -42,15 +62,20 @@ def step(state, *, store=None, key=WORDS[0], mode=CONTENT, free=0.0, over=None):
         free_gates=np.array([[free]]),
         allocation_gate=np.array([1.0 if over is None else 0.0]),
         write_gate=np.array([0.0 if store is None else 1.0]),
-        read_modes=mode[None, None],
+        read_modes=mode[None, None] if spec.links else (),
+        **extra,
     )
-    return access(interface, state)[0]
+    return access(spec, interface, state)[0]
 
 
-def stored(*words):
-    state = blank()
+def blank(spec=PAPER):
+    return zero_state(spec, 1, np.float64)
+
+
+def stored(*words, spec=PAPER):
+    state = blank(spec)
     for word in words:
-        state = step(state, store=word)
+        state = step(state, spec=spec, store=word)
     return state
 
 
@@ -97,8 +122,137 @@ def test_usage_counts_the_write_of_the_step_before():
     assert_array_equal(step(state).usage, [[1, 0, 0, 0]])
 
 
-def example(rng, B, R, N, W):
+def freed(spec):
+    """Three words, of which the second was read and then freed."""
+    return step(step(stored(*WORDS, spec=spec), spec=spec, key=WORDS[1]), spec=spec, free=1.0)
+
+
+def test_word_in_a_freed_slot_can_still_be_found():
+    state = step(freed(PAPER), key=WORDS[1])
+    assert_array_equal(state.memory[0], [*WORDS, [0, 0, 0]])
+    assert_allclose(state.reads[0], WORDS[[1]], atol=1e-12)
+
+
+def test_word_in_a_freed_slot_is_gone_with_deallocation():
+    state = step(freed(WIPING), spec=WIPING, key=WORDS[1])
+    assert_allclose(state.memory[0], [WORDS[0], [0, 0, 0], WORDS[2], [0, 0, 0]], atol=1e-12)
+    assert_allclose(state.reads[0], [[0.25, 0, 0.25]], atol=1e-12)  # like no slot: all are read
+
+
+def test_slot_is_wiped_before_it_is_read_in_the_same_step():
+    state = step(stored(*WORDS, spec=WIPING), spec=WIPING, key=WORDS[1])
+    state = step(state, spec=WIPING, key=WORDS[1], free=1.0)
+    assert_allclose(state.reads[0], [[0.25, 0, 0.25]], atol=1e-12)
+
+
+def test_slot_is_wiped_before_it_is_written():
+    state = step(stored(*WORDS, spec=WIPING), spec=WIPING, key=WORDS[1])
+    state = step(state, spec=WIPING, store=WORDS[0] * 9, free=1.0)
+    assert_allclose(state.memory[0], [WORDS[0], WORDS[0] * 9, WORDS[2], [0, 0, 0]], atol=1e-12)
+
+
+def test_write_key_still_finds_what_is_wiped_in_the_same_step():
+    state = step(stored(*WORDS, spec=WIPING), spec=WIPING, key=WORDS[1])
+    state = step(state, spec=WIPING, store=WORDS[0] * 9, over=WORDS[1], free=1.0)
+    assert_allclose(state.write_weights, [[0, 1, 0, 0]], atol=1e-12)
+    assert_allclose(state.memory[0], [WORDS[0], WORDS[0] * 9, WORDS[2], [0, 0, 0]], atol=1e-12)
+
+
+def test_without_links_heads_read_by_content_alone():
+    state = step(stored(*WORDS, spec=CONTENT_ONLY), spec=CONTENT_ONLY, key=WORDS[2])
+    state = step(state, spec=CONTENT_ONLY, key=WORDS[1], mode=FORWARD)
+    assert_allclose(state.read_weights, [[[0, 1, 0, 0]]], atol=1e-12)
+    assert_allclose(state.reads[0], WORDS[[1]], atol=1e-12)
+
+
+def test_without_links_the_read_weights_are_the_content_weights(rng):
+    spec = spec_of(4, 5, 3, links=False)
+    interface, before = example(rng, spec, 2)
+    after, tape = access(spec, interface, before)
+    found, _ = content_weights(after.memory, interface.read_keys, interface.read_strengths)
+    assert_array_equal(after.read_weights, found)
+    assert_array_equal(after.reads, found @ after.memory)
+    assert tape.reading is None
+
+
+def test_without_links_the_state_holds_nothing_of_them(rng):
+    spec = spec_of(4, 5, 3, links=False)
+    interface, before = example(rng, spec, 2)
+    after, tape = access(spec, interface, before)
+    d_interface, d_before = access_backward(spec, tape, after)
+    for state in (before, after, d_before):
+        assert state.link == state.precedence == ()
+        assert not any(array.shape[-2:] == (5, 5) for array in leaves(state))
+    assert interface.read_modes == d_interface.read_modes == ()
+
+
+def test_each_look_up_has_a_mask_of_its_own():
+    """Slot 0 holds the key's first number, slot 1 its second; masks choose which of them counts."""
+    spec = spec_of(1, 2, 2, masking=True)
+    state = zero_state(spec, 1, np.float64)._replace(memory=np.array([[[1.0, -1], [-1, 1]]]))
+    first, second = np.eye(2)[:, None, None]
+    interface = Interface(
+        read_keys=np.ones((1, 1, 2)),
+        read_strengths=np.array([[1e3]]),
+        write_key=np.ones((1, 2)),
+        write_strength=np.array([1e3]),
+        erase=np.zeros((1, 2)),
+        write_vector=np.zeros((1, 2)),
+        free_gates=np.zeros((1, 1)),
+        allocation_gate=np.zeros(1),
+        write_gate=np.ones(1),
+        read_modes=CONTENT[None, None],
+        write_mask=first,
+        read_masks=second,
+    )
+    after, _ = access(spec, interface, state)
+    assert_allclose(after.write_weights, [[1, 0]], atol=1e-12)
+    assert_allclose(after.read_weights, [[[0, 1]]], atol=1e-12)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.25, 1.0])
+def test_masks_are_raised_to_the_floor_of_the_spec(floor, rng):
+    spec = spec_of(4, 5, 3, masking=True, mask_floor=floor, links=False)
+    interface, before = example(rng, spec, 2)
+    after, _ = access(spec, interface, before)
+    found, _ = masked_content_weights(
+        after.memory, interface.read_keys, interface.read_strengths, interface.read_masks, floor
+    )
+    assert_array_equal(after.read_weights, found)
+
+
+@pytest.mark.parametrize(
+    "mode, sharpness, expected",
+    [
+        (FORWARD, (1.0, 3.0), [1 / 3, 2 / 3, 0, 0]),
+        (FORWARD, (3.0, 1.0), [1 / 9, 8 / 9, 0, 0]),
+        (BACKWARD, (3.0, 1.0), [0, 0, 1 / 4, 3 / 4]),
+        (BACKWARD, (1.0, 3.0), [0, 0, 1 / 28, 27 / 28]),
+    ],
+)
+def test_forward_and_backward_are_sharpened_each_by_its_own(mode, sharpness, expected):
+    """Slots 2 and 3 were written before the slot read last, 0 and 1 after it."""
+    spec = spec_of(1, 5, 3, sharpness=True)
+    state = zero_state(spec, 1, np.float64)
+    state.link[0, :2, 4] = [0.2, 0.4]
+    state.link[0, 4, 2:4] = [0.1, 0.3]
+    state.read_weights[0, 0, 4] = 1
+    forward, backward = sharpness
+    after = step(
+        state,
+        spec=spec,
+        mode=mode,
+        forward_sharpness=np.array([[forward]]),
+        backward_sharpness=np.array([[backward]]),
+    )
+    assert_allclose(after.read_weights[0, 0], [*expected, 0], atol=2e-5)
+
+
+def example(rng, spec, B):
     """A random interface and a random state."""
+    R, N, W = spec.read_heads, spec.memory_size, spec.word_size
+    masks = {"write_mask": rng.random((B, 1, W)), "read_masks": rng.random((B, R, W))}
+    sharpness = {f"{way}_sharpness": 1 + rng.random((B, R)) for way in ("forward", "backward")}
     interface = Interface(
         read_keys=words(rng, B, R, W),
         read_strengths=1 + rng.random((B, R)),
@@ -109,36 +263,57 @@ def example(rng, B, R, N, W):
         free_gates=0.1 * rng.random((B, R)),  # usage stays far from ties
         allocation_gate=rng.random(B),
         write_gate=rng.random(B),
-        read_modes=rng.dirichlet(np.ones(3), (B, R)),
+        read_modes=rng.dirichlet(np.ones(3), (B, R)) if spec.links else (),
+        **(masks if spec.masking else {}),
+        **(sharpness if spec.sharpness else {}),
     )
-    state = random_state(spec_of(R, N, W), rng, B)
+    state = random_state(spec, rng, B)
     return interface, state._replace(write_weights=0.1 * weightings(rng, B, N))
 
 
 @pytest.mark.parametrize("B, R, N, W", SIZES)
 def test_gradient(B, R, N, W, rng):
-    interface, before = example(rng, B, R, N, W)
-    _, tape = access(interface, before)
+    assert_access_gradient(rng, spec_of(R, N, W), B)
+
+
+@every_mix
+@pytest.mark.parametrize("B, R, N, W", [(2, 4, 5, 3), (2, 1, 4, 3), (1, 2, 1, 3)])
+def test_gradient_of_variations(variations, B, R, N, W, rng):
+    assert_access_gradient(rng, spec_of(R, N, W, **variations), B)
+
+
+def assert_access_gradient(rng, spec, B):
+    interface, before = example(rng, spec, B)
+    _, tape = access(spec, interface, before)
     assert_backward(
-        lambda *arguments: access(*arguments)[0], (interface, before), lambda d: access_backward(tape, d)
+        lambda *arguments: access(spec, *arguments)[0],
+        (interface, before),
+        lambda d: access_backward(spec, tape, d),
     )
 
 
-@pytest.mark.parametrize("part", ["memory", "usage", "precedence", "link", "write_weights", "read_weights"])
-def test_gradient_from_each_part_of_the_state_alone(part, rng):
+PARTS = ["memory", "usage", "precedence", "link", "write_weights", "read_weights"]
+
+
+@pytest.mark.parametrize("variations", [{}, PUBLISHED["M+D+S"]], ids=["paper", "M+D+S"])
+@pytest.mark.parametrize("part", PARTS)
+def test_gradient_from_each_part_of_the_state_alone(part, variations, rng):
     """No part hides an error in another, however small its gradient."""
-    interface, before = example(rng, 2, 4, 5, 3)
-    after, tape = access(interface, before)
+    spec = spec_of(4, 5, 3, **variations)
+    interface, before = example(rng, spec, 2)
+    after, tape = access(spec, interface, before)
     blank = map_leaves(np.zeros_like, after)
     assert_backward(
-        lambda *arguments: getattr(access(*arguments)[0], part),
+        lambda *arguments: getattr(access(spec, *arguments)[0], part),
         (interface, before),
-        lambda d: access_backward(tape, blank._replace(**{part: d})),
+        lambda d: access_backward(spec, tape, blank._replace(**{part: d})),
     )
 
 
-def test_access_stays_single(rng):
-    interface, before = single(example(rng, 3, 2, 5, 4))
-    after, tape = access(interface, before)
-    results = leaves((after, access_backward(tape, after)))
+@pytest.mark.parametrize("variations", [{}, *MIXES.values()], ids=["paper", *MIXES])
+def test_access_stays_single(variations, rng):
+    spec = spec_of(2, 5, 4, **variations)
+    interface, before = single(example(rng, spec, 3))
+    after, tape = access(spec, interface, before)
+    results = leaves((after, access_backward(spec, tape, after)))
     assert {result.dtype for result in results} == {np.dtype(np.float32)}

@@ -16,6 +16,8 @@ from numdnc.reference.activations import (
     softmax_backward,
     tanh_backward,
 )
+from numdnc.reference.normalisation import layer_norm
+from numdnc.tree import leaves
 
 PAIRS = [
     (sigmoid, sigmoid_backward),
@@ -23,6 +25,7 @@ PAIRS = [
     (oneplus, oneplus_backward),
     (softmax, softmax_backward),
 ]
+with_or_without_gain = pytest.mark.parametrize("normalised", [False, True], ids=["plain", "normalised"])
 EXTREMES = np.array([-1e4, -90.0, 0.0, 90.0, 1e4])
 
 
@@ -65,8 +68,9 @@ def test_activation_stays_single_and_finite_at_extremes(function, backward):
         assert np.isfinite(array).all()
 
 
-def layer_and_parts(rng):
-    params = Affine(rng.standard_normal((5, 4)), rng.standard_normal(4))
+def layer_and_parts(rng, *, normalised=False):
+    gain = rng.standard_normal(4) if normalised else ()
+    params = Affine(rng.standard_normal((5, 4)), rng.standard_normal(4), gain)
     return params, (rng.standard_normal((3, 2)), rng.standard_normal((3, 0)), rng.standard_normal((3, 3)))
 
 
@@ -76,8 +80,28 @@ def test_affine_puts_the_parts_side_by_side(rng):
     assert_allclose(affine(params, *parts), expected, rtol=1e-13)
 
 
-def test_affine_reads_symbols_as_one_hot_rows(rng):
-    params, (_, _, other) = layer_and_parts(rng)
+def test_affine_with_a_gain_is_the_layer_norm_of_the_products(rng):
+    params, parts = layer_and_parts(rng, normalised=True)
+    products = np.concatenate(parts, axis=1) @ params.weights
+    expected = layer_norm(products, params.gain, params.bias)
+    assert_allclose(affine(params, *parts), expected, rtol=1e-12)
+
+
+def test_bias_stays_outside_the_layer_norm(rng):
+    params, parts = layer_and_parts(rng, normalised=True)
+    moved = params._replace(bias=params.bias + np.array([0, 0, 3, 0]))
+    assert_allclose(affine(moved, *parts) - affine(params, *parts), [[0, 0, 3, 0]] * 3, atol=1e-14)
+
+
+def test_length_of_what_a_normalised_layer_sees_hardly_matters(rng):
+    params, parts = layer_and_parts(rng, normalised=True)
+    longer = (1000 * part for part in parts)
+    assert_allclose(affine(params, *longer), affine(params, *parts), atol=1e-5)
+
+
+@with_or_without_gain
+def test_affine_reads_symbols_as_one_hot_rows(normalised, rng):
+    params, (_, _, other) = layer_and_parts(rng, normalised=normalised)
     symbols = np.array([1, 0, 1])
     one_hot = np.eye(2)[symbols]
     assert_allclose(affine(params, symbols, other), affine(params, one_hot, other), rtol=1e-13)
@@ -87,11 +111,13 @@ def test_affine_reads_symbols_as_one_hot_rows(rng):
     assert nothing is None
     assert_allclose(by_symbols.weights, by_one_hot.weights, rtol=1e-13)
     assert_array_equal(by_symbols.bias, by_one_hot.bias)
-    assert_array_equal(d_other, d_same)
+    assert_allclose(by_symbols.gain, by_one_hot.gain, rtol=1e-12)
+    assert_allclose(d_other, d_same, rtol=1e-12 if normalised else 0)
 
 
-def test_gradient_of_affine(rng):
-    params, parts = layer_and_parts(rng)
+@with_or_without_gain
+def test_gradient_of_affine(normalised, rng):
+    params, parts = layer_and_parts(rng, normalised=normalised)
     assert_backward(affine, (params, *parts), lambda d: pulled_back(params, parts, d))
 
 
@@ -100,8 +126,9 @@ def pulled_back(params, parts, d_z):
     return d_params, *d_parts
 
 
-def test_affine_stays_single(rng):
-    params, parts = single(layer_and_parts(rng))
+@with_or_without_gain
+def test_affine_stays_single(normalised, rng):
+    params, parts = single(layer_and_parts(rng, normalised=normalised))
     result = affine(params, *parts)
-    d_params, *d_parts = pulled_back(params, parts, result)
-    assert {array.dtype for array in (result, *d_params, *d_parts)} == {np.dtype(np.float32)}
+    results = leaves((result, *pulled_back(params, parts, result)))
+    assert {array.dtype for array in results} == {np.dtype(np.float32)}

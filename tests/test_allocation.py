@@ -5,7 +5,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 import plain
 from examples import SIZES, single, usages, weightings
 from gradients import assert_backward, assert_gradient
-from numdnc.reference.allocation import allocate, allocate_backward, update_usage, update_usage_backward
+from numdnc.reference.allocation import (
+    allocate,
+    allocate_backward,
+    retain,
+    retain_backward,
+    update_usage,
+    update_usage_backward,
+)
 
 
 @pytest.fixture
@@ -20,7 +27,20 @@ def allocation_of(*usage):
 def usage_after(usage, write_weights, read_weights, free_gates):
     """One row of a batch; as many heads as free gates."""
     arguments = (np.array([one], float) for one in (usage, write_weights, read_weights, free_gates))
-    return update_usage(*arguments)[0][0]
+    return free_and_fill(*arguments)[0][0]
+
+
+def free_and_fill(usage, write_weights, read_weights, free_gates):
+    """Usage after what heads freed and writes filled, and the tapes of both."""
+    retention, retention_tape = retain(read_weights, free_gates)
+    after, usage_tape = update_usage(usage, write_weights, retention)
+    return after, (retention_tape, usage_tape)
+
+
+def free_and_fill_backward(tapes, d_usage):
+    retention_tape, usage_tape = tapes
+    d_usage, d_write_weights, d_retention = update_usage_backward(usage_tape, d_usage)
+    return d_usage, d_write_weights, *retain_backward(retention_tape, d_retention)
 
 
 def test_least_used_slot_is_offered_first():
@@ -56,6 +76,11 @@ def test_rows_of_a_batch_are_sorted_on_their_own():
 
 def test_freeing_what_a_head_read_frees_exactly_that_slot():
     assert_array_equal(usage_after([1, 1, 1], [0, 0, 0], [[0, 1, 0]], [1]), [1, 0, 1])
+
+
+def test_retention_is_what_no_head_frees():
+    retention, _ = retain(np.array([[[0, 1, 0.5], [0.5, 0.5, 0]]]), np.array([[0.5, 1]]))
+    assert_array_equal(retention, [[0.5, 0.25, 0.75]])
 
 
 def test_closed_gate_frees_nothing():
@@ -102,8 +127,8 @@ def usage_arguments(rng, B, R, N):
 
 
 def assert_usage_gradient(arguments):
-    _, tape = update_usage(*arguments)
-    assert_backward(lambda *a: update_usage(*a)[0], arguments, lambda d: update_usage_backward(tape, d))
+    _, tapes = free_and_fill(*arguments)
+    assert_backward(lambda *a: free_and_fill(*a)[0], arguments, lambda d: free_and_fill_backward(tapes, d))
 
 
 @pytest.mark.parametrize("B, R, N, W", SIZES)
@@ -121,8 +146,8 @@ def test_gradient_of_usage_where_heads_free_a_slot_entirely(heads, rng):
 
 def test_allocation_stays_single(rng):
     arguments = single(usage_arguments(rng, 3, 2, 5))
-    usage, usage_tape = update_usage(*arguments)
+    usage, usage_tapes = free_and_fill(*arguments)
     allocation, tape = allocate(usage)
     d_usage = allocate_backward(tape, allocation)
-    results = usage, allocation, d_usage, *update_usage_backward(usage_tape, d_usage)
+    results = usage, allocation, d_usage, *free_and_fill_backward(usage_tapes, d_usage)
     assert {result.dtype for result in results} == {np.dtype(np.float32)}

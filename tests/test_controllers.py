@@ -1,4 +1,4 @@
-from math import exp, tanh
+from math import exp, sqrt, tanh
 
 import numpy as np
 import pytest
@@ -14,6 +14,11 @@ from numdnc.reference.rnn import rnn_layer
 from numdnc.tree import leaves
 
 B, X, R, W = 3, 5, 2, 4
+every_controller = pytest.mark.parametrize(
+    "kind, normalisation",
+    [*((kind, False) for kind in CONTROLLERS), ("lstm", True)],
+    ids=[*CONTROLLERS, "normalised-lstm"],
+)
 I, F, G, O = range(4)  # noqa: E741  the gate blocks of an LSTM
 
 
@@ -22,7 +27,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-def spec_of(controller, *hidden_sizes):
+def spec_of(controller, *hidden_sizes, normalisation=False):
     return DNCSpec(
         input_size=X,
         output_size=1,
@@ -30,6 +35,7 @@ def spec_of(controller, *hidden_sizes):
         hidden_sizes=hidden_sizes,
         word_size=W,
         read_heads=R,
+        normalisation=normalisation,
     )
 
 
@@ -41,6 +47,13 @@ def case(spec, rng):
 
 def sigmoid(z):
     return 1 / (1 + exp(-z))
+
+
+def layer_normed(numbers, gain, bias):
+    """The equation, number by number."""
+    mean = sum(numbers) / len(numbers)
+    deviation = sqrt(sum((number - mean) ** 2 for number in numbers) / len(numbers) + 1e-6)
+    return [g * (number - mean) / deviation + b for number, g, b in zip(numbers, gain, bias, strict=True)]
 
 
 def test_lstm_unit_by_unit(rng):
@@ -60,6 +73,53 @@ def test_lstm_unit_by_unit(rng):
             assert after.cell[b, unit] == pytest.approx(cell, rel=1e-12)
             assert after.hidden[b, unit] == pytest.approx(sigmoid(z[O]) * tanh(cell), rel=1e-12)
     assert_array_equal(hidden, after.hidden)
+
+
+def test_normalised_lstm_unit_by_unit(rng):
+    """All gates together pass one layer norm before the bias; the cell passes another on its way out only."""
+    H = 3
+    spec = spec_of("lstm", H, normalisation=True)
+    (params,), x, reads, (before,) = case(spec, rng)
+    hidden, after, _ = lstm_layer(params, x, reads, np.zeros((B, 0)), before)
+    for b in range(B):
+        seen = np.array([*x[b], *reads[b], *before.hidden[b]])
+        z = layer_normed(list(seen @ params.weights), params.gain, params.bias)
+        cells = [
+            sigmoid(z[F * H + unit]) * before.cell[b, unit] + sigmoid(z[I * H + unit]) * tanh(z[G * H + unit])
+            for unit in range(H)
+        ]
+        shown = layer_normed(cells, params.cell_gain, params.cell_bias)
+        assert_allclose(after.cell[b], cells, rtol=1e-11)
+        expected = [sigmoid(z[O * H + unit]) * tanh(shown[unit]) for unit in range(H)]
+        assert_allclose(after.hidden[b], expected, rtol=1e-11)
+    assert_array_equal(hidden, after.hidden)
+
+
+def test_normalised_lstm_carries_its_cell_as_it_is():
+    """A cell of equal numbers shows nothing but the bias; what is carried keeps them."""
+    spec = spec_of("lstm", 2, normalisation=True)
+    (params,) = zero_params(spec, np.float64).controller
+    params.bias[:] = np.repeat([-99, 99, 0, 99], 2)  # keeps and shows all
+    params.cell_gain[:], params.cell_bias[:] = 7, 0.5
+    state = LSTMState(np.zeros((1, 2)), np.full((1, 2), 0.25))
+    _, after, _ = lstm_layer(params, np.zeros((1, X)), np.zeros((1, R * W)), np.zeros((1, 0)), state)
+    assert_allclose(after.cell, [[0.25, 0.25]], rtol=1e-15)
+    assert_allclose(after.hidden, np.tanh([[0.5, 0.5]]), rtol=1e-15)
+
+
+@pytest.mark.parametrize("kind", ["rnn", "feedforward"])
+def test_only_an_lstm_is_normalised(kind, rng):
+    arguments = case(spec_of(kind, 6, 3), rng)
+    normalising = spec_of(kind, 6, 3, normalisation=True)
+    blank = zero_params(normalising).controller
+    assert [layer.gain for layer in blank] == [(), ()]
+    assert [layer.weights.shape for layer in blank] == [layer.weights.shape for layer in arguments[0]]
+    for plainly, normalised in zip(
+        leaves(controller_step(spec_of(kind, 6, 3), *arguments)[:2]),
+        leaves(controller_step(normalising, *arguments)[:2]),
+        strict=True,
+    ):
+        assert_array_equal(normalised, plainly)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +187,20 @@ def test_layer_sees_the_layer_below_at_the_same_step():
 @pytest.mark.parametrize("hidden_sizes", [(6,), (6, 3), (2, 7, 3)])
 @pytest.mark.parametrize("kind", CONTROLLERS)
 def test_gradient(kind, hidden_sizes, rng):
-    spec = spec_of(kind, *hidden_sizes)
+    assert_controller_gradient(spec_of(kind, *hidden_sizes), rng)
+
+
+@pytest.mark.parametrize("hidden_sizes", [(6,), (6, 3), (2, 7, 3)])
+def test_gradient_of_normalised_lstm(hidden_sizes, rng):
+    assert_controller_gradient(spec_of("lstm", *hidden_sizes, normalisation=True), rng)
+
+
+def test_gradient_of_normalised_lstm_of_one_unit(rng):
+    """Its cell is normalised away: only gain and bias of the gates and the cell's bias still count."""
+    assert_controller_gradient(spec_of("lstm", 1, normalisation=True), rng)
+
+
+def assert_controller_gradient(spec, rng):
     arguments = case(spec, rng)
     _, _, tapes = controller_step(spec, *arguments)
     assert_backward(
@@ -138,9 +211,9 @@ def test_gradient(kind, hidden_sizes, rng):
     )
 
 
-@pytest.mark.parametrize("kind", CONTROLLERS)
-def test_symbols_mean_one_hot_inputs(kind, rng):
-    spec = spec_of(kind, 6, 3)
+@every_controller
+def test_symbols_mean_one_hot_inputs(kind, normalisation, rng):
+    spec = spec_of(kind, 6, 3, normalisation=normalisation)
     params, _, reads, state = case(spec, rng)
     symbols = np.array([4, 0, 4])
     by_symbols, by_one_hot = (
@@ -157,9 +230,9 @@ def test_symbols_mean_one_hot_inputs(kind, rng):
 
 
 @pytest.mark.parametrize("scale", [1, 1e4])
-@pytest.mark.parametrize("kind", CONTROLLERS)
-def test_controller_stays_single_and_finite_at_extremes(kind, scale, rng):
-    spec = spec_of(kind, 6, 3)
+@every_controller
+def test_controller_stays_single_and_finite_at_extremes(kind, normalisation, scale, rng):
+    spec = spec_of(kind, 6, 3, normalisation=normalisation)
     params, x, reads, state = single(case(spec, rng))
     h_all, after, tapes = controller_step(spec, params, x * scale, reads * scale, state)
     gradients = controller_step_backward(spec, params, tapes, h_all, after)

@@ -6,6 +6,7 @@ from examples import SIZES, single
 from gradients import assert_backward
 from numdnc import DNCSpec
 from numdnc.reference.interface import parse_interface, parse_interface_backward
+from numdnc.tree import leaves, named_leaves
 
 
 @pytest.fixture
@@ -13,8 +14,18 @@ def rng():
     return np.random.default_rng(0)
 
 
-def spec_of(R, W, N=5):
-    return DNCSpec(input_size=1, output_size=1, memory_size=N, word_size=W, read_heads=R)
+def spec_of(R, W, N=5, **variations):
+    return DNCSpec(input_size=1, output_size=1, memory_size=N, word_size=W, read_heads=R, **variations)
+
+
+ADDED = {
+    "content-only": {"links": False},
+    "masking": {"masking": True, "mask_floor": 0.5},
+    "sharpness": {"sharpness": True},
+    "masking and sharpness": {"masking": True, "sharpness": True},
+    "masking without links": {"masking": True, "links": False},
+}
+with_variations = pytest.mark.parametrize("variations", ADDED.values(), ids=ADDED)
 
 
 @pytest.mark.parametrize("B, R, N, W", SIZES)
@@ -52,10 +63,39 @@ def test_each_number_lands_in_its_part():
         "write_gate": gates[21],
         "read_modes": modes / modes.sum(axis=1, keepdims=True),
     }
-    interface = parse_interface(spec, xi)._asdict()
-    assert interface.keys() == expected.keys()
+    assert_parts(parse_interface(spec, xi), expected)
+
+
+def assert_parts(interface, expected):
+    """Each part has these values in its only row, and there is no other part."""
+    present = dict(named_leaves(interface))
+    assert present.keys() == expected.keys()
     for name, part in expected.items():
-        assert_allclose(interface[name], [part], rtol=1e-13, err_msg=name)
+        assert_allclose(present[name], [part], rtol=1e-13, err_msg=name, strict=True)
+
+
+def test_numbers_of_variations_stand_behind_those_of_the_paper():
+    xi = np.arange(41.0)[None] / 10
+    gates, strengths = 1 / (1 + np.exp(-xi[0])), 1 + np.log(1 + np.exp(xi[0]))
+    paper = parse_interface(spec_of(R=2, W=3), xi[:, :28])
+    expected = {name: part[0] for name, part in named_leaves(paper)} | {
+        "write_mask": [gates[28:31]],
+        "read_masks": [gates[31:34], gates[34:37]],
+        "forward_sharpness": strengths[37:39],
+        "backward_sharpness": strengths[39:41],
+    }
+    assert_parts(parse_interface(spec_of(R=2, W=3, masking=True, sharpness=True), xi), expected)
+
+
+def test_without_links_masks_take_the_place_of_the_modes():
+    xi = np.arange(31.0)[None] / 10
+    gates = 1 / (1 + np.exp(-xi[0]))
+    paper = parse_interface(spec_of(R=2, W=3), xi[:, :28])
+    expected = {name: part[0] for name, part in named_leaves(paper) if name != "read_modes"} | {
+        "write_mask": [gates[22:25]],
+        "read_masks": [gates[25:28], gates[28:31]],
+    }
+    assert_parts(parse_interface(spec_of(R=2, W=3, masking=True, links=False), xi), expected)
 
 
 def test_interface_of_zeros_is_undecided():
@@ -86,10 +126,21 @@ def test_gradient(B, R, N, W, rng):
     )
 
 
+@with_variations
+def test_gradient_of_variations(variations, rng):
+    spec = spec_of(R=2, W=4, **variations)
+    xi = rng.standard_normal((3, spec.interface_size))
+    interface = parse_interface(spec, xi)
+    assert_backward(
+        lambda z: parse_interface(spec, z), (xi,), lambda d: (parse_interface_backward(interface, d),)
+    )
+
+
+@pytest.mark.parametrize("variations", [{}, *ADDED.values()], ids=["paper", *ADDED])
 @pytest.mark.parametrize("scale", [0, 1, 1e4])
-def test_interface_stays_single_and_finite_at_extremes(scale, rng):
-    spec = spec_of(R=2, W=3)
+def test_interface_stays_single_and_finite_at_extremes(scale, variations, rng):
+    spec = spec_of(R=2, W=3, **variations)
     interface = parse_interface(spec, single(scale * rng.standard_normal((4, spec.interface_size))))
-    for result in (*interface, parse_interface_backward(interface, interface)):
+    for result in leaves((interface, parse_interface_backward(interface, interface))):
         assert result.dtype == np.float32
         assert np.isfinite(result).all()

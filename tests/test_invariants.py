@@ -9,7 +9,7 @@ import plain
 from examples import CONTROLLERS, links, random_inputs, random_params, random_state, single, weightings
 from numdnc import DNCSpec, map_leaves, zero_state
 from numdnc.reference import forward
-from numdnc.reference.allocation import allocate, update_usage
+from numdnc.reference.allocation import allocate, retain, update_usage
 from numdnc.reference.linkage import update_link
 
 tried = settings(max_examples=100, deadline=None, derandomize=True)
@@ -134,7 +134,8 @@ def test_usage_rises_by_writing_and_falls_by_freeing(usage, seed, heads):
     rng = np.random.default_rng(seed)
     usage, N = np.array([usage]), len(usage)
     written, read = weightings(rng, 1, N), weightings(rng, 1, heads, N)
-    filled, _ = update_usage(usage, written, read, np.zeros((1, heads)))
-    freed, _ = update_usage(usage, written, read, np.ones((1, heads)))
+    filled, freed = (
+        update_usage(usage, written, retain(read, np.full((1, heads), gate))[0])[0] for gate in (0.0, 1.0)
+    )
     assert (filled >= usage - ROUNDING[np.float64]).all()
     assert (freed <= filled).all()

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from examples import SIZES, links, single, weightings
 from gradients import assert_backward
 from numdnc.reference.linkage import (
     directional_weights,
     directional_weights_backward,
+    sharpen,
+    sharpen_backward,
     update_link,
     update_link_backward,
     update_precedence,
@@ -88,6 +90,107 @@ def test_partial_write_links_and_leaves_in_proportion():
     )
     assert_array_equal(update_link(link, precedence, weights)[0], [[[0, 0.25], [0.1875, 0]]])
     assert_array_equal(update_precedence(precedence, weights), [[0.625, 0.3125]])
+
+
+def sharp_of(weights, sharpness, dtype=np.float64):
+    """One head of one row."""
+    return sharpen(np.array([[weights]], dtype), np.array([[sharpness]], dtype))[0][0, 0]
+
+
+def test_sharpness_of_two_compares_the_squares():
+    assert_allclose(sharp_of([0.125, 0.25, 0.5], 2), np.array([1, 4, 16]) / 21, rtol=1e-4)
+
+
+def test_sharpness_of_one_only_fills_up_to_a_sum_of_one():
+    assert_allclose(sharp_of([0.1, 0.3, 0], 1), [0.25, 0.75, 0], atol=1e-5)
+
+
+def test_epsilon_raises_every_weight_before_it_is_sharpened():
+    assert_allclose(sharp_of([0, 1e-6, 3e-6], 2), np.array([1, 4, 16]) / 21, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weight", [0, 1e-9, 0.125, 0.25])
+@pytest.mark.parametrize("sharpness", [1, 3.7, 1e4])
+def test_where_nothing_stands_out_sharpening_stays_even(weight, sharpness):
+    assert_array_equal(sharp_of([weight] * 4, sharpness), [0.25] * 4)
+
+
+def test_sharpened_weights_sum_to_one(rng):
+    weights = weightings(rng, 3, 4, 5)
+    weights[0, :2] = 0  # where no link leads
+    sharp, _ = sharpen(weights, 1 + 9 * rng.random((3, 4)))
+    assert_allclose(sharp.sum(axis=2), np.ones((3, 4)), rtol=1e-13)
+    assert sharp.min() >= 0
+
+
+def test_sharpening_keeps_the_order(rng):
+    weights = weightings(rng, 3, 4, 5)
+    sharp, _ = sharpen(weights, 1 + rng.random((3, 4)))
+    assert_array_equal(np.argsort(sharp), np.argsort(weights))
+
+
+def test_more_sharpness_leaves_less_blur():
+    peaks = [sharp_of([0.1, 0.3, 0.2], sharpness).max() for sharpness in (1, 1.5, 2, 5, 20)]
+    assert_array_equal(peaks, sorted(set(peaks)))
+    assert_allclose(sharp_of([0.1, 0.3, 0.2], 1e3), [0, 1, 0], atol=1e-12)
+
+
+def test_each_head_has_its_own_sharpness():
+    weights = np.tile([0.125, 0.25], (2, 2, 1))
+    sharp, _ = sharpen(weights, np.array([[1.0, 2], [3, 4]]))
+    expected = [[[1 / 3, 2 / 3], [1 / 5, 4 / 5]], [[1 / 9, 8 / 9], [1 / 17, 16 / 17]]]
+    assert_allclose(sharp, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("error", [-1e-7, -9.9e-7, -2e-6])
+def test_rounding_error_below_zero_counts_as_zero(error, dtype):
+    assert_array_equal(sharp_of([error, 0.5, 0.25], 1.5, dtype), sharp_of([0, 0.5, 0.25], 1.5, dtype))
+
+
+@pytest.mark.parametrize("B, R, N, W", SIZES)
+def test_gradient_of_sharpening(B, R, N, W, rng):
+    arguments = rng.uniform(0.1, 1, (B, R, N)) / N, 1 + 3 * rng.random((B, R))
+    _, tape = sharpen(*arguments)
+    assert_backward(lambda *a: sharpen(*a)[0], arguments, lambda d: sharpen_backward(tape, d), step=3e-5)
+
+
+def test_gradient_of_sharpening_by_weights_near_zero(rng):
+    weights, sharpness = rng.uniform(1e-5, 2e-5, (2, 4, 3)), 1 + rng.random((2, 4))
+    _, tape = sharpen(weights, sharpness)
+    assert_backward(
+        lambda w: sharpen(w, sharpness)[0], (weights,), lambda d: sharpen_backward(tape, d)[:1], step=1e-8
+    )
+
+
+def test_gradient_of_sharpening_at_zero_is_bounded_by_epsilon():
+    """(d[0] + eps) / (d[0] + d[1] + 2 eps) at 0: 1 / (4 eps)."""
+    _, tape = sharpen(np.zeros((1, 1, 2)), np.ones((1, 1)))
+    d_weights, d_sharpness = sharpen_backward(tape, np.array([[[1.0, 0]]]))
+    assert_allclose(d_weights, [[[2.5e5, -2.5e5]]], rtol=1e-12)
+    assert_array_equal(d_sharpness, [[0]])
+
+
+@pytest.mark.parametrize("error", [-1e-7, -1e-6, -2e-6])
+def test_rounding_error_below_zero_has_no_gradient(error):
+    results = []
+    for lowest in (error, 0):
+        _, tape = sharpen(np.array([[[lowest, 0.5, 0.25]]]), np.array([[1.5]]))
+        results.append(sharpen_backward(tape, np.array([[[3.0, 2, 1]]])))
+    (d_weights, d_sharpness), (d_at_zero, d_sharpness_at_zero) = results
+    assert_array_equal(d_weights[0, 0], [0, *d_at_zero[0, 0, 1:]])
+    assert_array_equal(d_sharpness, d_sharpness_at_zero)
+
+
+def test_sharpening_stays_single_and_finite_at_extremes(rng):
+    weights = single(weightings(rng, 3, 2, 5))
+    weights[0, 0], weights[1, 1] = 0, [1, 0, 0, 0, 0]
+    weights[2, 0, :2] = [-1e-7, -2e-6]
+    for sharpness in (1, 1e4):
+        sharp, tape = sharpen(weights, np.full((3, 2), sharpness, np.float32))
+        for result in (sharp, *sharpen_backward(tape, weights)):
+            assert result.dtype == np.float32
+            assert np.isfinite(result).all()
 
 
 @pytest.mark.parametrize("B, R, N, W", SIZES)

@@ -5,6 +5,8 @@ from numpy.testing import assert_array_equal
 from examples import SIZES, single, weightings
 from gradients import assert_backward
 from numdnc.reference.memory import (
+    deallocate,
+    deallocate_backward,
     read,
     read_backward,
     read_weights,
@@ -59,6 +61,16 @@ def test_partial_write_erases_and_adds_in_proportion():
     assert_array_equal(written([[4, 8]], [0.5], [0.5, 1], [2, 6]), [[4, 7]])
 
 
+def test_slot_loses_what_is_not_retained():
+    memory, retention = np.array([[[1.0, 2], [3, 4], [5, 6]]]), np.array([[0, 1, 0.5]])
+    assert_array_equal(deallocate(memory, retention), [[[0, 0], [3, 4], [2.5, 3]]])
+
+
+def test_slots_of_each_row_are_wiped_on_their_own():
+    kept = deallocate(np.ones((2, 2, 3)), np.array([[0.0, 1], [1, 0.25]]))
+    assert_array_equal(kept[:, :, 0], [[0, 1], [1, 0.25]])
+
+
 @pytest.mark.parametrize("mode, name", [(0, "backward"), (1, "content"), (2, "forward")])
 def test_mode_chooses_how_a_head_reads(mode, name, rng):
     ways = {way: rng.random((1, 1, 3)) for way in ("backward", "content", "forward")}
@@ -97,6 +109,17 @@ def test_gradient_of_write(B, R, N, W, rng):
 
 
 @pytest.mark.parametrize("B, R, N, W", SIZES)
+def test_gradient_of_deallocation(B, R, N, W, rng):
+    arguments = rng.standard_normal((B, N, W)), rng.random((B, N))
+    assert_backward(deallocate, arguments, lambda d: deallocate_backward(*arguments, d))
+
+
+def test_gradient_of_deallocation_where_all_or_nothing_is_kept(rng):
+    arguments = rng.standard_normal((2, 2, 3)), np.array([[0.0, 1], [1, 0]])
+    assert_backward(deallocate, arguments, lambda d: deallocate_backward(*arguments, d))
+
+
+@pytest.mark.parametrize("B, R, N, W", SIZES)
 def test_gradient_of_read_weights(B, R, N, W, rng):
     arguments = rng.random((B, R, 3)), *(weightings(rng, B, R, N) for _ in range(3))
     assert_backward(read_weights, arguments, lambda d: read_weights_backward(*arguments, d))
@@ -124,7 +147,10 @@ def test_memory_stays_single(rng):
     memory, write_tape = write(memory, weights, vector, vector)
     reading = read_weights(modes, heads, heads, heads)
     reads = read(memory, reading)
+    kept = deallocate(memory, slots)
     results = (
+        kept,
+        *deallocate_backward(memory, slots, kept),
         weights,
         *write_weights_backward(weights_tape, weights),
         memory,

@@ -11,7 +11,7 @@ Three ideas: a spec says what a model is, trees of arrays (params, state) are it
 
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
-from numdnc.init import init_params
+from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_state_backward
 from numdnc.params import zero_params, zero_state
 from numdnc.spec import DNCSpec, LSTMSpec, RNNSpec
 from numdnc.tree import map_leaves, named_leaves, zeros_like
@@ -22,7 +22,10 @@ __all__ = [
     "LSTMSpec",
     "RNNSpec",
     "UserError",
+    "draw_bypass_mask",
     "init_params",
+    "initial_state",
+    "initial_state_backward",
     "map_leaves",
     "named_leaves",
     "select_engine",

@@ -74,6 +74,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
+def byte_size(count: int) -> str:
+    """512 B, 1.5 KiB, 12.0 MiB, .."""
+    size, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} B" if unit == "B" else f"{size:,.1f} {unit}"
+
+
 def duration(seconds: float) -> str:
     """1:02:03, 2:03 or, if unknown, ?"""
     if not math.isfinite(seconds):

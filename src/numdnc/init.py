@@ -1,30 +1,104 @@
-"""Where training starts: seeded parameters."""
+"""What goes into a model before it runs: first parameters, first state, dropout masks."""
 
-from typing import Any
+from math import sqrt
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from numdnc.params import zero_params
-from numdnc.spec import Spec
-from numdnc.tree import map_leaves
+from numdnc.errors import UserError
+from numdnc.params import Array, DNCParams, LearnedState, zero_params, zero_state
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tree import from_named, map_leaves, named_leaves
+
+Start = Literal["plain", "store"]
+"""How parameters start, see `init_params`."""
+
+STORE_BIASES: dict[str, Any] = {
+    "read_strengths": 6.0,
+    "write_strength": 6.0,
+    "write_gate": 2.0,
+    "allocation_gate": 3.0,
+    "free_gates": -4.0,
+    "read_modes": (0.0, 3.0, 0.0),  # backward, content, forward
+}
+"""Biases of the interface, before activation, of a memory that starts as a store."""
+_SHORT = 0.1
+"""Length of the words that a learned memory starts with."""
 
 
-def init_params(spec: Spec, seed: int, dtype: DTypeLike = np.float32) -> Any:
-    """Parameters drawn from `seed`: weights normal with variance 1 / rows, biases 0, forget gates open by +1.
+def init_params(spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Start = "plain") -> Any:
+    """Parameters drawn from `seed`; both dtypes get the same draws, rounded.
 
-    The forget bias lets an LSTM remember from the first step (Gers et al. 2000; Jozefowicz et al. 2015). Both
-    dtypes get the same draws, rounded.
+    plain: weights normal with variance 1 / rows, biases 0, gains 1, forget gates open by +1, so that an LSTM remembers
+    from the first step (Gers et al. 2000; Jozefowicz et al. 2015). A learned start has hidden values 0 and a memory of
+    random words about 0.1 long: too short to disturb what is written, too long for the cosine to be steep.
+
+    store: the same, but biases of the interface make a DNC's memory an append-only store that is read by content.
+    Strengths start at 1 + log(1 + e^6) = 7.0, the write gate at 0.88, the allocation gate at 0.95, free gates at 0.02,
+    the content mode at 0.91: what is written goes to a free slot and stays, heads find what is like their key.
     """
+    if start not in get_args(Start):
+        raise UserError(f"the start must be one of {', '.join(get_args(Start))}, got {start!r}.")
     rng = np.random.default_rng(seed)
 
-    def draw(leaf: Any) -> Any:
-        if leaf.ndim == 1:
-            return leaf
-        return (rng.standard_normal(leaf.shape) / np.sqrt(leaf.shape[0])).astype(dtype)
+    def first(name: str, zeros: Any) -> Any:
+        if zeros.ndim == 1:
+            return zeros + zeros.dtype.type(name.endswith("gain"))
+        shrink = sqrt(zeros.shape[1]) / _SHORT if name == "initial.memory" else sqrt(zeros.shape[0])
+        return (rng.standard_normal(zeros.shape) / shrink).astype(dtype)
 
-    params = map_leaves(draw, zero_params(spec, dtype))
+    blank = zero_params(spec, dtype)
+    params = from_named(blank, {name: first(name, zeros) for name, zeros in named_leaves(blank)})
     if spec.controller == "lstm":
         for layer, size in zip(params.controller, spec.hidden_sizes, strict=True):
             layer.bias[size : 2 * size] = 1
+    if start == "store":
+        _start_as_store(spec, params)
     return params
+
+
+def initial_state(spec: Spec, params: Any, batch: int) -> Any:
+    """The state every sequence of a batch starts from: blank, but for what the model has learned to start with."""
+    state = zero_state(spec, batch, params.output.bias.dtype)
+    if not isinstance(spec, DNCSpec) or not spec.learned_state:
+        return state
+
+    def spread(learned: Any) -> Any:
+        return np.repeat(learned[None], batch, axis=0)
+
+    learned = map_leaves(spread, params.initial)
+    return state._replace(controller=learned.controller, memory=learned.memory)
+
+
+def initial_state_backward(spec: Spec, d_params: Any, d_state: Any) -> Any:
+    """The gradient by the parameters with what comes through `initial_state`: that of its rows, summed."""
+    if not isinstance(spec, DNCSpec) or not spec.learned_state:
+        return d_params
+    d_learned = map_leaves(lambda d: d.sum(axis=0), LearnedState(d_state.controller, d_state.memory))
+    return d_params._replace(initial=map_leaves(np.add, d_params.initial, d_learned))
+
+
+def draw_bypass_mask(
+    spec: Spec, steps: int, batch: int, rng: np.random.Generator, dtype: DTypeLike = np.float32
+) -> Array | None:
+    """What training passes to `Engine.forward` as `bypass_mask` (T, B, hidden_total); None without bypass dropout.
+
+    A factor is 0 with probability q = `spec.bypass_dropout`, else 1 / (1 - q), so that its mean is 1 and scoring, where
+    all hidden values pass whole, needs no other scale (Srivastava et al. 2014; Franke, Niehues and Waibel 2018).
+    """
+    if not isinstance(spec, DNCSpec) or not spec.bypass_dropout:
+        return None
+    passes = rng.random((steps, batch, spec.hidden_total)) >= spec.bypass_dropout
+    mask: Array = passes.astype(dtype) / np.asarray(1 - spec.bypass_dropout, dtype)
+    return mask
+
+
+def _start_as_store(spec: Spec, params: DNCParams) -> None:
+    if not isinstance(spec, DNCSpec):
+        raise UserError(f"the start must be plain for a model without a memory, got store for a {spec.kind}.")
+    column = 0
+    for name, shape in spec.interface_shapes.items():
+        part = params.interface.bias[column : column + spec.interface_sizes[name]]
+        part.reshape(shape)[...] = STORE_BIASES.get(name, 0.0)
+        column += part.size

@@ -1,7 +1,7 @@
 """The data of a model: trees of parameters and of state, and their sizes.
 
 Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R read heads.
-The gradient of a tree is a tree of the same kind.
+The gradient of a tree is a tree of the same kind. A part that a model does not have is an empty tuple.
 """
 
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ from numdnc.spec import GATES, DNCSpec, Spec
 Array = NDArray[np.floating[Any]]
 Inputs = NDArray[Any]
 """Floats (T, B, X), or integer symbols (T, B) that mean one-hot rows."""
+ArrayIfAny = Any
+"""An `Array`, or `()` where the model does not have this part."""
 
 
 class Affine(NamedTuple):
@@ -21,38 +23,60 @@ class Affine(NamedTuple):
 
     weights: Array  # (in, out)
     bias: Array  # (out,)
+    gain: ArrayIfAny = ()  # (out,); with it, v W passes layer norm before the bias
 
 
-class RecurrentParams(NamedTuple):
-    """Parameters of an RNN or LSTM. Layer rows: [input ; own hidden ; hidden below]; LSTM columns: i, f, g, o."""
+class LSTMParams(NamedTuple):
+    """An `Affine` with columns i, f, g, o, and what layer norm of the cell needs."""
 
-    controller: tuple[Affine, ...]
-    output: Affine  # rows: h_all
+    weights: Array  # (in, 4 H)
+    bias: Array  # (4 H,)
+    gain: ArrayIfAny = ()  # (4 H,)
+    cell_gain: ArrayIfAny = ()  # (H,)
+    cell_bias: ArrayIfAny = ()  # (H,)
 
 
-class DNCParams(NamedTuple):
-    """Parameters of a DNC. Layer rows: [input ; reads ; own hidden ; hidden below]; LSTM columns: i, f, g, o."""
-
-    controller: tuple[Affine, ...]
-    interface: Affine  # rows: h_all; columns: spec.interface_sizes
-    output: Affine  # rows: [h_all ; reads]
+LayerParams = LSTMParams | Affine
 
 
 class LSTMState(NamedTuple):
     """What one LSTM layer carries."""
 
-    hidden: Array  # (B, H), in [-1, 1]
+    hidden: Array  # (B, H), in [-1, 1] but for a learned start
     cell: Array  # (B, H)
 
 
 class RNNState(NamedTuple):
     """What one tanh layer with recurrence carries."""
 
-    hidden: Array  # (B, H), in [-1, 1]
+    hidden: Array  # (B, H), in [-1, 1] but for a learned start
 
 
 LayerState = LSTMState | RNNState | tuple[()]
 """A feed-forward layer carries nothing."""
+
+
+class LearnedState(NamedTuple):
+    """Where every sequence starts, if that is learned: parts of the state, without the batch."""
+
+    controller: tuple[LayerState, ...]  # each array (H,)
+    memory: Array  # (N, W)
+
+
+class RecurrentParams(NamedTuple):
+    """Parameters of an RNN or LSTM. Layer rows: [input ; own hidden ; hidden below]."""
+
+    controller: tuple[LayerParams, ...]
+    output: Affine  # rows: h_all
+
+
+class DNCParams(NamedTuple):
+    """Parameters of a DNC. Layer rows: [input ; reads ; own hidden ; hidden below]."""
+
+    controller: tuple[LayerParams, ...]
+    interface: Affine  # rows: h_all; columns: spec.interface_sizes
+    output: Affine  # rows: [h_all ; reads]
+    initial: LearnedState | tuple[()] = ()
 
 
 class RecurrentState(NamedTuple):
@@ -67,8 +91,8 @@ class DNCState(NamedTuple):
     controller: tuple[LayerState, ...]
     memory: Array  # (B, N, W)
     usage: Array  # (B, N), in [0, 1]
-    precedence: Array  # (B, N), >= 0, sums to at most 1
-    link: Array  # (B, N, N), link[i, j]: "i was written after j"; rows and columns sum to at most 1
+    precedence: ArrayIfAny  # (B, N), >= 0, sums to at most 1; absent without links
+    link: ArrayIfAny  # (B, N, N), link[i, j]: "i was written after j"; rows and columns sum to at most 1
     write_weights: Array  # (B, N), >= 0, sums to at most 1
     read_weights: Array  # (B, R, N), >= 0, each head sums to at most 1
     reads: Array  # (B, R, W)
@@ -81,35 +105,53 @@ State = RecurrentState | DNCState
 def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
     """The tree of parameters of a model, every number 0."""
 
-    def affine(rows: int, columns: int) -> Affine:
-        return Affine(np.zeros((rows, columns), dtype), np.zeros(columns, dtype))
+    def zeros(*shape: int) -> Array:
+        return np.zeros(shape, dtype)
 
-    outside, below, layers = spec.input_size + spec.reads_size, 0, []
+    def affine(rows: int, columns: int, *, normalised: bool = False) -> Affine:
+        return Affine(zeros(rows, columns), zeros(columns), zeros(columns) if normalised else ())
+
+    outside, below = spec.input_size + spec.reads_size, 0
+    layers: list[LayerParams] = []
     for size in spec.hidden_sizes:
         own = 0 if spec.controller == "feedforward" else size
-        layers.append(affine(outside + own + below, GATES[spec.controller] * size))
+        columns = GATES[spec.controller] * size
+        if spec.controller == "lstm":
+            gates = affine(outside + own + below, columns, normalised=spec.normalisation)
+            cell = (zeros(size), zeros(size)) if spec.normalisation else ((), ())
+            layers.append(LSTMParams(*gates, *cell))
+        else:
+            layers.append(affine(outside + own + below, columns))
         below = size
     output = affine(spec.hidden_total + spec.reads_size, spec.output_size)
-    if isinstance(spec, DNCSpec):
-        return DNCParams(tuple(layers), affine(spec.hidden_total, spec.interface_size), output)
-    return RecurrentParams(tuple(layers), output)
+    if not isinstance(spec, DNCSpec):
+        return RecurrentParams(tuple(layers), output)
+    interface = affine(spec.hidden_total, spec.interface_size, normalised=spec.normalisation)
+    learned = LearnedState(_zero_layers(spec, (), dtype), zeros(spec.memory_size, spec.word_size))
+    return DNCParams(tuple(layers), interface, output, learned if spec.learned_state else ())
 
 
 def zero_state(spec: Spec, batch: int, dtype: DTypeLike = np.float32) -> Any:
-    """The blank state every sequence starts from: nothing remembered, every slot free."""
+    """The blank state: nothing remembered, every slot free. Every sequence starts from it, unless that is learned."""
 
     def zeros(*shape: int) -> Array:
         return np.zeros((batch, *shape), dtype)
 
-    layer_states: dict[str, Any] = {
-        "lstm": lambda size: LSTMState(zeros(size), zeros(size)),
-        "rnn": lambda size: RNNState(zeros(size)),
-        "feedforward": lambda _: (),
-    }
-    controller = tuple(layer_states[spec.controller](size) for size in spec.hidden_sizes)
+    controller = _zero_layers(spec, (batch,), dtype)
     if not isinstance(spec, DNCSpec):
         return RecurrentState(controller)
     N, W, R = spec.memory_size, spec.word_size, spec.read_heads
-    return DNCState(
-        controller, zeros(N, W), zeros(N), zeros(N), zeros(N, N), zeros(N), zeros(R, N), zeros(R, W)
-    )
+    precedence, link = (zeros(N), zeros(N, N)) if spec.links else ((), ())
+    return DNCState(controller, zeros(N, W), zeros(N), precedence, link, zeros(N), zeros(R, N), zeros(R, W))
+
+
+def _zero_layers(spec: Spec, batch: tuple[int, ...], dtype: DTypeLike) -> tuple[LayerState, ...]:
+    """The state of every layer of a controller; `batch` is the axis before H, if any."""
+
+    def layer(size: int) -> LayerState:
+        zeros = np.zeros((*batch, size), dtype)
+        if spec.controller == "lstm":
+            return LSTMState(zeros, zeros.copy())
+        return RNNState(zeros) if spec.controller == "rnn" else ()
+
+    return tuple(map(layer, spec.hidden_sizes))

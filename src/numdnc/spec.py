@@ -1,13 +1,15 @@
 """What a model is: frozen specs, validated when made, and the sizes that follow from them."""
 
 from dataclasses import dataclass
-from numbers import Integral
+from math import prod
+from numbers import Integral, Real
 from typing import ClassVar, Literal, get_args
 
 from numdnc.errors import UserError
 
 EPSILON = 1e-6
-"""The one epsilon, added to every squared norm: a zero row compares as 0 and its gradient stays bounded."""
+"""The one epsilon, added to every squared norm, variance and weighting that is divided by or raised to a power: what
+is zero compares as 0 and its gradient stays bounded."""
 
 ControllerKind = Literal["lstm", "rnn", "feedforward"]
 
@@ -18,6 +20,10 @@ GATES: dict[ControllerKind, int] = {"lstm": 4, "rnn": 1, "feedforward": 1}
 def _check_size(owner: str, name: str, value: object) -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise UserError(f"{owner}.{name} must be a whole number of at least 1, got {value!r}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,7 @@ class RNNSpec(_Spec):
     kind: ClassVar[str] = "rnn"
     controller: ClassVar[ControllerKind] = "rnn"
     reads_size: ClassVar[int] = 0
+    normalisation: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +72,15 @@ class LSTMSpec(_Spec):
     kind: ClassVar[str] = "lstm"
     controller: ClassVar[ControllerKind] = "lstm"
     reads_size: ClassVar[int] = 0
+    normalisation: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class DNCSpec(_Spec):
-    """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory."""
+    """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
+
+    With the defaults of the variations (from `masking` on) it is the paper's; any mix of them is a model too.
+    """
 
     kind: ClassVar[str] = "dnc"
 
@@ -82,6 +93,24 @@ class DNCSpec(_Spec):
     read_heads: int = 1
     """R, number of read heads."""
 
+    masking: bool = False
+    """Look-ups compare only the columns that a mask of their own lets through (Csordas and Schmidhuber 2019)."""
+    mask_floor: float = 0.0
+    """What a masked column still counts, in [0, 1]; needs `masking`."""
+    deallocation: bool = False
+    """A freed slot is wiped too, not only counted as free (Csordas and Schmidhuber 2019)."""
+    sharpness: bool = False
+    """Forward and backward weightings are sharpened by strengths of their own (Csordas and Schmidhuber 2019)."""
+    links: bool = True
+    """Temporal links; without them heads read by content alone (Franke, Niehues and Waibel 2018)."""
+    normalisation: bool = False
+    """Layer norm on the interface and inside an LSTM controller (Franke, Niehues and Waibel 2018)."""
+    bypass_dropout: float = 0.0
+    """Share of the hidden values, in [0, 1), that training hides from the output, so that answers must come from the
+    reads (Franke, Niehues and Waibel 2018)."""
+    learned_state: bool = False
+    """The memory and the controller's state at the start of a sequence are parameters."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.controller not in get_args(ControllerKind):
@@ -89,6 +118,38 @@ class DNCSpec(_Spec):
             raise UserError(f"DNCSpec.controller must be one of {kinds}, got {self.controller!r}.")
         for name in ("memory_size", "word_size", "read_heads"):
             _check_size("DNCSpec", name, getattr(self, name))
+        self._check_variations()
+
+    def _check_variations(self) -> None:
+        for name in ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"DNCSpec.{name} must be True or False, got {getattr(self, name)!r}.")
+        if not _is_number(self.mask_floor) or not 0 <= self.mask_floor <= 1:
+            raise UserError(
+                f"DNCSpec.mask_floor must lie in [0, 1], got {self.mask_floor!r}: "
+                "it is what a masked column still counts, none of it to all of it."
+            )
+        if self.mask_floor and not self.masking:
+            raise UserError(
+                f"DNCSpec.mask_floor must be 0 where there are no masks, got {self.mask_floor}. Set masking=True too."
+            )
+        if self.sharpness and not self.links:
+            raise UserError(
+                "DNCSpec.sharpness must be False without links, got True: it sharpens what the links give. "
+                "Leave one of sharpness=True and links=False out."
+            )
+        if self.normalisation and self.controller == "lstm" and min(self.hidden_sizes) < 2:
+            raise UserError(
+                f"DNCSpec.hidden_sizes must be 2 or more with normalisation, got {self.hidden_sizes}: "
+                "layer norm of a single number is always 0."
+            )
+        if not _is_number(self.bypass_dropout) or not 0 <= self.bypass_dropout < 1:
+            raise UserError(
+                f"DNCSpec.bypass_dropout must lie in [0, 1), got {self.bypass_dropout!r}: "
+                "at 1 no hidden value would ever reach the output."
+            )
+        for name in ("mask_floor", "bypass_dropout"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def reads_size(self) -> int:
@@ -96,25 +157,36 @@ class DNCSpec(_Spec):
         return self.read_heads * self.word_size
 
     @property
+    def interface_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each part of the interface vector xi, in its order: the paper's, then those of variations."""
+        R, W = self.read_heads, self.word_size
+        shapes: dict[str, tuple[int, ...]] = {
+            "read_keys": (R, W),
+            "read_strengths": (R,),
+            "write_key": (W,),
+            "write_strength": (),
+            "erase": (W,),
+            "write_vector": (W,),
+            "free_gates": (R,),
+            "allocation_gate": (),
+            "write_gate": (),
+        }
+        if self.links:
+            shapes |= {"read_modes": (R, 3)}
+        if self.masking:
+            shapes |= {"write_mask": (1, W), "read_masks": (R, W)}
+        if self.sharpness:
+            shapes |= {"forward_sharpness": (R,), "backward_sharpness": (R,)}
+        return shapes
+
+    @property
     def interface_sizes(self) -> dict[str, int]:
         """Width of each part of the interface vector xi, in its order."""
-        R, W = self.read_heads, self.word_size
-        return {
-            "read_keys": R * W,
-            "read_strengths": R,
-            "write_key": W,
-            "write_strength": 1,
-            "erase": W,
-            "write_vector": W,
-            "free_gates": R,
-            "allocation_gate": 1,
-            "write_gate": 1,
-            "read_modes": 3 * R,
-        }
+        return {name: prod(shape) for name, shape in self.interface_shapes.items()}
 
     @property
     def interface_size(self) -> int:
-        """R W + 3 W + 5 R + 3."""
+        """R W + 3 W + 5 R + 3 for the paper's DNC."""
         return sum(self.interface_sizes.values())
 
 

@@ -12,6 +12,7 @@ from tyro.extras import SubcommandApp
 from numdnc import console
 from numdnc.cli.corpora import fetch_data, list_data
 from numdnc.cli.gradients import check_gradients
+from numdnc.cli.info import show_info
 from numdnc.cli.text import evaluate, resume, sample_text, train_text
 from numdnc.errors import UserError
 
@@ -26,6 +27,7 @@ def _commands() -> SubcommandApp:
     app.command(name="eval")(evaluate)
     app.command(name="sample")(sample_text)
     app.command(name="gradcheck")(check_gradients)
+    app.command(name="info")(show_info)
     app.command(corpora, name="data", help="List or fetch the corpora that are known by name.")
     corpora.command(name="list")(list_data)
     corpora.command(name="fetch")(fetch_data)

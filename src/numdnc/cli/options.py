@@ -17,6 +17,18 @@ DataFolder = Annotated[Path | None, arg(name="data")]
 AsJson = Annotated[bool, arg(name="json")]
 EngineName = Annotated[str, arg(aliases=["-e"], metavar=ENGINES)]
 
+_VARIATIONS = (
+    "masking",
+    "mask_floor",
+    "deallocation",
+    "sharpness",
+    "links",
+    "normalisation",
+    "bypass_dropout",
+    "learned_state",
+)
+_DNC_ONLY = ("controller", "memory_size", "word_size", "read_heads", *_VARIATIONS)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
@@ -36,6 +48,22 @@ class ModelOptions:
     """Numbers per slot (dnc only)."""
     read_heads: Annotated[int, arg(aliases=["-R"])] = 2
     """Read heads (dnc only)."""
+    masking: bool = False
+    """Look-ups compare only the columns that masks let through (dnc only; Csordas and Schmidhuber 2019)."""
+    mask_floor: float = 0.0
+    """What a masked column still counts, from 0 to 1."""
+    deallocation: bool = False
+    """A freed slot is wiped too (dnc only; Csordas and Schmidhuber 2019)."""
+    sharpness: bool = False
+    """What the links give is sharpened (dnc only; Csordas and Schmidhuber 2019)."""
+    links: bool = True
+    """Temporal links; without them heads read by content alone (dnc only; Franke et al. 2018)."""
+    normalisation: bool = False
+    """Layer norm on the interface and in an LSTM controller (dnc only; Franke et al. 2018)."""
+    bypass_dropout: float = 0.0
+    """Share of the hidden values that training hides from the output (dnc only; Franke et al. 2018)."""
+    learned_state: bool = False
+    """Initial memory and controller state are learned (dnc only)."""
 
     def spec(self, input_size: int, output_size: int) -> Spec:
         """The spec for a task's sizes."""
@@ -44,7 +72,13 @@ class ModelOptions:
         if not 1 <= self.layers <= MOST_LAYERS:
             raise UserError(f"layers must be from 1 to {MOST_LAYERS}, got {self.layers}.")
         hidden_sizes = (self.hidden,) * self.layers
+        chosen = {name: getattr(self, name) for name in _DNC_ONLY}
         if self.model != "dnc":
+            for name in _VARIATIONS:
+                if chosen[name] != getattr(DNCSpec, name):
+                    raise UserError(
+                        f"{name} must be left out with --model {self.model}, which has no memory, got {chosen[name]}."
+                    )
             return SPECS[self.model](
                 input_size=input_size, output_size=output_size, hidden_sizes=hidden_sizes
             )
@@ -52,8 +86,5 @@ class ModelOptions:
             input_size=input_size,
             output_size=output_size,
             hidden_sizes=hidden_sizes,
-            controller=self.controller,  # type: ignore[arg-type]  # the spec itself checks it
-            memory_size=self.memory_size,
-            word_size=self.word_size,
-            read_heads=self.read_heads,
+            **chosen,
         )

@@ -25,12 +25,21 @@ class Engine(Protocol):
         ...
 
     def forward(
-        self, spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool
+        self,
+        spec: Spec,
+        params: Any,
+        inputs: Inputs,
+        state: Any,
+        *,
+        keep_tape: bool,
+        bypass_mask: Array | None = None,
     ) -> tuple[Array, Any, Any]:
         """Outputs (T, B, Y), the state after the last step, and the tape for `backward` (None unless kept).
 
-        inputs (T, B, X), or integer symbols (T, B) in [0, X) that mean one-hot rows. The tape may refer to what was
-        passed in: leave that as it is until `backward` has run.
+        inputs (T, B, X), or integer symbols (T, B) in [0, X) that mean one-hot rows. bypass_mask (T, B, hidden_total)
+        multiplies the hidden values on their way to the output, for a spec with `bypass_dropout`; None lets them pass
+        whole. Engines draw nothing at random. The tape may refer to what was passed in: leave that as it is until
+        `backward` has run.
         """
         ...
 
@@ -39,7 +48,8 @@ class Engine(Protocol):
     ) -> tuple[Any, Array | None, Any]:
         """Gradients of a loss by params, inputs (None for symbols) and the state before the first step.
 
-        d_outputs (T, B, Y) and d_state are the loss's gradients by the outputs and by the final state.
+        d_outputs (T, B, Y) and d_state are the loss's gradients by the outputs and by the final state. A learned
+        start (`params.initial`) acts through the state alone: its gradient is 0 here, see `initial_state_backward`.
         """
         ...
 

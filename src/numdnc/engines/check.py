@@ -6,14 +6,14 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.params import zero_params, zero_state
-from numdnc.spec import Spec
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import leaves, named_leaves
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def check_forward(spec: Spec, params: Any, inputs: Any, state: Any) -> None:
-    """Raise UserError unless params, inputs and state fit the spec, each other's batch and one float dtype."""
+def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask: Any) -> None:
+    """Raise UserError unless params, inputs, state and mask fit the spec, each other's batch and one float dtype."""
     dtype = _float_dtype(params)
     _check_tree("params", zero_params(spec, dtype), params)
     expected = f"(T, B) of integers or (T, B, {spec.input_size}) of {dtype}"
@@ -28,6 +28,12 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any) -> None:
             f"integer inputs must lie in 0..{spec.input_size - 1}, got {inputs.min()}..{inputs.max()}."
         )
     _check_tree("state", zero_state(spec, inputs.shape[1], dtype), state)
+    if bypass_mask is not None:
+        if not isinstance(spec, DNCSpec) or not spec.bypass_dropout:
+            raise UserError(
+                "bypass_mask must be None for a model without bypass dropout, got one. Set DNCSpec.bypass_dropout."
+            )
+        _check_leaf("bypass_mask", (*inputs.shape[:2], spec.hidden_total), dtype, bypass_mask)
 
 
 def check_backward(spec: Spec, params: Any, steps: int, batch: int, d_outputs: Any, d_state: Any) -> None:

@@ -26,11 +26,18 @@ class ReferenceEngine:
         )
 
     def forward(
-        self, spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool
+        self,
+        spec: Spec,
+        params: Any,
+        inputs: Inputs,
+        state: Any,
+        *,
+        keep_tape: bool,
+        bypass_mask: Array | None = None,
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
-        check_forward(spec, params, inputs, state)
-        return reference.forward(spec, params, inputs, state, keep_tape=keep_tape)
+        check_forward(spec, params, inputs, state, bypass_mask)
+        return reference.forward(spec, params, inputs, state, keep_tape=keep_tape, bypass_mask=bypass_mask)
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any

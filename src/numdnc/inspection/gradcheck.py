@@ -1,7 +1,7 @@
 """Analytical gradients of an engine beside numerical ones of the definition, in float64.
 
 Checked are the gradients by every parameter, every input and every array of the initial state, of a loss that sees
-every output and the whole final state.
+every output and the whole final state. Where the model has bypass dropout, a mask is drawn.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,8 +11,8 @@ import numpy as np
 
 from numdnc import reference
 from numdnc.engines import Engine
-from numdnc.init import init_params
-from numdnc.params import Array, DNCState, zero_state
+from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_state_backward
+from numdnc.params import Array, zero_state
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import leaves, map_leaves, named_leaves
@@ -54,27 +54,35 @@ def gradcheck(
     )
     state = zero_state(spec, batch, np.float64) if blank else random_state(spec, batch, rng)
     inputs = rng.standard_normal((steps, batch, spec.input_size))
+    mask = draw_bypass_mask(spec, steps, batch, rng, np.float64)
     targets = rng.integers(0, spec.output_size, (steps, batch))
     pull = map_leaves(lambda leaf: rng.standard_normal(leaf.shape) / leaf.size, state)
 
+    def begin() -> Any:
+        """The state before the first step: what is learned of it, and `state` on top."""
+        return map_leaves(np.add, initial_state(spec, params, batch), state)
+
     def loss() -> tuple[float, list[Any]]:
         """The loss, and the order of the slots at each step: where that changes, there is no gradient."""
-        outputs, final, tape = reference.forward(spec, params, inputs, state, keep_tape=True)
+        outputs, final, tape = reference.forward(
+            spec, params, inputs, begin(), keep_tape=True, bypass_mask=mask
+        )
         nats, _ = softmax_cross_entropy(outputs, targets)
         pulled = sum(float((a * b).sum()) for a, b in zip(leaves(pull), leaves(final), strict=True))
         assert tape is not None
         orders = [step.access.allocation.order for step in tape.steps] if isinstance(spec, DNCSpec) else []
         return nats + pulled, orders
 
-    outputs, _, tape = engine.forward(spec, params, inputs, state, keep_tape=True)
+    outputs, _, tape = engine.forward(spec, params, inputs, begin(), keep_tape=True, bypass_mask=mask)
     _, d_outputs = softmax_cross_entropy(outputs, targets)
     d_params, d_inputs, d_state = engine.backward(spec, params, tape, d_outputs, pull)
+    d_params = initial_state_backward(spec, d_params, d_state)
     _, orders = loss()
     arrays = named_leaves((params, (inputs,), state))
     gradients = leaves((d_params, (d_inputs,), d_state))
     for (name, array), gradient in zip(arrays, gradients, strict=True):
         owner, _, rest = name.partition(".")
-        title = {"0": rest, "1": "inputs", "2": f"initial {rest}"}[owner]
+        title = {"0": rest, "1": "inputs", "2": f"state.{rest}"}[owner]
         yield _check(title, array, gradient, loss, orders, samples, rng)
 
 
@@ -83,7 +91,7 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
     state = map_leaves(
         lambda leaf: 0.5 * rng.standard_normal(leaf.shape), zero_state(spec, batch, np.float64)
     )
-    if not isinstance(state, DNCState):
+    if not isinstance(spec, DNCSpec):
         return state
 
     def weighting(like: Array) -> Array:
@@ -91,14 +99,16 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
         weights: Array = 0.9 * draw / draw.sum(axis=-1, keepdims=True)
         return weights
 
-    link = rng.random(state.link.shape) * (1 - np.eye(state.link.shape[1]))
-    usage = (
-        rng.permuted(np.tile(np.arange(state.usage.shape[1]), (batch, 1)), axis=1) + 0.5
-    ) / state.usage.shape[1]
+    def links(like: Array) -> Array:
+        draw = rng.random(like.shape) * (1 - np.eye(spec.memory_size))
+        most = max(draw.sum(axis=1).max(), draw.sum(axis=2).max())
+        return 0.9 * draw / most if most else draw
+
+    N = spec.memory_size
     return state._replace(
-        usage=usage,
-        precedence=weighting(state.precedence),
-        link=0.9 * link / np.maximum(link.sum(axis=1).max(), link.sum(axis=2).max()) if link.any() else link,
+        link=map_leaves(links, state.link),
+        usage=(rng.permuted(np.tile(np.arange(N), (batch, 1)), axis=1) + 0.5) / N,
+        precedence=map_leaves(weighting, state.precedence),
         write_weights=weighting(state.write_weights),
         read_weights=weighting(state.read_weights),
     )

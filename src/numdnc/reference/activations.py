@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from numdnc.params import Affine, Array, Inputs
+from numdnc.params import Affine, Array, Inputs, LayerParams
+from numdnc.reference.normalisation import layer_norm, layer_norm_backward
 
 
 def sigmoid(z: Array) -> Array:
@@ -46,16 +47,28 @@ def softmax_backward(p: Array, d_p: Array) -> Array:
     return p * (d_p - (p * d_p).sum(axis=-1, keepdims=True))  # type: ignore[no-any-return]
 
 
-def affine(params: Affine, *parts: Array) -> Array:
-    """z = [parts side by side] W + b; parts (B, ..). An integer part (B,) means one-hot rows and is looked up."""
-    z = params.bias
-    for part, rows in _row_blocks(params.weights, parts):
-        z = z + (rows[part] if is_symbols(part) else part @ rows)
-    return z
+def affine(params: LayerParams, *parts: Array) -> Array:
+    """z = [parts side by side] W + b; parts (B, ..). An integer part (B,) means one-hot rows and is looked up.
+
+    With a gain (the variation `normalisation`), z = layer_norm([parts] W, gain, b).
+    """
+    if isinstance(params.gain, np.ndarray):
+        product = _add_product(np.zeros_like(params.bias), params.weights, parts)
+        return layer_norm(product, params.gain, params.bias)
+    return _add_product(params.bias, params.weights, parts)
 
 
-def affine_backward(params: Affine, parts: tuple[Array, ...], d_z: Array) -> tuple[Affine, tuple[Any, ...]]:
-    """dW = parts^T dz, db = sum dz, d(parts) = dz W^T; symbols have no gradient (None)."""
+def affine_backward(
+    params: LayerParams, parts: tuple[Array, ...], d_z: Array
+) -> tuple[Affine, tuple[Any, ...]]:
+    """dW = parts^T dz, db = sum dz, d(parts) = dz W^T; symbols have no gradient (None).
+
+    With a gain, the dz of the products is what layer norm hands back.
+    """
+    d_bias, d_gain = d_z.sum(axis=0), params.gain
+    if isinstance(params.gain, np.ndarray):
+        product = _add_product(np.zeros_like(params.bias), params.weights, parts)
+        d_z, d_gain, d_bias = layer_norm_backward(product, params.gain, d_z)
     d_weights = np.zeros_like(params.weights)
     d_parts: list[Any] = []
     blocks = zip(_row_blocks(params.weights, parts), _row_blocks(d_weights, parts), strict=True)
@@ -66,12 +79,19 @@ def affine_backward(params: Affine, parts: tuple[Array, ...], d_z: Array) -> tup
         else:
             np.matmul(part.T, d_z, out=d_rows)
             d_parts.append(d_z @ rows.T)
-    return Affine(d_weights, d_z.sum(axis=0)), tuple(d_parts)
+    return Affine(d_weights, d_bias, d_gain), tuple(d_parts)
 
 
 def is_symbols(x: Inputs) -> bool:
     """Whether inputs are integers that stand for one-hot rows."""
     return bool(np.issubdtype(x.dtype, np.integer))
+
+
+def _add_product(z: Array, weights: Array, parts: tuple[Array, ...]) -> Array:
+    """z + [parts side by side] W."""
+    for part, rows in _row_blocks(weights, parts):
+        z = z + (rows[part] if is_symbols(part) else part @ rows)
+    return z
 
 
 def _row_blocks(weights: Array, parts: tuple[Array, ...]) -> list[tuple[Array, Array]]:

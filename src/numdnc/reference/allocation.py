@@ -11,49 +11,58 @@ from numpy.typing import NDArray
 from numdnc.params import Array
 
 
+class RetentionTape(NamedTuple):
+    """What the backward pass needs."""
+
+    read_weights: Array
+    free_gates: Array
+    kept: Array  # (B, R, N), 1 - f w^r
+
+
+def retain(read_weights: Array, free_gates: Array) -> tuple[Array, RetentionTape]:
+    """What the read heads do not free (Graves et al. 2016, "Dynamic memory allocation").
+
+        psi = prod_i (1 - f^i w^r_i)                 w^r of the step before, f^i of this step
+
+    read_weights (B, R, N), free_gates (B, R) in [0, 1]; the result (B, N) lies in [0, 1].
+    """
+    kept = 1 - free_gates[:, :, None] * read_weights
+    return kept.prod(axis=1), RetentionTape(read_weights, free_gates, kept)
+
+
+def retain_backward(tape: RetentionTape, d_retention: Array) -> tuple[Array, Array]:
+    """Gradients by read weights and free gates."""
+    d_kept = d_retention[:, None, :] * _product_of_others(tape.kept)
+    d_read_weights = -d_kept * tape.free_gates[:, :, None]
+    d_free_gates = -(d_kept * tape.read_weights).sum(axis=2)
+    return d_read_weights, d_free_gates
+
+
 class UsageTape(NamedTuple):
     """What the backward pass needs."""
 
     usage_before: Array
     write_weights: Array
-    read_weights: Array
-    free_gates: Array
-    kept: Array  # (B, R, N), 1 - f w^r
-    retention: Array  # (B, N)
+    retention: Array
     filled: Array  # (B, N)
 
 
-def update_usage(
-    usage: Array, write_weights: Array, read_weights: Array, free_gates: Array
-) -> tuple[Array, UsageTape]:
+def update_usage(usage: Array, write_weights: Array, retention: Array) -> tuple[Array, UsageTape]:
     """How much each slot is in use (Graves et al. 2016, "Dynamic memory allocation").
 
-        psi = prod_i (1 - f^i w^r_i)                 retention: what the read heads do not free
-        u_t = (u + w^w - u w^w) psi                  all of the step before; f^i of this step
+        u_t = (u + w^w - u w^w) psi                  u and w^w of the step before
 
-    usage (B, N) in [0, 1], write_weights (B, N), read_weights (B, R, N), free_gates (B, R) in [0, 1];
-    the result (B, N) lies in [0, 1].
+    usage (B, N) in [0, 1], write_weights (B, N), retention (B, N); the result (B, N) lies in [0, 1].
     """
-    kept = 1 - free_gates[:, :, None] * read_weights
-    retention = kept.prod(axis=1)
     filled = usage + write_weights - usage * write_weights
-    tape = UsageTape(usage, write_weights, read_weights, free_gates, kept, retention, filled)
-    return filled * retention, tape
+    return filled * retention, UsageTape(usage, write_weights, retention, filled)
 
 
-def update_usage_backward(tape: UsageTape, d_usage: Array) -> tuple[Array, Array, Array, Array]:
-    """Gradients by usage before, write weights, read weights and free gates."""
+def update_usage_backward(tape: UsageTape, d_usage: Array) -> tuple[Array, Array, Array]:
+    """Gradients by usage before, write weights and retention."""
     d_filled = d_usage * tape.retention
     d_retention = d_usage * tape.filled
-    d_kept = d_retention[:, None, :] * _product_of_others(tape.kept)
-    d_read_weights = -d_kept * tape.free_gates[:, :, None]
-    d_free_gates = -(d_kept * tape.read_weights).sum(axis=2)
-    return (
-        d_filled * (1 - tape.write_weights),
-        d_filled * (1 - tape.usage_before),
-        d_read_weights,
-        d_free_gates,
-    )
+    return d_filled * (1 - tape.write_weights), d_filled * (1 - tape.usage_before), d_retention
 
 
 class AllocationTape(NamedTuple):

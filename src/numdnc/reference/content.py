@@ -7,9 +7,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numdnc.params import Array
+from numdnc.params import Array, ArrayIfAny
 from numdnc.reference.activations import softmax, softmax_backward
-from numdnc.spec import EPSILON
+from numdnc.spec import EPSILON, DNCSpec
+
+
+def look_up(
+    spec: DNCSpec, memory: Array, keys: Array, strengths: Array, masks: ArrayIfAny
+) -> tuple[Array, "ContentTape | MaskedContentTape"]:
+    """Weightings (B, K, N) by content, masked if the model has masks."""
+    if spec.masking:
+        return masked_content_weights(memory, keys, strengths, masks, spec.mask_floor)
+    return content_weights(memory, keys, strengths)
+
+
+def look_up_backward(
+    spec: DNCSpec, tape: "ContentTape | MaskedContentTape", d_weights: Array
+) -> tuple[Array, Array, Array, ArrayIfAny]:
+    """Gradients by memory, keys, strengths and masks."""
+    if isinstance(tape, MaskedContentTape):
+        return masked_content_weights_backward(tape, d_weights, spec.mask_floor)
+    return *content_weights_backward(tape, d_weights), ()
 
 
 class ContentTape(NamedTuple):
@@ -53,3 +71,40 @@ def content_weights_backward(tape: ContentTape, d_weights: Array) -> tuple[Array
     slot_shrink = (shrink.sum(axis=1, keepdims=True) / tape.slot_norms**2).swapaxes(1, 2)
     d_memory = d_products.swapaxes(1, 2) @ tape.keys - tape.memory * slot_shrink
     return d_memory, d_keys, d_strengths
+
+
+class MaskedContentTape(NamedTuple):
+    """What the backward pass needs."""
+
+    memory: Array
+    keys: Array
+    masks: Array  # (B, K, W), raised to the floor
+    content: ContentTape  # of B K memories with one key each
+
+
+def masked_content_weights(
+    memory: Array, keys: Array, strengths: Array, masks: Array, floor: float
+) -> tuple[Array, MaskedContentTape]:
+    """Weightings by the columns that a mask lets through (Csordas and Schmidhuber 2019, the variation `masking`).
+
+        C(M, k, beta, m)[n] = softmax_n(beta D(k m, M[n] m)),   m <- floor + (1 - floor) m
+
+    masks m (B, K, W) in [0, 1], floor in [0, 1]; the rest as in `content_weights`. Each key sees a memory of its own.
+    """
+    (B, K, W), N = keys.shape, memory.shape[1]
+    masks = floor + (1 - floor) * masks
+    seen = (memory[:, None] * masks[:, :, None]).reshape(B * K, N, W)
+    weights, tape = content_weights(seen, (keys * masks).reshape(B * K, 1, W), strengths.reshape(B * K, 1))
+    return weights.reshape(B, K, N), MaskedContentTape(memory, keys, masks, tape)
+
+
+def masked_content_weights_backward(
+    tape: MaskedContentTape, d_weights: Array, floor: float
+) -> tuple[Array, Array, Array, Array]:
+    """Gradients by memory, keys, strengths and masks."""
+    B, K, N = d_weights.shape
+    d_seen, d_seen_keys, d_strengths = content_weights_backward(tape.content, d_weights.reshape(B * K, 1, N))
+    d_seen, d_seen_keys = d_seen.reshape(B, K, *tape.memory.shape[1:]), d_seen_keys.reshape(tape.keys.shape)
+    d_memory = (d_seen * tape.masks[:, :, None]).sum(axis=1)
+    d_masks = (d_seen * tape.memory[:, None]).sum(axis=2) + d_seen_keys * tape.keys
+    return d_memory, d_seen_keys * tape.masks, d_strengths.reshape(B, K), (1 - floor) * d_masks

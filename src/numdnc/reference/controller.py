@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numdnc.params import Affine, Array, Inputs, LayerState
+from numdnc.params import Array, Inputs, LayerParams, LayerState
 from numdnc.reference.feedforward import feedforward_layer, feedforward_layer_backward
 from numdnc.reference.lstm import lstm_layer, lstm_layer_backward
 from numdnc.reference.rnn import rnn_layer, rnn_layer_backward
@@ -22,7 +22,7 @@ _LAYERS: dict[str, tuple[Any, Any]] = {
 
 
 def controller_step(
-    spec: Spec, params: tuple[Affine, ...], x: Inputs, reads: Array, state: tuple[LayerState, ...]
+    spec: Spec, params: tuple[LayerParams, ...], x: Inputs, reads: Array, state: tuple[LayerState, ...]
 ) -> tuple[Array, tuple[LayerState, ...], list[Any]]:
     """h_all = [h^1 ; .. ; h^L] of one step; x (B, X) or symbols (B,), reads (B, R W) of the step before."""
     layer, _ = _LAYERS[spec.controller]
@@ -38,11 +38,11 @@ def controller_step(
 
 def controller_step_backward(
     spec: Spec,
-    params: tuple[Affine, ...],
+    params: tuple[LayerParams, ...],
     tapes: list[Any],
     d_hidden_all: Array,
     d_state: tuple[LayerState, ...],
-) -> tuple[tuple[Affine, ...], Array | None, Array, tuple[LayerState, ...]]:
+) -> tuple[tuple[LayerParams, ...], Array | None, Array, tuple[LayerState, ...]]:
     """Gradients by parameters, x, reads and the state before, from the highest layer down."""
     _, layer_backward = _LAYERS[spec.controller]
     d_hiddens = np.split(d_hidden_all, np.cumsum(spec.hidden_sizes)[:-1], axis=1)

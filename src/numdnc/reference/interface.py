@@ -4,11 +4,11 @@ Axes: B batch, R read heads, W word.
 """
 
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from numdnc.params import Array
+from numdnc.params import Array, ArrayIfAny
 from numdnc.reference.activations import (
     oneplus,
     oneplus_backward,
@@ -32,44 +32,59 @@ class Interface(NamedTuple):
     free_gates: Array  # f (B, R), in [0, 1]
     allocation_gate: Array  # g^a (B,), in [0, 1]
     write_gate: Array  # g^w (B,), in [0, 1]
-    read_modes: Array  # pi (B, R, 3): backward, content, forward; sums to 1 per head
+    read_modes: ArrayIfAny = ()  # pi (B, R, 3): backward, content, forward; sums to 1 per head
+    write_mask: ArrayIfAny = ()  # (B, 1, W), in [0, 1]
+    read_masks: ArrayIfAny = ()  # (B, R, W), in [0, 1]
+    forward_sharpness: ArrayIfAny = ()  # (B, R), >= 1
+    backward_sharpness: ArrayIfAny = ()  # (B, R), >= 1
+
+
+_AS_IT_IS: tuple[Any, Any] = (lambda z: z, lambda _, d_z: d_z)
+_SIGMOID, _ONEPLUS, _SOFTMAX = (
+    (sigmoid, sigmoid_backward),
+    (oneplus, oneplus_backward),
+    (softmax, softmax_backward),
+)
+_ACTIVATIONS: dict[str, tuple[Any, Any]] = {
+    "read_keys": _AS_IT_IS,
+    "read_strengths": _ONEPLUS,
+    "write_key": _AS_IT_IS,
+    "write_strength": _ONEPLUS,
+    "erase": _SIGMOID,
+    "write_vector": _AS_IT_IS,
+    "free_gates": _SIGMOID,
+    "allocation_gate": _SIGMOID,
+    "write_gate": _SIGMOID,
+    "read_modes": _SOFTMAX,
+    "write_mask": _SIGMOID,
+    "read_masks": _SIGMOID,
+    "forward_sharpness": _ONEPLUS,
+    "backward_sharpness": _ONEPLUS,
+}
+"""Of each part its activation, and what takes the gradient through it."""
 
 
 def parse_interface(spec: DNCSpec, xi: Array) -> Interface:
     """Split xi (B, interface_size) and activate its parts (Graves et al. 2016, "Interface parameters").
 
-    Strengths by oneplus; erase and gates by sigmoid; modes by a softmax over the three modes of one head.
+    Strengths by oneplus; erase and gates by sigmoid; modes by a softmax over the three modes of one head. Masks by
+    sigmoid and sharpness by oneplus (Csordas and Schmidhuber 2019).
     """
-    B, R, W = len(xi), spec.read_heads, spec.word_size
-    parts = np.split(xi, np.cumsum(list(spec.interface_sizes.values()))[:-1], axis=1)
-    return Interface(
-        read_keys=parts[0].reshape(B, R, W),
-        read_strengths=oneplus(parts[1]),
-        write_key=parts[2],
-        write_strength=oneplus(parts[3][:, 0]),
-        erase=sigmoid(parts[4]),
-        write_vector=parts[5],
-        free_gates=sigmoid(parts[6]),
-        allocation_gate=sigmoid(parts[7][:, 0]),
-        write_gate=sigmoid(parts[8][:, 0]),
-        read_modes=softmax(parts[9].reshape(B, R, 3)),
-    )
+    ends = np.cumsum(list(spec.interface_sizes.values()))
+    parts = {}
+    for (name, shape), part in zip(
+        spec.interface_shapes.items(), np.split(xi, ends[:-1], axis=1), strict=True
+    ):
+        activate, _ = _ACTIVATIONS[name]
+        parts[name] = activate(part.reshape(len(xi), *shape))
+    return Interface(**parts)
 
 
 def parse_interface_backward(interface: Interface, d_interface: Interface) -> Array:
     """Gradient by xi (B, interface_size)."""
-    now, d = interface, d_interface
-    B = len(now.write_key)
-    parts = [
-        d.read_keys,
-        oneplus_backward(now.read_strengths, d.read_strengths),
-        d.write_key,
-        oneplus_backward(now.write_strength, d.write_strength),
-        sigmoid_backward(now.erase, d.erase),
-        d.write_vector,
-        sigmoid_backward(now.free_gates, d.free_gates),
-        sigmoid_backward(now.allocation_gate, d.allocation_gate),
-        sigmoid_backward(now.write_gate, d.write_gate),
-        softmax_backward(now.read_modes, d.read_modes),
-    ]
-    return np.concatenate([part.reshape(B, prod(part.shape[1:])) for part in parts], axis=1)
+    d_parts = []
+    for name, part, d_part in zip(Interface._fields, interface, d_interface, strict=True):
+        if isinstance(part, np.ndarray):
+            _, activate_backward = _ACTIVATIONS[name]
+            d_parts.append(activate_backward(part, d_part).reshape(len(part), prod(part.shape[1:])))
+    return np.concatenate(d_parts, axis=1)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.params import Array
+from numdnc.reference.activations import softmax, softmax_backward
+from numdnc.spec import EPSILON
 
 
 class LinkTape(NamedTuple):
@@ -69,6 +71,39 @@ def directional_weights_backward(
     """Gradients by link and read weights."""
     d_link = d_forward.swapaxes(1, 2) @ read_weights + read_weights.swapaxes(1, 2) @ d_backward
     return d_link, d_forward @ link + d_backward @ link.swapaxes(1, 2)
+
+
+class SharpenTape(NamedTuple):
+    """What the backward pass needs."""
+
+    weights: Array
+    sharpness: Array
+    sharp: Array
+
+
+def sharpen(weights: Array, sharpness: Array) -> tuple[Array, SharpenTape]:
+    """A directional weighting without its blur (Csordas and Schmidhuber 2019, the variation `sharpness`).
+
+        S(d, s)[n] = ((d[n] + eps) / max(d + eps))^s / sum of the same       = softmax_n(s log(d[n] + eps))
+
+    weights d (B, R, N) >= 0, where a rounding error below 0 counts as 0; sharpness s (B, R) >= 1; the result sums to 1,
+    over an empty link too, and is uniform where d is.
+    """
+    sharp = softmax(sharpness[:, :, None] * np.log(_raised(weights)))
+    return sharp, SharpenTape(weights, sharpness, sharp)
+
+
+def sharpen_backward(tape: SharpenTape, d_sharp: Array) -> tuple[Array, Array]:
+    """Gradients by weights and sharpness."""
+    d_scores = softmax_backward(tape.sharp, d_sharp)
+    raised = _raised(tape.weights)
+    d_sharpness = (d_scores * np.log(raised)).sum(axis=2)
+    d_weights = d_scores * tape.sharpness[:, :, None] / raised
+    return np.where(tape.weights < 0, 0, d_weights), d_sharpness
+
+
+def _raised(weights: Array) -> Array:
+    return np.maximum(weights, 0) + EPSILON
 
 
 def _diagonal(link: Array) -> NDArray[np.intp]:

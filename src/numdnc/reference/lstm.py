@@ -1,11 +1,12 @@
 """An LSTM layer (Hochreiter and Schmidhuber 1997; with forget gate, Gers et al. 2000)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from numdnc.params import Affine, Array, Inputs, LSTMState
+from numdnc.params import Array, Inputs, LSTMParams, LSTMState
 from numdnc.reference.activations import affine, affine_backward, sigmoid, sigmoid_backward, tanh_backward
+from numdnc.reference.normalisation import layer_norm, layer_norm_backward
 
 
 class LSTMTape(NamedTuple):
@@ -17,35 +18,39 @@ class LSTMTape(NamedTuple):
     candidate: Array
     output_gate: Array
     cell_before: Array
-    tanh_cell: Array
+    cell: Array
+    tanh_cell: Array  # of the cell, or of its layer norm
 
 
 def lstm_layer(
-    params: Affine, x: Inputs, reads: Array, below: Array, state: LSTMState
+    params: LSTMParams, x: Inputs, reads: Array, below: Array, state: LSTMState
 ) -> tuple[Array, LSTMState, LSTMTape]:
     """One step of a layer (Graves et al. 2016, "Controller network").
 
         i, f, g, o = [x ; reads ; h_{t-1} ; below] W + b      i, f, o by sigmoid, g by tanh
         c_t = f c_{t-1} + i g,   h_t = o tanh(c_t)
 
-    `below` is the hidden of the layer below at t, (B, 0) in the lowest layer.
+    `below` is the hidden of the layer below at t, (B, 0) in the lowest layer. With `normalisation`, the products and
+    the c_t seen by the output gate pass layer norm (Ba, Kiros and Hinton 2016).
     """
     parts = (x, reads, state.hidden, below)
     i, f, g, o = np.split(affine(params, *parts), 4, axis=1)
     i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
     cell = f * state.cell + i * g
-    tanh_cell = np.tanh(cell)
+    tanh_cell = np.tanh(_shown(params, cell))
     hidden = o * tanh_cell
-    return hidden, LSTMState(hidden, cell), LSTMTape(parts, i, f, g, o, state.cell, tanh_cell)
+    return hidden, LSTMState(hidden, cell), LSTMTape(parts, i, f, g, o, state.cell, cell, tanh_cell)
 
 
 def lstm_layer_backward(
-    params: Affine, tape: LSTMTape, d_hidden: Array, d_state: LSTMState
-) -> tuple[Affine, Array | None, Array, Array, LSTMState]:
+    params: LSTMParams, tape: LSTMTape, d_hidden: Array, d_state: LSTMState
+) -> tuple[LSTMParams, Array | None, Array, Array, LSTMState]:
     """Gradients by parameters, x, reads, below and the state before; `d_state` comes from the step after."""
     i, f, g, o = tape.input_gate, tape.forget_gate, tape.candidate, tape.output_gate
     d_hidden = d_hidden + d_state.hidden
-    d_cell = d_state.cell + tanh_backward(tape.tanh_cell, d_hidden * o)
+    d_shown = tanh_backward(tape.tanh_cell, d_hidden * o)
+    d_cell_shown, *d_scale = _shown_backward(params, tape.cell, d_shown)
+    d_cell = d_state.cell + d_cell_shown
     d_z = np.concatenate(
         [
             sigmoid_backward(i, d_cell * g),
@@ -56,4 +61,18 @@ def lstm_layer_backward(
         axis=1,
     )
     d_params, (d_x, d_reads, d_own, d_below) = affine_backward(params, tape.parts, d_z)
-    return d_params, d_x, d_reads, d_below, LSTMState(d_own, d_cell * f)
+    return LSTMParams(*d_params, *d_scale), d_x, d_reads, d_below, LSTMState(d_own, d_cell * f)
+
+
+def _shown(params: LSTMParams, cell: Array) -> Array:
+    """The cell as the output gate sees it: as it is, or with layer norm."""
+    if isinstance(params.cell_gain, np.ndarray) and isinstance(params.cell_bias, np.ndarray):
+        return layer_norm(cell, params.cell_gain, params.cell_bias)
+    return cell
+
+
+def _shown_backward(params: LSTMParams, cell: Array, d_shown: Array) -> tuple[Array, Any, Any]:
+    """Gradients by cell, its gain and its bias."""
+    if isinstance(params.cell_gain, np.ndarray):
+        return layer_norm_backward(cell, params.cell_gain, d_shown)
+    return d_shown, (), ()

@@ -44,6 +44,21 @@ def write_weights_backward(tape: WriteWeightsTape, d_weights: Array) -> tuple[Ar
     return d_mixed * g, d_mixed * (1 - g), d_allocation_gate, d_write_gate
 
 
+def deallocate(memory: Array, retention: Array) -> Array:
+    """A freed slot is wiped (Csordas and Schmidhuber 2019, the variation `deallocation`).
+
+        M = M * psi, slot by slot
+
+    memory (B, N, W), retention psi (B, N) in [0, 1].
+    """
+    return memory * retention[:, :, None]
+
+
+def deallocate_backward(memory: Array, retention: Array, d_kept: Array) -> tuple[Array, Array]:
+    """Gradients by memory and retention; d_kept is that by the result."""
+    return d_kept * retention[:, :, None], (d_kept * memory).sum(axis=2)
+
+
 class WriteTape(NamedTuple):
     """What the backward pass needs."""
 

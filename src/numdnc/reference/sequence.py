@@ -23,18 +23,19 @@ class Tape(NamedTuple):
 
 
 def forward(
-    spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool
+    spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool, bypass_mask: Array | None = None
 ) -> tuple[Array, Any, Tape | None]:
     """Outputs (T, B, Y), the state after the last step, and the tape (None unless asked for).
 
-    inputs (T, B, X), or symbols (T, B).
+    inputs (T, B, X), or symbols (T, B); bypass_mask (T, B, hidden_total) for a DNC, if any.
     """
     step: Any = dnc_step if isinstance(spec, DNCSpec) else recurrent_step
     T, B = inputs.shape[:2]
     outputs = np.empty((T, B, spec.output_size), params.output.bias.dtype)
     steps = []
     for t in range(T):
-        outputs[t], state, tape = step(spec, params, inputs[t], state)
+        masks = () if bypass_mask is None else (bypass_mask[t],)
+        outputs[t], state, tape = step(spec, params, inputs[t], state, *masks)
         if keep_tape:
             steps.append(tape)
     return outputs, map_leaves(np.array, state), Tape(inputs, steps) if keep_tape else None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from numdnc.params import Array, Inputs
 
 Forward = Callable[[Inputs, Any], tuple[Array, Any]]
-"""(inputs, state) -> (outputs, state): a model to be scored or sampled from; a state of None is a blank one."""
+"""(inputs, state) -> (outputs, state): a model to be scored or sampled from; a state of None is where it starts."""
 
 
 class Batch(NamedTuple):
@@ -17,7 +17,7 @@ class Batch(NamedTuple):
 
     inputs: Inputs  # (T, B) symbols or (T, B, X)
     targets: NDArray[Any]
-    fresh: bool  # whether the sequences begin here, so that the state must be blank
+    fresh: bool  # whether the sequences begin here, so that the state must be the initial one
 
 
 class Task(Protocol):

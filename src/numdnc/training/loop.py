@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.params import zero_state
+from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
+from numdnc.params import Array
 from numdnc.tasks import Batch, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
 from numdnc.training.run import Run, forward_with
 from numdnc.tree import named_leaves, zeros_like
+
+_DROPOUT = 1
+"""Sets the random numbers of dropout apart from those of weight noise."""
 
 
 class Report(NamedTuple):
@@ -90,12 +94,16 @@ def _iterate(run: Run, task: Task) -> float:
     """One update; the gradient's norm before clipping."""
     engine, spec = run.engine, run.spec
     batch = task.next_batch()
-    if batch.fresh:
-        run.state = zero_state(spec, batch.inputs.shape[1], run.training.precision)
     params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
-    outputs, state, tape = engine.forward(spec, params, batch.inputs, run.state, keep_tape=True)
+    if batch.fresh:
+        run.state = initial_state(spec, params, batch.inputs.shape[1])
+    outputs, state, tape = engine.forward(
+        spec, params, batch.inputs, run.state, keep_tape=True, bypass_mask=_bypass_mask(run, batch)
+    )
     nats, count, d_outputs = task.loss(outputs, batch)
-    gradient, _, _ = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
+    gradient, _, d_before = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
+    if batch.fresh:
+        gradient = initial_state_backward(spec, gradient, d_before)
     norm = gradient_norm(gradient)
     if not math.isfinite(nats) or not math.isfinite(norm):
         raise UserError(_diagnosis(run, params, batch, gradient))
@@ -108,6 +116,13 @@ def _iterate(run: Run, task: Task) -> float:
     run.recent_nats += nats * count
     run.recent_count += count
     return norm
+
+
+def _bypass_mask(run: Run, batch: Batch) -> Array | None:
+    """Drawn anew for every iteration; the same for the same seed and iteration."""
+    rng = np.random.default_rng([run.training.seed, run.iteration, _DROPOUT])
+    steps, width = batch.inputs.shape[:2]
+    return draw_bypass_mask(run.spec, steps, width, rng, run.training.precision)
 
 
 def _report(run: Run, task: Task, folder: RunFolder, norm: float, speed: float, left: float) -> Report:

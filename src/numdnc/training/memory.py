@@ -18,7 +18,9 @@ def check_memory(spec: Spec, states: int, item_size: int) -> None:
     weights = 4 * rows * spec.hidden_total
     state = 8 * spec.hidden_total + 2 * spec.output_size
     if isinstance(spec, DNCSpec):
-        state += spec.memory_size * (spec.memory_size + 4 * spec.word_size)
+        links = spec.memory_size if spec.links else 0
+        seen = (1 + spec.read_heads) * spec.word_size if spec.masking else 0
+        state += spec.memory_size * (links + 4 * spec.word_size + seen)
     needed = (4 * weights + states * state) * item_size
     if needed > here:
         raise UserError(

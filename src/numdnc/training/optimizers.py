@@ -35,9 +35,10 @@ class OptimizerSettings:
     momentum: float = 0.9
     """Share of the last update that is kept, for sgd and rmsprop; 0 = none."""
     weight_decay: float = 0.0
-    """Weights (not biases) shrink by learning rate * this at each update (Loshchilov and Hutter 2019); 0 = none."""
+    """Matrices (weights, a learned memory; not biases) shrink by learning rate * this at each update (Loshchilov and
+    Hutter 2019); 0 = none."""
     weight_noise: float = 0.0
-    """Standard deviation of normal noise that weights (not biases) have while the gradient is taken, drawn anew at
+    """Standard deviation of normal noise that matrices (not biases) have while the gradient is taken, drawn anew at
     each update: it keeps a model from learning a small text by heart (Graves 2011, 2013); 0 = none."""
     clip_norm: float = 5.0
     """The gradient is scaled down to this norm where it is longer; 0 = off."""

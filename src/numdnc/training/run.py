@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
-from numdnc.init import init_params
+from numdnc.init import Start, init_params, initial_state
 from numdnc.params import Array, Inputs, zero_params, zero_state
 from numdnc.spec import SPECS, Spec
 from numdnc.tasks import Forward
@@ -32,6 +32,8 @@ class TrainingSettings:
     """float32 or float64."""
     seed: int = 0
     """Settles parameters, data order and samples."""
+    start: Start = "plain"
+    """How parameters start: plain, or store (a dnc's memory starts as an append-only store, read by content)."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "report_every", "score_limit"):
@@ -39,6 +41,8 @@ class TrainingSettings:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.precision not in get_args(Precision):
             raise UserError(f"precision must be float32 or float64, got {self.precision!r}.")
+        if self.start not in get_args(Start):
+            raise UserError(f"start must be one of {', '.join(get_args(Start))}, got {self.start!r}.")
         if self.seed < 0:
             raise UserError(f"seed must be at least 0, got {self.seed}.")
 
@@ -90,7 +94,7 @@ def new_run(
     engine: str,
 ) -> Run:
     """A run before its first iteration."""
-    params = init_params(spec, training.seed, training.precision)
+    params = init_params(spec, training.seed, training.precision, training.start)
     return Run(
         spec=spec,
         training=training,
@@ -99,7 +103,7 @@ def new_run(
         engine_name=engine,
         params=params,
         moments=first_moments(optimizer, params),
-        state=zero_state(spec, batch, training.precision),
+        state=initial_state(spec, params, batch),
         position=position,
         target=training.steps,
     )
@@ -110,7 +114,7 @@ def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
 
     def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
         if state is None:
-            state = zero_state(spec, inputs.shape[1], params.output.bias.dtype)
+            state = initial_state(spec, params, inputs.shape[1])
         outputs, state, _ = engine.forward(spec, params, inputs, state, keep_tape=False)
         return outputs, state
 

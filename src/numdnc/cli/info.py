@@ -1,0 +1,74 @@
+"""`info`."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from numdnc import console
+from numdnc.cli.options import AsJson, EngineName, ModelOptions
+from numdnc.engines import select_engine
+from numdnc.errors import UserError
+from numdnc.inspection.sizes import sizes
+from numdnc.training.folder import RunFolder
+from numdnc.training.memory import check_memory
+from numdnc.training.run import Precision
+
+
+def show_info(
+    folder: Positional[Path | None] = None,
+    *,
+    model: OmitArgPrefixes[ModelOptions] = ModelOptions(),
+    inputs: Annotated[int, arg(aliases=["-X"])] = 64,
+    outputs: Annotated[int, arg(aliases=["-Y"])] = 64,
+    precision: Precision = "float32",
+    engine: EngineName = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Sizes of a model: parameters, interface, what a sequence carries, what training keeps of a step.
+
+    Args:
+        folder: A run's folder, for its model; without one, the model that the other options describe.
+        inputs: Width of an input vector, or number of symbols.
+        outputs: Width of an output vector.
+        precision: float32 or float64.
+        engine: The engine whose memory is measured.
+        as_json: Print one JSON object.
+
+    """
+    spec = model.spec(inputs, outputs)
+    if folder is not None:
+        if model != ModelOptions():
+            raise UserError("info must be given a folder or the options of a model, got both. Leave one out.")
+        run = RunFolder(folder).load_last()
+        spec, precision = run.spec, run.training.precision
+    chosen = select_engine(engine, spec, precision)
+    check_memory(spec, 5, np.dtype(precision).itemsize)
+    found = sizes(spec, chosen, precision)
+    if as_json:
+        described = {"kind": spec.kind, **dataclasses.asdict(spec)}
+        print(
+            json.dumps({"spec": described, "engine": chosen.name, "precision": precision, **found._asdict()})
+        )
+        return
+    state_bytes = sum(found.state_bytes.values())
+    _say_table(f"{spec.kind}, {precision}", dataclasses.asdict(spec))
+    shapes = {name: " x ".join(map(str, shape)) for name, shape in found.parameters.items()}
+    _say_table(f"{found.parameter_count:,} parameters", shapes)
+    if found.interface:
+        _say_table(f"{sum(found.interface.values()):,} numbers of interface", found.interface)
+    carried = {name: console.byte_size(size) for name, size in found.state_bytes.items()}
+    _say_table(f"{console.byte_size(state_bytes)} carried by a sequence", carried)
+    kept = console.byte_size(found.step_bytes)
+    console.say(f"{kept} kept of each step of a sequence until backward, by engine {chosen.name}")
+
+
+def _say_table(title: str, rows: Mapping[str, Any]) -> None:
+    console.say(title)
+    for name, value in rows.items():
+        console.say(f"  {name:<30}{value}")
+    console.say()

@@ -1,0 +1,64 @@
+"""How large a model is: parameters, interface, what a sequence carries, what training keeps of a step."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from numdnc.engines import Engine
+from numdnc.init import draw_bypass_mask
+from numdnc.params import zero_params, zero_state
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tree import leaves, named_leaves
+
+
+class Sizes(NamedTuple):
+    """Of one model on one engine in one dtype."""
+
+    parameters: dict[str, tuple[int, ...]]
+    """Shape of each array of parameters."""
+    parameter_count: int
+    interface: dict[str, int]
+    """Width of each part of the interface vector, in its order; empty without a memory."""
+    state_bytes: dict[str, int]
+    """What one sequence carries from step to step."""
+    step_bytes: int
+    """What is kept of one step of one sequence until `backward`."""
+
+
+def sizes(spec: Spec, engine: Engine, dtype: DTypeLike) -> Sizes:
+    """Count the arrays; the bytes of a step are measured on two short sequences that differ by one step."""
+    params = zero_params(spec, dtype)
+    return Sizes(
+        parameters={name: leaf.shape for name, leaf in named_leaves(params)},
+        parameter_count=sum(leaf.size for leaf in leaves(params)),
+        interface=spec.interface_sizes if isinstance(spec, DNCSpec) else {},
+        state_bytes={name: leaf.nbytes for name, leaf in named_leaves(zero_state(spec, 1, dtype))},
+        step_bytes=_tape_bytes(spec, engine, params, 3) - _tape_bytes(spec, engine, params, 2),
+    )
+
+
+def _tape_bytes(spec: Spec, engine: Engine, params: Any, steps: int) -> int:
+    """Bytes of all arrays that the tape of a sequence of zeros holds, each counted once."""
+    dtype = params.output.bias.dtype
+    inputs, state = np.zeros((steps, 1, spec.input_size), dtype), zero_state(spec, 1, dtype)
+    mask = draw_bypass_mask(spec, steps, 1, np.random.default_rng(0), dtype)
+    _, _, tape = engine.forward(spec, params, inputs, state, keep_tape=True, bypass_mask=mask)
+    owners = {id(owner): owner.nbytes for owner in map(_owner, _arrays(tape))}
+    return sum(owners.values())
+
+
+def _arrays(tape: Any) -> Iterator[Any]:
+    if isinstance(tape, np.ndarray):
+        yield tape
+    elif isinstance(tape, tuple | list):
+        for part in tape:
+            yield from _arrays(part)
+
+
+def _owner(array: Any) -> Any:
+    """The array whose memory a view shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array

@@ -1,0 +1,122 @@
+"""Where each head reads: at what is like its key, or along the links from where it read last.
+
+Axes: B batch, R read heads, N slots.
+"""
+
+from typing import NamedTuple
+
+from numdnc.params import Array, ArrayIfAny, DNCState
+from numdnc.reference.interface import Interface
+from numdnc.reference.linkage import (
+    LinkTape,
+    SharpenTape,
+    directional_weights,
+    directional_weights_backward,
+    sharpen,
+    sharpen_backward,
+    update_link,
+    update_link_backward,
+    update_precedence,
+    update_precedence_backward,
+)
+from numdnc.reference.memory import read_weights, read_weights_backward
+from numdnc.spec import DNCSpec
+
+
+class Reading(NamedTuple):
+    """Where is read now, and the links it was found by."""
+
+    weights: Array  # (B, R, N)
+    link: ArrayIfAny = ()  # (B, N, N)
+    precedence: ArrayIfAny = ()  # (B, N)
+
+
+class ReadingTape(NamedTuple):
+    """What the backward pass needs, where there are links."""
+
+    link: LinkTape
+    link_after: Array
+    read_weights_before: Array
+    modes: Array
+    backward: Array  # (B, R, N), as mixed
+    content: Array
+    forward: Array
+    backward_sharpen: SharpenTape | None
+    forward_sharpen: SharpenTape | None
+
+
+class ReadingGradient(NamedTuple):
+    """Gradients by all that `locate_reads` uses; without links, by the content weighting alone."""
+
+    content: Array
+    write_weights: Array | float = 0.0
+    read_weights_before: Array | float = 0.0
+    link_before: ArrayIfAny = ()
+    precedence_before: ArrayIfAny = ()
+    read_modes: ArrayIfAny = ()
+    forward_sharpness: ArrayIfAny = ()
+    backward_sharpness: ArrayIfAny = ()
+
+
+def locate_reads(
+    spec: DNCSpec, interface: Interface, before: DNCState, write_weights: Array, content: Array
+) -> tuple[Reading, ReadingTape | None]:
+    """Update the links by what was written, follow them both ways, and mix with the content weighting.
+
+    write_weights (B, N) and content (B, R, N) are of this step. Without links (Franke, Niehues and Waibel 2018) the
+    content weighting is all.
+    """
+    if not spec.links:
+        return Reading(content), None
+    link, link_tape = update_link(before.link, before.precedence, write_weights)
+    precedence = update_precedence(before.precedence, write_weights)
+    forward, backward = directional_weights(link, before.read_weights)
+    backward_sharpen: SharpenTape | None = None
+    forward_sharpen: SharpenTape | None = None
+    if spec.sharpness:
+        backward, backward_sharpen = sharpen(backward, interface.backward_sharpness)
+        forward, forward_sharpen = sharpen(forward, interface.forward_sharpness)
+    reading = read_weights(interface.read_modes, backward, content, forward)
+    tape = ReadingTape(
+        link_tape,
+        link,
+        before.read_weights,
+        interface.read_modes,
+        backward,
+        content,
+        forward,
+        backward_sharpen,
+        forward_sharpen,
+    )
+    return Reading(reading, link, precedence), tape
+
+
+def locate_reads_backward(tape: ReadingTape | None, d_after: Reading) -> ReadingGradient:
+    """Gradients by the content weighting and, where there are links, by all the rest."""
+    if tape is None:
+        return ReadingGradient(d_after.weights)
+    d_modes, d_backward, d_content, d_forward = read_weights_backward(
+        tape.modes, tape.backward, tape.content, tape.forward, d_after.weights
+    )
+    d_backward_sharpness: ArrayIfAny = ()
+    d_forward_sharpness: ArrayIfAny = ()
+    if tape.backward_sharpen is not None and tape.forward_sharpen is not None:
+        d_backward, d_backward_sharpness = sharpen_backward(tape.backward_sharpen, d_backward)
+        d_forward, d_forward_sharpness = sharpen_backward(tape.forward_sharpen, d_forward)
+    d_link, d_read_before = directional_weights_backward(
+        tape.link_after, tape.read_weights_before, d_forward, d_backward
+    )
+    d_precedence, d_weights = update_precedence_backward(
+        tape.link.precedence_before, tape.link.write_weights, d_after.precedence
+    )
+    d_link, d_precedence_link, d_weights_link = update_link_backward(tape.link, d_link + d_after.link)
+    return ReadingGradient(
+        content=d_content,
+        write_weights=d_weights + d_weights_link,
+        read_weights_before=d_read_before,
+        link_before=d_link,
+        precedence_before=d_precedence + d_precedence_link,
+        read_modes=d_modes,
+        forward_sharpness=d_forward_sharpness,
+        backward_sharpness=d_backward_sharpness,
+    )

@@ -1,0 +1,153 @@
+"""What a spec refuses, and the sizes that follow from it."""
+
+from math import inf, nan
+
+import numpy as np
+import pytest
+
+from examples import FAMILY, PUBLISHED
+from numdnc import DNCSpec, LSTMSpec, UserError, zero_params, zero_state
+
+FLAGS = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state")
+
+
+def dnc(**arguments):
+    return DNCSpec(input_size=5, output_size=6, memory_size=7, word_size=4, read_heads=2, **arguments)
+
+
+BAD = {
+    "floor above 1": ({"masking": True, "mask_floor": 1.1}, "mask_floor|[0, 1]|1.1"),
+    "floor below 0": ({"masking": True, "mask_floor": -0.1}, "mask_floor|[0, 1]|-0.1"),
+    "floor not a number": ({"masking": True, "mask_floor": nan}, "mask_floor|[0, 1]|nan"),
+    "floor infinite": ({"masking": True, "mask_floor": inf}, "mask_floor|[0, 1]|inf"),
+    "floor a flag": ({"masking": True, "mask_floor": True}, "mask_floor|[0, 1]|True"),
+    "floor a text": ({"masking": True, "mask_floor": "0.1"}, "mask_floor|[0, 1]|'0.1'"),
+    "floor without masks": ({"mask_floor": 0.1}, "mask_floor|0.1|masking=True"),
+    "bad floor without masks": ({"mask_floor": nan}, "mask_floor|[0, 1]|nan"),
+    "sharpness without links": ({"sharpness": True, "links": False}, "sharpness|links=False"),
+    "all dropped": ({"bypass_dropout": 1}, "bypass_dropout|[0, 1)|1"),
+    "dropout above 1": ({"bypass_dropout": 1.5}, "bypass_dropout|[0, 1)|1.5"),
+    "dropout below 0": ({"bypass_dropout": -0.1}, "bypass_dropout|[0, 1)|-0.1"),
+    "dropout not a number": ({"bypass_dropout": nan}, "bypass_dropout|[0, 1)|nan"),
+    "dropout a flag": ({"bypass_dropout": True}, "bypass_dropout|[0, 1)|True"),
+    "dropout nothing": ({"bypass_dropout": None}, "bypass_dropout|[0, 1)|None"),
+    **{
+        f"{flag} {value!r}": ({flag: value}, f"{flag}|True or False|{value!r}")
+        for flag in FLAGS
+        for value in (1, 0, "yes", None)
+    },
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD.values(), ids=BAD)
+def test_spec_refuses(arguments, words):
+    with pytest.raises(UserError) as refusal:
+        dnc(**arguments)
+    for word in ["DNCSpec", "must", *words.split("|")]:
+        assert word in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"masking": True, "mask_floor": floor} for floor in (0, 0.25, 1, np.float32(0.5))),
+        *({"bypass_dropout": rate} for rate in (0, 0.3, np.float64(0.999))),
+        *FAMILY.values(),
+        *PUBLISHED.values(),
+    ],
+    ids=str,
+)
+def test_spec_accepts_and_keeps(arguments):
+    spec = dnc(**arguments)
+    for name, value in arguments.items():
+        assert getattr(spec, name) == value
+        assert type(getattr(spec, name)) is (bool if name in FLAGS else float)
+
+
+def test_defaults_are_the_paper():
+    assert dnc() == dnc(
+        masking=False,
+        mask_floor=0.0,
+        deallocation=False,
+        sharpness=False,
+        links=True,
+        normalisation=False,
+        bypass_dropout=0.0,
+        learned_state=False,
+    )
+
+
+def test_whole_numbers_make_the_same_spec_as_floats():
+    assert dnc(masking=True, mask_floor=1) == dnc(masking=True, mask_floor=1.0)
+    assert hash(dnc(bypass_dropout=0)) == hash(dnc(bypass_dropout=0.0))
+
+
+PAPER = {
+    "read_keys": 8,
+    "read_strengths": 2,
+    "write_key": 4,
+    "write_strength": 1,
+    "erase": 4,
+    "write_vector": 4,
+    "free_gates": 2,
+    "allocation_gate": 1,
+    "write_gate": 1,
+}
+MODES, MASKS = {"read_modes": 6}, {"write_mask": 4, "read_masks": 8}
+SHARPNESS = {"forward_sharpness": 2, "backward_sharpness": 2}
+
+
+@pytest.mark.parametrize(
+    "arguments, expected, total",
+    [
+        ({}, PAPER | MODES, 33),
+        ({"links": False}, PAPER, 27),
+        ({"masking": True}, PAPER | MODES | MASKS, 45),
+        ({"masking": True, "mask_floor": 0.5}, PAPER | MODES | MASKS, 45),
+        ({"sharpness": True}, PAPER | MODES | SHARPNESS, 37),
+        (PUBLISHED["M+D+S"], PAPER | MODES | MASKS | SHARPNESS, 49),
+        ({"masking": True, "links": False}, PAPER | MASKS, 39),
+        ({"deallocation": True, "normalisation": True, "learned_state": True}, PAPER | MODES, 33),
+        (PUBLISHED["ADNC"], PAPER, 27),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
+)
+def test_interface_sizes_of_variations(arguments, expected, total):
+    spec = dnc(**arguments)
+    assert list(spec.interface_sizes.items()) == list(expected.items())
+    assert spec.interface_size == total
+    assert zero_params(spec).interface.weights.shape == (128, total)
+
+
+def test_gains_are_there_with_normalisation_only():
+    plain, normalised = (zero_params(dnc(normalisation=flag)) for flag in (False, True))
+    layer = plain.controller[0]
+    assert layer.gain == layer.cell_gain == layer.cell_bias == plain.interface.gain == ()
+    layer = normalised.controller[0]
+    shapes = [
+        array.shape for array in (layer.gain, layer.cell_gain, layer.cell_bias, normalised.interface.gain)
+    ]
+    assert shapes == [(512,), (128,), (128,), (33,)]
+    assert normalised.output.gain == ()
+
+
+def test_learned_state_has_the_parts_of_the_state_without_the_batch():
+    learned = zero_params(dnc(learned_state=True, hidden_sizes=(3, 8))).initial
+    assert learned.memory.shape == (7, 4)
+    assert [(layer.hidden.shape, layer.cell.shape) for layer in learned.controller] == [
+        ((3,), (3,)),
+        ((8,), (8,)),
+    ]
+    assert zero_params(dnc()).initial == ()
+
+
+def test_state_without_links_has_neither_links_nor_precedence():
+    state = zero_state(dnc(links=False), 3)
+    assert state.link == state.precedence == ()
+    assert zero_state(dnc(), 3).link.shape == (3, 7, 7)
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_a_model_without_a_memory_has_no_variations(flag):
+    with pytest.raises(TypeError, match=flag):
+        LSTMSpec(input_size=5, output_size=6, **{flag: True})
