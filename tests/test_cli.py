@@ -140,13 +140,15 @@ def test_newlines_are_universal(place: Path) -> None:
         assert all(np.array_equal(mine[name], other[name]) for name in mine)
 
 
-@pytest.mark.parametrize("model", ["rnn", "lstm", "dnc"])
+@pytest.mark.parametrize(
+    "model", ["rnn", "lstm", "dnc", "dnc --masking --learned-state --bypass-dropout 0.3", "dnc --no-links"]
+)
 def test_gradcheck_passes(model: str) -> None:
-    result = json.loads(done("gradcheck", "-m", model, *GRADCHECK.split(), "--json"))
+    result = json.loads(done("gradcheck", "-m", *model.split(), *GRADCHECK.split(), "--json"))
     assert result["passed"] is True
     assert 0 < result["worst"] < 1e-6
     names = {array["name"] for array in result["arrays"]}
-    assert {"controller.0.weights", "output.bias", "inputs", "initial controller.0.hidden"} <= names
+    assert {"controller.0.weights", "output.bias", "inputs", "state.controller.0.hidden"} <= names
 
 
 @pytest.mark.parametrize("how", [("--json",), ()])

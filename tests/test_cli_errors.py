@@ -76,6 +76,14 @@ SETTINGS = {
         )
         for value in (0, -3)
     },
+    "--mask-floor 1.5 --masking": "mask_floor|[0, 1], got 1.5",
+    "--mask-floor 0.5": "mask_floor must be 0 where there are no masks, got 0.5",
+    "--sharpness --no-links": "sharpness must be False without links",
+    "--bypass-dropout 1": "bypass_dropout|[0, 1), got 1.0",
+    "--normalisation --hidden 1": "hidden_sizes must be 2 or more with normalisation, got (1,)",
+    "-m lstm --masking": "masking must be left out with --model lstm, which has no memory, got True",
+    "-m rnn --no-links": "links must be left out with --model rnn",
+    "-m lstm --start store": "the start must be plain for a model without a memory",
     "--hidden 0": "hidden_sizes must be a whole number of at least 1, got 0",
     "--hidden -1": "hidden_sizes must be a whole number of at least 1, got -1",
     "--layers 0": "layers must be from 1 to 1000, got 0",
@@ -312,8 +320,8 @@ def test_a_state_that_goes_bad_behind_good_outputs_is_not_saved(
     """No run could ever go on from it."""
     forward, calls = ReferenceEngine.forward, iter(range(100))
 
-    def overflow(*given: Any, keep_tape: bool) -> Any:
-        outputs, state, tape = forward(*given, keep_tape=keep_tape)
+    def overflow(*given: Any, keep_tape: bool, **masks: Any) -> Any:
+        outputs, state, tape = forward(*given, keep_tape=keep_tape, **masks)
         if keep_tape and next(calls) == 3:
             state = map_leaves(lambda leaf: leaf + np.float32(np.inf), state)
         return outputs, state, tape

@@ -23,6 +23,16 @@ STOPS = {
     "after it": 18,
     "before the end": 23,
 }
+MODELS: dict[str, tuple[Any, ...]] = {
+    "rnn": ("rnn",),
+    "lstm": ("lstm",),
+    "dnc": ("dnc",),
+    "dnc-family": (
+        *("dnc", "--start", "store", "--masking", "--deallocation", "--sharpness", "--normalisation"),
+        *("--learned-state", "--bypass-dropout", 0.2, "--weight-noise", 0.01),
+    ),
+    "dnc-content-only": ("dnc", "--no-links"),
+}
 OPTIMIZERS = {
     "adam": ("--warmup", 10, "--weight-decay", 0.01),
     "rmsprop": ("--schedule", "constant"),
@@ -91,16 +101,16 @@ def position() -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("stop", STOPS)
-@pytest.mark.parametrize("model", ["rnn", "lstm", "dnc"])
+@pytest.mark.parametrize("model", MODELS)
 def test_every_model_goes_on_from_every_place(model: str, stop: str, straight: Any) -> None:
     with interrupted_after(STOPS[stop]):
-        result = call(*words("run", model))
+        result = call(*words("run", *MODELS[model]))
     assert result.code == 130
     assert f"interrupted at iteration {STOPS[stop]}; " in result.out
     assert result.out.endswith(f"resume run --steps {STEPS}\n")
     assert position()[0] == STOPS[stop]
     done("resume", "run", "--sample-every", 0)
-    assert comparable(Path("run")) == straight(model)
+    assert comparable(Path("run")) == straight(*MODELS[model])
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numdnc import DNCSpec, LSTMSpec, RNNSpec, UserError, map_leaves
+from numdnc import DNCSpec, LSTMSpec, RNNSpec, UserError, initial_state, map_leaves, named_leaves
 from numdnc.data import Corpus
 from numdnc.inspection.lesion import without_reads
 from numdnc.tasks.text import TextSettings, TextTask
@@ -18,10 +18,19 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 60
+FAMILY = {
+    "masking": True,
+    "deallocation": True,
+    "sharpness": True,
+    "normalisation": True,
+    "bypass_dropout": 0.1,
+    "learned_state": True,
+}
 MODELS = {
     "rnn": (RNNSpec, {}),
     "lstm": (LSTMSpec, {}),
     "dnc": (DNCSpec, {"memory_size": 5, "word_size": 4, "read_heads": 2}),
+    "dnc-family": (DNCSpec, {"memory_size": 5, "word_size": 4, "read_heads": 2, **FAMILY}),
 }
 
 
@@ -113,8 +122,8 @@ def test_state_is_carried_from_window_to_window_and_blank_at_each_epoch(tmp_path
     engine, starts = run.engine, []
     forward = engine.forward
 
-    def spy(spec: Any, params: Any, inputs: Any, state: Any, *, keep_tape: bool) -> Any:
-        result = forward(spec, params, inputs, state, keep_tape=keep_tape)
+    def spy(spec: Any, params: Any, inputs: Any, state: Any, *, keep_tape: bool, **masks: Any) -> Any:
+        result = forward(spec, params, inputs, state, keep_tape=keep_tape, **masks)
         if keep_tape:
             starts.append((state, result[1]))
         return result
@@ -169,6 +178,48 @@ def test_noise_that_breaks_the_weights_is_named_although_the_weights_themselves_
     run, task, folder = make_run(tmp_path, weight_noise=3e38)
     with pytest.raises(UserError, match=r"but params\.controller\.0\.weights is not, at iteration 1"):
         reports(train(run, task, folder))
+
+
+def starts_and_masks(run: Run, task: TextTask, folder: RunFolder) -> list[tuple[Any, Any]]:
+    """The state before each update's window, and its bypass mask."""
+    engine, seen = run.engine, []
+    forward = engine.forward
+
+    def spy(
+        spec: Any, params: Any, inputs: Any, state: Any, *, keep_tape: bool, bypass_mask: Any = None
+    ) -> Any:
+        if keep_tape:
+            seen.append((state, bypass_mask))
+        else:
+            assert bypass_mask is None, "scores and samples take the whole model"
+        return forward(spec, params, inputs, state, keep_tape=keep_tape, bypass_mask=bypass_mask)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine), "forward", staticmethod(spy))
+        reports(train(run, task, folder))
+    return seen
+
+
+def test_dropout_is_drawn_anew_for_each_update_and_never_for_a_score(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, "dnc-family", steps=20)
+    masks = [mask for _, mask in starts_and_masks(run, task, folder)]
+    assert {mask.shape for mask in masks} == {(10, 4, 24)}
+    assert not np.array_equal(masks[0], masks[1])
+    assert np.mean([mask == 0 for mask in masks]) == pytest.approx(0.1, abs=0.02)
+
+
+def test_sequences_begin_where_the_model_has_learned_to_begin(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, "dnc-family", steps=130)
+    first = dict(named_leaves(initial_state(run.spec, run.params, 4)))
+    learned = dict(named_leaves(run.params.initial))
+    starts = [state for state, _ in starts_and_masks(run, task, folder)]
+    begun = [state for state in starts if not state.usage.any()]
+    assert 1 < len(begun) < 5
+    for name, array in named_leaves(starts[0]):
+        np.testing.assert_array_equal(array, first[name], err_msg=name)
+    assert not np.array_equal(begun[-1].memory, begun[0].memory)
+    for name, now in named_leaves(run.params.initial):
+        assert not np.array_equal(now, learned[name]), f"{name} was not learned"
 
 
 def test_a_lesion_takes_the_reads_and_nothing_else() -> None:

@@ -1,0 +1,92 @@
+"""`numdnc info`: the sizes it prints are those of the arrays."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from commands import done, refused
+from numdnc import DNCSpec, init_params, named_leaves, zero_state
+from numdnc.engines import get_engine
+from numdnc.inspection.sizes import sizes
+
+OLD = Path(__file__).parent / "checkpoints" / "0.1"
+SIZES = ["-H", "8", "-N", "7", "-W", "5", "-R", "2", "-X", "6", "-Y", "10"]
+
+
+def info(*words: object) -> dict[str, Any]:
+    found = json.loads(done("info", *words, "--json"))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_sizes_are_those_of_the_papers_dnc() -> None:
+    found = info(*SIZES)
+    spec = DNCSpec(input_size=6, output_size=10, hidden_sizes=(8,), memory_size=7, word_size=5, read_heads=2)
+    W, R = 5, 2
+    assert sum(found["interface"].values()) == R * W + 3 * W + 5 * R + 3
+    arrays = dict(named_leaves(init_params(spec, 0)))
+    assert found["parameters"] == {name: list(array.shape) for name, array in arrays.items()}
+    assert found["parameter_count"] == sum(array.size for array in arrays.values())
+    carried = {name: array.nbytes for name, array in named_leaves(zero_state(spec, 1))}
+    assert found["state_bytes"] == carried
+    assert found["state_bytes"]["link"] == 7 * 7 * 4
+
+
+def test_variations_change_them() -> None:
+    W, R = 5, 2
+    plain = info(*SIZES)
+
+    def more(*words: object) -> tuple[int, int]:
+        """By how much the interface and the parameters grow."""
+        found = info(*SIZES, *words)
+        wider = sum(found["interface"].values()) - sum(plain["interface"].values())
+        return wider, found["parameter_count"] - plain["parameter_count"]
+
+    row = 8 + 1  # of the interface's weights and bias
+    assert more("--deallocation") == (0, 0)
+    assert more("--masking") == (W + R * W, row * (W + R * W))
+    assert more("--sharpness") == (2 * R, row * 2 * R)
+    assert more("--no-links") == (-3 * R, -row * 3 * R)
+    interface = R * W + 3 * W + 5 * R + 3
+    assert more("--normalisation") == (0, 4 * 8 + 2 * 8 + interface)
+    assert more("--learned-state") == (0, 2 * 8 + 7 * W)
+
+
+def test_a_step_without_links_keeps_no_matrix_of_slots() -> None:
+    size = 400
+    wide = ("-N", size, "-W", 3, "-R", 1)
+    with_links, without = (info(*wide, *words)["step_bytes"] for words in ((), ("--no-links",)))
+    assert with_links > size * size * 4 > 8 * without
+    assert not {"link", "precedence"} & info(*wide, "--no-links")["state_bytes"].keys()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_is_counted_once_and_grows_with_the_dtype(dtype: str) -> None:
+    """The link is most of it: it is both the state after a step and the state before the next."""
+    spec = DNCSpec(input_size=6, output_size=10, hidden_sizes=(8,), memory_size=40, word_size=3)
+    found = sizes(spec, get_engine("reference"), dtype)
+    link = 40 * 40 * np.dtype(dtype).itemsize
+    assert link < found.step_bytes < 2 * link
+
+
+def test_of_a_run() -> None:
+    found = info(OLD)
+    assert found["parameter_count"] == 1174
+    assert (found["spec"]["memory_size"], found["precision"]) == (4, "float32")
+
+
+def test_people_see_a_table() -> None:
+    out = done("info", *SIZES, "--masking")
+    for line in ("  masking ", "  read_masks ", " numbers of interface", " carried by a sequence", "  link "):
+        assert line in out
+    assert "kept of each step of a sequence until backward, by engine reference" in out
+
+
+def test_refusals() -> None:
+    refused("info", OLD, "-N", 3, expect="a folder or the options of a model, got both")
+    refused("info", "-X", 0, expect="input_size must be a whole number of at least 1, got 0")
+    refused("info", "-N", 10**9, expect="must fit into the")
+    refused("info", "nowhere", expect="must be the folder of a run|nowhere")
