@@ -37,11 +37,27 @@ def allocation(usage, order):
     return weights
 
 
-def content(memory, key, strength):
+def content(memory, key, strength, mask=None):
+    """Weights over slots (N,) by likeness to the key, in the columns that the mask (W,) shows, if there is one."""
+    if mask is not None:
+        memory, key = [slot * mask for slot in memory], key * mask
+
     def norm(vector):
         return sqrt(sum(number**2 for number in vector) + 1e-6)
 
     return softmax([strength * (slot @ key) / (norm(slot) * norm(key)) for slot in memory])
+
+
+def sharpen(weights, sharpness):
+    raised = [max(weight, 0) + 1e-6 for weight in weights]
+    powers = [(weight / max(raised)) ** sharpness for weight in raised]
+    return np.array(powers) / sum(powers)
+
+
+def layer_norm(numbers, gain, bias):
+    mean = sum(numbers) / len(numbers)
+    variance = sum((number - mean) ** 2 for number in numbers) / len(numbers)
+    return [g * (z - mean) / sqrt(variance + 1e-6) + b for z, g, b in zip(numbers, gain, bias, strict=True)]
 
 
 def link(before, precedence, write_weights):
@@ -60,11 +76,14 @@ def controller_step(spec, layers, x, reads, states):
     hiddens, after, below = [], [], []
     for params, state in zip(layers, states, strict=True):
         own = state.hidden if state else []
-        z = np.concatenate([x, reads, own, below]) @ params.weights + params.bias
+        z = np.concatenate([x, reads, own, below]) @ params.weights
+        normal = spec.normalisation and spec.controller == "lstm"
+        z = np.array(layer_norm(z, params.gain, params.bias)) if normal else z + params.bias
         if spec.controller == "lstm":
             i, f, g, o = z.reshape(4, -1)
             cell = sigmoid(f) * state.cell + sigmoid(i) * np.tanh(g)
-            below = sigmoid(o) * np.tanh(cell)
+            seen = layer_norm(cell, params.cell_gain, params.cell_bias) if normal else cell
+            below = sigmoid(o) * np.tanh(seen)
             after.append(LSTMState(below, cell))
         else:
             below = np.tanh(z)
@@ -73,11 +92,15 @@ def controller_step(spec, layers, x, reads, states):
     return np.concatenate(hiddens), tuple(after)
 
 
-def dnc_step(spec, params, x, before):
-    """Outputs (Y,) and the state after, for one row."""
+def dnc_step(spec, params, x, before, bypass_mask=1):
+    """Outputs (Y,) and the state after, for one row; bypass_mask (hidden_total,) where there is one."""
     N, W, R = spec.memory_size, spec.word_size, spec.read_heads
     h_all, controller = controller_step(spec, params.controller, x, before.reads.ravel(), before.controller)
-    xi = list(h_all @ params.interface.weights + params.interface.bias)
+    xi = h_all @ params.interface.weights
+    if spec.normalisation:
+        xi = layer_norm(xi, params.interface.gain, params.interface.bias)
+    else:
+        xi = list(xi + params.interface.bias)
 
     def take(count):
         taken = np.array(xi[:count])
@@ -88,34 +111,52 @@ def dnc_step(spec, params, x, before):
     write_key, write_strength = take(W), oneplus(take(1)[0])
     erase, vector = sigmoid(take(W)), take(W)
     free, allocation_gate, write_gate = sigmoid(take(R)), sigmoid(take(1)[0]), sigmoid(take(1)[0])
-    modes = [softmax(three) for three in take(3 * R).reshape(R, 3)]
+    modes = [softmax(three) for three in take(3 * R).reshape(R, 3)] if spec.links else []
+    write_mask, read_masks = None, [None] * R
+    if spec.masking:
+        write_mask, *read_masks = (
+            mask * (1 - spec.mask_floor) + spec.mask_floor
+            for mask in sigmoid(take(W + R * W)).reshape(1 + R, W)
+        )
+    if spec.sharpness:
+        forward_sharpness, backward_sharpness = ([oneplus(z) for z in take(R)] for _ in range(2))
     assert not xi
 
-    usage = np.zeros(N)
+    usage, kept_whole = np.zeros(N), np.ones(N)
     for n in range(N):
         u, w = before.usage[n], before.write_weights[n]
-        usage[n] = u + w - u * w
         for head in range(R):
-            usage[n] *= 1 - free[head] * before.read_weights[head, n]
+            kept_whole[n] *= 1 - free[head] * before.read_weights[head, n]
+        usage[n] = (u + w - u * w) * kept_whole[n]
     free_slots = allocation(usage, rising(usage))
-    alike = content(before.memory, write_key, write_strength)
+    alike = content(before.memory, write_key, write_strength, write_mask)
     write_weights = write_gate * (allocation_gate * free_slots + (1 - allocation_gate) * alike)
     memory = np.zeros((N, W))
     for n in range(N):
         for w in range(W):
             kept = before.memory[n, w] * (1 - write_weights[n] * erase[w])
+            if spec.deallocation:
+                kept *= kept_whole[n]
             memory[n, w] = kept + write_weights[n] * vector[w]
-    links = link(before.link, before.precedence, write_weights)
-    precedence = (1 - sum(write_weights)) * before.precedence + write_weights
+    links = precedence = ()
+    if spec.links:
+        links = link(before.link, before.precedence, write_weights)
+        precedence = (1 - sum(write_weights)) * before.precedence + write_weights
     read_weights, reads = np.zeros((R, N)), np.zeros((R, W))
     for head in range(R):
-        was = before.read_weights[head]
-        following = [sum(links[n, m] * was[m] for m in range(N)) for n in range(N)]
-        preceding = [sum(links[m, n] * was[m] for m in range(N)) for n in range(N)]
-        alike = content(memory, read_keys[head], read_strengths[head])
-        read_weights[head] = modes[head] @ [preceding, alike, following]
+        read_weights[head] = content(memory, read_keys[head], read_strengths[head], read_masks[head])
+        if spec.links:
+            was = before.read_weights[head]
+            following = [sum(links[n, m] * was[m] for m in range(N)) for n in range(N)]
+            preceding = [sum(links[m, n] * was[m] for m in range(N)) for n in range(N)]
+            if spec.sharpness:
+                following = sharpen(following, forward_sharpness[head])
+                preceding = sharpen(preceding, backward_sharpness[head])
+            read_weights[head] = modes[head] @ [preceding, read_weights[head], following]
         reads[head] = sum(read_weights[head, n] * memory[n] for n in range(N))
-    outputs = np.concatenate([h_all, reads.ravel()]) @ params.output.weights + params.output.bias
+    outputs = (
+        np.concatenate([h_all * bypass_mask, reads.ravel()]) @ params.output.weights + params.output.bias
+    )
     return outputs, DNCState(controller, memory, usage, precedence, links, write_weights, read_weights, reads)
 
 

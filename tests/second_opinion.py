@@ -1,4 +1,4 @@
-"""A second opinion: RNN, LSTM and DNC written again from the paper's equations, in JAX, differentiated by JAX.
+"""A second opinion: RNN, LSTM and the DNC's family written again from the papers, in JAX, differentiated by JAX.
 
 Shares no line with the package and is written another way: one sequence, one head, one slot and one link at a time
 (`jax.vmap` makes them many), no sort (a slot's allocation asks which slots come before it), a matrix for each source
@@ -62,7 +62,12 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
             sources["below"] = spec.hidden_sizes[level - 1]
         gates = 4 if spec.controller == "lstm" else 1
         by_gate = {**cut(layer.weights, 0, **sources), "bias": layer.bias[None]}
-        layers.append({name: np.stack(np.split(matrix, gates, 1)) for name, matrix in by_gate.items()})
+        if has(layer.gain):
+            by_gate["gain"] = layer.gain[None]
+        mine_of_layer = {name: np.stack(np.split(matrix, gates, 1)) for name, matrix in by_gate.items()}
+        if has(layer.gain):
+            mine_of_layer |= {"cell_gain": layer.cell_gain, "cell_bias": layer.cell_bias}
+        layers.append(mine_of_layer)
     mine: dict[str, Any] = {
         "layers": layers,
         "output": params.output.weights,
@@ -71,17 +76,34 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
     if hasattr(spec, "read_heads"):
         R, W = spec.read_heads, spec.word_size
         parts = {"read_key": R * W, "read_strength": R, "write_key": W, "write_strength": 1, "erase": W}
-        parts |= {"write_vector": W, "free_gate": R, "allocation_gate": 1, "write_gate": 1, "modes": 3 * R}
-        mine["xi"] = cut(np.vstack([params.interface.weights, params.interface.bias]), 1, **parts)
-        for name in ("read_key", "read_strength", "free_gate", "modes"):
-            mine["xi"][name] = np.stack(np.split(mine["xi"][name], R, 1))
+        parts |= {"write_vector": W, "free_gate": R, "allocation_gate": 1, "write_gate": 1}
+        if spec.links:
+            parts["modes"] = 3 * R
+        if spec.masking:
+            parts |= {"write_mask": W, "read_mask": R * W}
+        if spec.sharpness:
+            parts |= {"sharp_forward": R, "sharp_backward": R}
+        for name, row in params.interface._asdict().items():
+            if has(row):
+                mine[f"xi_{name}"] = cut(np.atleast_2d(row), 1, **parts)
+                for part in PER_HEAD & parts.keys():
+                    mine[f"xi_{name}"][part] = np.stack(np.split(mine[f"xi_{name}"][part], R, 1))
+        mine["start"] = translate_state(params.initial) if spec.learned_state else {}
     return mine
 
 
+PER_HEAD = {"read_key", "read_strength", "free_gate", "modes", "read_mask", "sharp_forward", "sharp_backward"}
+
+
+def has(part: Any) -> bool:
+    """Whether a model has this part of a tree."""
+    return not isinstance(part, tuple)
+
+
 def translate_state(state: Any) -> dict[str, Any]:
-    """A state, or its gradient, in this file's layout."""
-    mine = state._asdict()
-    for level, layer in enumerate(mine.pop("controller")):
+    """A state, a learned start, or the gradient of one, in this file's layout."""
+    mine = {name: part for name, part in state._asdict().items() if name != "controller" and has(part)}
+    for level, layer in enumerate(state.controller):
         mine |= {f"{name}_{level}": value for name, value in zip(("hidden", "cell"), layer, strict=False)}
     return mine
 
@@ -104,25 +126,40 @@ def oneplus(z: Any) -> Any:
     return 1 + jnp.log(1 + jnp.exp(z))
 
 
+def normalise(vectors: Any) -> Any:
+    """Layer norm over all vectors of a tree together."""
+    numbers = jnp.concatenate([jnp.ravel(vector) for vector in jax.tree.leaves(vectors)])
+    variance = jnp.mean(numbers**2) - jnp.mean(numbers) ** 2
+    return jax.tree.map(lambda vector: (vector - jnp.mean(numbers)) / jnp.sqrt(variance + SMALL), vectors)
+
+
 def controller(spec: Any, layers: Any, x: Any, before: dict[str, Any]) -> dict[str, Any]:
     """Hidden values (and cells) of each layer."""
     after: dict[str, Any] = {}
     for level, weights in enumerate(layers):
         sources = {"x": x, "own": before.get(f"hidden_{level}"), "below": after.get(f"hidden_{level - 1}")}
         sources["reads"] = before["reads"].ravel() if "reads" in before else None
-        z = weights["bias"][:, 0] + sum(sources[name] @ weights[name] for name in weights if name != "bias")
+        z = sum(sources[name] @ weights[name] for name in weights if name in sources)
+        if "gain" in weights:
+            z = weights["gain"][:, 0] * normalise(z)
+        z += weights["bias"][:, 0]
         if spec.controller == "lstm":
-            cell = sigmoid(z[1]) * before[f"cell_{level}"] + sigmoid(z[0]) * jnp.tanh(z[2])
-            after |= {f"cell_{level}": cell, f"hidden_{level}": sigmoid(z[3]) * jnp.tanh(cell)}
+            cell = seen = sigmoid(z[1]) * before[f"cell_{level}"] + sigmoid(z[0]) * jnp.tanh(z[2])
+            if "gain" in weights:
+                seen = weights["cell_gain"] * normalise(cell) + weights["cell_bias"]
+            after |= {f"cell_{level}": cell, f"hidden_{level}": sigmoid(z[3]) * jnp.tanh(seen)}
         else:
             after |= {f"hidden_{level}": jnp.tanh(z[0])}
     return after
 
 
-def content(memory: Any, key: Any, strength: Any) -> Any:
-    """C(M, k, beta)[n], slot by slot."""
+def content(memory: Any, key: Any, strength: Any, mask: Any, floor: float) -> Any:
+    """C(M, k, beta)[n], slot by slot; with a mask, if any, C(M, k, beta, m)[n]."""
+    shown = 1 if mask is None else floor + (1 - floor) * sigmoid(mask).ravel()
+    key = key * shown
 
     def score(word: Any) -> Any:
+        word = word * shown
         lengths = jnp.sqrt(jnp.sum(key * key) + SMALL) * jnp.sqrt(jnp.sum(word * word) + SMALL)
         return jnp.exp(strength * jnp.sum(key * word) / lengths)
 
@@ -141,60 +178,86 @@ def allocation(usage: Any) -> Any:
     return jax.vmap(weight)(slots)
 
 
-def memory_step(xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+def sharpen(weighting: Any, sharpness: Any) -> Any:
+    """S(d, s); what rounding leaves below 0 is 0."""
+    raised = jnp.where(weighting < 0, 0, weighting) + SMALL
+    powers = (raised / jnp.max(raised)) ** oneplus(sharpness)
+    return powers / jnp.sum(powers)
+
+
+def memory_step(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The memory's equations in the paper's order."""
     slots = jnp.arange(len(before["usage"]))
-    write_before, precedence_before = before["write_weights"], before["precedence"]
+    write_before = before["write_weights"]
 
     retention = 1
     for free_gate, reading in zip(xi["free_gate"], before["read_weights"], strict=True):
         retention *= 1 - sigmoid(free_gate) * reading
     usage = (before["usage"] + write_before - before["usage"] * write_before) * retention
 
-    found = content(before["memory"], xi["write_key"], oneplus(xi["write_strength"])[0])
+    strength, floor = oneplus(xi["write_strength"])[0], spec.mask_floor
+    found = content(before["memory"], xi["write_key"], strength, xi.get("write_mask"), floor)
     share = sigmoid(xi["allocation_gate"])
     write = sigmoid(xi["write_gate"]) * (share * allocation(usage) + (1 - share) * found)
 
-    def rewrite(weight: Any, word: Any) -> Any:
+    def rewrite(weight: Any, word: Any, kept: Any) -> Any:
+        word = word * kept if spec.deallocation else word
         return word * (1 - weight * sigmoid(xi["erase"])) + weight * xi["write_vector"]
 
+    memory = jax.vmap(rewrite)(write, before["memory"], retention)
+    after = {"memory": memory, "usage": usage, "write_weights": write}
+
     def link_entry(i: Any, j: Any, old: Any) -> Any:
-        entry = (1 - write[i] - write[j]) * old + write[i] * precedence_before[j]
+        entry = (1 - write[i] - write[j]) * old + write[i] * before["precedence"][j]
         return jnp.where(i == j, 0, entry)
 
-    memory = jax.vmap(rewrite)(write, before["memory"])
-    link = jax.vmap(lambda i, row: jax.vmap(partial(link_entry, i))(slots, row))(slots, before["link"])
-    precedence = (1 - jnp.sum(write)) * precedence_before + write
+    if spec.links:
+        rows = jax.vmap(lambda i, row: jax.vmap(partial(link_entry, i))(slots, row))
+        after["link"] = rows(slots, before["link"])
+        after["precedence"] = (1 - jnp.sum(write)) * before["precedence"] + write
 
-    def look(last: Any, key: Any, strength: Any, modes: Any) -> tuple[Any, Any]:
-        backward, by_content, forward = jnp.exp(modes) / jnp.sum(jnp.exp(modes))
-        came_after = jax.vmap(lambda row: jnp.sum(row * last))(link)
-        came_before = jax.vmap(lambda column: jnp.sum(column * last), in_axes=1)(link)
-        reading = backward * came_before + by_content * content(memory, key, oneplus(strength)[0])
-        reading += forward * came_after
+    def look(last: Any, head: dict[str, Any]) -> tuple[Any, Any]:
+        strength = oneplus(head["read_strength"])[0]
+        reading = content(memory, head["read_key"], strength, head.get("read_mask"), floor)
+        if spec.links:
+            backward, by_content, forward = jnp.exp(head["modes"]) / jnp.sum(jnp.exp(head["modes"]))
+            came_after = jax.vmap(lambda row: jnp.sum(row * last))(after["link"])
+            came_before = jax.vmap(lambda column: jnp.sum(column * last), in_axes=1)(after["link"])
+            if spec.sharpness:
+                came_after = sharpen(came_after, head["sharp_forward"])
+                came_before = sharpen(came_before, head["sharp_backward"])
+            reading = backward * came_before + by_content * reading + forward * came_after
         return reading, jnp.sum(reading[:, None] * memory, 0)
 
-    reading, reads = jax.vmap(look)(before["read_weights"], xi["read_key"], xi["read_strength"], xi["modes"])
-    after = {"memory": memory, "usage": usage, "precedence": precedence, "link": link}
-    return after | {"write_weights": write, "read_weights": reading, "reads": reads}
+    heads = {part: xi[part] for part in PER_HEAD & xi.keys()}
+    after["read_weights"], after["reads"] = jax.vmap(look)(before["read_weights"], heads)
+    return after
 
 
-def step(spec: Any, params: Any, before: dict[str, Any], x: Any) -> tuple[dict[str, Any], Any]:
+def step(
+    spec: Any, params: Any, before: dict[str, Any], given: tuple[Any, Any]
+) -> tuple[dict[str, Any], Any]:
+    x, bypass = given
     after = controller(spec, params["layers"], x, before)
-    everything = [after[f"hidden_{level}"] for level in range(len(params["layers"]))]
-    if "xi" in params:
-        told = jnp.concatenate([*everything, jnp.ones(1)])
-        after |= memory_step({part: told @ weights for part, weights in params["xi"].items()}, before)
-        everything.append(after["reads"].ravel())
+    hidden = jnp.concatenate([after[f"hidden_{level}"] for level in range(len(params["layers"]))])
+    everything = hidden * bypass
+    if "xi_weights" in params:
+        xi = {part: hidden @ weights for part, weights in params["xi_weights"].items()}
+        if "xi_gain" in params:
+            xi = {part: z * params["xi_gain"][part][..., 0, :] for part, z in normalise(xi).items()}
+        xi = {part: z + params["xi_bias"][part][..., 0, :] for part, z in xi.items()}
+        after |= memory_step(spec, xi, before)
+        everything = jnp.concatenate([everything, after["reads"].ravel()])
     if spec.controller == "feedforward":
         after = {name: value for name, value in after.items() if not name.startswith("hidden")}
-    return after, jnp.concatenate(everything) @ params["output"] + params["output_bias"]
+    return after, everything @ params["output"] + params["output_bias"]
 
 
-def sequences(spec: Any, params: Any, inputs: Any, state: Any) -> tuple[Any, Any]:
-    """Outputs (T, B, Y) and the final state of all rows."""
+def sequences(spec: Any, params: Any, inputs: Any, state: Any, bypass: Any) -> tuple[Any, Any]:
+    """Outputs (T, B, Y) and the final state of all rows; what is learned of the start is added to `state`."""
+    state = {name: part + params.get("start", {}).get(name, 0) for name, part in state.items()}
     row = partial(jax.lax.scan, partial(step, spec, params))
-    after, outputs = jax.vmap(row, in_axes=(0, 1), out_axes=(0, 1))(state, inputs)
+    after, outputs = jax.vmap(row, in_axes=(0, 1), out_axes=(0, 1))(state, (inputs, bypass))
     return outputs, after
 
 
@@ -226,9 +289,17 @@ def compiled(spec: Any) -> Any:
     """Gradients of the loss of `ask`, and what was computed on the way."""
 
     def loss(
-        params: Any, inputs: Any, state: Any, targets: Any, bits: Any, counts: Any, shares: Any, d_state: Any
+        params: Any,
+        inputs: Any,
+        state: Any,
+        bypass: Any,
+        targets: Any,
+        bits: Any,
+        counts: Any,
+        shares: Any,
+        d_state: Any,
     ) -> tuple[Any, Any]:
-        outputs, after = sequences(spec, params, inputs, state)
+        outputs, after = sequences(spec, params, inputs, state, bypass)
         losses = softmax_loss(outputs, targets, counts), sigmoid_loss(outputs, bits, counts)
         told = sum(jnp.sum(after[name] * d_state[name]) for name in after)
         return shares[0] * losses[0] + shares[1] * losses[1] + told, (*losses, outputs, after)
@@ -242,16 +313,19 @@ def ask(
     inputs: Any,
     state: Any,
     d_state: Any,
+    bypass_mask: Any,
     targets: Any,
     bits: Any,
     counts: Any,
     shares: Any,
 ) -> Opinion:
     """The opinion on shares[0] softmax loss + shares[1] sigmoid loss + d_state . final state."""
+    everything = np.ones((*np.shape(inputs)[:2], sum(spec.hidden_sizes)))
     (d_params, d_inputs, d_before), (*losses, outputs, after) = compiled(spec)(
         translate_params(spec, params),
         inputs,
         translate_state(state),
+        bypass_mask if has(bypass_mask) else everything,
         targets,
         bits,
         counts,

@@ -1,12 +1,18 @@
-"""The contract's own comparisons: they must tell wrong from right, by tolerances that fit what was measured."""
+"""The contract itself: it must tell wrong from right, by tolerances that fit what was measured."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 
 import contract
-from contract import assert_close
+from contract import Case, assert_close
+from examples import FAMILY
+from numdnc import initial_state_backward
+from numdnc.engines import Engine
+from numdnc.engines.reference import ReferenceEngine
 
 
 def test_allowed_errors_are_at_most_ten_times_the_measured() -> None:
@@ -41,3 +47,66 @@ def test_wrong_results_are_told(
         assert_close(quantity, dtype, wrong, RIGHT)
     with pytest.raises(AssertionError):
         assert_close(quantity, dtype, RIGHT, wrong)
+
+
+class MaskLeftOut(ReferenceEngine):
+    def forward(self, *given: Any, keep_tape: bool, bypass_mask: Any = None) -> Any:
+        return super().forward(*given, keep_tape=keep_tape)
+
+
+class MaskOfTheFirstStep(ReferenceEngine):
+    def forward(self, *given: Any, keep_tape: bool, bypass_mask: Any = None) -> Any:
+        first = np.broadcast_to(bypass_mask[:1], bypass_mask.shape)
+        return super().forward(*given, keep_tape=keep_tape, bypass_mask=first)
+
+
+class MaskLeftOutOfTheGradient(ReferenceEngine):
+    def backward(self, spec: Any, params: Any, tape: Any, *given: Any) -> Any:
+        bare = tape._replace(steps=[step._replace(bypass_mask=None) for step in tape.steps])
+        return super().backward(spec, params, bare, *given)
+
+
+class LearnedStartCountedTwice(ReferenceEngine):
+    def backward(self, spec: Any, *given: Any) -> Any:
+        d_params, d_inputs, d_state = super().backward(spec, *given)
+        return initial_state_backward(spec, d_params, d_state), d_inputs, d_state
+
+
+@dataclass(frozen=True)
+class Given(Case):
+    """A case with an engine of its own."""
+
+    maker: Callable[[], Engine]
+
+    @property
+    def engine(self) -> Engine:
+        return self.maker()
+
+
+@pytest.mark.parametrize("dtype", contract.DTYPES)
+@pytest.mark.parametrize(
+    ("spec_name", "maker"),
+    [
+        ("dnc-bypass-dropout", MaskLeftOut),
+        ("dnc-ADNC", MaskOfTheFirstStep),
+        ("dnc-all", MaskLeftOutOfTheGradient),
+        ("dnc-learned-state", LearnedStartCountedTwice),
+    ],
+)
+def test_wrong_engines_are_told(
+    spec_name: str, maker: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "worst", {})
+    case = Given("reference", spec_name, dtype, maker)
+    with pytest.raises(AssertionError, match="error"):
+        case.assert_parity(case.problem())
+
+
+@pytest.mark.parametrize("flags", FAMILY.values(), ids=FAMILY)
+def test_several_random_mixes_have_each_variation(flags: dict[str, Any]) -> None:
+    """The share that is dropped, and the floor, may be any but none."""
+    specs = contract.RANDOM_SPECS.values()
+    having = [spec for spec in specs if all(bool(getattr(spec, name)) == bool(flags[name]) for name in flags)]
+    assert len(having) >= 3
+    asked = [contract.RANDOM_SPECS[name] for name in contract.RANDOM_FOR_JAX]
+    assert any(spec in asked for spec in having)

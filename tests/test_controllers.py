@@ -195,11 +195,6 @@ def test_gradient_of_normalised_lstm(hidden_sizes, rng):
     assert_controller_gradient(spec_of("lstm", *hidden_sizes, normalisation=True), rng)
 
 
-def test_gradient_of_normalised_lstm_of_one_unit(rng):
-    """Its cell is normalised away: only gain and bias of the gates and the cell's bias still count."""
-    assert_controller_gradient(spec_of("lstm", 1, normalisation=True), rng)
-
-
 def assert_controller_gradient(spec, rng):
     arguments = case(spec, rng)
     _, _, tapes = controller_step(spec, *arguments)

@@ -1,6 +1,7 @@
 """The contract: every engine, every model, both dtypes. Problems, tolerances and comparisons are in contract.py,
 what engines refuse in test_refusals.py."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import contract
 from contract import (
+    DTYPES,
     OPEN,
     SHUT,
     SPECS,
@@ -25,14 +27,18 @@ from contract import (
     dot,
     each_step,
     for_each_case,
+    for_each_case_and_mix,
     for_each_dnc,
+    for_each_dnc_that,
     for_each_engine,
+    for_each_mix,
+    piece,
 )
 from numdnc import DNCSpec, map_leaves, named_leaves, zero_state, zeros_like
 from numdnc.tree import from_named, leaves
 
 
-@for_each_case
+@for_each_case_and_mix
 def test_shapes_and_dtypes_are_kept(case: Case) -> None:
     problem = case.problem()
     result = case.run(problem)
@@ -44,7 +50,7 @@ def test_shapes_and_dtypes_are_kept(case: Case) -> None:
     assert {leaf.dtype.name for leaf in leaves(result)} == {case.dtype}
 
 
-@for_each_case
+@for_each_case_and_mix
 def test_values_and_gradients_are_the_references(case: Case) -> None:
     case.assert_parity(case.problem())
 
@@ -83,7 +89,7 @@ def test_from_the_blank_state(case: Case, steps: int) -> None:
 # What an engine may not do to what it is given, and what it must not remember.
 
 
-@for_each_case
+@for_each_case_and_mix
 def test_twice_the_same_bits_from_unchanged_arguments(case: Case) -> None:
     problem = case.problem()
     first = case.run(problem)
@@ -159,13 +165,20 @@ def fill_with_nan(tree: Any) -> None:
 # The same thing computed in another way.
 
 
-@for_each_case
+@for_each_mix
+def test_mixes_in_other_sizes_and_by_symbols(case: Case) -> None:
+    case.assert_parity(case.problem(steps=5, batch=1))
+    case.assert_parity(case.problem(steps=2, batch=17))
+    case.assert_parity(case.problem(symbols=True))
+
+
+@for_each_case_and_mix
 @pytest.mark.parametrize("cuts", [(4,), (1, 1, 6), range(1, T)], ids=["two", "one of none", "each step"])
 def test_the_whole_is_its_chunks(case: Case, cuts: Any) -> None:
     whole = case.problem()
     state, chunks = whole.state, []
-    for inputs, d_outputs in zip(np.split(whole.inputs, cuts), np.split(whole.d_outputs, cuts), strict=True):
-        chunk = whole._replace(inputs=inputs, state=state, d_outputs=d_outputs)
+    for start, stop in pairwise((0, *cuts, T)):
+        chunk = piece(whole, slice(start, stop))._replace(state=state)
         outputs, state, tape = case.forward(chunk, keep_tape=True)
         chunks.append((chunk, outputs, tape))
     d_params, d_inputs, d_state = zeros_like(whole.params), [], whole.d_state
@@ -175,10 +188,10 @@ def test_the_whole_is_its_chunks(case: Case, cuts: Any) -> None:
         d_inputs.insert(0, d_inputs_chunk)
     outputs = np.concatenate([outputs for _, outputs, _ in chunks])
     got = Result(outputs, state, d_params, np.concatenate(d_inputs), d_state)
-    assert_result_close("rearranged", case.dtype, got, case.run(whole))
+    assert_result_close(case.line("rearranged"), case.dtype, got, case.run(whole))
 
 
-@for_each_case
+@for_each_case_and_mix
 def test_a_batch_is_its_rows(case: Case) -> None:
     whole = case.problem()
     wanted = case.run(whole)
@@ -187,8 +200,8 @@ def test_a_batch_is_its_rows(case: Case) -> None:
     for b, got in enumerate(parts):
         d_params = map_leaves(np.add, d_params, got.d_params)
         row = rows(wanted._replace(d_params=()), slice(b, b + 1))
-        assert_result_close("rearranged", case.dtype, got._replace(d_params=()), row)
-    assert_close("rearranged gradients", case.dtype, d_params, wanted.d_params)
+        assert_result_close(case.line("rearranged"), case.dtype, got._replace(d_params=()), row)
+    assert_close(case.line("rearranged gradients"), case.dtype, d_params, wanted.d_params)
 
 
 def rows(tree: Any, row: slice) -> Any:
@@ -329,14 +342,16 @@ def test_invariants_hold_at_every_step(case: Case, strength: int, start: int) ->
 
 def excess(state: Any) -> float:
     """By how much weightings are below 0 or sum to more than 1, usages leave [0, 1], a slot follows itself."""
-    weightings = [state.precedence, state.write_weights, state.read_weights, state.link]
-    weightings.append(state.link.swapaxes(1, 2))
+    weightings, looped = [state.write_weights, state.read_weights], False
+    if isinstance(state.link, np.ndarray):
+        weightings += [state.precedence, state.link, state.link.swapaxes(1, 2)]
+        looped = state.link.diagonal(axis1=1, axis2=2).any()
     return max(
         0.0,
         *(float(-w.min()) for w in [*weightings, state.usage]),
         *(float(w.sum(-1, dtype=np.float64).max()) - 1 for w in weightings),
         float(state.usage.max()) - 1,
-        float("inf") if state.link.diagonal(axis1=1, axis2=2).any() else 0.0,
+        float("inf") if looped else 0.0,
     )
 
 
@@ -346,12 +361,11 @@ BACKWARD, CONTENT, FORWARD = np.eye(3) * OPEN
 @for_each_dnc
 @pytest.mark.parametrize("usages", [[0], [0.5], [1], [0.9, 0.8, 0.9]], ids=str)
 def test_equal_usages_are_allocated_by_index(case: Case, usages: list[float]) -> None:
-    problem = case.problem(steps=1)
     usage = np.resize(usages, case.spec.memory_size)
-    problem = problem._replace(state=contract.with_usage(problem.state, usage))
+    problem = contract.with_usage(case.spec, case.problem(steps=1), usage)
     case.assert_parity(problem)
 
-    params = command(case.spec, case.dtype, write_gate=OPEN, allocation_gate=OPEN)
+    params = command(case.spec, case.dtype, write_gate=OPEN, allocation_gate=OPEN, free_gates=SHUT)
     _, after, _ = case.forward(problem._replace(params=params))
     ranked = [(u, n) for n, u in enumerate(usage)]
     wanted = [(1 - one[0]) * np.prod([other[0] for other in ranked if other < one]) for one in ranked]
@@ -376,30 +390,122 @@ def test_empty_memory(case: Case) -> None:
     assert_close("parity values", case.dtype, after.read_weights, everywhere)
 
 
+CHAINED = [name for name, spec in SPECS.items() if isinstance(spec, DNCSpec) and spec.word_size > 2]
+
+
 @for_each_engine
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("spec_name", ["dnc", "dnc-4-heads", "dnc-odd"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("spec_name", CHAINED)
 def test_a_chain_is_written_and_followed(engine_name: str, spec_name: str, dtype: str) -> None:
-    """Known by hand: A and B go to slots 0 and 1; A is found, B comes after it, A before; C takes A's freed slot."""
+    """Known by hand: A and B go to slots 0 and 1; A is found, B comes after it, A before; C takes A's freed slot, and
+    is freed in turn, which wipes it where the model deallocates.
+
+    Before there is a link to follow a head reads nothing; or of all slots alike where what it follows is sharpened,
+    or where it only has its key, which is 0.
+    """
     case = Case(engine_name, spec_name, dtype)
-    a, b, c = np.eye(case.spec.word_size)[:3]
+    spec = case.spec
+    a, b, c = np.eye(spec.word_size)[:3]
     still = {"free_gates": SHUT, "write_gate": SHUT}
     writing = {"free_gates": SHUT, "write_gate": OPEN, "allocation_gate": OPEN, "erase": OPEN}
     found = {"read_modes": CONTENT, "read_strengths": OPEN}
-    steps = [
-        ({**writing, "write_vector": a, "read_modes": FORWARD}, 0 * a),
-        ({**writing, "write_vector": b, "read_modes": FORWARD}, 0 * a),
-        ({**still, **found, "read_keys": a}, a),
-        ({**still, "read_modes": FORWARD}, b),
-        ({**still, "read_modes": BACKWARD}, a),
-        ({**writing, "free_gates": OPEN, "write_vector": c, **found, "read_keys": c}, c),
+    sharp = {"forward_sharpness": OPEN, "backward_sharpness": OPEN}
+    after_a = {**writing, **sharp, "write_vector": a, "read_modes": FORWARD}
+    after_b = {**writing, **sharp, "write_vector": b, "read_modes": FORWARD}
+    followed = [
+        ({**still, **sharp, "read_modes": FORWARD}, b),
+        ({**still, **sharp, "read_modes": BACKWARD}, a),
     ]
-    state = zero_state(case.spec, B, dtype)
+    each = 1 / spec.memory_size
+    if not spec.links:
+        start, followed = [(after_a, each * a), (after_b, each * (a + b))], []
+    elif spec.sharpness:
+        start = [(after_a, each * a), (after_b, b)]
+    else:
+        start = [(after_a, 0 * a), (after_b, 0 * a)]
+    left = 0 * c if spec.deallocation else c
+    steps = [
+        *start,
+        ({**still, **found, "read_keys": a}, a),
+        *followed,
+        ({**writing, "free_gates": OPEN, "write_vector": c, **found, "read_keys": c}, c),
+        ({**still, "free_gates": OPEN, **found, "read_keys": b}, b),
+    ]
+    state = zero_state(spec, B, dtype)
     for parts, wanted in steps:
-        params = command(case.spec, dtype, **parts)
-        inputs = np.zeros((1, B, case.spec.input_size), dtype)
-        _, state, _ = case.forward(Problem(params, inputs, state, None, None))
+        problem = case.problem(steps=1)._replace(params=command(spec, dtype, **parts), state=state)
+        _, state, _ = case.forward(problem)
         assert_close("parity values", dtype, state.reads, np.broadcast_to(wanted, state.reads.shape))
     memory = np.zeros(state.memory.shape)
-    memory[:, 0], memory[:, 1] = c, b
+    memory[:, 0], memory[:, 1] = left, b
     assert_close("parity values", dtype, state.memory, memory)
+
+
+# The variations.
+
+
+@for_each_dnc_that(lambda spec: spec.bypass_dropout)
+def test_a_mask_of_ones_is_none(case: Case) -> None:
+    problem = case.problem()
+    ones = problem._replace(bypass_mask=np.ones_like(problem.bypass_mask))
+    assert_result_close("rearranged", case.dtype, case.run(ones), case.run(problem._replace(bypass_mask=())))
+
+
+@for_each_dnc_that(lambda spec: spec.bypass_dropout)
+def test_behind_a_mask_of_zeros_outputs_come_from_the_reads(case: Case) -> None:
+    problem = case.problem()
+    problem = problem._replace(bypass_mask=np.zeros_like(problem.bypass_mask))
+    result, hidden = case.run(problem), case.spec.hidden_total
+    weights, bias = problem.params.output.weights[hidden:], problem.params.output.bias
+    states = [state for _, state in each_step(case.engine, case.spec, problem)]
+    wanted = np.stack([state.reads.reshape(B, -1) @ weights + bias for state in states])
+    assert_close("rearranged values", case.dtype, result.outputs, wanted)
+    assert not result.d_params.output.weights[:hidden].any()
+    assert result.d_params.output.weights[hidden:].all()
+
+
+@for_each_dnc_that(lambda spec: spec.bypass_dropout)
+def test_a_mask_hides_nothing_from_the_memory(case: Case) -> None:
+    problem = case.problem()
+    masked, bare = (case.run(each) for each in (problem, problem._replace(bypass_mask=())))
+    assert_close("rearranged values", case.dtype, masked.state, bare.state)
+    assert not np.array_equal(masked.outputs, bare.outputs)
+
+
+@for_each_dnc_that(lambda spec: spec.learned_state)
+def test_a_learned_start_acts_through_the_state_alone(case: Case) -> None:
+    problem = case.problem()
+    result = case.run(problem)
+    other = problem.params._replace(initial=map_leaves(lambda leaf: 2 * leaf, problem.params.initial))
+    assert_identical(case.run(problem._replace(params=other)), result)
+    assert leaves(problem.params.initial)
+    assert not any(leaf.any() for leaf in leaves(result.d_params.initial))
+
+
+@for_each_dnc_that(lambda spec: spec.masking)
+def test_a_mask_of_one_column_compares_that_column(case: Case) -> None:
+    """Known by hand: of W columns one counts whole, the others what the floor leaves."""
+    rng, column = np.random.default_rng(4), 3
+    spec, problem = case.spec, case.problem(steps=1)
+    keys = rng.standard_normal((spec.read_heads, spec.word_size))
+    only = np.where(np.arange(spec.word_size) == column, OPEN, SHUT)
+    parts = {"read_keys": keys.ravel(), "read_masks": only, "read_modes": CONTENT}
+    params = command(spec, case.dtype, write_gate=SHUT, free_gates=SHUT, **parts)
+    _, after, _ = case.forward(problem._replace(params=params))
+    counts = np.where(np.arange(spec.word_size) == column, 1, spec.mask_floor)
+    words, keys = problem.state.memory.astype(float) * counts, keys.astype(case.dtype).astype(float) * counts
+    lengths = np.sqrt((keys**2).sum(-1) + 1e-6)[:, None] * np.sqrt((words**2).sum(-1) + 1e-6)[:, None]
+    likeness = np.exp((1 + np.log(2)) * (keys @ words.swapaxes(1, 2) / lengths))
+    wanted = likeness / likeness.sum(-1, keepdims=True)
+    assert_close("parity values", case.dtype, after.read_weights, wanted)
+
+
+@for_each_dnc_that(lambda spec: spec.sharpness)
+def test_an_empty_link_is_sharpened_to_all_slots_alike(case: Case) -> None:
+    problem = case.problem(steps=1)
+    blank = problem.state._replace(link=np.zeros_like(problem.state.link))
+    for mode in (FORWARD, BACKWARD):
+        params = command(case.spec, case.dtype, write_gate=SHUT, read_modes=mode, forward_sharpness=OPEN)
+        _, after, _ = case.forward(problem._replace(params=params, state=blank))
+        everywhere = np.full(after.read_weights.shape, 1 / case.spec.memory_size)
+        assert_close("parity values", case.dtype, after.read_weights, everywhere)

@@ -1,16 +1,19 @@
 """What engines refuse: the message says what must hold and what was given."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from contract import ENGINES, SPECS, Case, cast, for_each_engine, make_problem
-from numdnc import UserError, map_leaves, named_leaves, select_engine
+from contract import ENGINES, SPECS, Case, cast, for_each_engine, forward, make_problem
+from numdnc import DNCSpec, UserError, map_leaves, named_leaves, select_engine
+from numdnc.engines import get_engine
 from numdnc.tree import from_named
 
 GOOD = make_problem(SPECS["dnc-2-layers"], "float32")
 OTHER = make_problem(SPECS["lstm"], "float32")
+MASKED = make_problem(SPECS["dnc-bypass-dropout"], "float32")
 
 
 def with_leaf(tree: Any, name: str, change: Any) -> Any:
@@ -62,6 +65,16 @@ BAD_FORWARD = {
     "all in float16": (cast(GOOD, "float16")._asdict(), "float32|float64|float16"),
     "all in integers": (map_leaves(lambda a: a.astype(int), GOOD)._asdict(), "float32|float64|int64"),
 }
+MASK = "bypass_mask|(9, 3, 19)"
+BAD_MASKS = {
+    "of one layer": (MASKED.bypass_mask[..., :8], f"{MASK}|(9, 3, 8)"),
+    "of fewer steps": (MASKED.bypass_mask[1:], f"{MASK}|(8, 3, 19)"),
+    "of one row": (MASKED.bypass_mask[:, :1], f"{MASK}|(9, 1, 19)"),
+    "for all steps": (MASKED.bypass_mask[0], f"{MASK}|(3, 19)"),
+    "in float64": (double(MASKED.bypass_mask), f"{MASK}|float32|float64"),
+    "in bool": (MASKED.bypass_mask > 0, f"{MASK}|float32|bool"),
+    "in a list": (MASKED.bypass_mask.tolist(), f"{MASK}|list"),
+}
 BAD_BACKWARD = {
     "d_outputs of another width": ({"d_outputs": GOOD.d_outputs[..., :1]}, "d_outputs|(9, 3, 10)|(9, 3, 1)"),
     "d_outputs of fewer steps": ({"d_outputs": GOOD.d_outputs[1:]}, "d_outputs|(9, 3, 10)|(8, 3, 10)"),
@@ -94,6 +107,63 @@ def assert_refused(words: str, call: Any, *arguments: Any, **options: Any) -> No
 @pytest.mark.parametrize(("changes", "words"), BAD_FORWARD.values(), ids=BAD_FORWARD)
 def test_forward_refuses(engine_name: str, changes: dict[str, Any], words: str) -> None:
     assert_refused(words, Case(engine_name, "dnc-2-layers", "float32").forward, GOOD._replace(**changes))
+
+
+@for_each_engine
+@pytest.mark.parametrize(("mask", "words"), BAD_MASKS.values(), ids=BAD_MASKS)
+def test_masks_are_refused(engine_name: str, mask: Any, words: str) -> None:
+    case = Case(engine_name, "dnc-bypass-dropout", "float32")
+    assert_refused(words, case.forward, MASKED._replace(bypass_mask=mask))
+
+
+@for_each_engine
+@pytest.mark.parametrize("spec_name", ["rnn", "lstm", "dnc-2-layers", "dnc-learned-state"])
+def test_a_mask_needs_bypass_dropout(engine_name: str, spec_name: str) -> None:
+    case = Case(engine_name, spec_name, "float32")
+    problem = case.problem()
+    ones = np.ones((*problem.inputs.shape[:2], case.spec.hidden_total), "float32")
+    words = "bypass_mask|None|got one|DNCSpec.bypass_dropout"
+    assert_refused(words, case.forward, problem._replace(bypass_mask=ones))
+
+
+PLAIN = DNCSpec(input_size=6, output_size=10, hidden_sizes=(8, 11), memory_size=7, word_size=5, read_heads=2)
+OTHER_FLAGS: dict[str, tuple[dict[str, Any], str]] = {
+    "masking": ({"masking": True}, "params.interface.weights|(19, 53)|(19, 38)"),
+    "sharpness": ({"sharpness": True}, "params.interface.weights|(19, 42)|(19, 38)"),
+    "content-only": ({"links": False}, "params.interface.weights|(19, 32)|(19, 38)"),
+    "normalisation": (
+        {"normalisation": True},
+        "params|interface.gain|controller.1.cell_bias|Make them for this spec",
+    ),
+    "learned-state": (
+        {"learned_state": True},
+        "params|initial.memory|initial.controller.0.cell|Make them for this",
+    ),
+}
+"""Flags that change the parameters, and what is said of those of a plain DNC, or of a plain DNC to theirs."""
+
+
+@for_each_engine
+@pytest.mark.parametrize(("flags", "words"), OTHER_FLAGS.values(), ids=OTHER_FLAGS)
+def test_params_of_other_flags_are_refused(engine_name: str, flags: dict[str, Any], words: str) -> None:
+    engine, changed = get_engine(engine_name), replace(PLAIN, **flags)
+    for spec, other in ((changed, PLAIN), (PLAIN, changed)):
+        if engine.supports(spec, "float32"):
+            pytest.skip(f"{engine_name}: {engine.supports(spec, 'float32')}")
+        problem = make_problem(spec, "float32")._replace(params=make_problem(other, "float32").params)
+        assert_refused(words, forward, engine, spec, problem)
+
+
+@for_each_engine
+def test_states_with_links_are_refused_without(engine_name: str) -> None:
+    cases = [Case(engine_name, name, "float32") for name in ("dnc-content-only", "dnc-deallocation")]
+    problems = [case.problem() for case in cases]
+    for case, problem, other in zip(cases, problems, problems[::-1], strict=True):
+        assert_refused("state|link|precedence", case.forward, problem._replace(state=other.state))
+        _, _, tape = case.forward(problem, keep_tape=True)
+        assert_refused(
+            "d_state|link|precedence", case.backward, problem._replace(d_state=other.d_state), tape
+        )
 
 
 @for_each_engine

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import second_opinion
-from contract import SPECS, Case, Problem, assert_close
-from numdnc import zeros_like
+from contract import RANDOM_FOR_JAX, SPECS, Case, Problem, assert_close
+from numdnc import initial_state, initial_state_backward, map_leaves, zeros_like
 from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from second_opinion import Opinion, as_tree, translate_params, translate_state
 
@@ -21,37 +21,43 @@ PEERS = Path(os.environ.get("NUMDNC_PEERS", Path(__file__).parents[2] / "shared"
 
 
 def opinions(case: Case, problem: Problem, shares: tuple[int, int]) -> tuple[Opinion, Opinion]:
-    """Ours and JAX's, on shares[0] softmax loss + shares[1] sigmoid loss + what d_state says of the final state."""
+    """Ours and JAX's, on shares[0] softmax loss + shares[1] sigmoid loss + what d_state says of the final state.
+
+    Sequences start in the problem's state, plus what the model has learned of its start.
+    """
     spec, rng, shape = case.spec, np.random.default_rng(5), problem.d_outputs.shape
     targets = rng.integers(0, spec.output_size, shape[:2])
     bits = rng.integers(0, 2, shape).astype("float64")
     counts = rng.integers(0, 2, shape[:2]).astype("float64")
-    outputs, _, _ = case.forward(problem)
+    learned = initial_state(spec, problem.params, shape[1])
+    begun = problem._replace(state=map_leaves(np.add, learned, problem.state))
+    outputs, _, _ = case.forward(begun)
     by_softmax, d_softmax = softmax_cross_entropy(outputs, targets, counts)
     by_sigmoid, d_sigmoid = sigmoid_cross_entropy(outputs, bits, counts)
-    problem = problem._replace(d_outputs=shares[0] * d_softmax + shares[1] * d_sigmoid)
-    outputs, state, d_params, d_inputs, d_state = case.run(problem)
+    begun = begun._replace(d_outputs=shares[0] * d_softmax + shares[1] * d_sigmoid)
+    outputs, state, d_params, d_inputs, d_state = case.run(begun)
     ours = Opinion(
         by_softmax,
         by_sigmoid,
         outputs,
         translate_state(state),
-        translate_params(spec, d_params),
+        translate_params(spec, initial_state_backward(spec, d_params, d_state)),
         d_inputs,
         translate_state(d_state),
     )
-    params, inputs, state, _, d_state = problem
+    inputs = problem.inputs
     if inputs.ndim == 2:
         inputs = np.eye(spec.input_size)[inputs]
-    return ours, second_opinion.ask(spec, params, inputs, state, d_state, targets, bits, counts, shares)
+    params, _, state, _, d_state, mask = problem
+    return ours, second_opinion.ask(spec, params, inputs, state, d_state, mask, targets, bits, counts, shares)
 
 
-def assert_agree(ours: Opinion, theirs: Opinion) -> None:
+def assert_agree(ours: Opinion, theirs: Opinion, quantity: str = "second opinion") -> None:
     if isinstance(ours.d_inputs, tuple):  # symbols have no gradient
         theirs = theirs._replace(d_inputs=())
     for name, got, wanted in zip(Opinion._fields, ours, theirs, strict=True):
         kind = "gradients" if name.startswith("d_") else "values"
-        assert_close(f"second opinion {kind}", "float64", as_tree(got), as_tree(wanted))
+        assert_close(f"{quantity} {kind}", "float64", as_tree(got), as_tree(wanted))
 
 
 def without_slots(opinion: Opinion) -> Opinion:
@@ -75,8 +81,15 @@ def test_agrees_with_jax(spec_name: str) -> None:
     assert_agree(without_slots(ours), without_slots(theirs))
 
 
-def test_agrees_with_jax_over_fifty_steps() -> None:
-    case = Case("reference", "dnc-2-layers", "float64")
+@pytest.mark.parametrize("spec_name", RANDOM_FOR_JAX)
+def test_agrees_with_jax_on_mixes(spec_name: str) -> None:
+    case = Case("reference", spec_name, "float64")
+    assert_agree(*opinions(case, case.problem(), (1, 1)), case.line("second opinion"))
+
+
+@pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-all"])
+def test_agrees_with_jax_over_fifty_steps(spec_name: str) -> None:
+    case = Case("reference", spec_name, "float64")
     assert_agree(*opinions(case, case.problem(steps=50), (1, 1)))
 
 

@@ -25,6 +25,10 @@ BAD = {
     "floor without masks": ({"mask_floor": 0.1}, "mask_floor|0.1|masking=True"),
     "bad floor without masks": ({"mask_floor": nan}, "mask_floor|[0, 1]|nan"),
     "sharpness without links": ({"sharpness": True, "links": False}, "sharpness|links=False"),
+    "layer norm of one number": (
+        {"normalisation": True, "hidden_sizes": (4, 1)},
+        "hidden_sizes|2 or more|(4, 1)",
+    ),
     "all dropped": ({"bypass_dropout": 1}, "bypass_dropout|[0, 1)|1"),
     "dropout above 1": ({"bypass_dropout": 1.5}, "bypass_dropout|[0, 1)|1.5"),
     "dropout below 0": ({"bypass_dropout": -0.1}, "bypass_dropout|[0, 1)|-0.1"),
@@ -62,6 +66,11 @@ def test_spec_accepts_and_keeps(arguments):
     for name, value in arguments.items():
         assert getattr(spec, name) == value
         assert type(getattr(spec, name)) is (bool if name in FLAGS else float)
+
+
+@pytest.mark.parametrize("controller", ["rnn", "feedforward"])
+def test_one_unit_is_enough_where_the_controller_has_no_layer_norm(controller):
+    assert dnc(normalisation=True, hidden_sizes=(1,), controller=controller).hidden_sizes == (1,)
 
 
 def test_defaults_are_the_paper():
