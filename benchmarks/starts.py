@@ -1,10 +1,10 @@
 """Two ways to start a DNC, `plain` and `store`, side by side on a small recall task.
 
-A sequence shows 6 pairs of random bits, a key and a value of 8 bits each, then the keys alone in another order; the
-answer to a key is its value, in the same step. A model that does not remember answers half of the bits right and one
-query in 256. Every model gets the same sequences; only the biases of the interface differ (`init_params`).
+A sequence shows 6 pairs of random bits, a key and a value of 8 bits each, no key twice, then the keys alone in another
+order; the answer to a key is its value, in the same step. A model that does not remember answers half of the bits right
+and one query in 256. Every model gets the same sequences; only the biases of the interface differ (`init_params`).
 
-    python benchmarks/starts.py [--updates 6000] [--seeds 5] [--controllers feedforward lstm]
+    python benchmarks/starts.py [--updates 2000] [--seeds 5] [--controllers feedforward lstm]
 """
 
 import argparse
@@ -25,7 +25,8 @@ SETTINGS = OptimizerSettings(learning_rate=2e-3, schedule="constant", clip_norm=
 
 def draw(rng: np.random.Generator, batch: int) -> tuple[Any, Any, Any]:
     """Inputs (T, B, 2 BITS + 1): key, value, "answer now"; targets (T, B, BITS); which steps count (T, B)."""
-    keys, values = (rng.integers(0, 2, (PAIRS, batch, BITS)) for _ in range(2))
+    numbers = rng.permuted(np.tile(np.arange(2**BITS), (batch, 1)), axis=1)[:, :PAIRS].T  # no key twice
+    keys, values = numbers[:, :, None] >> np.arange(BITS) & 1, rng.integers(0, 2, (PAIRS, batch, BITS))
     order = rng.permuted(np.tile(np.arange(PAIRS)[:, None], (1, batch)), axis=0)
     inputs = np.zeros((2 * PAIRS, batch, 2 * BITS + 1), np.float32)
     inputs[:PAIRS, :, :BITS], inputs[:PAIRS, :, BITS:-1] = keys, values
@@ -77,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--updates", type=int, default=6000)
+    parser.add_argument("--updates", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--controllers", nargs="+", default=["feedforward", "lstm"])
     options = parser.parse_args()
