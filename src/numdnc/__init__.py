@@ -3,7 +3,8 @@
 Three ideas: a spec says what a model is, trees of arrays (params, state) are its data, an engine computes it:
 
     spec = DNCSpec(input_size=8, output_size=8, hidden_sizes=(64,), memory_size=16, word_size=16, read_heads=2)
-    params, state = init_params(spec, seed=0), zero_state(spec, batch=4)
+    params = init_params(spec, seed=0)
+    state = initial_state(spec, params, batch=4)
     engine = select_engine("auto", spec, "float32")
     outputs, state, tape = engine.forward(spec, params, inputs, state, keep_tape=True)       # inputs (T, B, 8)
     d_params, d_inputs, d_state = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
