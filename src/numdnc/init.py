@@ -36,7 +36,8 @@ def init_params(spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Sta
 
     store: the same, but biases of the interface make a DNC's memory an append-only store that is read by content.
     Strengths start at 1 + log(1 + e^6) = 7.0, the write gate at 0.88, the allocation gate at 0.95, free gates at 0.02,
-    the content mode at 0.91: what is written goes to a free slot and stays, heads find what is like their key.
+    the content mode at 0.91: what is written goes to a free slot and stays, heads find what is like their key. It is
+    for feed-forward controllers; an LSTM learned to recall later with it, if at all (docs/results.md).
     """
     if start not in get_args(Start):
         raise UserError(f"the start must be one of {', '.join(get_args(Start))}, got {start!r}.")
