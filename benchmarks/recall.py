@@ -12,7 +12,7 @@ import argparse
 import math
 import time
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -28,6 +28,7 @@ from numdnc import (
 )
 from numdnc.init import Start
 from numdnc.reference.losses import sigmoid_cross_entropy
+from numdnc.spec import ControllerKind
 from numdnc.training.optimizers import OptimizerSettings, clip, first_moments, gradient_norm, update
 
 PAIRS, BITS, BATCH = 6, 8, 16
@@ -92,9 +93,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--controllers", nargs="+", default=["feedforward", "lstm"])
+    parser.add_argument(
+        "--controllers", nargs="+", default=["feedforward", "lstm"], choices=get_args(ControllerKind)
+    )
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
-    parser.add_argument("--starts", nargs="+", default=["plain", "store"])
+    parser.add_argument("--starts", nargs="+", default=["plain", "store"], choices=get_args(Start))
     parser.add_argument("--updates", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
@@ -113,9 +116,10 @@ def main() -> None:
         with threadpool_limits(limits=1, user_api="blas"):
             results = [learn(spec, start, seed, options.updates) for seed in range(options.seeds)]
         rights, firsts = zip(*results, strict=True)
+        updates = ["never" if first == math.inf else f"{first:g}" for first in firsts]
         print(
             f"{controller:12}{model:15}{start:6} right at the end {np.mean(rights):6.1%} (sd {np.std(rights):.1%}); "
-            f"90 % at update {', '.join(f'{first:g}' for first in firsts)}; {time.perf_counter() - began:.0f} s",
+            f"90 % at update {', '.join(updates)}; {time.perf_counter() - began:.0f} s",
             flush=True,
         )
 

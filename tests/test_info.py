@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from commands import done, refused
-from numdnc import DNCSpec, init_params, named_leaves, zero_state
+from examples import CONTROLLERS, FAMILY, PUBLISHED
+from numdnc import DNCSpec, UserError, init_params, named_leaves, zero_state
 from numdnc.engines import get_engine
 from numdnc.inspection.sizes import sizes
+from numdnc.training import memory
+from numdnc.training.memory import check_memory
 
 OLD = Path(__file__).parent / "checkpoints" / "0.1"
 SIZES = ["-H", "8", "-N", "7", "-W", "5", "-R", "2", "-X", "6", "-Y", "10"]
@@ -72,6 +75,35 @@ def test_a_step_is_counted_once_and_grows_with_the_dtype(dtype: str) -> None:
     assert link < found.step_bytes < 2 * link
 
 
+MIXES = ({}, *FAMILY.values(), *PUBLISHED.values())
+
+
+@pytest.mark.parametrize("flags", MIXES, ids=str)
+@pytest.mark.parametrize("controller", CONTROLLERS)
+def test_what_is_refused_for_want_of_memory_needs_it(controller: Any, flags: Any, monkeypatch: Any) -> None:
+    """The bound that a model is refused by lies below what the engine keeps, and not far below."""
+    spec = DNCSpec(
+        input_size=6,
+        output_size=10,
+        controller=controller,
+        memory_size=90,
+        word_size=40,
+        read_heads=4,
+        **flags,
+    )
+    kept, steps = sizes(spec, get_engine("reference"), "float32").step_bytes, 10**6
+
+    def machine_of(count: float) -> None:
+        pages = {"SC_PHYS_PAGES": int(count), "SC_PAGE_SIZE": 1}
+        monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__, raising=False)
+
+    machine_of(kept * steps)
+    check_memory(spec, steps, 4)
+    machine_of(kept * steps / 2)
+    with pytest.raises(UserError, match="must fit into"):
+        check_memory(spec, steps, 4)
+
+
 def test_of_a_run() -> None:
     found = info(OLD)
     assert found["parameter_count"] == 1174
@@ -82,11 +114,12 @@ def test_people_see_a_table() -> None:
     out = done("info", *SIZES, "--masking")
     for line in ("  masking ", "  read_masks ", " numbers of interface", " carried by a sequence", "  link "):
         assert line in out
-    assert "kept of each step of a sequence until backward, by engine reference" in out
+    assert "kept of each step of a sequence of vectors until backward, by engine reference" in out
 
 
 def test_refusals() -> None:
-    refused("info", OLD, "-N", 3, expect="a folder or the options of a model, got both")
+    for words in (("-N", 3), ("-X", 3), ("--precision", "float32")):
+        refused("info", OLD, *words, expect="a folder or the options of a model, got both")
     refused("info", "-X", 0, expect="input_size must be a whole number of at least 1, got 0")
     refused("info", "-N", 10**9, expect="must fit into the")
     refused("info", "nowhere", expect="must be the folder of a run|nowhere")

@@ -38,7 +38,7 @@ def make_run(folder: Path, model: str = "lstm", **options: Any) -> tuple[Run, Te
     training = {"steps": 60, "report_every": 20, **options}
     optimizer = {
         name: training.pop(name)
-        for name in ("optimizer", "learning_rate", "weight_noise")
+        for name in ("optimizer", "learning_rate", "weight_noise", "weight_decay")
         if name in training
     }
     task = TextTask(Corpus("foxes", TEXT.encode()), TextSettings(batch=4, window=10), 0)
@@ -220,6 +220,26 @@ def test_sequences_begin_where_the_model_has_learned_to_begin(tmp_path: Path) ->
     assert not np.array_equal(begun[-1].memory, begun[0].memory)
     for name, now in named_leaves(run.params.initial):
         assert not np.array_equal(now, learned[name]), f"{name} was not learned"
+
+
+def test_momentum_moves_a_learned_start_only_where_sequences_begin(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, "dnc-family", steps=80, weight_decay=0.1)
+    begins, moved = [], []
+    next_batch = task.next_batch
+
+    def spy() -> Any:
+        batch = next_batch()
+        begins.append(batch.fresh)
+        return batch
+
+    task.next_batch = spy  # type: ignore[method-assign]
+    before = run.params.initial
+    for _ in train(run, task, folder):
+        if len(begins) > len(moved):
+            moved.append(not np.array_equal(run.params.initial.memory, before.memory))
+            before = run.params.initial
+    assert moved == begins
+    assert 1 < sum(begins) < len(begins)
 
 
 def test_a_lesion_takes_the_reads_and_nothing_else() -> None:

@@ -36,8 +36,8 @@ def init_params(spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Sta
 
     store: the same, but biases of the interface make a DNC's memory an append-only store that is read by content.
     Strengths start at 1 + log(1 + e^6) = 7.0, the write gate at 0.88, the allocation gate at 0.95, free gates at 0.02,
-    the content mode at 0.91: what is written goes to a free slot and stays, heads find what is like their key. It is
-    for feed-forward controllers; an LSTM learned to recall later with it, if at all (docs/results.md).
+    the content mode (with links) at 0.91: what is written goes to a free slot and stays, heads find what is like their
+    key. It is for feed-forward controllers; an LSTM learned to recall later with it, if at all (docs/results.md).
     """
     if start not in get_args(Start):
         raise UserError(f"the start must be one of {', '.join(get_args(Start))}, got {start!r}.")
@@ -64,6 +64,10 @@ def initial_state(spec: Spec, params: Any, batch: int) -> Any:
     state = zero_state(spec, batch, params.output.bias.dtype)
     if not isinstance(spec, DNCSpec) or not spec.learned_state:
         return state
+    if not params.initial:
+        raise UserError(
+            "params.initial must be there for a spec with learned_state, got none. Make them for this spec."
+        )
 
     def spread(learned: Any) -> Any:
         return np.repeat(learned[None], batch, axis=0)
@@ -101,5 +105,6 @@ def _start_as_store(spec: Spec, params: DNCParams) -> None:
     column = 0
     for name, shape in spec.interface_shapes.items():
         part = params.interface.bias[column : column + spec.interface_sizes[name]]
-        part.reshape(shape)[...] = STORE_BIASES.get(name, 0.0)
         column += part.size
+        if name in STORE_BIASES:
+            part.reshape(shape)[...] = STORE_BIASES[name]

@@ -79,7 +79,8 @@ class LSTMSpec(_Spec):
 class DNCSpec(_Spec):
     """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
 
-    With the defaults of the variations (from `masking` on) it is the paper's; any mix of them is a model too.
+    With the defaults of the variations (from `masking` on) it is the paper's; any mix of them is a model too, but for
+    what is refused: a mask floor without masks, sharpness without links, layer norm of a single unit.
     """
 
     kind: ClassVar[str] = "dnc"
@@ -146,7 +147,7 @@ class DNCSpec(_Spec):
         if not _is_number(self.bypass_dropout) or not 0 <= self.bypass_dropout < 1:
             raise UserError(
                 f"DNCSpec.bypass_dropout must lie in [0, 1), got {self.bypass_dropout!r}: "
-                "at 1 no hidden value would ever reach the output."
+                "from 1 on no hidden value would ever reach the output."
             )
         for name in ("mask_floor", "bypass_dropout"):
             object.__setattr__(self, name, float(getattr(self, name)))

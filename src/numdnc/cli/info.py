@@ -23,9 +23,9 @@ def show_info(
     folder: Positional[Path | None] = None,
     *,
     model: OmitArgPrefixes[ModelOptions] = ModelOptions(),
-    inputs: Annotated[int, arg(aliases=["-X"])] = 64,
-    outputs: Annotated[int, arg(aliases=["-Y"])] = 64,
-    precision: Precision = "float32",
+    inputs: Annotated[int | None, arg(aliases=["-X"])] = None,
+    outputs: Annotated[int | None, arg(aliases=["-Y"])] = None,
+    precision: Precision | None = None,
     engine: EngineName = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -33,19 +33,20 @@ def show_info(
 
     Args:
         folder: A run's folder, for its model; without one, the model that the other options describe.
-        inputs: Width of an input vector, or number of symbols.
-        outputs: Width of an output vector.
-        precision: float32 or float64.
+        inputs: Width of an input vector, or number of symbols (default: 64).
+        outputs: Width of an output vector (default: 64).
+        precision: float32 or float64 (default: float32).
         engine: The engine whose memory is measured.
         as_json: Print one JSON object.
 
     """
-    spec = model.spec(inputs, outputs)
+    spec = model.spec(64 if inputs is None else inputs, 64 if outputs is None else outputs)
     if folder is not None:
-        if model != ModelOptions():
+        if model != ModelOptions() or (inputs, outputs, precision) != (None, None, None):
             raise UserError("info must be given a folder or the options of a model, got both. Leave one out.")
         run = RunFolder(folder).load_last()
         spec, precision = run.spec, run.training.precision
+    precision = precision or "float32"
     chosen = select_engine(engine, spec, precision)
     check_memory(spec, 5, np.dtype(precision).itemsize)
     found = sizes(spec, chosen, precision)
@@ -64,7 +65,7 @@ def show_info(
     carried = {name: console.byte_size(size) for name, size in found.state_bytes.items()}
     _say_table(f"{console.byte_size(state_bytes)} carried by a sequence", carried)
     kept = console.byte_size(found.step_bytes)
-    console.say(f"{kept} kept of each step of a sequence until backward, by engine {chosen.name}")
+    console.say(f"{kept} kept of each step of a sequence of vectors until backward, by engine {chosen.name}")
 
 
 def _say_table(title: str, rows: Mapping[str, Any]) -> None:

@@ -49,13 +49,14 @@ class ModelOptions:
     read_heads: Annotated[int, arg(aliases=["-R"])] = 2
     """Read heads (dnc only)."""
     masking: bool = False
-    """Look-ups compare only the columns that masks let through (dnc only; Csordas and Schmidhuber 2019)."""
+    """Look-ups compare only the columns of the memory that masks let through (dnc only; Csordas and Schmidhuber
+    2019)."""
     mask_floor: float = 0.0
-    """What a masked column still counts, from 0 to 1."""
+    """What a masked column still counts, from 0 to 1 (needs --masking)."""
     deallocation: bool = False
     """A freed slot is wiped too (dnc only; Csordas and Schmidhuber 2019)."""
     sharpness: bool = False
-    """What the links give is sharpened (dnc only; Csordas and Schmidhuber 2019)."""
+    """What the links give is sharpened (dnc with links only; Csordas and Schmidhuber 2019)."""
     links: bool = True
     """Temporal links; without them heads read by content alone (dnc only; Franke et al. 2018)."""
     normalisation: bool = False
@@ -63,7 +64,8 @@ class ModelOptions:
     bypass_dropout: float = 0.0
     """Share of the hidden values that training hides from the output (dnc only; Franke et al. 2018)."""
     learned_state: bool = False
-    """Initial memory and controller state are learned (dnc only)."""
+    """Initial memory and controller state are learned (dnc only; from batches that begin sequences, which on a text is
+    the first window of an epoch)."""
 
     def spec(self, input_size: int, output_size: int) -> Spec:
         """The spec for a task's sizes."""

@@ -55,6 +55,8 @@ def _arrays(tape: Any) -> Iterator[Any]:
     elif isinstance(tape, tuple | list):
         for part in tape:
             yield from _arrays(part)
+    elif tape is not None:
+        raise TypeError(f"a tape is made of arrays, tuples and lists, got a {type(tape).__name__}")
 
 
 def _owner(array: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
-from numdnc.params import Array
+from numdnc.params import Array, DNCParams
 from numdnc.tasks import Batch, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
@@ -109,13 +109,22 @@ def _iterate(run: Run, task: Task) -> float:
         raise UserError(_diagnosis(run, params, batch, gradient))
     run.iteration += 1
     rate = learning_rate_at(run.optimizer, run.iteration, run.training.steps)
-    run.params, run.moments = update(
+    params, moments = update(
         run.optimizer, run.params, clip(run.optimizer, gradient, norm), run.moments, rate, run.iteration
     )
+    if not batch.fresh:
+        params = _with_start_of(run.params, params)
+        moments = tuple(map(_with_start_of, run.moments, moments))
+    run.params, run.moments = params, moments
     run.state, run.position = state, task.position()
     run.recent_nats += nats * count
     run.recent_count += count
     return norm
+
+
+def _with_start_of(before: Any, after: Any) -> Any:
+    """A batch that goes on from a carried state says nothing of where to start: momentum must not move that either."""
+    return after._replace(initial=before.initial) if isinstance(after, DNCParams) else after
 
 
 def _bypass_mask(run: Run, batch: Batch) -> Array | None:

@@ -3,7 +3,7 @@
 import os
 
 from numdnc.errors import UserError
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import GATES, DNCSpec, Spec
 
 
 def check_memory(spec: Spec, states: int, item_size: int) -> None:
@@ -15,12 +15,11 @@ def check_memory(spec: Spec, states: int, item_size: int) -> None:
         return
     here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     rows = spec.input_size + spec.reads_size + 2 * max(spec.hidden_sizes)
-    weights = 4 * rows * spec.hidden_total
-    state = 8 * spec.hidden_total + 2 * spec.output_size
+    weights = GATES[spec.controller] * rows * spec.hidden_total
+    state = GATES[spec.controller] * spec.hidden_total
     if isinstance(spec, DNCSpec):
-        links = spec.memory_size if spec.links else 0
-        seen = (1 + spec.read_heads) * spec.word_size if spec.masking else 0
-        state += spec.memory_size * (links + 4 * spec.word_size + seen)
+        words = 1 + spec.deallocation + (1 + spec.read_heads) * spec.masking  # memories of the size N W
+        state += spec.memory_size * (spec.memory_size * spec.links + spec.word_size * words)
     needed = (4 * weights + states * state) * item_size
     if needed > here:
         raise UserError(
