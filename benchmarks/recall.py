@@ -64,12 +64,10 @@ def draw(rng: np.random.Generator, batch: int) -> tuple[Any, Any, Any]:
 def learn(spec: DNCSpec, start: Start, seed: int, updates: int) -> tuple[float, float]:
     """Share of queries answered without a wrong bit at the end, and the update where it first passed 90 %."""
     params = init_params(spec, seed, start=start)
-    engine, moments, rng = (
-        select_engine("auto", spec),
-        first_moments(SETTINGS, params),
-        np.random.default_rng(seed),
-    )
-    dropout, test = np.random.default_rng([seed, 1]), draw(np.random.default_rng(10**6), 256)
+    moments = first_moments(SETTINGS, params)
+    engine = select_engine("auto", spec)
+    rng, dropout = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    test = draw(np.random.default_rng(10**6), 256)
     passed, right = math.inf, 0.0
     for i in range(1, updates + 1):
         inputs, targets, counts = draw(rng, BATCH)

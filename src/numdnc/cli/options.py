@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from tyro.conf import arg
 
 from numdnc.engines import ENGINE_NAMES
 from numdnc.errors import UserError
-from numdnc.spec import SPECS, DNCSpec, Spec
+from numdnc.spec import SPECS, DNCSpec, LSTMSpec, Spec
 
 MOST_LAYERS = 1000
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
@@ -17,17 +17,10 @@ DataFolder = Annotated[Path | None, arg(name="data")]
 AsJson = Annotated[bool, arg(name="json")]
 EngineName = Annotated[str, arg(aliases=["-e"], metavar=ENGINES)]
 
-_VARIATIONS = (
-    "masking",
-    "mask_floor",
-    "deallocation",
-    "sharpness",
-    "links",
-    "normalisation",
-    "bypass_dropout",
-    "learned_state",
-)
-_DNC_ONLY = ("controller", "memory_size", "word_size", "read_heads", *_VARIATIONS)
+_SHARED = {field.name for field in fields(LSTMSpec)}
+_DNC_ONLY = [field.name for field in fields(DNCSpec) if field.name not in _SHARED]
+_VARIATIONS = _DNC_ONLY[_DNC_ONLY.index("read_heads") + 1 :]
+"""Refused where there is no memory, unlike the controller and the sizes, which have other defaults here."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,7 +66,7 @@ def lstm_layer_backward(
 
 def _shown(params: LSTMParams, cell: Array) -> Array:
     """The cell as the output gate sees it: as it is, or with layer norm."""
-    if isinstance(params.cell_gain, np.ndarray) and isinstance(params.cell_bias, np.ndarray):
+    if isinstance(params.cell_gain, np.ndarray):
         return layer_norm(cell, params.cell_gain, params.cell_bias)
     return cell
 
