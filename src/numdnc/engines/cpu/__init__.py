@@ -1,0 +1,1 @@
+from numdnc.engines.cpu.engine import ENGINE

@@ -1,0 +1,222 @@
+"""The controller: layers of one kind, with the paper's skip connections; one step of all rows of a team.
+
+What the layers see but for the input stands side by side in `tape.parts`: [reads ; own hidden ; hidden below]. The
+members of a team share a layer's product by its rows of weights, and add up what each found.
+"""
+
+from numdnc.engines.cpu.activations import (
+    apply_sigmoid,
+    apply_tanh,
+    layer_norm,
+    layer_norm_backward,
+)
+from numdnc.engines.cpu.arrays import add, clear, clear_rows, copy, rows_of
+from numdnc.engines.cpu.compiling import kernel
+from numdnc.engines.cpu.constants import constant
+from numdnc.engines.cpu.layout import FEEDFORWARD, LSTM
+from numdnc.engines.cpu.products import add_product, add_product_transposed
+from numdnc.engines.cpu.teams import share, wait
+
+
+@kernel
+def layer_at(controller, layer):
+    """(H, first of its hidden units, C, first gate, K, first part, first weight) and the first number of its table."""
+    row = controller.layers[layer]
+    return row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
+
+
+@kernel
+def share_product(products, x, weights, place):
+    """This member's part of x W, into its own products; x (rows of the team, K)."""
+    K, C = weights.shape
+    first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
+    part = rows_of(products[place.member], place.first * C, place.last - place.first, C)
+    clear_rows(part)
+    add_product(part, x[:, first:last], weights[first:last])
+
+
+@kernel
+def gather_product(row, products, b, place):
+    """row (C,) = the sum of what the members found for row b."""
+    C = len(row)
+    copy(row, products[0, b * C : (b + 1) * C])
+    for member in range(1, place.members):
+        add(row, products[member, b * C : (b + 1) * C])
+
+
+@kernel
+def controller_step(sizes, controller, tape, reads, products, place, t):
+    """hidden[t + 1] from hidden[t], reads[t] and the inputs; reads (T + 1, B, R W)."""
+    now, before, after = t % sizes.kept_steps, t % sizes.kept_states, (t + 1) % sizes.kept_states
+    for layer in range(len(controller.layers)):
+        H, unit, C, gate, K, part, weight, table = layer_at(controller, layer)
+        for b in range(place.own_first, place.own_last):
+            _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K)
+        wait(place)
+        weights = rows_of(controller.weights, weight, K, C)
+        share_product(products, tape.parts[now, place.first : place.last, part : part + K], weights, place)
+        wait(place)
+        for b in range(place.own_first, place.own_last):
+            z = tape.gates[now, b, gate : gate + C]
+            gather_product(z, products, b, place)
+            row = table + controller.rows[t, b] * C
+            add(z, controller.table[row : row + C])
+            if sizes.normalised:
+                tape.deviation[now, b, layer] = layer_norm(
+                    z,
+                    tape.standard[now, b, gate : gate + C],
+                    controller.gain[gate : gate + C],
+                    controller.bias[gate : gate + C],
+                )
+            else:
+                add(z, controller.bias[gate : gate + C])
+            hidden = tape.hidden[t + 1, b, unit : unit + H]
+            if sizes.kind == LSTM:
+                _lstm_units(sizes, controller, tape, hidden, z, now, before, after, b, layer, H, unit)
+            else:
+                copy(hidden, z)
+                apply_tanh(hidden)
+    wait(place)
+
+
+@kernel
+def _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K):
+    parts = tape.parts[now, b, part : part + K]
+    end = sizes.reads
+    copy(parts[:end], reads[t, b])
+    if sizes.kind != FEEDFORWARD:
+        copy(parts[end : end + H], tape.hidden[t, b, unit : unit + H])
+        end += H
+    copy(parts[end:], tape.hidden[t + 1, b, unit - (K - end) : unit])
+
+
+@kernel
+def _lstm_units(sizes, controller, tape, hidden, z, now, before, after, b, layer, H, unit):
+    """c = f c + i g,  h = o tanh(c); z holds the pre-activations of i, f, g, o and then the gates."""
+    apply_sigmoid(z[: 2 * H])
+    apply_tanh(z[2 * H : 3 * H])
+    apply_sigmoid(z[3 * H :])
+    cell, tanh_cell = tape.cell[after, b, unit : unit + H], tape.tanh_cell[now, b, unit : unit + H]
+    cell_before = tape.cell[before, b, unit : unit + H]
+    _update_cell(cell, tanh_cell, z[:H], z[H : 2 * H], z[2 * H : 3 * H], cell_before)
+    if sizes.normalised:
+        tape.cell_deviation[now, b, layer] = layer_norm(
+            tanh_cell,
+            tape.cell_standard[now, b, unit : unit + H],
+            controller.cell_gain[unit : unit + H],
+            controller.cell_bias[unit : unit + H],
+        )
+    apply_tanh(tanh_cell)
+    _show(hidden, z[3 * H :], tanh_cell)
+
+
+@kernel
+def _update_cell(cell, shown, i, f, g, before):
+    for h in range(len(cell)):
+        cell[h] = f[h] * before[h] + i[h] * g[h]
+        shown[h] = cell[h]
+
+
+@kernel
+def _show(hidden, o, tanh_cell):
+    for h in range(len(hidden)):
+        hidden[h] = o[h] * tanh_cell[h]
+
+
+@kernel
+def controller_step_backward(sizes, controller, tape, gradient, place, t):
+    """From gradient.hidden_now (by all of hidden[t + 1] that is not carried) and the carried gradients to those before."""
+    now, before = t % sizes.kept_steps, t % sizes.kept_states
+    for b in range(place.own_first, place.own_last):
+        clear(gradient.reads[b])
+    for layer in range(len(controller.layers) - 1, -1, -1):
+        H, unit, C, gate, K, part, weight, _ = layer_at(controller, layer)
+        for b in range(place.own_first, place.own_last):
+            d_z = gradient.products[b * C : (b + 1) * C]
+            d_hidden = gradient.hidden_now[b, unit : unit + H]
+            if sizes.kind != FEEDFORWARD:
+                add(d_hidden, gradient.hidden[b, unit : unit + H])
+            if sizes.kind == LSTM:
+                _lstm_units_backward(sizes, controller, tape, gradient, d_z, d_hidden, t, now, before, b, layer, H, unit, gate)
+            else:
+                _tanh_backward(d_z, d_hidden, tape.hidden[t + 1, b, unit : unit + H])
+            if sizes.normalised:
+                copy(gradient.gates_out[t, b, gate : gate + C], d_z)
+                layer_norm_backward(
+                    d_z,
+                    tape.standard[now, b, gate : gate + C],
+                    tape.deviation[now, b, layer],
+                    controller.gain[gate : gate + C],
+                )
+            copy(gradient.gates[t, b, gate : gate + C], d_z)
+        wait(place)
+        _share_parts_backward(controller, gradient, place, C, K, weight)
+        wait(place)
+        for b in range(place.own_first, place.own_last):
+            d_parts = gradient.parts[b * K : (b + 1) * K]
+            end = sizes.reads
+            add(gradient.reads[b], d_parts[:end])
+            if sizes.kind != FEEDFORWARD:
+                copy(gradient.hidden[b, unit : unit + H], d_parts[end : end + H])
+                end += H
+            add(gradient.hidden_now[b, unit - (K - end) : unit], d_parts[end:])
+
+
+@kernel
+def _share_parts_backward(controller, gradient, place, C, K, weight):
+    """This member's part of d(parts) = dz W^T: some of the K."""
+    rows = place.last - place.first
+    first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
+    d_parts = rows_of(gradient.parts, place.first * K, rows, K)[:, first:last]
+    clear_rows(d_parts)
+    weights = rows_of(controller.weights, weight, K, C)
+    add_product_transposed(d_parts, rows_of(gradient.products, place.first * C, rows, C), weights[first:last])
+
+
+@kernel
+def _tanh_backward(d_z, d_hidden, hidden):
+    one = constant(1, d_z)
+    for h in range(len(hidden)):
+        d_z[h] = d_hidden[h] * (one - hidden[h] * hidden[h])
+
+
+@kernel
+def _lstm_units_backward(sizes, controller, tape, gradient, d_z, d_hidden, t, now, before, b, layer, H, unit, gate):
+    gates = tape.gates[now, b, gate : gate + 4 * H]
+    i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]
+    tanh_cell = tape.tanh_cell[now, b, unit : unit + H]
+    d_shown = d_z[:H]
+    _show_backward(d_shown, d_z[3 * H :], d_hidden, o, tanh_cell)
+    if sizes.normalised:
+        copy(gradient.cell_out[t, b, unit : unit + H], d_shown)
+        layer_norm_backward(
+            d_shown,
+            tape.cell_standard[now, b, unit : unit + H],
+            tape.cell_deviation[now, b, layer],
+            controller.cell_gain[unit : unit + H],
+        )
+    d_cell = gradient.cell[b, unit : unit + H]
+    add(d_cell, d_shown)
+    cell_before = tape.cell[before, b, unit : unit + H]
+    _update_cell_backward(d_z[:H], d_z[H : 2 * H], d_z[2 * H : 3 * H], d_cell, i, f, g, cell_before)
+
+
+@kernel
+def _show_backward(d_shown, d_o, d_hidden, o, tanh_cell):
+    """h = o tanh(c) backwards, to the c that is shown and to the pre-activation of o."""
+    one = constant(1, d_shown)
+    for h in range(len(d_hidden)):
+        d_shown[h] = d_hidden[h] * o[h] * (one - tanh_cell[h] * tanh_cell[h])
+        d_o[h] = d_hidden[h] * tanh_cell[h] * o[h] * (one - o[h])
+
+
+@kernel
+def _update_cell_backward(d_i, d_f, d_g, d_cell, i, f, g, before):
+    """c = f c + i g backwards, to the pre-activations and, in place, to the cell before."""
+    one = constant(1, d_i)
+    for h in range(len(d_cell)):
+        d = d_cell[h]
+        d_i[h] = d * g[h] * i[h] * (one - i[h])
+        d_f[h] = d * before[h] * f[h] * (one - f[h])
+        d_g[h] = d * i[h] * (one - g[h] * g[h])
+        d_cell[h] = d * f[h]

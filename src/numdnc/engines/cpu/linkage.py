@@ -1,0 +1,161 @@
+"""Temporal links of one sequence, four rows at a time: while they are at hand, all that uses them is done.
+
+R read heads, N slots. link[i, j]: "i was written after j".
+"""
+
+from math import log
+
+from numdnc.engines.cpu.activations import apply_softmax, softmax_backward
+from numdnc.engines.cpu.compiling import kernel
+from numdnc.engines.cpu.constants import constant
+from numdnc.engines.cpu.products import add_product, add_product_transposed
+from numdnc.spec import EPSILON
+
+ROWS = 4
+
+
+@kernel
+def update_link(rows, first, write_weights, precedence):
+    """L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],  L[i, i] = 0; these rows of it, from slot `first` on."""
+    for r in range(len(rows)):
+        i = first + r
+        _update_row(rows[r], write_weights[i], write_weights, precedence)
+        rows[r, i] = 0
+
+
+@kernel
+def _update_row(row, weight, write_weights, precedence):
+    one = constant(1, row)
+    keep = one - weight
+    for j in range(len(row)):
+        row[j] = (keep - write_weights[j]) * row[j] + weight * precedence[j]
+
+
+@kernel
+def update_and_follow(link, first, last, write_weights, precedence, read_weights, forward, backward):
+    """Update the rows of slots first .. last - 1, then fwd = L w^r of these slots and what they add to bwd = L^T w^r.
+
+    forward (R, N), 0 in these slots when called; backward (R, N) is added to.
+    """
+    i = first
+    while i < last:
+        end = min(i + ROWS, last)
+        rows = link[i:end]
+        update_link(rows, i, write_weights, precedence)
+        add_product(backward, read_weights[:, i:end], rows)
+        add_product_transposed(forward[:, i:end], read_weights, rows)
+        i = end
+
+
+@kernel
+def link_backward(
+    d_link,
+    d_read_weights,
+    d_rows,
+    d_columns,
+    d_precedence,
+    first,
+    last,
+    before,
+    after,
+    d_forward,
+    d_backward,
+    pair,
+    factors,
+    write_weights,
+    precedence,
+):
+    """The same rows backwards; `before` and `after` are four of them, from slot `first` on, first + len(before) = last.
+
+    With dL = dL + dfwd w^r^T + w^r dbwd^T,  dL[i, i] = 0:   dL before = dL (1 - w^w[i] - w^w[j])
+        dw^r    += dfwd L + dbwd L^T
+        dw^w[i] += sum_j dL (p[j] - L before),   dw^w[j] -= sum_i dL L before,   dp[j] += sum_i w^w[i] dL
+    """
+    add_product(d_link, factors, pair)
+    add_product(d_read_weights, d_forward[:, first:last], after)
+    add_product_transposed(d_read_weights[:, first:last], d_backward, after)
+    for r in range(len(before)):
+        i = first + r
+        d_link[r, i] = 0
+        d_rows[i] += _update_row_backward(
+            d_link[r], before[r], write_weights[i], write_weights, precedence, d_columns, d_precedence
+        )
+
+
+@kernel
+def _update_row_backward(d_row, row, weight, write_weights, precedence, d_columns, d_precedence):
+    one = constant(1, d_row)
+    keep = one - weight
+    total = constant(0, weight)
+    for j in range(len(row)):
+        d = d_row[j]
+        lost = d * row[j]
+        total += d * precedence[j] - lost
+        d_columns[j] -= lost
+        d_precedence[j] += weight * d
+        d_row[j] = d * (keep - write_weights[j])
+    return total
+
+
+@kernel
+def update_precedence(precedence, precedence_before, write_weights):
+    """p = (1 - sum w^w) p + w^w."""
+    one = constant(1, precedence)
+    total = constant(0, write_weights)
+    for n in range(len(write_weights)):
+        total += write_weights[n]
+    keep = one - total
+    for n in range(len(write_weights)):
+        precedence[n] = keep * precedence_before[n] + write_weights[n]
+
+
+@kernel
+def update_precedence_backward(d_precedence, d_write_weights, precedence_before, write_weights):
+    """d_precedence, by that after when called, is by that before then; adds to d_write_weights."""
+    one = constant(1, d_precedence)
+    total, d_keep = constant(0, write_weights), constant(0, write_weights)
+    for n in range(len(write_weights)):
+        total += write_weights[n]
+        d_keep += d_precedence[n] * precedence_before[n]
+    keep = one - total
+    for n in range(len(write_weights)):
+        d_write_weights[n] += d_precedence[n] - d_keep
+        d_precedence[n] *= keep
+
+
+@kernel
+def _log_raised(weight):
+    """log(max(d, 0) + eps)."""
+    return log(max(weight, constant(0, weight)) + constant(EPSILON, weight))
+
+
+@kernel
+def sharpen(sharp, weights, sharpness):
+    """S(d, s)[n] = softmax_n(s log(d[n] + eps)); each (R, N), sharpness (R,)."""
+    for i in range(len(sharpness)):
+        row = sharp[i]
+        for n in range(len(row)):
+            row[n] = sharpness[i] * _log_raised(weights[i, n])
+        apply_softmax(row)
+
+
+@kernel
+def sharpen_backward(d_weights, d_sharpness, weights, sharpness, sharp):
+    """d_weights, by the sharp ones when called, is by the blurred ones then; d_sharpness is set."""
+    for i in range(len(sharpness)):
+        d_row, row = d_weights[i], weights[i]
+        softmax_backward(d_row, sharp[i])
+        zero = constant(0, row)
+        total = zero
+        for n in range(len(row)):
+            total += d_row[n] * _log_raised(row[n])
+            raised = max(row[n], constant(0, row)) + constant(EPSILON, row)
+            d_row[n] = zero if row[n] < 0 else d_row[n] * sharpness[i] / raised
+        d_sharpness[i] = total
+
+
+@kernel
+def run_again(rows, first, write_weights, precedence, begin, end, b):
+    """Bring these rows of sequence b's link from before step `begin` to before step `end`."""
+    for t in range(begin, end):
+        update_link(rows, first, write_weights[t + 1, b], precedence[t, b])

@@ -1,0 +1,162 @@
+"""Writing to and reading from the memory of one sequence, given where. N slots, W word; memory by columns (W, N)."""
+
+from numdnc.engines.cpu.arrays import clear, dot
+from numdnc.engines.cpu.compiling import kernel
+from numdnc.engines.cpu.constants import constant
+from numdnc.engines.cpu.content import invert_norm
+
+
+@kernel
+def mix_write_weights(weights, allocation, content, allocation_gate, write_gate):
+    """w^w = g^w (g^a a + (1 - g^a) c^w)."""
+    one = constant(1, weights)
+    for n in range(len(weights)):
+        mixed = allocation_gate * allocation[n] + (one - allocation_gate) * content[n]
+        weights[n] = write_gate * mixed
+
+
+@kernel
+def mix_write_weights_backward(
+    d_allocation, d_content, d_weights, allocation, content, allocation_gate, write_gate
+):
+    """Sets d_allocation and d_content; gives the gradients by allocation gate and write gate."""
+    one = constant(1, d_allocation)
+    d_allocation_gate, d_write_gate = constant(0, write_gate), constant(0, write_gate)
+    for n in range(len(d_weights)):
+        d_mixed = d_weights[n] * write_gate
+        d_allocation_gate += d_mixed * (allocation[n] - content[n])
+        d_write_gate += d_weights[n] * (
+            allocation_gate * allocation[n] + (one - allocation_gate) * content[n]
+        )
+        d_allocation[n] = d_mixed * allocation_gate
+        d_content[n] = d_mixed * (one - allocation_gate)
+    return d_allocation_gate, d_write_gate
+
+
+@kernel
+def write(memory, before, weights, erase, vector):
+    """M = M (1 - w^w e^T) + w^w v^T."""
+    for w in range(len(memory)):
+        _write_column(memory[w], before[w], weights, erase[w], vector[w])
+
+
+@kernel
+def _write_column(column, before, weights, erase, value):
+    one = constant(1, column)
+    for n in range(len(column)):
+        column[n] = before[n] * (one - weights[n] * erase) + weights[n] * value
+
+
+@kernel
+def write_wiped(memory, before, retention, weights, erase, vector):
+    """The same where a freed slot is wiped first: M = psi M (1 - w^w e^T) + w^w v^T (variation `deallocation`)."""
+    for w in range(len(memory)):
+        _write_wiped_column(memory[w], before[w], retention, weights, erase[w], vector[w])
+
+
+@kernel
+def _write_wiped_column(column, before, retention, weights, erase, value):
+    one = constant(1, column)
+    for n in range(len(column)):
+        column[n] = before[n] * retention[n] * (one - weights[n] * erase) + weights[n] * value
+
+
+@kernel
+def measure_slots(inverse_norms, memory):
+    """1 / sqrt(|M[n]|^2 + eps) of every slot."""
+    clear(inverse_norms)
+    for w in range(len(memory)):
+        _add_squares(inverse_norms, memory[w])
+    for n in range(len(inverse_norms)):
+        inverse_norms[n] = invert_norm(inverse_norms[n])
+
+
+@kernel
+def _add_squares(squares, column):
+    for n in range(len(column)):
+        squares[n] += column[n] * column[n]
+
+
+@kernel
+def write_backward(d_memory, d_weights, d_erase, d_vector, before, weights, erase, vector):
+    """d_memory, by the memory after when called, is by that before then; adds to d_weights, sets the others."""
+    for w in range(len(before)):
+        d_erase[w], d_vector[w] = _write_column_backward(
+            d_memory[w], d_weights, before[w], weights, erase[w], vector[w]
+        )
+
+
+@kernel
+def _write_column_backward(d_column, d_weights, before, weights, erase, value):
+    one = constant(1, d_column)
+    d_erase, d_value = constant(0, erase), constant(0, erase)
+    for n in range(len(before)):
+        d, at = d_column[n], weights[n]
+        d_weights[n] += d * (value - before[n] * erase)
+        d_erase -= at * d * before[n]
+        d_value += at * d
+        d_column[n] = d * (one - at * erase)
+    return d_erase, d_value
+
+
+@kernel
+def write_wiped_backward(
+    d_memory, d_retention, d_weights, d_erase, d_vector, before, retention, weights, erase, vector
+):
+    """The same for `write_wiped`; adds to d_retention too."""
+    for w in range(len(before)):
+        d_erase[w], d_vector[w] = _write_wiped_column_backward(
+            d_memory[w], d_retention, d_weights, before[w], retention, weights, erase[w], vector[w]
+        )
+
+
+@kernel
+def _write_wiped_column_backward(
+    d_column, d_retention, d_weights, before, retention, weights, erase, value
+):
+    one = constant(1, d_column)
+    d_erase, d_value = constant(0, erase), constant(0, erase)
+    for n in range(len(before)):
+        d, at = d_column[n], weights[n]
+        kept = before[n] * retention[n]
+        d_weights[n] += d * (value - kept * erase)
+        d_erase -= at * d * kept
+        d_value += at * d
+        d_kept = d * (one - at * erase)
+        d_retention[n] += d_kept * before[n]
+        d_column[n] = d_kept * retention[n]
+    return d_erase, d_value
+
+
+@kernel
+def mix_read_weights(weights, backward, content, forward, modes):
+    """w^r = pi[backward] bwd + pi[content] c^r + pi[forward] fwd; each (R, N), modes (R, 3)."""
+    for i in range(len(weights)):
+        _mix_row(weights[i], backward[i], content[i], forward[i], modes[i, 0], modes[i, 1], modes[i, 2])
+
+
+@kernel
+def _mix_row(weights, backward, content, forward, to_backward, to_content, to_forward):
+    for n in range(len(weights)):
+        weights[n] = to_backward * backward[n] + to_content * content[n] + to_forward * forward[n]
+
+
+@kernel
+def mix_read_weights_backward(
+    d_modes, d_backward, d_content, d_forward, d_weights, backward, content, forward, modes
+):
+    """Sets the gradients by modes and by the three weightings."""
+    for i in range(len(d_weights)):
+        d_row = d_weights[i]
+        d_modes[i, 0] = dot(d_row, backward[i])
+        d_modes[i, 1] = dot(d_row, content[i])
+        d_modes[i, 2] = dot(d_row, forward[i])
+        _unmix_row(d_backward[i], d_content[i], d_forward[i], d_row, modes[i, 0], modes[i, 1], modes[i, 2])
+
+
+@kernel
+def _unmix_row(d_backward, d_content, d_forward, d_row, to_backward, to_content, to_forward):
+    for n in range(len(d_row)):
+        d_backward[n] = to_backward * d_row[n]
+        d_content[n] = to_content * d_row[n]
+        d_forward[n] = to_forward * d_row[n]
