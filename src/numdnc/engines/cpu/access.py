@@ -13,7 +13,7 @@ from numdnc.engines.cpu.allocation import (
     update_usage_backward,
 )
 from numdnc.engines.cpu.arrays import add, clear, clear_rows, copy, copy_rows
-from numdnc.engines.cpu.compiling import kernel, view
+from numdnc.engines.cpu.compiling import view
 from numdnc.engines.cpu.content import look_up, look_up_backward, look_up_masked, look_up_masked_backward
 from numdnc.engines.cpu.interface import activate_interface, activate_interface_backward
 from numdnc.engines.cpu.linkage import (
@@ -23,7 +23,7 @@ from numdnc.engines.cpu.linkage import (
     sharpen,
     sharpen_backward,
     update_and_follow,
-    update_link,
+    updated_link,
     update_precedence,
     update_precedence_backward,
 )
@@ -47,7 +47,7 @@ def part(xi, first, rows, columns):
     return xi[first : first + rows * columns].reshape(rows, columns)[:, 0:columns]
 
 
-@kernel
+@view
 def write_step(sizes, at, tape, scratch, now, before, after, b):
     """Free, allocate, write: memory, usage, precedence and write weights after."""
     R, W = sizes.heads, sizes.word
@@ -93,7 +93,7 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
         update_precedence(tape.precedence[after, b], tape.precedence[before, b], write_weights)
 
 
-@kernel
+@view
 def link_step(sizes, tape, scratch, place, t, now, before, after, b):
     """This thread's part of a sequence's links: kept, updated, followed."""
     first, last = place.slot_first, place.slot_last
@@ -116,7 +116,7 @@ def link_step(sizes, tape, scratch, place, t, now, before, after, b):
     )
 
 
-@kernel
+@view
 def read_step(sizes, at, tape, scratch, place, t, now, after, b):
     """Read: read weights and reads after."""
     R, W = sizes.heads, sizes.word
@@ -155,7 +155,7 @@ def read_step(sizes, at, tape, scratch, place, t, now, after, b):
     add_product_transposed(reads, read_weights, memory)
 
 
-@kernel
+@view
 def _gather_backward(backward, scratch, place, b):
     """backward (R, N) = the sum of what the members found."""
     for i in range(len(backward)):
@@ -164,7 +164,7 @@ def _gather_backward(backward, scratch, place, b):
             add(backward[i], scratch.backward[p, b, i])
 
 
-@kernel
+@view
 def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
     """Back through the reads to the contents read, the ways along the links, and the links themselves."""
     R, W = sizes.heads, sizes.word
@@ -242,7 +242,7 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
         )
 
 
-@kernel
+@view
 def _pair_up(gradient, read_weights, b, R):
     """dL gains dfwd w^r^T + w^r dbwd^T: as one product of `factors` (N, 2 R) and `pair` (2 R, N)."""
     pair, factors = gradient.pair[b], gradient.factors[b]
@@ -256,7 +256,7 @@ def _pair_up(gradient, read_weights, b, R):
             factors[n, R + i] = read_weights[i, n]
 
 
-@kernel
+@view
 def rerun_segment(sizes, tape, gradient, place, begin, end, b):
     """The links before steps begin, begin + stride, ... of the segment that ends before step `end`, from that kept."""
     last = place.slot_last
@@ -274,7 +274,7 @@ def rerun_segment(sizes, tape, gradient, place, begin, end, b):
         i = stop
 
 
-@kernel
+@view
 def link_step_backward(sizes, tape, gradient, place, t, b):
     """This thread's part of a sequence's links, backwards."""
     R = sizes.heads
@@ -295,8 +295,7 @@ def link_step_backward(sizes, tape, gradient, place, t, b):
         before, after = gradient.rows[place.thread, 0, : stop - i], gradient.rows[place.thread, 1, : stop - i]
         copy_rows(before, gradient.links[saved, b, i:stop])
         run_again(before, i, tape.write_weights, tape.precedence, begin + saved * sizes.stride, t, b)
-        copy_rows(after, before)
-        update_link(after, i, write_weights, precedence)
+        updated_link(after, before, i, write_weights, precedence)
         link_backward(
             gradient.link[b, i:stop],
             d_reads,
@@ -317,7 +316,7 @@ def link_step_backward(sizes, tape, gradient, place, t, b):
         i = stop
 
 
-@kernel
+@view
 def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after, b):
     """Back through the write to the state before."""
     R, W = sizes.heads, sizes.word
@@ -403,7 +402,7 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
     activate_interface_backward(d_xi, xi, at, sizes)
 
 
-@kernel
+@view
 def _gather_link_gradients(gradient, place, b):
     """Add up what the members found: by precedence, write weights, and (set) the read weights before."""
     for p in range(place.link_parts):

@@ -1,5 +1,7 @@
 """Small things that loops over arrays are made of."""
 
+from numba.extending import register_jitable
+
 from numdnc.engines.cpu.compiling import kernel, view
 from numdnc.engines.cpu.constants import constant
 
@@ -52,3 +54,14 @@ def dot(a, b):
 def rows_of(flat, first, rows, columns):
     """(rows, columns) of a flat array, from number `first` on."""
     return flat[first : first + rows * columns].reshape(rows, columns)
+
+
+@register_jitable
+def padded(count, like):
+    """Numbers in a row that holds `count` of like's type: whole cache lines, and not a multiple of 512 bytes.
+
+    Rows a power of two apart would fall on the same few places of the cache and drive each other out.
+    """
+    line = 64 // like.itemsize
+    lines = (count + line - 1) // line
+    return (lines + 2 if lines % 8 == 0 else lines) * line

@@ -36,5 +36,6 @@ def view(function: Function) -> Function:
 
 
 def _compile(function: Function, fastmath: set[str]) -> Function:
-    options = {"nogil": True, "error_model": "numpy", "cache": True, "noalias": True, "_nrt": False}
+    options = {"nogil": True, "error_model": "numpy", "noalias": True, "_nrt": False}
+    options |= {"cache": True} if function.__module__.endswith("sequence") else {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return njit(fastmath=fastmath, **options)(function)

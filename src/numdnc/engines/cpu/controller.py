@@ -10,41 +10,41 @@ from numdnc.engines.cpu.activations import (
     layer_norm,
     layer_norm_backward,
 )
-from numdnc.engines.cpu.arrays import add, clear, clear_rows, copy, rows_of
-from numdnc.engines.cpu.compiling import kernel
+from numdnc.engines.cpu.arrays import add, clear, clear_rows, copy, padded, rows_of
+from numdnc.engines.cpu.compiling import kernel, view
 from numdnc.engines.cpu.constants import constant
 from numdnc.engines.cpu.layout import FEEDFORWARD, LSTM
 from numdnc.engines.cpu.products import add_product, add_product_transposed
 from numdnc.engines.cpu.teams import share, wait
 
 
-@kernel
+@view
 def layer_at(controller, layer):
     """(H, first of its hidden units, C, first gate, K, first part, first weight) and the first number of its table."""
     row = controller.layers[layer]
     return row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
 
 
-@kernel
+@view
 def share_product(products, x, weights, place):
     """This member's part of x W, into its own products; x (rows of the team, K)."""
     K, C = weights.shape
     first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
-    part = rows_of(products[place.member], place.first * C, place.last - place.first, C)
-    clear_rows(part)
-    add_product(part, x[:, first:last], weights[first:last])
+    found = rows_of(products[place.thread], 0, place.last - place.first, C)
+    clear_rows(found)
+    add_product(found, x[:, first:last], weights[first:last])
 
 
-@kernel
-def gather_product(row, products, b, place):
-    """row (C,) = the sum of what the members found for row b."""
-    C = len(row)
-    copy(row, products[0, b * C : (b + 1) * C])
+@view
+def gather_product(row, products, b, width, place):
+    """row (C,) = the sum of what the members found for row b; products have rows of this width, at least C."""
+    first = (b - place.first) * width
+    copy(row, products[place.team, first : first + width])
     for member in range(1, place.members):
-        add(row, products[member, b * C : (b + 1) * C])
+        add(row, products[place.team + member, first : first + width])
 
 
-@kernel
+@view
 def controller_step(sizes, controller, tape, reads, products, place, t):
     """hidden[t + 1] from hidden[t], reads[t] and the inputs; reads (T + 1, B, R W)."""
     now, before, after = t % sizes.kept_steps, t % sizes.kept_states, (t + 1) % sizes.kept_states
@@ -53,12 +53,12 @@ def controller_step(sizes, controller, tape, reads, products, place, t):
         for b in range(place.own_first, place.own_last):
             _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K)
         wait(place)
-        weights = rows_of(controller.weights, weight, K, C)
+        weights = rows_of(controller.weights, weight, K, padded(C, controller.bias))
         share_product(products, tape.parts[now, place.first : place.last, part : part + K], weights, place)
         wait(place)
         for b in range(place.own_first, place.own_last):
             z = tape.gates[now, b, gate : gate + C]
-            gather_product(z, products, b, place)
+            gather_product(z, products, b, padded(C, z), place)
             row = table + controller.rows[t, b] * C
             add(z, controller.table[row : row + C])
             if sizes.normalised:
@@ -79,7 +79,7 @@ def controller_step(sizes, controller, tape, reads, products, place, t):
     wait(place)
 
 
-@kernel
+@view
 def _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K):
     parts = tape.parts[now, b, part : part + K]
     end = sizes.reads
@@ -90,7 +90,7 @@ def _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K):
     copy(parts[end:], tape.hidden[t + 1, b, unit - (K - end) : unit])
 
 
-@kernel
+@view
 def _lstm_units(sizes, controller, tape, hidden, z, now, before, after, b, layer, H, unit):
     """c = f c + i g,  h = o tanh(c); z holds the pre-activations of i, f, g, o and then the gates."""
     apply_sigmoid(z[: 2 * H])
@@ -123,7 +123,7 @@ def _show(hidden, o, tanh_cell):
         hidden[h] = o[h] * tanh_cell[h]
 
 
-@kernel
+@view
 def controller_step_backward(sizes, controller, tape, gradient, place, t):
     """From gradient.hidden_now (by all of hidden[t + 1] that is not carried) and the carried gradients to those before."""
     now, before = t % sizes.kept_steps, t % sizes.kept_states
@@ -132,7 +132,7 @@ def controller_step_backward(sizes, controller, tape, gradient, place, t):
     for layer in range(len(controller.layers) - 1, -1, -1):
         H, unit, C, gate, K, part, weight, _ = layer_at(controller, layer)
         for b in range(place.own_first, place.own_last):
-            d_z = gradient.products[b * C : (b + 1) * C]
+            d_z = gradient.products[place.team, (b - place.first) * C : (b - place.first + 1) * C]
             d_hidden = gradient.hidden_now[b, unit : unit + H]
             if sizes.kind != FEEDFORWARD:
                 add(d_hidden, gradient.hidden[b, unit : unit + H])
@@ -153,7 +153,7 @@ def controller_step_backward(sizes, controller, tape, gradient, place, t):
         _share_parts_backward(controller, gradient, place, C, K, weight)
         wait(place)
         for b in range(place.own_first, place.own_last):
-            d_parts = gradient.parts[b * K : (b + 1) * K]
+            d_parts = gradient.parts[place.team, (b - place.first) * K : (b - place.first + 1) * K]
             end = sizes.reads
             add(gradient.reads[b], d_parts[:end])
             if sizes.kind != FEEDFORWARD:
@@ -162,15 +162,15 @@ def controller_step_backward(sizes, controller, tape, gradient, place, t):
             add(gradient.hidden_now[b, unit - (K - end) : unit], d_parts[end:])
 
 
-@kernel
+@view
 def _share_parts_backward(controller, gradient, place, C, K, weight):
     """This member's part of d(parts) = dz W^T: some of the K."""
     rows = place.last - place.first
     first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
-    d_parts = rows_of(gradient.parts, place.first * K, rows, K)[:, first:last]
+    d_parts = rows_of(gradient.parts[place.team], 0, rows, K)[:, first:last]
     clear_rows(d_parts)
-    weights = rows_of(controller.weights, weight, K, C)
-    add_product_transposed(d_parts, rows_of(gradient.products, place.first * C, rows, C), weights[first:last])
+    weights = rows_of(controller.weights, weight, K, padded(C, controller.bias))
+    add_product_transposed(d_parts, rows_of(gradient.products[place.team], 0, rows, C), weights[first:last])
 
 
 @kernel
@@ -180,7 +180,7 @@ def _tanh_backward(d_z, d_hidden, hidden):
         d_z[h] = d_hidden[h] * (one - hidden[h] * hidden[h])
 
 
-@kernel
+@view
 def _lstm_units_backward(sizes, controller, tape, gradient, d_z, d_hidden, t, now, before, b, layer, H, unit, gate):
     gates = tape.gates[now, b, gate : gate + 4 * H]
     i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]

@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike
 
 from numdnc.engines.check import check_backward, check_forward
 from numdnc.engines.cpu import layout, sequence, teams
+from numdnc.engines.cpu.arrays import padded
 from numdnc.errors import UserError
 from numdnc.params import (
     Affine,
@@ -73,7 +74,7 @@ class CPUEngine:
         tape = _controller_tape(spec, sizes, T, B, dtype, state)
         memory = isinstance(spec, DNCSpec)
         layers = controller.layers
-        widest = max(int(layers[:, 2].max()), spec.interface_size if memory else 0)
+        widest = padded(max(int(layers[:, 2].max()), spec.interface_size if memory else 0), params.output.bias)
         interface, memory_tape = None, None
         if memory:
             interface = _interface(spec, params)
@@ -81,7 +82,7 @@ class CPUEngine:
             scratch = layout.Scratch(
                 np.empty((self.threads, B * widest), dtype),
                 np.empty((B, spec.memory_size), np.int32),
-                np.array(state.link) if spec.links else np.empty((0, 0, 0), dtype),
+                _padded_link(state.link) if spec.links else np.empty((0, 0, 0), dtype),
                 np.empty((self.threads, B, spec.read_heads, spec.memory_size), dtype),
             )
             self._run(
@@ -121,16 +122,17 @@ class CPUEngine:
         bypass = hidden if tape.bypass_mask is None else hidden * tape.bypass_mask
         H = spec.hidden_total
         d_out_w = np.empty_like(params.output.weights)
-        np.matmul(bypass.reshape(T * B, H).T, d2, out=d_out_w[:H])
-        hidden_out = (d2 @ params.output.weights[:H].T).reshape(T, B, H)
+        hidden_out = np.empty((T, B, H), dtype)
+        multiply(self.threads, (d_out_w[:H], bypass.reshape(T * B, H).T, d2), (hidden_out.reshape(T * B, H), d2, params.output.weights[:H].T))
         if tape.bypass_mask is not None:
             hidden_out *= tape.bypass_mask
         layers = tape.controller.layers
-        by_controller = _controller_gradient(spec, sizes, layers, T, B, dtype, hidden_out, d_state)
+        by_controller = _controller_gradient(spec, sizes, layers, T, B, dtype, hidden_out, d_state, self.threads)
         if memory:
             RW = spec.reads_size
-            np.matmul(tape.memory_tape.reads[1:].reshape(T * B, RW).T, d2, out=d_out_w[H:])
-            reads_out = (d2 @ params.output.weights[H:].T).reshape(T, B, spec.read_heads, spec.word_size)
+            reads_out = np.empty((T, B, spec.read_heads, spec.word_size), dtype)
+            multiply(self.threads, (d_out_w[H:], tape.memory_tape.reads[1:].reshape(T * B, RW).T, d2),
+               (reads_out.reshape(T * B, RW), d2, params.output.weights[H:].T))
             gradient = _memory_gradient(spec, sizes, T, B, dtype, reads_out, d_state, self.threads)
             self._run(
                 spec,
@@ -149,15 +151,17 @@ class CPUEngine:
                 spec, B, sequence.recurrent_backward, sizes, tape.controller, tape.controller_tape, by_controller
             )
         d_output = Affine(d_out_w, d2.sum(axis=0), ())
-        d_layers, d_inputs = _layer_gradients(spec, params, tape, by_controller)
+        d_layers, d_inputs = _layer_gradients(spec, params, tape, by_controller, self.threads)
         d_controller_state = tuple(
             _layer_state(spec, unit, H, by_controller.hidden, by_controller.cell) for H, unit in layers[:, :2]
         )
         if not memory:
             return RecurrentParams(d_layers, d_output), d_inputs, RecurrentState(d_controller_state)
         d_xi = gradient.interface.reshape(T * B, -1)
+        d_i = np.empty_like(params.interface.weights)
+        multiply(self.threads, (d_i, hidden.reshape(T * B, H).T, d_xi))
         d_interface = Affine(
-            hidden.reshape(T * B, H).T @ d_xi,
+            d_i,
             *_bias_and_gain(gradient.interface_out, tape.memory_tape.interface_standard, d_xi, spec.normalisation),
         )
         absent = () if not spec.links else None
@@ -166,12 +170,35 @@ class CPUEngine:
             np.ascontiguousarray(gradient.memory.swapaxes(1, 2)),
             gradient.usage,
             absent if absent is not None else gradient.precedence,
-            absent if absent is not None else gradient.link,
+            absent if absent is not None else np.ascontiguousarray(gradient.link[:, :, :spec.memory_size]),
             gradient.write_weights,
             gradient.read_weights,
             by_controller.reads.reshape(B, spec.read_heads, spec.word_size),
         )
         return DNCParams(d_layers, d_interface, d_output, zeros_like(params.initial)), d_inputs, d_before
+
+
+def multiply(threads: int, *products: Any) -> None:
+    """out = a b of each (out, a, b); every thread does its rows of all."""
+    def part(thread: int) -> None:
+        for out, a, b in products:
+            first, last = len(out) * thread // threads, len(out) * (thread + 1) // threads
+            np.matmul(a[first:last], b, out=out[first:last])
+    if threads == 1:
+        part(0)
+        return
+    with _blas().limit(limits=1):
+        others = [_POOL.submit(part, thread) for thread in range(1, threads)]
+        part(0)
+        for other in others:
+            other.result()
+
+
+from functools import cache
+@cache
+def _blas():
+    from threadpoolctl import ThreadpoolController
+    return ThreadpoolController().select(user_api="blas")
 
 
 def run_on(threads: int, kernel: Any, arguments: Any, places: Any) -> None:
@@ -222,10 +249,10 @@ def _controller(spec: Spec, params: Any, inputs: Inputs) -> layout.Controller:
         C = GATES[spec.controller] * size
         K = len(layer.weights) - X
         layers.append((size, unit, C, gate, K, part, weight, table))
-        weights.append(layer.weights[X:].ravel())
+        weights.append(_padded(layer.weights[X:]).ravel())
         tables.append((layer.weights[:X] if symbols else x @ layer.weights[:X]).ravel())
         unit, gate, part = unit + size, gate + C, part + K
-        weight, table = weight + K * C, table + tables[-1].size
+        weight, table = weight + K * padded(C, layer.bias), table + tables[-1].size
     def side_by_side(name: str) -> Array:
         found = [getattr(layer, name) for layer in params.controller if not isinstance(getattr(layer, name, ()), tuple)]
         return np.concatenate(found) if found else np.empty(0, dtype)
@@ -241,6 +268,19 @@ def _controller(spec: Spec, params: Any, inputs: Inputs) -> layout.Controller:
     )
 
 
+def _padded(weights):
+    found = np.zeros((len(weights), padded(weights.shape[1], weights)), weights.dtype)
+    found[:, : weights.shape[1]] = weights
+    return found
+
+
+def _padded_link(link):
+    B, N = link.shape[:2]
+    found = np.zeros((B, N, padded(N, link)), link.dtype)
+    found[:, :, :N] = link
+    return found
+
+
 def _interface(spec: DNCSpec, params: Any) -> layout.Interface:
     at, first = {}, 0
     for name, size in spec.interface_sizes.items():
@@ -248,7 +288,7 @@ def _interface(spec: DNCSpec, params: Any) -> layout.Interface:
         first += size
     p = params.interface
     gain = np.empty(0, p.bias.dtype) if isinstance(p.gain, tuple) else p.gain
-    return layout.Interface(layout.InterfaceAt(**at), p.weights, p.bias, gain)
+    return layout.Interface(layout.InterfaceAt(**at), _padded(p.weights), p.bias, gain)
 
 
 def _controller_tape(spec: Spec, sizes: layout.Sizes, T: int, B: int, dtype: Any, state: Any) -> layout.ControllerTape:
@@ -311,7 +351,7 @@ def _memory_tape(spec: DNCSpec, sizes: layout.Sizes, T: int, B: int, dtype: Any,
         empty(D, B, R, N, there=spec.links),
         empty(D, B, R, N, there=spec.sharpness),
         empty(D, B, R, N, there=spec.sharpness),
-        empty(kept, B, N, N, there=kept > 0),
+        empty(kept, B, N, padded(N, state.memory), there=kept > 0),
     )
     tape.memory[0] = state.memory.swapaxes(1, 2)
     for name in ("usage", "write_weights", "read_weights", "reads") + (("precedence",) if spec.links else ()):
@@ -350,14 +390,14 @@ def _state_after(spec: Spec, sizes: layout.Sizes, tape: Any, memory: Any, link: 
         np.ascontiguousarray(memory.memory[last].swapaxes(1, 2)).copy(),
         memory.usage[last].copy(),
         memory.precedence[last].copy() if spec.links else (),
-        link if spec.links else (),
+        np.ascontiguousarray(link[:, :, : spec.memory_size]) if spec.links else (),
         memory.write_weights[last].copy(),
         memory.read_weights[last].copy(),
         memory.reads[-1].copy(),
     )
 
 
-def _controller_gradient(spec: Spec, sizes: Any, layers: Any, T: int, B: int, dtype: Any, hidden_out: Array, d_state: Any) -> Any:
+def _controller_gradient(spec: Spec, sizes: Any, layers: Any, T: int, B: int, dtype: Any, hidden_out: Array, d_state: Any, threads: int) -> Any:
     H, G = spec.hidden_total, GATES[spec.controller] * spec.hidden_total
     lstm = spec.controller == "lstm"
     normed = lstm and sizes.normalised
@@ -379,8 +419,8 @@ def _controller_gradient(spec: Spec, sizes: Any, layers: Any, T: int, B: int, dt
         cell,
         empty(B, H),
         reads,
-        empty(B * int(layers[:, 2].max())),
-        empty(B * int(layers[:, 4].max())),
+        empty(threads, B * int(layers[:, 2].max())),
+        empty(threads, B * int(layers[:, 4].max())),
     )
 
 
@@ -396,7 +436,7 @@ def _memory_gradient(spec: DNCSpec, sizes: Any, T: int, B: int, dtype: Any, read
         np.ascontiguousarray(d_state.memory.swapaxes(1, 2)).copy(),
         np.array(d_state.usage),
         np.array(d_state.precedence) if links else empty(0, 0),
-        np.array(d_state.link) if links else empty(0, 0, 0),
+        _padded_link(d_state.link) if links else empty(0, 0, 0),
         np.array(d_state.write_weights),
         np.array(d_state.read_weights),
         empty(B, R, N),
@@ -410,8 +450,8 @@ def _memory_gradient(spec: DNCSpec, sizes: Any, T: int, B: int, dtype: Any, read
         empty(B, N),
         empty(B, 2 * R, N, there=links),
         empty(B, N, 2 * R, there=links),
-        empty(sizes.segment // sizes.stride, B, N, N, there=links),
-        empty(threads, 2, 4, N),
+        empty(sizes.segment // sizes.stride, B, N, padded(N, reads_out), there=links),
+        empty(threads, 2, 4, padded(N, reads_out)),
         empty(threads, B, R, N, there=links),
         empty(threads, 2, B, N, there=links),
         empty(threads, B, N, there=links),
@@ -424,7 +464,7 @@ def _bias_and_gain(d_out: Array, standard: Array, d_z: Array, normalised: bool) 
     return d_out.sum(axis=(0, 1)), (d_out * standard).sum(axis=(0, 1))
 
 
-def _layer_gradients(spec: Spec, params: Any, tape: Tape, by: layout.ControllerGradient) -> Any:
+def _layer_gradients(spec: Spec, params: Any, tape: Tape, by: layout.ControllerGradient, threads: int) -> Any:
     T, B = tape.inputs.shape[:2]
     X = spec.input_size
     symbols = np.issubdtype(tape.inputs.dtype, np.integer)
@@ -438,13 +478,14 @@ def _layer_gradients(spec: Spec, params: Any, tape: Tape, by: layout.ControllerG
         parts = saved.parts[:, :, part : part + K]
         parts = parts.reshape(-1, K)[: T * B]
         d_w = np.empty_like(layer.weights)
-        np.matmul(parts.T, d_z, out=d_w[X:])
         if symbols:
+            multiply(threads, (d_w[X:], parts.T, d_z))
             d_w[:X] = 0
-            np.add.at(d_w, tape.inputs.reshape(-1), d_z)
+            sequence.add_to_rows(d_w, tape.controller.rows.reshape(-1), d_z, 0, C)
         else:
-            np.matmul(x.T, d_z, out=d_w[:X])
-            d_x += d_z @ layer.weights[:X].T
+            more = np.empty_like(d_x)
+            multiply(threads, (d_w[X:], parts.T, d_z), (d_w[:X], x.T, d_z), (more, d_z, layer.weights[:X].T))
+            d_x += more
         d_out = by.gates_out[:, :, gate : gate + C]
         d_bias, d_gain = _bias_and_gain(d_out, saved.standard[:T, :, gate : gate + C], d_z, normed)
         if isinstance(layer, LSTMParams):

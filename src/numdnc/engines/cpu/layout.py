@@ -122,7 +122,7 @@ class MemoryTape(NamedTuple):
 class Scratch(NamedTuple):
     """Shared by threads that work on the same rows."""
 
-    products: Array  # (members, B C): each member's part of a product
+    products: Array  # (threads, B C): each member's part of a product
     order: Array  # (B, N) of int32
     link: Array  # (B, N, N): the link now
     backward: Array  # (members, B, R, N): each member's part of the backward weightings
@@ -139,8 +139,8 @@ class ControllerGradient(NamedTuple):
     cell: Array  # (B, H)
     hidden_now: Array  # (B, H): of this step, from above
     reads: Array  # (B, R W): of the step before
-    products: Array  # flat: (B, C) of the layer at work
-    parts: Array  # flat: (B, K) of the layer at work
+    products: Array  # (threads, B C): of a team's rows, by the pre-activations of the layer at work
+    parts: Array  # (threads, B K): of a team's rows, by what that layer sees
 
 
 class MemoryGradient(NamedTuple):
@@ -177,6 +177,7 @@ class Place(NamedTuple):
     """What one thread does: alone with rows of its own, or as a member of a team on all rows."""
 
     thread: int
+    team: int  # its first member's thread
     member: int
     members: int
     first: int  # rows of the team

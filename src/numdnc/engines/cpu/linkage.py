@@ -16,7 +16,7 @@ ROWS = 4
 
 @kernel
 def update_link(rows, first, write_weights, precedence):
-    """L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],  L[i, i] = 0; these rows of it, from slot `first` on."""
+    """L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],  L[i, i] = 0; in place, these rows, from slot `first` on."""
     for r in range(len(rows)):
         i = first + r
         _update_row(rows[r], write_weights[i], write_weights, precedence)
@@ -25,10 +25,25 @@ def update_link(rows, first, write_weights, precedence):
 
 @kernel
 def _update_row(row, weight, write_weights, precedence):
-    one = constant(1, row)
-    keep = one - weight
-    for j in range(len(row)):
+    keep = constant(1, row) - weight
+    for j in range(len(precedence)):
         row[j] = (keep - write_weights[j]) * row[j] + weight * precedence[j]
+
+
+@kernel
+def updated_link(rows, before, first, write_weights, precedence):
+    """The same, from `before` to `rows`."""
+    for r in range(len(rows)):
+        i = first + r
+        _updated_row(rows[r], before[r], write_weights[i], write_weights, precedence)
+        rows[r, i] = 0
+
+
+@kernel
+def _updated_row(row, before, weight, write_weights, precedence):
+    keep = constant(1, row) - weight
+    for j in range(len(precedence)):
+        row[j] = (keep - write_weights[j]) * before[j] + weight * precedence[j]
 
 
 @kernel
@@ -75,19 +90,56 @@ def link_backward(
     add_product(d_read_weights, d_forward[:, first:last], after)
     add_product_transposed(d_read_weights[:, first:last], d_backward, after)
     for r in range(len(before)):
-        i = first + r
-        d_link[r, i] = 0
-        d_rows[i] += _update_row_backward(
-            d_link[r], before[r], write_weights[i], write_weights, precedence, d_columns, d_precedence
+        d_link[r, first + r] = 0
+    if len(before) == ROWS:
+        _update_rows_backward(
+            d_link, before, d_rows, first, write_weights, precedence, d_columns, d_precedence
         )
+    else:
+        for r in range(len(before)):
+            weight = write_weights[first + r]
+            d_rows[first + r] += _update_row_backward(
+                d_link[r], before[r], weight, write_weights, precedence, d_columns, d_precedence
+            )
+
+
+@kernel
+def _update_rows_backward(d_link, before, d_rows, first, write_weights, precedence, d_columns, d_precedence):
+    """Four rows at once, so that what belongs to columns is loaded and stored once for all."""
+    one, zero = constant(1, d_link), constant(0, d_link)
+    w0, w1, w2, w3 = (
+        write_weights[first],
+        write_weights[first + 1],
+        write_weights[first + 2],
+        write_weights[first + 3],
+    )
+    keep0, keep1, keep2, keep3 = one - w0, one - w1, one - w2, one - w3
+    total0, total1, total2, total3 = zero, zero, zero, zero
+    for j in range(len(precedence)):
+        p, w = precedence[j], write_weights[j]
+        d0, d1, d2, d3 = d_link[0, j], d_link[1, j], d_link[2, j], d_link[3, j]
+        lost0, lost1, lost2, lost3 = d0 * before[0, j], d1 * before[1, j], d2 * before[2, j], d3 * before[3, j]
+        total0 += d0 * p - lost0
+        total1 += d1 * p - lost1
+        total2 += d2 * p - lost2
+        total3 += d3 * p - lost3
+        d_columns[j] -= lost0 + lost1 + lost2 + lost3
+        d_precedence[j] += w0 * d0 + w1 * d1 + w2 * d2 + w3 * d3
+        d_link[0, j] = d0 * (keep0 - w)
+        d_link[1, j] = d1 * (keep1 - w)
+        d_link[2, j] = d2 * (keep2 - w)
+        d_link[3, j] = d3 * (keep3 - w)
+    d_rows[first] += total0
+    d_rows[first + 1] += total1
+    d_rows[first + 2] += total2
+    d_rows[first + 3] += total3
 
 
 @kernel
 def _update_row_backward(d_row, row, weight, write_weights, precedence, d_columns, d_precedence):
-    one = constant(1, d_row)
-    keep = one - weight
-    total = constant(0, weight)
-    for j in range(len(row)):
+    keep = constant(1, d_row) - weight
+    total = constant(0, d_row)
+    for j in range(len(precedence)):
         d = d_row[j]
         lost = d * row[j]
         total += d * precedence[j] - lost

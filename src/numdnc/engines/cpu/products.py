@@ -10,7 +10,7 @@ from numdnc.engines.cpu.constants import constant
 
 @kernel
 def add_product(z, x, w):
-    """z += x w; z (rows, C) contiguous, x (rows, K), w (K, C) contiguous."""
+    """z += x w; z (rows, C) contiguous, x (rows, K), w (K, C or more) contiguous."""
     rows, b = len(z), 0
     while b + 4 <= rows:
         _add_product_4(z[b : b + 4], x[b : b + 4], w)
@@ -24,7 +24,7 @@ def add_product(z, x, w):
 
 @kernel
 def add_product_transposed(z, x, w):
-    """z += x w^T; z (rows, C), x (rows, K) and w (C, K) contiguous."""
+    """z += x w^T; z (rows, C), x (rows, K) contiguous, w (C, K or more) contiguous."""
     rows, b = len(x), 0
     while b + 4 <= rows:
         _add_product_transposed_4(z[b : b + 4], x[b : b + 4], w)
@@ -38,7 +38,7 @@ def add_product_transposed(z, x, w):
 
 @kernel
 def _add_product_4(z, x, w):
-    K, C = w.shape
+    K, C = x.shape[1], z.shape[1]
     k = 0
     while k + 4 <= K:
         a0, a1, a2, a3 = x[0, k], x[0, k + 1], x[0, k + 2], x[0, k + 3]
@@ -66,7 +66,7 @@ def _add_product_4(z, x, w):
 
 @kernel
 def _add_product_2(z, x, w):
-    K, C = w.shape
+    K, C = x.shape[1], z.shape[1]
     k = 0
     while k + 4 <= K:
         a0, a1, a2, a3 = x[0, k], x[0, k + 1], x[0, k + 2], x[0, k + 3]
@@ -88,7 +88,7 @@ def _add_product_2(z, x, w):
 
 @kernel
 def _add_product_1(z, x, w):
-    K, C = w.shape
+    K, C = len(x), len(z)
     k = 0
     while k + 8 <= K:
         x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
@@ -108,7 +108,7 @@ def _add_product_1(z, x, w):
 
 @kernel
 def _add_product_transposed_4(z, x, w):
-    C, K = w.shape
+    C, K = z.shape[1], x.shape[1]
     zero = constant(0, x)
     c = 0
     while c + 4 <= C:
@@ -170,7 +170,7 @@ def _add_product_transposed_4(z, x, w):
 
 @kernel
 def _add_product_transposed_2(z, x, w):
-    C, K = w.shape
+    C, K = z.shape[1], x.shape[1]
     zero = constant(0, x)
     c = 0
     while c + 4 <= C:
@@ -210,7 +210,7 @@ def _add_product_transposed_2(z, x, w):
 
 @kernel
 def _add_product_transposed_1(z, x, w):
-    C, K = w.shape
+    C, K = len(z), len(x)
     zero = constant(0, x)
     c = 0
     while c + 4 <= C:

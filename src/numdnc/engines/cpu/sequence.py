@@ -11,7 +11,7 @@ from numdnc.engines.cpu.access import (
 )
 from numdnc.engines.cpu.activations import layer_norm, layer_norm_backward
 from numdnc.engines.cpu.arrays import add, copy
-from numdnc.engines.cpu.compiling import kernel
+from numdnc.engines.cpu.compiling import kernel, view
 from numdnc.engines.cpu.controller import (
     controller_step,
     controller_step_backward,
@@ -70,17 +70,17 @@ def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, pl
             read_step(sizes, interface.at, tape, scratch, place, t, now, after, b)
 
 
-@kernel
+@view
 def _start_order(order, before):
     for n in range(len(order)):
         order[n] = before[n]
 
 
-@kernel
+@view
 def _make_interface(sizes, interface, tape, scratch, place, now, b):
     """xi = h_all W_xi + b_xi, with layer norm of the product if there is any."""
     xi = tape.interface[now, b]
-    gather_product(xi, scratch.products, b, place)
+    gather_product(xi, scratch.products, b, interface.weights.shape[1], place)
     if sizes.normalised:
         tape.interface_deviation[now, b] = layer_norm(
             xi, tape.interface_standard[now, b], interface.gain, interface.bias
@@ -122,7 +122,7 @@ def dnc_backward(sizes, controller, interface, controller_tape, tape, by_control
         controller_step_backward(sizes, controller, controller_tape, by_controller, place, t)
 
 
-@kernel
+@view
 def _share_hidden_backward(interface, by_controller, gradient, place, t):
     """This member's part of dh_all += dxi W_xi^T: some of the hidden values."""
     count = len(interface.weights)
@@ -132,3 +132,10 @@ def _share_hidden_backward(interface, by_controller, gradient, place, t):
         gradient.interface[t, place.first : place.last],
         interface.weights[first:last],
     )
+
+
+@kernel
+def add_to_rows(to, rows, source, first, last):
+    """to[rows[i]] += source[i] in columns first .. last - 1: the gradient of a look-up."""
+    for i in range(len(rows)):
+        add(to[rows[i], first:last], source[i, first:last])

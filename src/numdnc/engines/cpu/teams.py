@@ -59,7 +59,7 @@ def places(batch, slots, threads, together, barrier):
     for thread in range(threads):
         first, last = batch * thread // threads, batch * (thread + 1) // threads
         if not together:
-            found.append(Place(thread, 0, 1, first, last, first, last, first, last, 0, slots, 1, 0, barrier))
+            found.append(Place(thread, thread, 0, 1, first, last, first, last, first, last, 0, slots, 1, 0, barrier))
             continue
         rows = (first, last, 0, slots, 1, 0)
         if batch < threads:
@@ -71,5 +71,5 @@ def places(batch, slots, threads, together, barrier):
                 threads,
                 thread,
             )
-        found.append(Place(thread, thread, threads, 0, batch, first, last, *rows, barrier))
+        found.append(Place(thread, 0, thread, threads, 0, batch, first, last, *rows, barrier))
     return found
