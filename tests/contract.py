@@ -64,7 +64,7 @@ SPECS: dict[str, Spec] = {
         **{flag: value for name in FAMILY if name != "content-only" for flag, value in FAMILY[name].items()},
     ),
 }
-RANDOM_MIXES = 20
+RANDOM_MIXES = 50
 RANDOM_SPECS: dict[str, Spec] = {f"random-{seed}": random_spec(seed) for seed in range(RANDOM_MIXES)}
 RANDOM_FOR_JAX = tuple(f"random-{seed}" for seed in (2, 3, 5, 6, 9, 10, 16, 18))
 """Those that JAX is asked about: among them are every variation, and the largest errors of all that have two slots."""

@@ -7,7 +7,8 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,8 @@ from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
 from numdnc.training.loop import Finished, Report, Tick
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
+PATIENCE = 2.0
+"""Seconds without a line after which people want to know what they are waiting for."""
 
 
 def say(text: str = "") -> None:
@@ -91,6 +94,28 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def table_lines(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of words as lines, the first being the heads: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *rest in rows:
+        cells = [first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+@contextmanager
+def waiting_for(text: str) -> Iterator[None]:
+    """Say on standard error what is being done, if it takes long; standard output is for results."""
+    late = threading.Timer(PATIENCE, lambda: sys.stderr.write(f"{text} ..\n"))
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
 
 
 def progress_line(report: Report, unit: str) -> str:

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from tyro.extras import SubcommandApp
 
 from numdnc import console
+from numdnc.cli.bench import measure_speed
 from numdnc.cli.corpora import fetch_data, list_data
 from numdnc.cli.gradients import check_gradients
 from numdnc.cli.info import show_info
@@ -28,6 +29,7 @@ def _commands() -> SubcommandApp:
     app.command(name="sample")(sample_text)
     app.command(name="gradcheck")(check_gradients)
     app.command(name="info")(show_info)
+    app.command(name="bench")(measure_speed)
     app.command(corpora, name="data", help="List or fetch the corpora that are known by name.")
     corpora.command(name="list")(list_data)
     corpora.command(name="fetch")(fetch_data)

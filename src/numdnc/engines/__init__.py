@@ -54,7 +54,7 @@ class Engine(Protocol):
         ...
 
 
-_MODULES = {"reference": "numdnc.engines.reference"}
+_MODULES = {"cpu": "numdnc.engines.cpu", "reference": "numdnc.engines.reference"}
 """Where each engine's `ENGINE` lives, fastest first; imported only when asked for."""
 
 ENGINE_NAMES = ("auto", *_MODULES)

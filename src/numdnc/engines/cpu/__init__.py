@@ -1,1 +1,5 @@
-from numdnc.engines.cpu.engine import ENGINE
+"""The engine `cpu`. Python calls BLAS and the kernels (engine.py); the equations are in kernels/."""
+
+from numdnc.engines.cpu.engine import ENGINE, CPUEngine
+
+__all__ = ["ENGINE", "CPUEngine"]

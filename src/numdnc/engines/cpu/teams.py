@@ -1,75 +1,81 @@
-"""Threads: who does what, and waiting for each other inside a compiled call."""
+"""Who does what: every thread on rows of its own, or all threads together on all rows."""
 
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+import numpy as np
 
-from numdnc.engines.cpu.compiling import kernel
-from numdnc.engines.cpu.layout import Place
+from numdnc.engines.cpu.kernels.layout import Place
+from numdnc.engines.cpu.kernels.teams import BARRIER_SIZE, GIVEN_UP
+from numdnc.spec import GATES, DNCSpec, Spec
 
-_COUNT, _ROUND = 0, 8
-"""Two numbers of a barrier, on cache lines of their own."""
-BARRIER_SIZE = 16
-_PATIENCE = 2000
-
-_sched_yield = types.ExternalFunction("sched_yield", types.int32())
-
-
-@intrinsic
-def _fetch_add(typing_context, array, index, value):
-    """array[index] += value in one step that no thread sees halfway; gives what was there before."""
-
-    def generate(context, builder, signature, arguments):
-        array_type = signature.args[0]
-        made = context.make_array(array_type)(context, builder, arguments[0])
-        pointer = cgutils.get_item_pointer(context, builder, array_type, made, [arguments[1]], wraparound=False)
-        return builder.atomic_rmw("add", pointer, arguments[2], "seq_cst")
-
-    return types.int64(array, types.int64, types.int64), generate
+_WORTH_A_THREAD = 2_000_000
+"""Multiply-adds of a sequence, forward, below which a second thread costs more than it brings."""
+_CACHE = 1 << 20
+"""Bytes of weights that a processor's own cache holds; what is larger is better read in parts."""
+_ROWS_TOGETHER = 4
+"""Rows a thread, up to which large weights are what takes time."""
 
 
-@kernel
-def wait(place):
-    """Go on when every member of the team has come here."""
-    if place.members > 1:
-        barrier = place.barrier
-        turn = _fetch_add(barrier, _ROUND, 0)
-        if _fetch_add(barrier, _COUNT, 1) == place.members - 1:
-            _fetch_add(barrier, _COUNT, -place.members)
-            _fetch_add(barrier, _ROUND, 1)
-        else:
-            spins = 0
-            while _fetch_add(barrier, _ROUND, 0) == turn:
-                spins += 1
-                if spins > _PATIENCE:
-                    _sched_yield()
+def threads_worth(spec: Spec, steps: int, batch: int, threads: int) -> int:
+    """All the threads, or one where the work is too little to share."""
+    work = _weights(spec) + spec.hidden_total
+    if isinstance(spec, DNCSpec):
+        N, R = spec.memory_size, spec.read_heads
+        work += N * spec.word_size * (2 * R + 3) + N * N * 2 * (R + 1) * spec.links
+    return threads if steps * batch * work >= _WORTH_A_THREAD else 1
 
 
-@kernel
-def share(count, member, members):
-    """Where a member's part of `count` things begins; parts begin at multiples of 4."""
-    if member == members:
-        return count
-    return (count // 4) * member // members * 4
+def places(spec: Spec, batch: int, threads: int, item_size: int, together: bool | None) -> list[Place]:
+    """A `Place` for every thread.
+
+    `together` None chooses: together where there are fewer rows than threads, or few rows and weights so large that
+    reading them takes longer than using them.
+    """
+    if together is None:
+        large = _weights(spec) * item_size > _CACHE
+        together = batch < threads or (large and batch <= _ROWS_TOGETHER * threads)
+    slots = spec.memory_size if isinstance(spec, DNCSpec) else 0
+    barrier = np.zeros(BARRIER_SIZE, np.int64)
+    return [
+        _place(thread, batch, slots, threads, together and threads > 1, barrier) for thread in range(threads)
+    ]
 
 
-def places(batch, slots, threads, together, barrier):
-    """A `Place` for every thread: rows shared out, or all threads together on all rows."""
-    found = []
-    for thread in range(threads):
-        first, last = batch * thread // threads, batch * (thread + 1) // threads
-        if not together:
-            found.append(Place(thread, thread, 0, 1, first, last, first, last, first, last, 0, slots, 1, 0, barrier))
-            continue
-        rows = (first, last, 0, slots, 1, 0)
-        if batch < threads:
-            rows = (
-                0,
-                batch,
-                (slots // 4) * thread // threads * 4,
-                slots if thread == threads - 1 else (slots // 4) * (thread + 1) // threads * 4,
-                threads,
-                thread,
-            )
-        found.append(Place(thread, 0, thread, threads, 0, batch, first, last, *rows, barrier))
-    return found
+def give_up(found: list[Place]) -> None:
+    """Let no thread wait for another any more."""
+    found[0].barrier[GIVEN_UP] = 1
+
+
+def _place(
+    thread: int,
+    batch: int,
+    slots: int,
+    threads: int,
+    together: bool,
+    barrier: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> Place:
+    first, last = batch * thread // threads, batch * (thread + 1) // threads
+    own = {"own_first": first, "own_last": last, "link_first": first, "link_last": last}
+    whole = {"slot_first": 0, "slot_last": slots, "link_parts": 1, "link_part": 0}
+    if not together:
+        alone = {"team": thread, "member": 0, "members": 1, "first": first, "last": last}
+        return Place(thread=thread, **alone, **own, **whole, barrier=barrier)
+    if batch < threads:
+        four = slots // 4
+        own |= {"link_first": 0, "link_last": batch}
+        whole = {
+            "slot_first": 4 * (four * thread // threads),
+            "slot_last": slots if thread == threads - 1 else 4 * (four * (thread + 1) // threads),
+            "link_parts": threads,
+            "link_part": thread,
+        }
+    member = {"team": 0, "member": thread, "members": threads, "first": 0, "last": batch}
+    return Place(thread=thread, **member, **own, **whole, barrier=barrier)
+
+
+def _weights(spec: Spec) -> int:
+    """How many weights a step of the controller and the interface reads."""
+    below, count = 0, 0
+    for size in spec.hidden_sizes:
+        own = 0 if spec.controller == "feedforward" else size
+        count += GATES[spec.controller] * size * (spec.reads_size + own + below)
+        below = size
+    return count + spec.hidden_total * (spec.interface_size if isinstance(spec, DNCSpec) else 0)

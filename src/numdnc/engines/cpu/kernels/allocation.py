@@ -1,7 +1,7 @@
 """Dynamic memory allocation of one sequence: which slots are free, and how much. R read heads, N slots."""
 
-from numdnc.engines.cpu.compiling import kernel
-from numdnc.engines.cpu.constants import constant
+from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.constants import constant
 
 
 @kernel
@@ -18,7 +18,7 @@ def retain(retention, read_weights, free_gates):
 
 @kernel
 def retain_backward(d_read_weights, d_free_gates, d_retention, read_weights, free_gates, others):
-    """d(1 - f^i w^r_i) = dpsi prod_{j != i} (1 - f^j w^r_j), the product formed head by head. Adds to d_read_weights."""
+    """d(1 - f^i w^r_i) = dpsi prod_{j != i} (1 - f^j w^r_j), head by head. Adds to d_read_weights."""
     one = constant(1, d_read_weights)
     heads, slots = read_weights.shape
     for i in range(heads):
@@ -46,7 +46,9 @@ def update_usage(usage, usage_before, write_weights_before, retention):
 
 
 @kernel
-def update_usage_backward(d_usage, d_write_weights, d_retention, usage_before, write_weights_before, retention):
+def update_usage_backward(
+    d_usage, d_write_weights, d_retention, usage_before, write_weights_before, retention
+):
     """d_usage, by the usage after when called, is by the usage before then; the other two are set."""
     one = constant(1, d_usage)
     for n in range(len(d_usage)):

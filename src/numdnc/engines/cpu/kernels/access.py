@@ -3,7 +3,7 @@
 `before` and `after` are the states around the step, `now` the step, as the tape counts them.
 """
 
-from numdnc.engines.cpu.allocation import (
+from numdnc.engines.cpu.kernels.allocation import (
     allocate,
     allocate_backward,
     retain,
@@ -12,22 +12,27 @@ from numdnc.engines.cpu.allocation import (
     update_usage,
     update_usage_backward,
 )
-from numdnc.engines.cpu.arrays import add, clear, clear_rows, copy, copy_rows
-from numdnc.engines.cpu.compiling import view
-from numdnc.engines.cpu.content import look_up, look_up_backward, look_up_masked, look_up_masked_backward
-from numdnc.engines.cpu.interface import activate_interface, activate_interface_backward
-from numdnc.engines.cpu.linkage import (
+from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy, copy_rows
+from numdnc.engines.cpu.kernels.compiling import inlined
+from numdnc.engines.cpu.kernels.content import (
+    look_up,
+    look_up_backward,
+    look_up_masked,
+    look_up_masked_backward,
+)
+from numdnc.engines.cpu.kernels.interface import activate_interface, activate_interface_backward
+from numdnc.engines.cpu.kernels.linkage import (
     ROWS,
     link_backward,
     run_again,
     sharpen,
     sharpen_backward,
     update_and_follow,
-    updated_link,
     update_precedence,
     update_precedence_backward,
+    updated_link,
 )
-from numdnc.engines.cpu.memory import (
+from numdnc.engines.cpu.kernels.memory import (
     measure_slots,
     mix_read_weights,
     mix_read_weights_backward,
@@ -38,22 +43,26 @@ from numdnc.engines.cpu.memory import (
     write_wiped,
     write_wiped_backward,
 )
-from numdnc.engines.cpu.products import add_product, add_product_transposed
+from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 
 
-@view
+@inlined
 def part(xi, first, rows, columns):
     """(rows, columns) of an interface vector, from its number `first` on."""
-    return xi[first : first + rows * columns].reshape(rows, columns)[:, 0:columns]
+    return xi[first : first + rows * columns].reshape(rows, columns)
 
 
-@view
+@inlined
 def write_step(sizes, at, tape, scratch, now, before, after, b):
     """Free, allocate, write: memory, usage, precedence and write weights after."""
     R, W = sizes.heads, sizes.word
     xi = tape.interface[now, b]
     activate_interface(xi, at, sizes)
-    retention, usage, write_weights = tape.retention[now, b], tape.usage[after, b], tape.write_weights[after, b]
+    retention, usage, write_weights = (
+        tape.retention[now, b],
+        tape.usage[after, b],
+        tape.write_weights[after, b],
+    )
     free_gates = xi[at.free_gates : at.free_gates + R]
     retain(retention, tape.read_weights[before, b], free_gates)
     update_usage(usage, tape.usage[before, b], tape.write_weights[before, b], retention)
@@ -93,16 +102,17 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
         update_precedence(tape.precedence[after, b], tape.precedence[before, b], write_weights)
 
 
-@view
+@inlined
 def link_step(sizes, tape, scratch, place, t, now, before, after, b):
-    """This thread's part of a sequence's links: kept, updated, followed."""
+    """A thread's part of a sequence's links: kept, updated, followed."""
     first, last = place.slot_first, place.slot_last
     link = scratch.link[b]
     if len(tape.links) and t % sizes.segment == 0:
         copy_rows(tape.links[t // sizes.segment, b, first:last], link[first:last])
     forward = tape.blurred_forward if sizes.sharpness else tape.forward
     forward_rows, backward = forward[now, b], scratch.backward[place.link_part, b]
-    clear_rows(forward_rows[:, first:last])
+    for i in range(len(forward_rows)):
+        clear(forward_rows[i, first:last])
     clear_rows(backward)
     update_and_follow(
         link,
@@ -116,7 +126,7 @@ def link_step(sizes, tape, scratch, place, t, now, before, after, b):
     )
 
 
-@view
+@inlined
 def read_step(sizes, at, tape, scratch, place, t, now, after, b):
     """Read: read weights and reads after."""
     R, W = sizes.heads, sizes.word
@@ -155,7 +165,7 @@ def read_step(sizes, at, tape, scratch, place, t, now, after, b):
     add_product_transposed(reads, read_weights, memory)
 
 
-@view
+@inlined
 def _gather_backward(backward, scratch, place, b):
     """backward (R, N) = the sum of what the members found."""
     for i in range(len(backward)):
@@ -164,7 +174,7 @@ def _gather_backward(backward, scratch, place, b):
             add(backward[i], scratch.backward[p, b, i])
 
 
-@view
+@inlined
 def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
     """Back through the reads to the contents read, the ways along the links, and the links themselves."""
     R, W = sizes.heads, sizes.word
@@ -173,8 +183,8 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
     d_reads, d_weights = gradient.reads_out[t, b].reshape(R, W), gradient.weights_now[b]
     d_memory = gradient.memory[b]
     copy_rows(d_weights, gradient.read_weights[b])
-    add_product(d_weights, d_reads[:, 0:W], memory)
-    add_product(d_memory, d_reads[:, 0:W].T, read_weights)
+    add_product(d_weights, d_reads, memory)
+    add_product(d_memory, d_reads.T, read_weights)
     d_content = gradient.content[b]
     if sizes.links:
         d_forward, d_backward = gradient.forward[b], gradient.backward[b]
@@ -242,7 +252,7 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
         )
 
 
-@view
+@inlined
 def _pair_up(gradient, read_weights, b, R):
     """dL gains dfwd w^r^T + w^r dbwd^T: as one product of `factors` (N, 2 R) and `pair` (2 R, N)."""
     pair, factors = gradient.pair[b], gradient.factors[b]
@@ -256,7 +266,7 @@ def _pair_up(gradient, read_weights, b, R):
             factors[n, R + i] = read_weights[i, n]
 
 
-@view
+@inlined
 def rerun_segment(sizes, tape, gradient, place, begin, end, b):
     """The links before steps begin, begin + stride, ... of the segment that ends before step `end`, from that kept."""
     last = place.slot_last
@@ -268,16 +278,22 @@ def rerun_segment(sizes, tape, gradient, place, begin, end, b):
         while t < end:
             saved = (t - begin) // sizes.stride
             rows = gradient.links[saved, b, i:stop]
-            copy_rows(rows, gradient.links[saved - 1, b, i:stop])
-            run_again(rows, i, tape.write_weights, tape.precedence, t - sizes.stride, t, b)
+            step = t - sizes.stride
+            updated_link(
+                rows,
+                gradient.links[saved - 1, b, i:stop],
+                i,
+                tape.write_weights[step + 1, b],
+                tape.precedence[step, b],
+            )
+            run_again(rows, i, tape.write_weights, tape.precedence, step + 1, t, b)
             t += sizes.stride
         i = stop
 
 
-@view
+@inlined
 def link_step_backward(sizes, tape, gradient, place, t, b):
-    """This thread's part of a sequence's links, backwards."""
-    R = sizes.heads
+    """A thread's part of a sequence's links, backwards."""
     d_reads = gradient.members_reads[place.link_part, b]
     d_rows = gradient.members_writes[place.link_part, 0, b]
     d_columns = gradient.members_writes[place.link_part, 1, b]
@@ -288,14 +304,20 @@ def link_step_backward(sizes, tape, gradient, place, t, b):
     clear(d_precedence)
     begin = t // sizes.segment * sizes.segment
     saved = (t - begin) // sizes.stride
+    saved_step = begin + saved * sizes.stride
     write_weights, precedence = tape.write_weights[t + 1, b], tape.precedence[t, b]
     i, last = place.slot_first, place.slot_last
     while i < last:
         stop = min(i + ROWS, last)
         before, after = gradient.rows[place.thread, 0, : stop - i], gradient.rows[place.thread, 1, : stop - i]
-        copy_rows(before, gradient.links[saved, b, i:stop])
-        run_again(before, i, tape.write_weights, tape.precedence, begin + saved * sizes.stride, t, b)
-        updated_link(after, before, i, write_weights, precedence)
+        rows = gradient.links[saved, b, i:stop]
+        if saved_step < t:
+            updated_link(
+                before, rows, i, tape.write_weights[saved_step + 1, b], tape.precedence[saved_step, b]
+            )
+            run_again(before, i, tape.write_weights, tape.precedence, saved_step + 1, t, b)
+            rows = before
+        updated_link(after, rows, i, write_weights, precedence)
         link_backward(
             gradient.link[b, i:stop],
             d_reads,
@@ -304,19 +326,19 @@ def link_step_backward(sizes, tape, gradient, place, t, b):
             d_precedence,
             i,
             stop,
-            before,
+            rows,
             after,
             gradient.forward[b],
             gradient.backward[b],
             gradient.pair[b],
-            gradient.factors[b, i:stop, 0 : 2 * R],
+            gradient.factors[b, i:stop],
             write_weights,
             precedence,
         )
         i = stop
 
 
-@view
+@inlined
 def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after, b):
     """Back through the write to the state before."""
     R, W = sizes.heads, sizes.word
@@ -337,7 +359,16 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
     if sizes.deallocation:
         clear(d_wiped)
         write_wiped_backward(
-            d_memory, d_wiped, d_write_weights, d_erase, d_vector, memory, retention, write_weights, erase, vector
+            d_memory,
+            d_wiped,
+            d_write_weights,
+            d_erase,
+            d_vector,
+            memory,
+            retention,
+            write_weights,
+            erase,
+            vector,
         )
     else:
         write_backward(d_memory, d_write_weights, d_erase, d_vector, memory, write_weights, erase, vector)
@@ -402,7 +433,7 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
     activate_interface_backward(d_xi, xi, at, sizes)
 
 
-@view
+@inlined
 def _gather_link_gradients(gradient, place, b):
     """Add up what the members found: by precedence, write weights, and (set) the read weights before."""
     for p in range(place.link_parts):

@@ -1,9 +1,9 @@
 """Writing to and reading from the memory of one sequence, given where. N slots, W word; memory by columns (W, N)."""
 
-from numdnc.engines.cpu.arrays import clear, dot
-from numdnc.engines.cpu.compiling import kernel
-from numdnc.engines.cpu.constants import constant
-from numdnc.engines.cpu.content import invert_norm
+from numdnc.engines.cpu.kernels.arrays import clear, dot
+from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.constants import constant
+from numdnc.engines.cpu.kernels.content import invert_norm
 
 
 @kernel
@@ -111,9 +111,7 @@ def write_wiped_backward(
 
 
 @kernel
-def _write_wiped_column_backward(
-    d_column, d_retention, d_weights, before, retention, weights, erase, value
-):
+def _write_wiped_column_backward(d_column, d_retention, d_weights, before, retention, weights, erase, value):
     one = constant(1, d_column)
     d_erase, d_value = constant(0, erase), constant(0, erase)
     for n in range(len(before)):

@@ -2,8 +2,8 @@
 
 from numba.extending import register_jitable
 
-from numdnc.engines.cpu.compiling import kernel, view
-from numdnc.engines.cpu.constants import constant
+from numdnc.engines.cpu.kernels.compiling import inlined, kernel
+from numdnc.engines.cpu.kernels.constants import constant
 
 
 @kernel
@@ -50,7 +50,7 @@ def dot(a, b):
     return total
 
 
-@view
+@inlined
 def rows_of(flat, first, rows, columns):
     """(rows, columns) of a flat array, from number `first` on."""
     return flat[first : first + rows * columns].reshape(rows, columns)

@@ -8,18 +8,18 @@ from math import exp, expm1, log, log1p, sqrt
 from typing import Any
 
 import numpy as np
-from numba import float32, float64, int32, int64
+from numba import float32, int32, int64
 from numba.extending import overload
 
-from numdnc.engines.cpu.compiling import exact_kernel, kernel
-from numdnc.engines.cpu.constants import constant
+from numdnc.engines.cpu.kernels.compiling import exact_kernel, kernel
+from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.spec import EPSILON
 
 _LOG2_E = 1 / log(2)
 
 
 def split_exp(x: Any) -> Any:
-    """(s, q) with e^x = s (1 + q), s a power of 2 and |q| < 0.42; x <= 0, s = 0 where e^x is below the smallest normal."""
+    """(s, q) with e^x = s (1 + q), s a power of 2, |q| < 0.42; x <= 0. Below the smallest normal number s = 0."""
     raise NotImplementedError
 
 

@@ -4,30 +4,30 @@ What the layers see but for the input stands side by side in `tape.parts`: [read
 members of a team share a layer's product by its rows of weights, and add up what each found.
 """
 
-from numdnc.engines.cpu.activations import (
+from numdnc.engines.cpu.kernels.activations import (
     apply_sigmoid,
     apply_tanh,
     layer_norm,
     layer_norm_backward,
 )
-from numdnc.engines.cpu.arrays import add, clear, clear_rows, copy, padded, rows_of
-from numdnc.engines.cpu.compiling import kernel, view
-from numdnc.engines.cpu.constants import constant
-from numdnc.engines.cpu.layout import FEEDFORWARD, LSTM
-from numdnc.engines.cpu.products import add_product, add_product_transposed
-from numdnc.engines.cpu.teams import share, wait
+from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy, padded, rows_of
+from numdnc.engines.cpu.kernels.compiling import inlined, kernel
+from numdnc.engines.cpu.kernels.constants import constant
+from numdnc.engines.cpu.kernels.layout import FEEDFORWARD, LSTM
+from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
+from numdnc.engines.cpu.kernels.teams import share, wait
 
 
-@view
+@inlined
 def layer_at(controller, layer):
     """(H, first of its hidden units, C, first gate, K, first part, first weight) and the first number of its table."""
     row = controller.layers[layer]
     return row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
 
 
-@view
+@inlined
 def share_product(products, x, weights, place):
-    """This member's part of x W, into its own products; x (rows of the team, K)."""
+    """A member's part of x W, into its own products; x (rows of the team, K)."""
     K, C = weights.shape
     first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
     found = rows_of(products[place.thread], 0, place.last - place.first, C)
@@ -35,7 +35,7 @@ def share_product(products, x, weights, place):
     add_product(found, x[:, first:last], weights[first:last])
 
 
-@view
+@inlined
 def gather_product(row, products, b, width, place):
     """row (C,) = the sum of what the members found for row b; products have rows of this width, at least C."""
     first = (b - place.first) * width
@@ -44,7 +44,7 @@ def gather_product(row, products, b, width, place):
         add(row, products[place.team + member, first : first + width])
 
 
-@view
+@inlined
 def controller_step(sizes, controller, tape, reads, products, place, t):
     """hidden[t + 1] from hidden[t], reads[t] and the inputs; reads (T + 1, B, R W)."""
     now, before, after = t % sizes.kept_steps, t % sizes.kept_states, (t + 1) % sizes.kept_states
@@ -61,7 +61,7 @@ def controller_step(sizes, controller, tape, reads, products, place, t):
             gather_product(z, products, b, padded(C, z), place)
             row = table + controller.rows[t, b] * C
             add(z, controller.table[row : row + C])
-            if sizes.normalised:
+            if sizes.normalised_layers:
                 tape.deviation[now, b, layer] = layer_norm(
                     z,
                     tape.standard[now, b, gate : gate + C],
@@ -79,7 +79,7 @@ def controller_step(sizes, controller, tape, reads, products, place, t):
     wait(place)
 
 
-@view
+@inlined
 def _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K):
     parts = tape.parts[now, b, part : part + K]
     end = sizes.reads
@@ -90,7 +90,7 @@ def _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K):
     copy(parts[end:], tape.hidden[t + 1, b, unit - (K - end) : unit])
 
 
-@view
+@inlined
 def _lstm_units(sizes, controller, tape, hidden, z, now, before, after, b, layer, H, unit):
     """c = f c + i g,  h = o tanh(c); z holds the pre-activations of i, f, g, o and then the gates."""
     apply_sigmoid(z[: 2 * H])
@@ -99,7 +99,7 @@ def _lstm_units(sizes, controller, tape, hidden, z, now, before, after, b, layer
     cell, tanh_cell = tape.cell[after, b, unit : unit + H], tape.tanh_cell[now, b, unit : unit + H]
     cell_before = tape.cell[before, b, unit : unit + H]
     _update_cell(cell, tanh_cell, z[:H], z[H : 2 * H], z[2 * H : 3 * H], cell_before)
-    if sizes.normalised:
+    if sizes.normalised_layers:
         tape.cell_deviation[now, b, layer] = layer_norm(
             tanh_cell,
             tape.cell_standard[now, b, unit : unit + H],
@@ -123,24 +123,26 @@ def _show(hidden, o, tanh_cell):
         hidden[h] = o[h] * tanh_cell[h]
 
 
-@view
+@inlined
 def controller_step_backward(sizes, controller, tape, gradient, place, t):
-    """From gradient.hidden_now (by all of hidden[t + 1] that is not carried) and the carried gradients to those before."""
+    """From gradient.hidden_now, by hidden[t + 1] as this step uses it, and the carried gradients to those before."""
     now, before = t % sizes.kept_steps, t % sizes.kept_states
     for b in range(place.own_first, place.own_last):
         clear(gradient.reads[b])
     for layer in range(len(controller.layers) - 1, -1, -1):
-        H, unit, C, gate, K, part, weight, _ = layer_at(controller, layer)
+        H, unit, C, gate, K, _, weight, _ = layer_at(controller, layer)
         for b in range(place.own_first, place.own_last):
             d_z = gradient.products[place.team, (b - place.first) * C : (b - place.first + 1) * C]
             d_hidden = gradient.hidden_now[b, unit : unit + H]
             if sizes.kind != FEEDFORWARD:
                 add(d_hidden, gradient.hidden[b, unit : unit + H])
             if sizes.kind == LSTM:
-                _lstm_units_backward(sizes, controller, tape, gradient, d_z, d_hidden, t, now, before, b, layer, H, unit, gate)
+                _lstm_units_backward(
+                    sizes, controller, tape, gradient, d_z, d_hidden, t, now, before, b, layer, H, unit, gate
+                )
             else:
                 _tanh_backward(d_z, d_hidden, tape.hidden[t + 1, b, unit : unit + H])
-            if sizes.normalised:
+            if sizes.normalised_layers:
                 copy(gradient.gates_out[t, b, gate : gate + C], d_z)
                 layer_norm_backward(
                     d_z,
@@ -162,13 +164,14 @@ def controller_step_backward(sizes, controller, tape, gradient, place, t):
             add(gradient.hidden_now[b, unit - (K - end) : unit], d_parts[end:])
 
 
-@view
+@inlined
 def _share_parts_backward(controller, gradient, place, C, K, weight):
-    """This member's part of d(parts) = dz W^T: some of the K."""
+    """A member's part of d(parts) = dz W^T: some of the K."""
     rows = place.last - place.first
     first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
     d_parts = rows_of(gradient.parts[place.team], 0, rows, K)[:, first:last]
-    clear_rows(d_parts)
+    for b in range(rows):
+        clear(gradient.parts[place.team, b * K + first : b * K + last])
     weights = rows_of(controller.weights, weight, K, padded(C, controller.bias))
     add_product_transposed(d_parts, rows_of(gradient.products[place.team], 0, rows, C), weights[first:last])
 
@@ -180,14 +183,16 @@ def _tanh_backward(d_z, d_hidden, hidden):
         d_z[h] = d_hidden[h] * (one - hidden[h] * hidden[h])
 
 
-@view
-def _lstm_units_backward(sizes, controller, tape, gradient, d_z, d_hidden, t, now, before, b, layer, H, unit, gate):
+@inlined
+def _lstm_units_backward(
+    sizes, controller, tape, gradient, d_z, d_hidden, t, now, before, b, layer, H, unit, gate
+):
     gates = tape.gates[now, b, gate : gate + 4 * H]
     i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]
     tanh_cell = tape.tanh_cell[now, b, unit : unit + H]
     d_shown = d_z[:H]
     _show_backward(d_shown, d_z[3 * H :], d_hidden, o, tanh_cell)
-    if sizes.normalised:
+    if sizes.normalised_layers:
         copy(gradient.cell_out[t, b, unit : unit + H], d_shown)
         layer_norm_backward(
             d_shown,

@@ -4,36 +4,36 @@ Four rows of x at a time meet four rows of w, so that each number loaded serves 
 net has, that is faster than a BLAS, which copies w into another order first.
 """
 
-from numdnc.engines.cpu.compiling import kernel
-from numdnc.engines.cpu.constants import constant
+from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.constants import constant
 
 
 @kernel
 def add_product(z, x, w):
     """z += x w; z (rows, C) contiguous, x (rows, K), w (K, C or more) contiguous."""
-    rows, b = len(z), 0
+    (rows, K), b = x.shape, 0
     while b + 4 <= rows:
-        _add_product_4(z[b : b + 4], x[b : b + 4], w)
+        _add_product_4(z[b : b + 4], x[b : b + 4, 0:K], w)
         b += 4
     if b + 2 <= rows:
-        _add_product_2(z[b : b + 2], x[b : b + 2], w)
+        _add_product_2(z[b : b + 2], x[b : b + 2, 0:K], w)
         b += 2
     if b < rows:
-        _add_product_1(z[b], x[b], w)
+        _add_product_1(z[b], x[b : b + 1, 0:K], w)
 
 
 @kernel
 def add_product_transposed(z, x, w):
     """z += x w^T; z (rows, C), x (rows, K) contiguous, w (C, K or more) contiguous."""
-    rows, b = len(x), 0
+    (rows, C), b = z.shape, 0
     while b + 4 <= rows:
-        _add_product_transposed_4(z[b : b + 4], x[b : b + 4], w)
+        _add_product_transposed_4(z[b : b + 4, 0:C], x[b : b + 4], w)
         b += 4
     if b + 2 <= rows:
-        _add_product_transposed_2(z[b : b + 2], x[b : b + 2], w)
+        _add_product_transposed_2(z[b : b + 2, 0:C], x[b : b + 2], w)
         b += 2
     if b < rows:
-        _add_product_transposed_1(z[b], x[b], w)
+        _add_product_transposed_1(z[b : b + 1, 0:C], x[b], w)
 
 
 @kernel
@@ -88,11 +88,11 @@ def _add_product_2(z, x, w):
 
 @kernel
 def _add_product_1(z, x, w):
-    K, C = len(x), len(z)
+    K, C = x.shape[1], len(z)
     k = 0
     while k + 8 <= K:
-        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
-        x4, x5, x6, x7 = x[k + 4], x[k + 5], x[k + 6], x[k + 7]
+        x0, x1, x2, x3 = x[0, k], x[0, k + 1], x[0, k + 2], x[0, k + 3]
+        x4, x5, x6, x7 = x[0, k + 4], x[0, k + 5], x[0, k + 6], x[0, k + 7]
         rows = w[k : k + 8]
         for c in range(C):
             low = x0 * rows[0, c] + x1 * rows[1, c] + x2 * rows[2, c] + x3 * rows[3, c]
@@ -100,7 +100,7 @@ def _add_product_1(z, x, w):
             z[c] += low + high
         k += 8
     while k < K:
-        value, row = x[k], w[k]
+        value, row = x[0, k], w[k]
         for c in range(C):
             z[c] += value * row[c]
         k += 1
@@ -210,7 +210,7 @@ def _add_product_transposed_2(z, x, w):
 
 @kernel
 def _add_product_transposed_1(z, x, w):
-    C, K = len(z), len(x)
+    C, K = z.shape[1], len(x)
     zero = constant(0, x)
     c = 0
     while c + 4 <= C:
@@ -221,14 +221,14 @@ def _add_product_transposed_1(z, x, w):
             s1 += x[k] * rows[1, k]
             s2 += x[k] * rows[2, k]
             s3 += x[k] * rows[3, k]
-        z[c] += s0
-        z[c + 1] += s1
-        z[c + 2] += s2
-        z[c + 3] += s3
+        z[0, c] += s0
+        z[0, c + 1] += s1
+        z[0, c + 2] += s2
+        z[0, c + 3] += s3
         c += 4
     while c < C:
         row, total = w[c], zero
         for k in range(K):
             total += x[k] * row[k]
-        z[c] += total
+        z[0, c] += total
         c += 1

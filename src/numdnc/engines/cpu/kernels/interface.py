@@ -1,6 +1,6 @@
 """The interface vector of one sequence at one step, in place."""
 
-from numdnc.engines.cpu.activations import (
+from numdnc.engines.cpu.kernels.activations import (
     apply_oneplus,
     apply_sigmoid,
     apply_softmax,
@@ -8,17 +8,19 @@ from numdnc.engines.cpu.activations import (
     sigmoid_backward,
     softmax_backward,
 )
-from numdnc.engines.cpu.compiling import kernel
+from numdnc.engines.cpu.kernels.compiling import kernel
 
 
 @kernel
 def activate_interface(xi, at, sizes):
-    """Strengths by oneplus, erase and gates by sigmoid, the modes of each head by softmax; masks, sharpness likewise."""
+    """Strengths by oneplus, erase and gates by sigmoid, the modes of a head by softmax; and the variations."""
     R, W = sizes.heads, sizes.word
     apply_oneplus(xi[at.read_strengths : at.read_strengths + R])
     apply_oneplus(xi[at.write_strength : at.write_strength + 1])
     apply_sigmoid(xi[at.erase : at.erase + W])
-    apply_sigmoid(xi[at.free_gates : at.free_gates + R + 2])  # and, next to them, the allocation and write gates
+    apply_sigmoid(
+        xi[at.free_gates : at.free_gates + R + 2]
+    )  # and, next to them, the allocation and write gates
     if sizes.links:
         for i in range(R):
             apply_softmax(xi[at.read_modes + 3 * i : at.read_modes + 3 * i + 3])

@@ -21,7 +21,8 @@ class Sizes(NamedTuple):
     kept_states: int  # S
     kept_steps: int  # D
     kind: int  # of the controller: LSTM, RNN or FEEDFORWARD
-    normalised: int
+    normalised_layers: int
+    normalised: int  # the interface
     reads: int  # R W
     slots: int = 0
     word: int = 0

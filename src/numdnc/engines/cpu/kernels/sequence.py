@@ -1,6 +1,6 @@
 """A whole sequence, forward and backward: one compiled call per thread."""
 
-from numdnc.engines.cpu.access import (
+from numdnc.engines.cpu.kernels.access import (
     link_step,
     link_step_backward,
     read_step,
@@ -9,28 +9,28 @@ from numdnc.engines.cpu.access import (
     write_step,
     write_step_backward,
 )
-from numdnc.engines.cpu.activations import layer_norm, layer_norm_backward
-from numdnc.engines.cpu.arrays import add, copy
-from numdnc.engines.cpu.compiling import kernel, view
-from numdnc.engines.cpu.controller import (
+from numdnc.engines.cpu.kernels.activations import layer_norm, layer_norm_backward
+from numdnc.engines.cpu.kernels.arrays import add, copy
+from numdnc.engines.cpu.kernels.compiling import entry, inlined
+from numdnc.engines.cpu.kernels.controller import (
     controller_step,
     controller_step_backward,
     gather_product,
     share_product,
 )
-from numdnc.engines.cpu.memory import measure_slots
-from numdnc.engines.cpu.products import add_product_transposed
-from numdnc.engines.cpu.teams import share, wait
+from numdnc.engines.cpu.kernels.memory import measure_slots
+from numdnc.engines.cpu.kernels.products import add_product_transposed
+from numdnc.engines.cpu.kernels.teams import share, wait
 
 
-@kernel
+@entry
 def recurrent_forward(sizes, controller, tape, reads, products, place):
     """An RNN or LSTM: hidden values of every step. reads (T + 1, B, 0)."""
     for t in range(sizes.steps):
         controller_step(sizes, controller, tape, reads, products, place, t)
 
 
-@kernel
+@entry
 def recurrent_backward(sizes, controller, tape, gradient, place):
     """Its gradients, from gradient.hidden_out and those by the final state."""
     for t in range(sizes.steps - 1, -1, -1):
@@ -39,7 +39,7 @@ def recurrent_backward(sizes, controller, tape, gradient, place):
         controller_step_backward(sizes, controller, tape, gradient, place, t)
 
 
-@kernel
+@entry
 def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, place):
     """A DNC: hidden values and reads of every step."""
     B = controller_tape.hidden.shape[1]
@@ -52,7 +52,7 @@ def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, pl
         now, before, after = t % sizes.kept_steps, t % sizes.kept_states, (t + 1) % sizes.kept_states
         controller_step(sizes, controller, controller_tape, reads, scratch.products, place, t)
         hidden = controller_tape.hidden[t + 1, place.first : place.last]
-        share_product(scratch.products, hidden[:, 0 : hidden.shape[1]], interface.weights, place)
+        share_product(scratch.products, hidden, interface.weights, place)
         wait(place)
         for b in range(place.own_first, place.own_last):
             _make_interface(sizes, interface, tape, scratch, place, now, b)
@@ -70,13 +70,13 @@ def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, pl
             read_step(sizes, interface.at, tape, scratch, place, t, now, after, b)
 
 
-@view
+@inlined
 def _start_order(order, before):
     for n in range(len(order)):
         order[n] = before[n]
 
 
-@view
+@inlined
 def _make_interface(sizes, interface, tape, scratch, place, now, b):
     """xi = h_all W_xi + b_xi, with layer norm of the product if there is any."""
     xi = tape.interface[now, b]
@@ -89,7 +89,7 @@ def _make_interface(sizes, interface, tape, scratch, place, now, b):
         add(xi, interface.bias)
 
 
-@kernel
+@entry
 def dnc_backward(sizes, controller, interface, controller_tape, tape, by_controller, gradient, place):
     """Its gradients, from those by hidden values and reads on their way to the output and by the final state."""
     for t in range(sizes.steps - 1, -1, -1):
@@ -122,9 +122,9 @@ def dnc_backward(sizes, controller, interface, controller_tape, tape, by_control
         controller_step_backward(sizes, controller, controller_tape, by_controller, place, t)
 
 
-@view
+@inlined
 def _share_hidden_backward(interface, by_controller, gradient, place, t):
-    """This member's part of dh_all += dxi W_xi^T: some of the hidden values."""
+    """A member's part of dh_all += dxi W_xi^T: some of the hidden values."""
     count = len(interface.weights)
     first, last = share(count, place.member, place.members), share(count, place.member + 1, place.members)
     add_product_transposed(
@@ -134,8 +134,8 @@ def _share_hidden_backward(interface, by_controller, gradient, place, t):
     )
 
 
-@kernel
-def add_to_rows(to, rows, source, first, last):
-    """to[rows[i]] += source[i] in columns first .. last - 1: the gradient of a look-up."""
+@entry
+def add_to_rows(to, rows, source):
+    """to[rows[i]] += source[i]: the gradient of a look-up."""
     for i in range(len(rows)):
-        add(to[rows[i], first:last], source[i, first:last])
+        add(to[rows[i]], source[i])

@@ -2,11 +2,11 @@
 
 from math import sqrt
 
-from numdnc.engines.cpu.activations import apply_softmax, softmax_backward
-from numdnc.engines.cpu.arrays import clear, clear_rows, dot
-from numdnc.engines.cpu.compiling import kernel
-from numdnc.engines.cpu.constants import constant
-from numdnc.engines.cpu.products import add_product, add_product_transposed
+from numdnc.engines.cpu.kernels.activations import apply_softmax, softmax_backward
+from numdnc.engines.cpu.kernels.arrays import clear, clear_rows, dot
+from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.constants import constant
+from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 from numdnc.spec import EPSILON
 
 
@@ -33,7 +33,17 @@ def look_up(weights, similarity, memory, inverse_norms, keys, strengths):
 
 @kernel
 def look_up_backward(
-    d_memory, d_keys, d_strengths, d_weights, shrink, weights, similarity, memory, inverse_norms, keys, strengths
+    d_memory,
+    d_keys,
+    d_strengths,
+    d_weights,
+    shrink,
+    weights,
+    similarity,
+    memory,
+    inverse_norms,
+    keys,
+    strengths,
 ):
     """Adds to d_memory; d_keys and d_strengths are set, d_weights used up.
 
@@ -137,7 +147,9 @@ def look_up_masked_backward(
         _through_similarity(d_row, shrink, row, inverse_norms[i], strengths[i], inverse)
         for w in range(len(memory)):
             key, mask = keys[i, w], raise_to_floor(masks[i, w], floor)
-            along, squares = _masked_column_backward(d_memory[w], memory[w], d_row, shrink, key * mask * mask, mask * mask)
+            along, squares = _masked_column_backward(
+                d_memory[w], memory[w], d_row, shrink, key * mask * mask, mask * mask
+            )
             d_keys[i, w] = mask * mask * (along - key * pull)
             d_mask = key * mask * (along + along) - mask * squares - key * key * mask * pull
             d_masks[i, w] = constant(1 - floor, masks) * d_mask

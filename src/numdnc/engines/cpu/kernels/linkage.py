@@ -5,10 +5,10 @@ R read heads, N slots. link[i, j]: "i was written after j".
 
 from math import log
 
-from numdnc.engines.cpu.activations import apply_softmax, softmax_backward
-from numdnc.engines.cpu.compiling import kernel
-from numdnc.engines.cpu.constants import constant
-from numdnc.engines.cpu.products import add_product, add_product_transposed
+from numdnc.engines.cpu.kernels.activations import apply_softmax, softmax_backward
+from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.constants import constant
+from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 from numdnc.spec import EPSILON
 
 ROWS = 4
@@ -16,7 +16,7 @@ ROWS = 4
 
 @kernel
 def update_link(rows, first, write_weights, precedence):
-    """L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],  L[i, i] = 0; in place, these rows, from slot `first` on."""
+    """L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],  L[i, i] = 0; these rows, in place; slot `first` on."""
     for r in range(len(rows)):
         i = first + r
         _update_row(rows[r], write_weights[i], write_weights, precedence)
@@ -118,7 +118,12 @@ def _update_rows_backward(d_link, before, d_rows, first, write_weights, preceden
     for j in range(len(precedence)):
         p, w = precedence[j], write_weights[j]
         d0, d1, d2, d3 = d_link[0, j], d_link[1, j], d_link[2, j], d_link[3, j]
-        lost0, lost1, lost2, lost3 = d0 * before[0, j], d1 * before[1, j], d2 * before[2, j], d3 * before[3, j]
+        lost0, lost1, lost2, lost3 = (
+            d0 * before[0, j],
+            d1 * before[1, j],
+            d2 * before[2, j],
+            d3 * before[3, j],
+        )
         total0 += d0 * p - lost0
         total1 += d1 * p - lost1
         total2 += d2 * p - lost2

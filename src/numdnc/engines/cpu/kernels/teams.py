@@ -1,0 +1,55 @@
+"""Threads that work on the same rows: who does what, and waiting for each other inside a compiled call."""
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from numdnc.engines.cpu.kernels.compiling import kernel
+
+COUNT, ROUND, GIVEN_UP = 0, 8, 16
+"""The numbers of a barrier, on cache lines of their own: who is here, how often all were, whether not to wait."""
+BARRIER_SIZE = 24
+_PATIENCE = 2000
+"""Looks at a barrier before others are let run on this processor."""
+
+_sched_yield = types.ExternalFunction("sched_yield", types.int32())
+
+
+@intrinsic
+def _fetch_add(typing_context, array, index, value):
+    """array[index] += value in one step that no thread sees halfway; gives what was there before."""
+
+    def generate(context, builder, signature, arguments):
+        array_type = signature.args[0]
+        made = context.make_array(array_type)(context, builder, arguments[0])
+        pointer = cgutils.get_item_pointer(
+            context, builder, array_type, made, [arguments[1]], wraparound=False
+        )
+        return builder.atomic_rmw("add", pointer, arguments[2], "seq_cst")
+
+    return types.int64(array, types.int64, types.int64), generate
+
+
+@kernel
+def wait(place):
+    """Go on when every member of the team has come here, or the team has been given up."""
+    if place.members > 1:
+        barrier = place.barrier
+        turn = _fetch_add(barrier, ROUND, 0)
+        if _fetch_add(barrier, COUNT, 1) == place.members - 1:
+            _fetch_add(barrier, COUNT, -place.members)
+            _fetch_add(barrier, ROUND, 1)
+        else:
+            looks = 0
+            while _fetch_add(barrier, ROUND, 0) == turn and _fetch_add(barrier, GIVEN_UP, 0) == 0:
+                looks += 1
+                if looks > _PATIENCE:
+                    _sched_yield()
+
+
+@kernel
+def share(count, member, members):
+    """Where a member's part of `count` things begins; parts begin at multiples of 4."""
+    if member == members:
+        return count
+    return (count // 4) * member // members * 4

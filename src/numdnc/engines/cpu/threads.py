@@ -1,0 +1,68 @@
+"""The threads of the engine: all they do is call kernels and BLAS, without Python's lock."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from numdnc.errors import UserError
+from numdnc.params import Array
+
+VARIABLE = "NUMDNC_THREADS"
+"""The environment variable that says how many threads to use."""
+
+_TURN = Lock()
+"""Threads of a team wait for each other, so only one team may be at work."""
+
+
+def count_threads() -> int:
+    """As many as NUMDNC_THREADS says, or else one for each processor that this process may use."""
+    given = os.environ.get(VARIABLE, "")
+    if not given:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not given.isdecimal() or int(given) < 1:
+        raise UserError(f"{VARIABLE} must be a whole number of at least 1, got {given!r}.")
+    return int(given)
+
+
+def on_each(calls: list[Callable[[], Any]]) -> None:
+    """Make these calls at the same time, the first of them here."""
+    if len(calls) == 1:
+        calls[0]()
+        return
+    with _TURN:
+        others = [_workers(os.getpid(), len(calls) - 1).submit(call) for call in calls[1:]]
+        calls[0]()
+        for other in others:
+            other.result()
+
+
+def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
+    """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each.
+
+    BLAS runs on one thread meanwhile: these are the threads, and its own would fight with them.
+    """
+
+    def rows(thread: int) -> None:
+        for out, a, b in products:
+            share = slice(len(out) * thread // threads, len(out) * (thread + 1) // threads)
+            np.matmul(a[share], b, out=out[share])
+
+    with _blas().limit(limits=1):
+        on_each([partial(rows, thread) for thread in range(threads)])
+
+
+@cache
+def _workers(process: int, count: int) -> ThreadPoolExecutor:
+    """Threads that wait for work; of this process, since a forked one has none."""
+    return ThreadPoolExecutor(count, thread_name_prefix="numdnc")
+
+
+@cache
+def _blas() -> Any:
+    return ThreadpoolController().select(user_api="blas")

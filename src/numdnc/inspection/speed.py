@@ -1,0 +1,266 @@
+"""How fast an engine is: forward and backward of whole sequences, beside what the machine could do at best.
+
+Only a right engine has a speed: `check` compares it with the definition first.
+"""
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+from threadpoolctl import threadpool_limits
+
+from numdnc.engines import Engine, get_engine
+from numdnc.init import init_params
+from numdnc.inspection.gradcheck import random_state
+from numdnc.params import Array, Inputs, zero_state
+from numdnc.reference.losses import softmax_cross_entropy
+from numdnc.spec import DNCSpec
+from numdnc.tree import leaves, map_leaves, zeros_like
+
+Result = TypeVar("Result")
+
+LARGEST_ERROR = 1e-9
+"""Largest relative error against the definition, in float64, of an engine whose figures may be shown."""
+CHECKED_STEPS, CHECKED_BATCH = 12, 2
+"""At most so much of a shape is computed to check it."""
+LEAST_RUNS = 3
+
+
+class Shape(NamedTuple):
+    """A DNC with an LSTM controller, and the sequences that it runs over."""
+
+    input_size: int
+    hidden_sizes: tuple[int, ...]
+    output_size: int
+    memory_size: int
+    word_size: int
+    read_heads: int
+    batch: int
+    steps: int
+
+    @property
+    def spec(self) -> DNCSpec:
+        """The model."""
+        return DNCSpec(
+            input_size=self.input_size,
+            output_size=self.output_size,
+            hidden_sizes=self.hidden_sizes,
+            memory_size=self.memory_size,
+            word_size=self.word_size,
+            read_heads=self.read_heads,
+        )
+
+
+SHAPES = {
+    "char": Shape(74, (128,), 74, 12, 12, 1, batch=32, steps=32),
+    "copy": Shape(6, (32,), 5, 64, 8, 2, batch=1, steps=44),
+    "repeat": Shape(8, (64,), 7, 16, 16, 4, batch=16, steps=40),
+    "babi": Shape(160, (256,), 160, 256, 64, 4, batch=8, steps=100),
+    "traversal": Shape(92, (256, 256, 256), 90, 256, 50, 5, batch=2, steps=120),
+    "large": Shape(64, (128,), 64, 1024, 32, 4, batch=1, steps=64),
+}
+"""From characters and small toys over the paper's tasks to a memory of many slots."""
+
+
+class Rates(NamedTuple):
+    """What the machine can do."""
+
+    gflops: float
+    """10^9 operations (a multiply-add is two) per second of a float32 matrix product."""
+    gbytes: float
+    """10^9 bytes per second of a copy, read and written ones together."""
+
+
+class Timing(NamedTuple):
+    """Seconds of each run over a whole batch, in the order of the runs."""
+
+    forwards: tuple[float, ...]
+    backwards: tuple[float, ...]
+    peak_bytes: int | None
+    """Most memory at once during the runs, above what is in use between them; None if unknown."""
+
+    @property
+    def forward(self) -> float:
+        """Median seconds of a forward."""
+        return median(self.forwards)
+
+    @property
+    def backward(self) -> float:
+        """Median seconds of a backward."""
+        return median(self.backwards)
+
+    @property
+    def total(self) -> float:
+        """Median seconds of both together."""
+        return median(map(sum, zip(self.forwards, self.backwards, strict=True)))
+
+
+class Problem(NamedTuple):
+    """What an engine is timed on."""
+
+    spec: DNCSpec
+    params: Any
+    symbols: Inputs  # (T, B)
+    targets: Inputs  # (T, B)
+    state: Any
+
+
+def problem(shape: Shape, dtype: DTypeLike = np.float32) -> Problem:
+    """First parameters, random symbols to read and to answer, the blank state; the same whenever asked."""
+    rng, spec = np.random.default_rng(0), shape.spec
+    size = (shape.steps, shape.batch)
+    return Problem(
+        spec,
+        init_params(spec, 0, dtype),
+        rng.integers(0, shape.input_size, size),
+        rng.integers(0, shape.output_size, size),
+        zero_state(spec, shape.batch, dtype),
+    )
+
+
+def measure(engine: Engine, shape: Shape, seconds: float) -> Timing:
+    """Time forward and backward in float32 for about `seconds`, at least `LEAST_RUNS` times.
+
+    A run before them, which may compile, is not counted; its outputs give the gradient of the mean softmax
+    cross-entropy that every backward begins with. Finding that gradient is not timed, nor is an update of parameters.
+    """
+    given = problem(shape)
+    spec, params, symbols, _, state = given
+    d_outputs, d_state = warm_up(engine, given)
+
+    def run() -> tuple[float, float]:
+        began = time.perf_counter()
+        _, _, tape = engine.forward(spec, params, symbols, state, keep_tape=True)
+        between = time.perf_counter()
+        engine.backward(spec, params, tape, d_outputs, d_state)
+        return between - began, time.perf_counter() - between
+
+    memory = PeakMemory()
+    forwards, backwards = zip(*repeat(run, seconds), strict=True)
+    return Timing(forwards, backwards, memory.peak())
+
+
+def warm_up(engine: Engine, given: Problem) -> tuple[Array, Any]:
+    """Run forward and backward once; what backward was given: gradients by the outputs and by the final state."""
+    spec, params, symbols, targets, state = given
+    outputs, final, tape = engine.forward(spec, params, symbols, state, keep_tape=True)
+    _, d_outputs = softmax_cross_entropy(outputs, targets)
+    d_state = zeros_like(final)
+    engine.backward(spec, params, tape, d_outputs, d_state)
+    return d_outputs, d_state
+
+
+def repeat(run: Callable[[], Result], seconds: float) -> list[Result]:
+    """What `run` gives each time, until `seconds` have passed, at least `LEAST_RUNS` times."""
+    end, results = time.perf_counter() + seconds, [run() for _ in range(LEAST_RUNS)]
+    while time.perf_counter() < end:
+        results.append(run())
+    return results
+
+
+def check(engine: Engine, shape: Shape) -> float:
+    """Largest relative error of an engine in float64 over its outputs, final state and all gradients.
+
+    Each array counts by its largest difference from the definition's, over the largest value there; NaN counts as
+    infinite. Sequences begin in a random state and the final state is asked for too, so that no part goes unseen.
+    """
+    shape = shape._replace(steps=min(shape.steps, CHECKED_STEPS), batch=min(shape.batch, CHECKED_BATCH))
+    spec, params, symbols, targets, _ = problem(shape, np.float64)
+    rng = np.random.default_rng(1)
+    state = random_state(spec, shape.batch, rng)
+    d_state = map_leaves(lambda leaf: rng.standard_normal(leaf.shape) / leaf.size, state)
+
+    def arrays(computed_by: Engine) -> list[Array]:
+        outputs, final, tape = computed_by.forward(spec, params, symbols, state, keep_tape=True)
+        _, d_outputs = softmax_cross_entropy(outputs, targets)
+        d_params, _, d_before = computed_by.backward(spec, params, tape, d_outputs, d_state)
+        return leaves((outputs, final, d_params, d_before))
+
+    return max(map(_relative_error, arrays(engine), arrays(get_engine("reference"))))
+
+
+def _relative_error(found: Array, right: Array) -> float:
+    difference, largest = float(np.abs(found - right).max()), float(np.abs(right).max())
+    if difference == 0:
+        return 0.0
+    return difference / largest if largest and np.isfinite(difference) else np.inf
+
+
+def machine(threads: int | None = None, seconds: float = 0.5) -> Rates:
+    """The best of about `seconds` each of a 1024 x 1024 float32 product, by all cores or `threads`, and a copy."""
+
+    def fastest(run: Callable[[], Any]) -> float:
+        def timed() -> float:
+            began = time.perf_counter()
+            run()
+            return time.perf_counter() - began
+
+        return min(repeat(timed, seconds))
+
+    a, b = np.random.default_rng(0).random((2, 1024, 1024), np.float32)
+    source, copy = np.ones((2, 2**25), np.float32)
+    with threadpool_limits(limits=threads or cores(), user_api="blas"):
+        product = fastest(lambda: a @ b)
+    return Rates(
+        2 * 1024**3 / product / 1e9, 2 * source.nbytes / fastest(lambda: np.copyto(copy, source)) / 1e9
+    )
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def floor_ms(shape: Shape, rates: Rates) -> float:
+    """Milliseconds that forward and backward of a shape take at the very least.
+
+    The longer of two: the multiply-adds, three times those of a forward, at the machine's rate for matrix products;
+    and the link matrices, each written once and read once, through memory.
+    """
+    N, W, R = shape.memory_size, shape.word_size, shape.read_heads
+    spec = shape.spec
+    outside, below, forward = spec.input_size + spec.reads_size, 0, 0.0
+    for size in spec.hidden_sizes:
+        forward += 4 * size * (outside + size + below)
+        below = size
+    forward += (
+        spec.hidden_total * (spec.interface_size + spec.output_size) + spec.reads_size * spec.output_size
+    )
+    forward += N * W * (2 * R + 3) + N * N * (2 * R + 2.5)
+    steps = shape.batch * shape.steps
+    operations, link_bytes = 3 * 2 * forward * steps, 2 * 4 * N * N * steps
+    return 1e3 * max(operations / (rates.gflops * 1e9), link_bytes / (rates.gbytes * 1e9))
+
+
+class PeakMemory:
+    """The most memory that this process has in use at once from now on, above what it has in use now."""
+
+    def __init__(self) -> None:
+        self._before = None
+        with suppress(OSError, AttributeError):  # no Linux, or no leave
+            ctypes.CDLL(None).malloc_trim(0)  # what is free already must not hide what will be taken
+            Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+            self._before = memory_account("VmRSS")
+
+    def peak(self) -> int | None:
+        """Bytes so far; None where the system does not tell."""
+        most = memory_account("VmHWM")
+        return None if most is None or self._before is None else max(0, most - self._before)
+
+
+def memory_account(field: str) -> int | None:
+    """Bytes that Linux has on record for this process: VmRSS in use, VmHWM the most so far; None on other systems."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{field}:"):
+                return 1024 * int(line.split()[1])
+    return None
