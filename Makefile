@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test check
+.PHONY: train test check bench
 
 train: .venv/installed
 	$(BIN)/numdnc train text --steps 1200 --minutes 2.5 --learning-rate 0.01 --weight-noise 0.03
@@ -16,6 +16,9 @@ check: .venv/installed-check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: .venv/installed-bench
+	$(BIN)/python benchmarks/ring.py
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \
 	  sys.exit(sys.version_info < (3, 11) and f"numdnc needs Python 3.11 or newer, got {v}. Try: make PYTHON=python3.11")'
@@ -26,6 +29,6 @@ check: .venv/installed-check
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-.venv/installed-test .venv/installed-check: .venv/installed-%: .venv/installed
+.venv/installed-test .venv/installed-check .venv/installed-bench: .venv/installed-%: .venv/installed
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@

@@ -39,7 +39,7 @@ def test_train_eval_sample_and_resume_each_model(model: str) -> None:
     out = train("run", "--steps", 30, "--report-every", 10, model=model)
     first, *lines = out.splitlines()
     assert first.startswith(f"{model} with ")
-    assert "engine reference; text.txt: 813 characters to train on, 90 held out, 19 symbols" in first
+    assert "engine cpu; text.txt: 813 characters to train on, 90 held out, 19 symbols" in first
     progress = [PROGRESS.fullmatch(line) for line in lines[:3]]
     assert [match and int(match[2]) for match in progress] == [10, 20, 30]
     stored = metrics(Path("run"))

@@ -89,7 +89,7 @@ SETTINGS = {
     "--layers 0": "layers must be from 1 to 1000, got 0",
     "--layers -2": "layers must be from 1 to 1000, got -2",
     "--layers 100000000": "layers must be from 1 to 1000, got 100000000",
-    "--engine warp": "engine must be one of auto, reference|got 'warp'",
+    "--engine warp": "engine must be one of auto, cpu, reference|got 'warp'",
     "--model gru": "model must be one of rnn, lstm, dnc, got 'gru'",
     "--controller gru": "controller must be one of lstm, rnn, feedforward, got 'gru'",
     "--memory-size 10000000": "must fit into the |GiB of this machine|Lower --hidden, --memory-size",
@@ -140,7 +140,7 @@ OTHER = {
     "sample run --temperature nan": "temperature must be a number of at least 0, got nan",
     "sample run --temperature inf": "temperature must be a number of at least 0, got inf",
     "sample run --seed -1": "seed must be at least 0, got -1",
-    "sample run --engine warp": "engine must be one of auto, reference|got 'warp'",
+    "sample run --engine warp": "engine must be one of auto, cpu, reference|got 'warp'",
     "sample run --prime": "prime must hold at least one character, got none. Give --prime TEXT",
     "sample run --prime XY\x1bZ": r"the 19 symbols the model was trained on, got '\x1b', 'X', 'Y', 'Z' besides",
     "eval run --engine warp": "engine must be one of",
@@ -327,7 +327,7 @@ def test_a_state_that_goes_bad_behind_good_outputs_is_not_saved(
         return outputs, state, tape
 
     monkeypatch.setattr(ReferenceEngine, "forward", overflow)
-    line = error_line(call(*training("-m", "rnn")))
+    line = error_line(call(*training("-m", "rnn", "--engine", "reference")))
     assert "must stay finite, but state.controller.0.hidden is not, at iteration 4." in line
     assert RunFolder(place / "run").load_last().iteration == 0
 

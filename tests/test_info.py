@@ -61,8 +61,10 @@ def test_variations_change_them() -> None:
 def test_a_step_without_links_keeps_no_matrix_of_slots() -> None:
     size = 400
     wide = ("-N", size, "-W", 3, "-R", 1)
-    with_links, without = (info(*wide, *words)["step_bytes"] for words in ((), ("--no-links",)))
+    on_reference = (*wide, "--engine", "reference")
+    with_links, without = (info(*on_reference, *words)["step_bytes"] for words in ((), ("--no-links",)))
     assert with_links > size * size * 4 > 8 * without
+    assert without < info(*wide, "--engine", "cpu")["step_bytes"] < with_links / 4, "links that are made again"
     assert not {"link", "precedence"} & info(*wide, "--no-links")["state_bytes"].keys()
 
 
@@ -98,10 +100,10 @@ def test_what_is_refused_for_want_of_memory_needs_it(controller: Any, flags: Any
         monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__, raising=False)
 
     machine_of(kept * steps)
-    check_memory(spec, steps, 4)
+    check_memory(spec, steps, steps, 4)
     machine_of(kept * steps / 2)
     with pytest.raises(UserError, match="must fit into"):
-        check_memory(spec, steps, 4)
+        check_memory(spec, steps, steps, 4)
 
 
 def test_of_a_run() -> None:
@@ -114,7 +116,7 @@ def test_people_see_a_table() -> None:
     out = done("info", *SIZES, "--masking")
     for line in ("  masking ", "  read_masks ", " numbers of interface", " carried by a sequence", "  link "):
         assert line in out
-    assert "kept of each step of a sequence of vectors until backward, by engine reference" in out
+    assert "kept of each step of a sequence of vectors until backward, by engine cpu" in out
 
 
 def test_refusals() -> None:

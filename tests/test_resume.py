@@ -134,7 +134,7 @@ def test_a_run_stopped_many_times_and_by_every_means(straight: Any) -> None:
         "resume",
         "run",
         "--engine",
-        "reference",
+        "cpu",
         "--corpus",
         Path("../text.txt").resolve(),
         "--sample-every",

@@ -49,7 +49,8 @@ def check_gradients(
             raise UserError(f"{name} must be at least {least}, got {value}.")
     spec = model.spec(4, 5)
     chosen = select_engine(engine, spec, np.float64)
-    check_memory(spec, batch * (steps + 2), np.dtype(np.float64).itemsize)
+    states = batch * (steps + 2)
+    check_memory(spec, states, states, np.dtype(np.float64).itemsize)
     rows = []
     if not as_json:
         console.say(f"GRAD CHECK of {spec}, engine {chosen.name}, {steps} steps, batch {batch}, float64\n")

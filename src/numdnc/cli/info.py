@@ -13,7 +13,7 @@ from numdnc import console
 from numdnc.cli.options import AsJson, EngineName, ModelOptions
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.inspection.sizes import sizes
+from numdnc.inspection.sizes import MEASURED_STEPS, sizes
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Precision
@@ -48,7 +48,8 @@ def show_info(
         spec, precision = run.spec, run.training.precision
     precision = precision or "float32"
     chosen = select_engine(engine, spec, precision)
-    check_memory(spec, 5, np.dtype(precision).itemsize)
+    whole = MEASURED_STEPS if chosen.name == "reference" else 1
+    check_memory(spec, MEASURED_STEPS, whole, np.dtype(precision).itemsize)
     found = sizes(spec, chosen, precision)
     if as_json:
         described = {"kind": spec.kind, **dataclasses.asdict(spec)}

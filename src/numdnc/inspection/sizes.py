@@ -12,6 +12,9 @@ from numdnc.params import zero_params, zero_state
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import leaves, named_leaves
 
+MEASURED_STEPS = 24
+"""Steps of the longest sequence that is run to measure."""
+
 
 class Sizes(NamedTuple):
     """Of one model on one engine in one dtype."""
@@ -24,19 +27,25 @@ class Sizes(NamedTuple):
     state_bytes: dict[str, int]
     """What one sequence carries from step to step."""
     step_bytes: int
-    """What is kept of one step of one sequence until `backward`."""
+    """What is kept of one step of one sequence until `backward`: the mean, since an engine may not keep all of each."""
 
 
 def sizes(spec: Spec, engine: Engine, dtype: DTypeLike) -> Sizes:
-    """Count the arrays; the bytes of a step are measured on two short sequences that differ by one step."""
+    """Count the arrays; the bytes of a step are measured on two sequences, one longer than the other."""
     params = zero_params(spec, dtype)
     return Sizes(
         parameters={name: leaf.shape for name, leaf in named_leaves(params)},
         parameter_count=sum(leaf.size for leaf in leaves(params)),
         interface=spec.interface_sizes if isinstance(spec, DNCSpec) else {},
         state_bytes={name: leaf.nbytes for name, leaf in named_leaves(zero_state(spec, 1, dtype))},
-        step_bytes=_tape_bytes(spec, engine, params, 3) - _tape_bytes(spec, engine, params, 2),
+        step_bytes=_mean_step_bytes(spec, engine, params),
     )
+
+
+def _mean_step_bytes(spec: Spec, engine: Engine, params: Any) -> int:
+    few = MEASURED_STEPS // 3
+    more = _tape_bytes(spec, engine, params, MEASURED_STEPS) - _tape_bytes(spec, engine, params, few)
+    return more // (MEASURED_STEPS - few)
 
 
 def _tape_bytes(spec: Spec, engine: Engine, params: Any, steps: int) -> int:
@@ -55,8 +64,8 @@ def _arrays(tape: Any) -> Iterator[Any]:
     elif isinstance(tape, tuple | list):
         for part in tape:
             yield from _arrays(part)
-    elif tape is not None:
-        raise TypeError(f"a tape is made of arrays, tuples and lists, got a {type(tape).__name__}")
+    elif not isinstance(tape, int | float | None):
+        raise TypeError(f"a tape is made of arrays, numbers, tuples and lists, got a {type(tape).__name__}")
 
 
 def _owner(array: Any) -> Any:

@@ -3,6 +3,7 @@
 Axes: T steps, B batch, H hidden, N slots, W word, R read heads, as in kernels/layout.py.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ _LINK_STATE = ("precedence",)
 def allocate(kind: Any, dtype: DTypeLike, shapes: Mapping[str, tuple[int, ...]]) -> Any:
     """A `kind` with an array of each shape, all in one block, numbers unset; fields without a shape are None."""
     line = _LINE // np.dtype(dtype).itemsize
-    sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     block = np.empty(sum(-(-size // line) * line for size in sizes.values()) + line, dtype)
     first = -(block.ctypes.data % -_LINE) // block.itemsize if block.ctypes.data % _LINE else 0
     found = dict.fromkeys(kind._fields)

@@ -14,7 +14,7 @@ from numdnc.engines.cpu.kernels.arrays import padded
 from numdnc.engines.cpu.kernels.layout import Controller, ControllerTape, Interface, MemoryTape, Sizes
 from numdnc.engines.cpu.parameters import make_controller, make_interface, make_sizes
 from numdnc.engines.cpu.teams import give_up, places, threads_worth
-from numdnc.engines.cpu.threads import count_threads, on_each
+from numdnc.engines.cpu.threads import blas_on_one_thread, count_threads, on_each
 from numdnc.errors import UserError
 from numdnc.params import Array, DNCParams, Inputs, RecurrentParams
 from numdnc.spec import DNCSpec, Spec
@@ -66,6 +66,12 @@ class CPUEngine:
     ) -> tuple[Array, Any, Tape | None]:
         """See `Engine.forward`."""
         check_forward(spec, params, inputs, state, bypass_mask)
+        with blas_on_one_thread():
+            return self._forward(spec, params, inputs, state, keep_tape, bypass_mask)
+
+    def _forward(
+        self, spec: Spec, params: Any, inputs: Inputs, state: Any, keep_tape: bool, bypass_mask: Array | None
+    ) -> tuple[Array, Any, Tape | None]:
         params, inputs = map_leaves(np.ascontiguousarray, params), np.ascontiguousarray(inputs)
         (T, B), dtype = inputs.shape[:2], params.output.bias.dtype
         threads = self._threads_for(spec, T, B)
@@ -102,6 +108,13 @@ class CPUEngine:
             raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
         T, B = tape.inputs.shape[:2]
         check_backward(spec, params, T, B, d_outputs, d_state)
+        with blas_on_one_thread():
+            return self._backward(spec, params, tape, d_outputs, d_state)
+
+    def _backward(
+        self, spec: Spec, params: Any, tape: Tape, d_outputs: Array, d_state: Any
+    ) -> tuple[Any, Array | None, Any]:
+        T, B = tape.inputs.shape[:2]
         params = map_leaves(np.ascontiguousarray, params)
         threads = self._threads_for(spec, T, B)
         saved, memory = tape.controller_tape, tape.memory_tape

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache, partial
 from threading import Lock
 from typing import Any
@@ -43,18 +44,20 @@ def on_each(calls: list[Callable[[], Any]]) -> None:
 
 
 def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
-    """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each.
-
-    BLAS runs on one thread meanwhile: these are the threads, and its own would fight with them.
-    """
+    """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each."""
 
     def rows(thread: int) -> None:
         for out, a, b in products:
             share = slice(len(out) * thread // threads, len(out) * (thread + 1) // threads)
             np.matmul(a[share], b, out=out[share])
 
-    with _blas().limit(limits=1):
-        on_each([partial(rows, thread) for thread in range(threads)])
+    on_each([partial(rows, thread) for thread in range(threads)])
+
+
+def blas_on_one_thread() -> AbstractContextManager[Any]:
+    """BLAS adds no threads to these while it lasts: they would fight for the same processors."""
+    limited: AbstractContextManager[Any] = _blas().limit(limits=1)
+    return limited
 
 
 @cache

@@ -25,6 +25,7 @@ def split_exp(x: Any) -> Any:
 
 @exact_kernel
 def _split_exp_float32(x):
+    x = float32(-200) if x < float32(-200) else x  # NaN stays NaN
     n = np.floor(x * float32(_LOG2_E) + float32(0.5))
     r = x - n * float32(0.693359375) + n * float32(2.12194440e-4)
     q = float32(1 / 5040)
@@ -40,6 +41,7 @@ def _split_exp_float32(x):
 
 @exact_kernel
 def _split_exp_float64(x):
+    x = -1000.0 if x < -1000.0 else x
     n = np.floor(x * _LOG2_E + 0.5)
     r = x - n * 0.693147180369123816490 - n * 1.90821492927058770002e-10
     q = 1 / 6227020800

@@ -1,0 +1,95 @@
+"""A peer to measure against: the paper's DNC the way a careful JAX user would write it.
+
+One `lax.scan` over time, batched einsums, XLA's fusion, JAX's own differentiation; no line of the package. Parameters
+are the package's trees, which JAX takes as they are, so that outputs and gradients can be compared.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+SMALL = 1e-6
+
+
+def lengths(vectors):
+    return jnp.sqrt(jnp.sum(vectors**2, -1) + SMALL)
+
+
+def content(memory, keys, strengths):
+    """C(M, k, beta) of several keys (B, K, W) at once: (B, K, N)."""
+    cosine = jnp.einsum("bkw,bnw->bkn", keys, memory)
+    cosine /= lengths(keys)[..., None] * lengths(memory)[:, None]
+    return jax.nn.softmax(strengths[..., None] * cosine, -1)
+
+
+def allocation(usage):
+    order = jnp.argsort(usage, stable=True)
+    rising = jnp.take_along_axis(usage, order, 1)
+    before = jnp.cumprod(jnp.pad(rising[:, :-1], ((0, 0), (1, 0)), constant_values=1), 1)
+    return jnp.put_along_axis(jnp.zeros_like(usage), order, (1 - rising) * before, 1, inplace=False)
+
+
+def controller(layers, x, state):
+    """Deep LSTM: every layer reads x, its own hidden values and the layer below; all hidden values, and new states."""
+    below, after = [], []
+    for layer, (hidden, cell) in zip(layers, state, strict=True):
+        gates = jnp.concatenate([x, hidden, *below[-1:]], -1) @ layer.weights + layer.bias
+        i, f, g, o = jnp.split(gates, 4, -1)
+        cell = jax.nn.sigmoid(f) * cell + jax.nn.sigmoid(i) * jnp.tanh(g)
+        below.append(jax.nn.sigmoid(o) * jnp.tanh(cell))
+        after.append((below[-1], cell))
+    return jnp.concatenate(below, -1), after
+
+
+def interface(spec, xi):
+    """The parts of the interface vector before activation, each (B, *its shape)."""
+    shapes = spec.interface_shapes
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])[:-1]
+    pieces = jnp.split(xi, ends, -1)
+    return {
+        name: piece.reshape(-1, *shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)
+    }
+
+
+def access(spec, xi, state):
+    """A step of the memory in the paper's order."""
+    sigmoid = jax.nn.sigmoid
+    memory, usage, precedence, link, write, read, _ = state
+    free, erase = sigmoid(xi["free_gates"]), sigmoid(xi["erase"])
+    usage = (usage + write - usage * write) * jnp.prod(1 - free[..., None] * read, 1)
+    found = content(memory, xi["write_key"][:, None], 1 + jax.nn.softplus(xi["write_strength"])[:, None])[
+        :, 0
+    ]
+    share, gate = sigmoid(xi["allocation_gate"])[:, None], sigmoid(xi["write_gate"])[:, None]
+    write = gate * (share * allocation(usage) + (1 - share) * found)
+    memory = memory * (1 - write[..., None] * erase[:, None]) + write[..., None] * xi["write_vector"][:, None]
+    link = (1 - write[:, :, None] - write[:, None]) * link + write[:, :, None] * precedence[:, None]
+    link = jnp.where(jnp.eye(spec.memory_size, dtype=bool), 0, link)
+    precedence = (1 - write.sum(-1, keepdims=True)) * precedence + write
+    modes = jax.nn.softmax(xi["read_modes"], -1)
+    backward, forward = jnp.einsum("bji,brj->bri", link, read), jnp.einsum("bij,brj->bri", link, read)
+    found = content(memory, xi["read_keys"], 1 + jax.nn.softplus(xi["read_strengths"]))
+    read = modes[..., :1] * backward + modes[..., 1:2] * found + modes[..., 2:] * forward
+    reads = jnp.einsum("brn,bnw->brw", read, memory)
+    return memory, usage, precedence, link, write, read, reads
+
+
+def forward(spec, params, inputs):
+    """Outputs (T, B, Y) of inputs (T, B, X) from the blank state."""
+    B, N, W, R = inputs.shape[1], spec.memory_size, spec.word_size, spec.read_heads
+
+    def zeros(*shape):
+        return jnp.zeros((B, *shape), inputs.dtype)
+
+    def step(state, x):
+        layers, memory = state
+        hidden, layers = controller(
+            params.controller, jnp.concatenate([x, memory[-1].reshape(B, -1)], -1), layers
+        )
+        xi = hidden @ params.interface.weights + params.interface.bias
+        memory = access(spec, interface(spec, xi), memory)
+        seen = jnp.concatenate([hidden, memory[-1].reshape(B, -1)], -1)
+        return (layers, memory), seen @ params.output.weights + params.output.bias
+
+    blank = zeros(N, W), zeros(N), zeros(N), zeros(N, N), zeros(N), zeros(R, N), zeros(R, W)
+    return jax.lax.scan(step, ([(zeros(size),) * 2 for size in spec.hidden_sizes], blank), inputs)[1]
