@@ -20,7 +20,7 @@ from numdnc.engines.cpu.kernels.layout import (
     Scratch,
     Sizes,
 )
-from numdnc.engines.cpu.parameters import with_padding
+from numdnc.engines.cpu.parameters import tile_width
 from numdnc.params import Array, DNCState, LayerState, LSTMState, RecurrentState, RNNState
 from numdnc.spec import GATES, DNCSpec, Spec
 
@@ -96,7 +96,7 @@ def memory_tape(spec: DNCSpec, sizes: Sizes, batch: int, dtype: DTypeLike, state
         "backward": (D, B, R, N * links),
         "blurred_forward": (D, B, R, N * sharp),
         "blurred_backward": (D, B, R, N * sharp),
-        "links": (kept, B, N, padded(N, state.memory)),
+        "links": (kept, *_link_shape(B, N, state.memory)),
     }
     tape: MemoryTape = allocate(MemoryTape, dtype, shapes)._replace(order=np.empty((D, B, N), np.int32))
     tape.memory[0] = state.memory.swapaxes(1, 2)
@@ -111,8 +111,9 @@ def scratch_for(spec: DNCSpec, products: Array, batch: int, state: DNCState) -> 
     return Scratch(
         products,
         np.empty((batch, N), np.int32),
-        with_padding(state.link) if spec.links else np.empty((0, 0, 0), products.dtype),
-        np.empty((len(products), batch, R, N * spec.links), products.dtype),
+        _in_tiles(state.link) if spec.links else np.empty((0, 0, 0, 0), products.dtype),
+        np.empty((batch, R * N * spec.links), products.dtype),
+        np.empty((len(products), batch, R * N * spec.links), products.dtype),
     )
 
 
@@ -147,7 +148,7 @@ def memory_gradient(
     """Gradients by the memory's values, with those by the final state; reads_out (T, B, R, W)."""
     (T, B, R, W), dtype = reads_out.shape, reads_out.dtype
     N, width, links = spec.memory_size, spec.interface_size, spec.links
-    room = padded(N, reads_out)
+    tiled = _link_shape(B, N, reads_out)
     shapes = {
         "interface": (T, B, width),
         "interface_out": (T, B, width * spec.normalisation),
@@ -165,15 +166,16 @@ def memory_gradient(
         "retention": (B, N),
         "wiped": (B, N),
         "shrink": (B, N),
-        "pair": (B, 2 * R, N * links),
+        "pair": (B, 2 * R * N * links),
         "factors": (B, N * links, 2 * R),
-        "links": (sizes.segment // sizes.stride * links, B, N, room),
-        "rows": (threads, 2, 4, room * links),
+        "links": (sizes.segment // sizes.stride * links, *tiled),
+        "rows": (threads, 2, 4, tiled[-1] * links),
         "members_reads": (threads, B, R, N * links),
+        "members_columns": (threads, B, R * N * links),
         "members_writes": (threads, 2, B, N * links),
         "members_precedence": (threads, B, N * links),
     }
-    link = with_padding(d_state.link) if links else np.empty((0, 0, 0), dtype)
+    link = _in_tiles(d_state.link) if links else np.empty((0, 0, 0, 0), dtype)
     found: MemoryGradient = allocate(MemoryGradient, dtype, shapes)._replace(reads_out=reads_out, link=link)
     found.memory[:] = d_state.memory.swapaxes(1, 2)
     for name in ("usage", "write_weights", "read_weights") + _LINK_STATE * links:
@@ -194,7 +196,7 @@ def final_state(
         memory=memory.memory[last].swapaxes(1, 2).copy(),
         usage=memory.usage[last].copy(),
         precedence=memory.precedence[last].copy() if spec.links else (),
-        link=link[..., : spec.memory_size].copy() if link is not None and spec.links else (),
+        link=_out_of_tiles(link) if link is not None and spec.links else (),
         write_weights=memory.write_weights[last].copy(),
         read_weights=memory.read_weights[last].copy(),
         reads=memory.reads[-1].copy(),
@@ -211,11 +213,37 @@ def initial_gradient(spec: Spec, controller: ControllerGradient, memory: MemoryG
         memory=memory.memory.swapaxes(1, 2).copy(),
         usage=memory.usage.copy(),
         precedence=memory.precedence.copy() if spec.links else (),
-        link=memory.link[..., : spec.memory_size].copy() if spec.links else (),
+        link=_out_of_tiles(memory.link) if spec.links else (),
         write_weights=memory.write_weights.copy(),
         read_weights=memory.read_weights.copy(),
         reads=controller.reads.reshape(-1, spec.read_heads, spec.word_size).copy(),
     )
+
+
+def _link_shape(batch: int, slots: int, like: Array) -> tuple[int, int, int, int]:
+    """(B, tiles, N, columns) of links in tiles, as kernels/links.py says."""
+    width = tile_width(slots)
+    return batch, -(-slots // width), slots, padded(width, like)
+
+
+def _in_tiles(link: Array) -> Array:
+    """A link (B, N, N) in tiles."""
+    B, N = link.shape[:2]
+    tiles, width = np.zeros(_link_shape(B, N, link), link.dtype), tile_width(N)
+    for tile in range(tiles.shape[1]):
+        columns = link[:, :, tile * width : (tile + 1) * width]
+        tiles[:, tile, :, : columns.shape[2]] = columns
+    return tiles
+
+
+def _out_of_tiles(tiles: Array) -> Array:
+    """The link (B, N, N)."""
+    B, count, N = tiles.shape[:3]
+    link, width = np.empty((B, N, N), tiles.dtype), tile_width(N)
+    for tile in range(count):
+        columns = link[:, :, tile * width : (tile + 1) * width]
+        columns[:] = tiles[:, tile, :, : columns.shape[2]]
+    return link
 
 
 def _put_layers(spec: Spec, hidden: Array, cell: Array, state: Any) -> None:

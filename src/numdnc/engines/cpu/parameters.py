@@ -24,6 +24,16 @@ _STRIDE = 4
 """Of the links of a segment that is run again, every so many are kept at once; those between are made again."""
 
 
+_TILE = 256
+"""Columns of the links that are worked on at once, at most."""
+
+
+def tile_width(slots: int) -> int:
+    """Columns of a tile: as few tiles as may be, all but the last equally wide."""
+    tiles = -(-slots // _TILE)
+    return -(-slots // tiles)
+
+
 def make_sizes(spec: Spec, steps: int, keep_tape: bool) -> Sizes:
     """Numbers that say what is computed; segments of links are as long as makes those kept fewest in all."""
     common = {
@@ -49,6 +59,7 @@ def make_sizes(spec: Spec, steps: int, keep_tape: bool) -> Sizes:
         mask_floor=spec.mask_floor,
         segment=_STRIDE * max(1, round((steps / _STRIDE) ** 0.5)),
         stride=_STRIDE,
+        tile=tile_width(spec.memory_size),
     )
 
 

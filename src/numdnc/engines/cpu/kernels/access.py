@@ -12,7 +12,7 @@ from numdnc.engines.cpu.kernels.allocation import (
     update_usage,
     update_usage_backward,
 )
-from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy, copy_rows
+from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy_rows
 from numdnc.engines.cpu.kernels.compiling import inlined
 from numdnc.engines.cpu.kernels.content import (
     look_up,
@@ -22,16 +22,12 @@ from numdnc.engines.cpu.kernels.content import (
 )
 from numdnc.engines.cpu.kernels.interface import activate_interface, activate_interface_backward
 from numdnc.engines.cpu.kernels.linkage import (
-    ROWS,
-    link_backward,
-    run_again,
     sharpen,
     sharpen_backward,
-    update_and_follow,
     update_precedence,
     update_precedence_backward,
-    updated_link,
 )
+from numdnc.engines.cpu.kernels.links import gather_backward, gather_link_gradients, pair_up, tile_reads
 from numdnc.engines.cpu.kernels.memory import (
     measure_slots,
     mix_read_weights,
@@ -100,30 +96,7 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
         measure_slots(tape.inverse_norms[after, b], tape.memory[after, b])
     if sizes.links:
         update_precedence(tape.precedence[after, b], tape.precedence[before, b], write_weights)
-
-
-@inlined
-def link_step(sizes, tape, scratch, place, t, now, before, after, b):
-    """A thread's part of a sequence's links: kept, updated, followed."""
-    first, last = place.slot_first, place.slot_last
-    link = scratch.link[b]
-    if len(tape.links) and t % sizes.segment == 0:
-        copy_rows(tape.links[t // sizes.segment, b, first:last], link[first:last])
-    forward = tape.blurred_forward if sizes.sharpness else tape.forward
-    forward_rows, backward = forward[now, b], scratch.backward[place.link_part, b]
-    for i in range(len(forward_rows)):
-        clear(forward_rows[i, first:last])
-    clear_rows(backward)
-    update_and_follow(
-        link,
-        first,
-        last,
-        tape.write_weights[after, b],
-        tape.precedence[before, b],
-        tape.read_weights[before, b],
-        forward_rows,
-        backward,
-    )
+        tile_reads(sizes, scratch.read_weights[b], tape.read_weights[before, b])
 
 
 @inlined
@@ -151,27 +124,18 @@ def read_step(sizes, at, tape, scratch, place, t, now, after, b):
         forward, backward = tape.forward[now, b], tape.backward[now, b]
         if sizes.sharpness:
             blurred = tape.blurred_backward[now, b]
-            _gather_backward(blurred, scratch, place, b)
+            gather_backward(blurred, sizes, scratch, place, b)
             sharpen(backward, blurred, xi[at.backward_sharpness : at.backward_sharpness + R])
             sharpen(
                 forward, tape.blurred_forward[now, b], xi[at.forward_sharpness : at.forward_sharpness + R]
             )
         else:
-            _gather_backward(backward, scratch, place, b)
+            gather_backward(backward, sizes, scratch, place, b)
         mix_read_weights(read_weights, backward, content, forward, part(xi, at.read_modes, R, 3))
     else:
         copy_rows(read_weights, content)
     clear_rows(reads)
     add_product_transposed(reads, read_weights, memory)
-
-
-@inlined
-def _gather_backward(backward, scratch, place, b):
-    """backward (R, N) = the sum of what the members found."""
-    for i in range(len(backward)):
-        copy(backward[i], scratch.backward[0, b, i])
-        for p in range(1, place.link_parts):
-            add(backward[i], scratch.backward[p, b, i])
 
 
 @inlined
@@ -214,7 +178,7 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
                 xi[at.forward_sharpness : at.forward_sharpness + R],
                 tape.forward[now, b],
             )
-        _pair_up(gradient, tape.read_weights[before, b], b, R)
+        pair_up(sizes, gradient, tape.read_weights[before, b], b)
     else:
         copy_rows(d_content, d_weights)
     keys, strengths = part(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
@@ -253,92 +217,6 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
 
 
 @inlined
-def _pair_up(gradient, read_weights, b, R):
-    """dL gains dfwd w^r^T + w^r dbwd^T: as one product of `factors` (N, 2 R) and `pair` (2 R, N)."""
-    pair, factors = gradient.pair[b], gradient.factors[b]
-    d_forward, d_backward = gradient.forward[b], gradient.backward[b]
-    for i in range(R):
-        copy(pair[i], read_weights[i])
-        copy(pair[R + i], d_backward[i])
-    for n in range(len(factors)):
-        for i in range(R):
-            factors[n, i] = d_forward[i, n]
-            factors[n, R + i] = read_weights[i, n]
-
-
-@inlined
-def rerun_segment(sizes, tape, gradient, place, begin, end, b):
-    """The links before steps begin, begin + stride, ... of the segment that ends before step `end`, from that kept."""
-    last = place.slot_last
-    i = place.slot_first
-    while i < last:
-        stop = min(i + ROWS, last)
-        copy_rows(gradient.links[0, b, i:stop], tape.links[begin // sizes.segment, b, i:stop])
-        t = begin + sizes.stride
-        while t < end:
-            saved = (t - begin) // sizes.stride
-            rows = gradient.links[saved, b, i:stop]
-            step = t - sizes.stride
-            updated_link(
-                rows,
-                gradient.links[saved - 1, b, i:stop],
-                i,
-                tape.write_weights[step + 1, b],
-                tape.precedence[step, b],
-            )
-            run_again(rows, i, tape.write_weights, tape.precedence, step + 1, t, b)
-            t += sizes.stride
-        i = stop
-
-
-@inlined
-def link_step_backward(sizes, tape, gradient, place, t, b):
-    """A thread's part of a sequence's links, backwards."""
-    d_reads = gradient.members_reads[place.link_part, b]
-    d_rows = gradient.members_writes[place.link_part, 0, b]
-    d_columns = gradient.members_writes[place.link_part, 1, b]
-    d_precedence = gradient.members_precedence[place.link_part, b]
-    clear_rows(d_reads)
-    clear(d_rows)
-    clear(d_columns)
-    clear(d_precedence)
-    begin = t // sizes.segment * sizes.segment
-    saved = (t - begin) // sizes.stride
-    saved_step = begin + saved * sizes.stride
-    write_weights, precedence = tape.write_weights[t + 1, b], tape.precedence[t, b]
-    i, last = place.slot_first, place.slot_last
-    while i < last:
-        stop = min(i + ROWS, last)
-        before, after = gradient.rows[place.thread, 0, : stop - i], gradient.rows[place.thread, 1, : stop - i]
-        rows = gradient.links[saved, b, i:stop]
-        if saved_step < t:
-            updated_link(
-                before, rows, i, tape.write_weights[saved_step + 1, b], tape.precedence[saved_step, b]
-            )
-            run_again(before, i, tape.write_weights, tape.precedence, saved_step + 1, t, b)
-            rows = before
-        updated_link(after, rows, i, write_weights, precedence)
-        link_backward(
-            gradient.link[b, i:stop],
-            d_reads,
-            d_rows,
-            d_columns,
-            d_precedence,
-            i,
-            stop,
-            rows,
-            after,
-            gradient.forward[b],
-            gradient.backward[b],
-            gradient.pair[b],
-            gradient.factors[b, i:stop],
-            write_weights,
-            precedence,
-        )
-        i = stop
-
-
-@inlined
 def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after, b):
     """Back through the write to the state before."""
     R, W = sizes.heads, sizes.word
@@ -349,7 +227,7 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
         update_precedence_backward(
             gradient.precedence[b], d_write_weights, tape.precedence[before, b], write_weights
         )
-        _gather_link_gradients(gradient, place, b)
+        gather_link_gradients(sizes, gradient, place, b)
     else:
         clear_rows(d_read_weights)
     erase, vector = xi[at.erase : at.erase + W], xi[at.write_vector : at.write_vector + W]
@@ -431,17 +309,3 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
         gradient.shrink[b],
     )
     activate_interface_backward(d_xi, xi, at, sizes)
-
-
-@inlined
-def _gather_link_gradients(gradient, place, b):
-    """Add up what the members found: by precedence, write weights, and (set) the read weights before."""
-    for p in range(place.link_parts):
-        add(gradient.precedence[b], gradient.members_precedence[p, b])
-        add(gradient.write_weights[b], gradient.members_writes[p, 0, b])
-        add(gradient.write_weights[b], gradient.members_writes[p, 1, b])
-    d_read_weights = gradient.read_weights[b]
-    for i in range(len(d_read_weights)):
-        copy(d_read_weights[i], gradient.members_reads[0, b, i])
-        for p in range(1, place.link_parts):
-            add(d_read_weights[i], gradient.members_reads[p, b, i])

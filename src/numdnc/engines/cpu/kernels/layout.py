@@ -34,6 +34,7 @@ class Sizes(NamedTuple):
     mask_floor: float = 0.0
     segment: int = 1  # the links are kept before every step that is a multiple of this
     stride: int = 1  # within a segment that is run again, before every multiple of this
+    tile: int = 1  # columns of a tile of the links
 
 
 class InterfaceAt(NamedTuple):
@@ -117,7 +118,7 @@ class MemoryTape(NamedTuple):
     backward: Array
     blurred_forward: Array  # (D, B, R, N), before they are sharpened
     blurred_backward: Array
-    links: Array  # (T / segment, B, N, N): the link before every step that is a multiple of `segment`
+    links: Array  # (T / segment, B, tiles, N, columns): the link before every step that is a multiple of `segment`
 
 
 class Scratch(NamedTuple):
@@ -125,8 +126,9 @@ class Scratch(NamedTuple):
 
     products: Array  # (threads, B C): each member's part of a product
     order: Array  # (B, N) of int32
-    link: Array  # (B, N, N): the link now
-    backward: Array  # (members, B, R, N): each member's part of the backward weightings
+    link: Array  # (B, tiles, N, columns): the link now
+    read_weights: Array  # (B, R N): those before, in tiles
+    backward: Array  # (members, B, R N): each member's part of the backward weightings, in tiles
 
 
 class ControllerGradient(NamedTuple):
@@ -153,7 +155,7 @@ class MemoryGradient(NamedTuple):
     memory: Array  # (B, W, N)
     usage: Array  # (B, N)
     precedence: Array  # (B, N)
-    link: Array  # (B, N, N)
+    link: Array  # (B, tiles, N, columns)
     write_weights: Array  # (B, N)
     read_weights: Array  # (B, R, N)
     weights_now: Array  # (B, R, N): by the read weights of this step, then by one source of them
@@ -165,11 +167,14 @@ class MemoryGradient(NamedTuple):
     retention: Array  # (B, N)
     wiped: Array  # (B, N): by what wipes the memory, of the retention
     shrink: Array  # (B, N)
-    pair: Array  # (B, 2 R, N): read weights before, backward gradient
+    pair: Array  # (B, 2 R N): read weights before and backward gradient, in tiles
     factors: Array  # (B, N, 2 R): what multiplies them in the link's gradient
-    links: Array  # (segment / stride, B, N, N): the links of a segment, run again
-    rows: Array  # (threads, 2, 4, N): four rows of the link before and after a step
-    members_reads: Array  # (members, B, R, N): each member's part, by read weights before
+    links: Array  # (segment / stride, B, tiles, N, columns): the links of a segment, run again
+    rows: Array  # (threads, 2, 4, columns): four rows of a tile before and after a step
+    members_reads: (
+        Array  # (members, B, R, N): each member's part, by read weights before, as rows of the link
+    )
+    members_columns: Array  # (members, B, R N): and as columns, in tiles
     members_writes: Array  # (members, 2, B, N): by write weights, as rows and as columns of the link
     members_precedence: Array  # (members, B, N): by the precedence before
 

@@ -15,62 +15,55 @@ ROWS = 4
 
 
 @kernel
-def update_link(rows, first, write_weights, precedence):
-    """L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],  L[i, i] = 0; these rows, in place; slot `first` on."""
+def update_link(rows, first, column, write_weights, weights, precedence):
+    """L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j],  L[i, i] = 0; in place.
+
+    Of the rows from slot `first` on the columns from slot `column` on, to which `weights` and `precedence` belong.
+    """
     for r in range(len(rows)):
-        i = first + r
-        _update_row(rows[r], write_weights[i], write_weights, precedence)
-        rows[r, i] = 0
+        _update_row(rows[r], write_weights[first + r], weights, precedence)
+    _clear_diagonal(rows, first, column, len(weights))
 
 
 @kernel
-def _update_row(row, weight, write_weights, precedence):
+def _update_row(row, weight, weights, precedence):
     keep = constant(1, row) - weight
-    for j in range(len(precedence)):
-        row[j] = (keep - write_weights[j]) * row[j] + weight * precedence[j]
+    for j in range(len(weights)):
+        row[j] = (keep - weights[j]) * row[j] + weight * precedence[j]
 
 
 @kernel
-def updated_link(rows, before, first, write_weights, precedence):
+def updated_link(rows, before, first, column, write_weights, weights, precedence):
     """The same, from `before` to `rows`."""
     for r in range(len(rows)):
-        i = first + r
-        _updated_row(rows[r], before[r], write_weights[i], write_weights, precedence)
-        rows[r, i] = 0
+        _updated_row(rows[r], before[r], write_weights[first + r], weights, precedence)
+    _clear_diagonal(rows, first, column, len(weights))
 
 
 @kernel
-def _updated_row(row, before, weight, write_weights, precedence):
+def _updated_row(row, before, weight, weights, precedence):
     keep = constant(1, row) - weight
-    for j in range(len(precedence)):
-        row[j] = (keep - write_weights[j]) * before[j] + weight * precedence[j]
+    for j in range(len(weights)):
+        row[j] = (keep - weights[j]) * before[j] + weight * precedence[j]
 
 
 @kernel
-def update_and_follow(link, first, last, write_weights, precedence, read_weights, forward, backward):
-    """Update the rows of slots first .. last - 1, then fwd = L w^r of these slots and what they add to bwd = L^T w^r.
-
-    forward (R, N), 0 in these slots when called; backward (R, N) is added to.
-    """
-    i = first
-    while i < last:
-        end = min(i + ROWS, last)
-        rows = link[i:end]
-        update_link(rows, i, write_weights, precedence)
-        add_product(backward, read_weights[:, i:end], rows)
-        add_product_transposed(forward[:, i:end], read_weights, rows)
-        i = end
+def _clear_diagonal(rows, first, column, columns):
+    for r in range(len(rows)):
+        if column <= first + r < column + columns:
+            rows[r, first + r - column] = 0
 
 
 @kernel
 def link_backward(
     d_link,
-    d_read_weights,
+    d_by_columns,
+    d_by_rows,
     d_rows,
     d_columns,
     d_precedence,
     first,
-    last,
+    column,
     before,
     after,
     d_forward,
@@ -78,33 +71,36 @@ def link_backward(
     pair,
     factors,
     write_weights,
+    weights,
     precedence,
 ):
-    """The same rows backwards; `before` and `after` are four of them, from slot `first` on, first + len(before) = last.
+    """The same rows and columns backwards; dw^r is gathered by columns (R, columns) and by rows (R, N).
 
     With dL = dL + dfwd w^r^T + w^r dbwd^T,  dL[i, i] = 0:   dL before = dL (1 - w^w[i] - w^w[j])
         dw^r    += dfwd L + dbwd L^T
         dw^w[i] += sum_j dL (p[j] - L before),   dw^w[j] -= sum_i dL L before,   dp[j] += sum_i w^w[i] dL
     """
+    last = first + len(before)
     add_product(d_link, factors, pair)
-    add_product(d_read_weights, d_forward[:, first:last], after)
-    add_product_transposed(d_read_weights[:, first:last], d_backward, after)
-    for r in range(len(before)):
-        d_link[r, first + r] = 0
+    add_product(d_by_columns, d_forward[:, first:last], after)
+    add_product_transposed(d_by_rows[:, first:last], d_backward, after)
+    _clear_diagonal(d_link, first, column, len(weights))
     if len(before) == ROWS:
         _update_rows_backward(
-            d_link, before, d_rows, first, write_weights, precedence, d_columns, d_precedence
+            d_link, before, d_rows, first, write_weights, weights, precedence, d_columns, d_precedence
         )
     else:
         for r in range(len(before)):
             weight = write_weights[first + r]
             d_rows[first + r] += _update_row_backward(
-                d_link[r], before[r], weight, write_weights, precedence, d_columns, d_precedence
+                d_link[r], before[r], weight, weights, precedence, d_columns, d_precedence
             )
 
 
 @kernel
-def _update_rows_backward(d_link, before, d_rows, first, write_weights, precedence, d_columns, d_precedence):
+def _update_rows_backward(
+    d_link, before, d_rows, first, write_weights, weights, precedence, d_columns, d_precedence
+):
     """Four rows at once, so that what belongs to columns is loaded and stored once for all."""
     one, zero = constant(1, d_link), constant(0, d_link)
     w0, w1, w2, w3 = (
@@ -115,8 +111,8 @@ def _update_rows_backward(d_link, before, d_rows, first, write_weights, preceden
     )
     keep0, keep1, keep2, keep3 = one - w0, one - w1, one - w2, one - w3
     total0, total1, total2, total3 = zero, zero, zero, zero
-    for j in range(len(precedence)):
-        p, w = precedence[j], write_weights[j]
+    for j in range(len(weights)):
+        p, w = precedence[j], weights[j]
         d0, d1, d2, d3 = d_link[0, j], d_link[1, j], d_link[2, j], d_link[3, j]
         lost0, lost1, lost2, lost3 = (
             d0 * before[0, j],
@@ -141,16 +137,16 @@ def _update_rows_backward(d_link, before, d_rows, first, write_weights, preceden
 
 
 @kernel
-def _update_row_backward(d_row, row, weight, write_weights, precedence, d_columns, d_precedence):
+def _update_row_backward(d_row, row, weight, weights, precedence, d_columns, d_precedence):
     keep = constant(1, d_row) - weight
     total = constant(0, d_row)
-    for j in range(len(precedence)):
+    for j in range(len(weights)):
         d = d_row[j]
         lost = d * row[j]
         total += d * precedence[j] - lost
         d_columns[j] -= lost
         d_precedence[j] += weight * d
-        d_row[j] = d * (keep - write_weights[j])
+        d_row[j] = d * (keep - weights[j])
     return total
 
 
@@ -209,10 +205,3 @@ def sharpen_backward(d_weights, d_sharpness, weights, sharpness, sharp):
             raised = max(row[n], constant(0, row)) + constant(EPSILON, row)
             d_row[n] = zero if row[n] < 0 else d_row[n] * sharpness[i] / raised
         d_sharpness[i] = total
-
-
-@kernel
-def run_again(rows, first, write_weights, precedence, begin, end, b):
-    """Bring these rows of sequence b's link from before step `begin` to before step `end`."""
-    for t in range(begin, end):
-        update_link(rows, first, write_weights[t + 1, b], precedence[t, b])

@@ -1,11 +1,8 @@
 """A whole sequence, forward and backward: one compiled call per thread."""
 
 from numdnc.engines.cpu.kernels.access import (
-    link_step,
-    link_step_backward,
     read_step,
     read_step_backward,
-    rerun_segment,
     write_step,
     write_step_backward,
 )
@@ -18,6 +15,7 @@ from numdnc.engines.cpu.kernels.controller import (
     gather_product,
     share_product,
 )
+from numdnc.engines.cpu.kernels.links import link_step, link_step_backward, rerun_segment
 from numdnc.engines.cpu.kernels.memory import measure_slots
 from numdnc.engines.cpu.kernels.products import add_product_transposed
 from numdnc.engines.cpu.kernels.teams import share, wait
