@@ -1,6 +1,7 @@
 """What a model is: frozen specs, validated when made, and the sizes that follow from them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from numbers import Integral, Real
 from typing import ClassVar, Literal, get_args
@@ -157,7 +158,7 @@ class DNCSpec(_Spec):
         """R W, width of all read vectors side by side."""
         return self.read_heads * self.word_size
 
-    @property
+    @cached_property
     def interface_shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each part of the interface vector xi, in its order: the paper's, then those of variations."""
         R, W = self.read_heads, self.word_size
@@ -180,12 +181,12 @@ class DNCSpec(_Spec):
             shapes |= {"forward_sharpness": (R,), "backward_sharpness": (R,)}
         return shapes
 
-    @property
+    @cached_property
     def interface_sizes(self) -> dict[str, int]:
         """Width of each part of the interface vector xi, in its order."""
         return {name: prod(shape) for name, shape in self.interface_shapes.items()}
 
-    @property
+    @cached_property
     def interface_size(self) -> int:
         """R W + 3 W + 5 R + 3 for the paper's DNC."""
         return sum(self.interface_sizes.values())

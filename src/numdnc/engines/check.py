@@ -1,5 +1,6 @@
 """What every engine asks of its arguments, in one place, so that a wrong one is named and not guessed at."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.params import zero_params, zero_state
 from numdnc.spec import DNCSpec, Spec
-from numdnc.tree import leaves, named_leaves
+from numdnc.tree import named_leaves
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -15,7 +16,7 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask: Any) -> None:
     """Raise UserError unless params, inputs, state and mask fit the spec, each other's batch and one float dtype."""
     dtype = _float_dtype(params)
-    _check_tree("params", zero_params(spec, dtype), params)
+    _check_tree("params", _expected_params(spec, dtype), params)
     expected = f"(T, B) of integers or (T, B, {spec.input_size}) of {dtype}"
     if not isinstance(inputs, np.ndarray):
         raise UserError(f"inputs must be an array {expected}, got a {type(inputs).__name__}.")
@@ -27,7 +28,7 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
         raise UserError(
             f"integer inputs must lie in 0..{spec.input_size - 1}, got {inputs.min()}..{inputs.max()}."
         )
-    _check_tree("state", zero_state(spec, inputs.shape[1], dtype), state)
+    _check_tree("state", _expected_state(spec, inputs.shape[1], dtype), state)
     if bypass_mask is not None:
         if not isinstance(spec, DNCSpec) or not spec.bypass_dropout:
             raise UserError(
@@ -39,14 +40,26 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
 def check_backward(spec: Spec, params: Any, steps: int, batch: int, d_outputs: Any, d_state: Any) -> None:
     """Raise UserError unless the gradients fit what `forward` gave for this many steps and this batch."""
     dtype = _float_dtype(params)
-    _check_tree("params", zero_params(spec, dtype), params)
+    _check_tree("params", _expected_params(spec, dtype), params)
     _check_leaf("d_outputs", (steps, batch, spec.output_size), dtype, d_outputs)
-    _check_tree("d_state", zero_state(spec, batch, dtype), d_state)
+    _check_tree("d_state", _expected_state(spec, batch, dtype), d_state)
+
+
+@lru_cache(maxsize=8)
+def _expected_params(spec: Spec, dtype: np.dtype[Any]) -> Any:
+    """Parameters of the right shapes. Nothing ever looks at their numbers, so they take no memory."""
+    return zero_params(spec, dtype)
+
+
+@lru_cache(maxsize=8)
+def _expected_state(spec: Spec, batch: int, dtype: np.dtype[Any]) -> Any:
+    """The same of a state."""
+    return zero_state(spec, batch, dtype)
 
 
 def _float_dtype(params: Any) -> np.dtype[Any]:
     """The dtype of the parameters; float32 where there are none, for `_check_tree` to say so."""
-    first = next(iter(leaves(params)), None)
+    first = next((leaf for _, leaf in named_leaves(params)), None)
     if not isinstance(first, np.ndarray):
         return _FLOATS[0]
     if first.dtype not in _FLOATS:
