@@ -44,6 +44,11 @@ def test_needs_nothing_but_numpy(module: str) -> None:
     assert run_python(SPY.format(statements=f"import {module}")) == []
 
 
+def test_the_reference_is_had_without_a_compiler() -> None:
+    assert run_python(SPY.format(statements="import numdnc.engines as e\ne.get_engine('reference')")) == []
+    assert "numba" in run_python(SPY.format(statements="import numdnc.engines as e\ne.get_engine('cpu')"))
+
+
 def test_the_spy_sees_what_is_not_installed() -> None:
     statements = "try:\n    import abacus\nexcept ImportError:\n    pass\nimport pytest"
     assert {"abacus", "pytest"} <= set(run_python(SPY.format(statements=statements)))

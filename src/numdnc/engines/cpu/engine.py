@@ -18,7 +18,7 @@ from numdnc.engines.cpu.threads import blas_on_one_thread, count_threads, on_eac
 from numdnc.errors import UserError
 from numdnc.params import Array, DNCParams, Inputs, RecurrentParams
 from numdnc.spec import DNCSpec, Spec
-from numdnc.tree import map_leaves, zeros_like
+from numdnc.tree import zeros_like
 
 
 class Tape(NamedTuple):
@@ -72,10 +72,10 @@ class CPUEngine:
     def _forward(
         self, spec: Spec, params: Any, inputs: Inputs, state: Any, keep_tape: bool, bypass_mask: Array | None
     ) -> tuple[Array, Any, Tape | None]:
-        params, inputs = map_leaves(np.ascontiguousarray, params), np.ascontiguousarray(inputs)
+        inputs = np.ascontiguousarray(inputs)
         (T, B), dtype = inputs.shape[:2], params.output.bias.dtype
         threads = self._threads_for(spec, T, B)
-        sizes = make_sizes(spec, T, keep_tape)
+        sizes = make_sizes(spec, T, B, dtype.itemsize, keep_tape)
         controller = make_controller(spec, params, inputs, threads)
         tape = buffers.controller_tape(spec, sizes, B, dtype, state)
         widest = max(
@@ -115,7 +115,6 @@ class CPUEngine:
         self, spec: Spec, params: Any, tape: Tape, d_outputs: Array, d_state: Any
     ) -> tuple[Any, Array | None, Any]:
         T, B = tape.inputs.shape[:2]
-        params = map_leaves(np.ascontiguousarray, params)
         threads = self._threads_for(spec, T, B)
         saved, memory = tape.controller_tape, tape.memory_tape
         reads = saved.hidden[1:, :, :0] if memory is None else memory.reads[1:]

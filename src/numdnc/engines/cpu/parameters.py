@@ -24,6 +24,9 @@ _STRIDE = 4
 """Of the links of a segment that is run again, every so many are kept at once; those between are made again."""
 
 
+_FEW_BYTES = 1 << 22
+"""Links of a whole sequence that are kept rather than made again."""
+
 _TILE = 256
 """Columns of the links that are worked on at once, at most."""
 
@@ -34,8 +37,11 @@ def tile_width(slots: int) -> int:
     return -(-slots // tiles)
 
 
-def make_sizes(spec: Spec, steps: int, keep_tape: bool) -> Sizes:
-    """Numbers that say what is computed; segments of links are as long as makes those kept fewest in all."""
+def make_sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) -> Sizes:
+    """Numbers that say what is computed.
+
+    Segments of links are as long as makes those kept fewest in all; but where all are few bytes, all are kept.
+    """
     common = {
         "steps": steps,
         "kept_states": steps + 1 if keep_tape else 2,
@@ -47,6 +53,7 @@ def make_sizes(spec: Spec, steps: int, keep_tape: bool) -> Sizes:
     }
     if not isinstance(spec, DNCSpec):
         return Sizes(**common)
+    few = steps * batch * spec.memory_size**2 * item_size <= _FEW_BYTES
     return Sizes(
         **common,
         slots=spec.memory_size,
@@ -57,8 +64,8 @@ def make_sizes(spec: Spec, steps: int, keep_tape: bool) -> Sizes:
         deallocation=int(spec.deallocation),
         sharpness=int(spec.sharpness),
         mask_floor=spec.mask_floor,
-        segment=_STRIDE * max(1, round((steps / _STRIDE) ** 0.5)),
-        stride=_STRIDE,
+        segment=1 if few else _STRIDE * max(1, round((steps / _STRIDE) ** 0.5)),
+        stride=1 if few else _STRIDE,
         tile=tile_width(spec.memory_size),
     )
 
@@ -103,10 +110,11 @@ def make_interface(spec: DNCSpec, params: Any) -> Interface:
     for name, size in spec.interface_sizes.items():
         at[name] = first
         first += size
-    weights, bias, gain = params.interface
-    return Interface(
-        InterfaceAt(**at), with_padding(weights), bias, bias[:0] if isinstance(gain, tuple) else gain
+    weights, bias = params.interface.weights, np.ascontiguousarray(params.interface.bias)
+    gain = (
+        bias[:0] if isinstance(params.interface.gain, tuple) else np.ascontiguousarray(params.interface.gain)
     )
+    return Interface(InterfaceAt(**at), with_padding(weights), bias, gain)
 
 
 def with_padding(rows: Array) -> Array:
@@ -117,9 +125,9 @@ def with_padding(rows: Array) -> Array:
 
 
 def _joined(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
 
 def _joined_if_any(layers: Any, name: str) -> Array:
     parts: list[Any] = [getattr(layer, name, ()) for layer in layers]
-    return layers[0].bias[:0] if isinstance(parts[0], tuple) else _joined(parts)
+    return np.empty(0, layers[0].bias.dtype) if isinstance(parts[0], tuple) else _joined(parts)
