@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ from contract import (
 from numdnc import DNCSpec, RNNSpec
 from numdnc.engines.cpu import ENGINE, CPUEngine, buffers, engine, parameters, projections, teams, threads
 from numdnc.engines.cpu.kernels import compiling
-from numdnc.engines.cpu.parameters import make_sizes
+from numdnc.engines.cpu.kernels.teams import GIVEN_UP
 from numdnc.errors import UserError
 
 PACKAGE = Path(numdnc.__file__).parent
@@ -77,10 +78,13 @@ def no_endless_wait(seconds: float = 300) -> Iterator[None]:
         made.append(teams.places(*arguments))
         return made[-1]
 
+    def let_go() -> None:
+        for found in made:
+            found[0].barrier[GIVEN_UP] = 1
+
     def end() -> None:
         late.append(True)
-        for found in made:
-            teams.give_up(found)
+        let_go()
 
     timer = threading.Timer(seconds, end)
     timer.start()
@@ -89,6 +93,7 @@ def no_endless_wait(seconds: float = 300) -> Iterator[None]:
             yield
     finally:
         timer.cancel()
+        let_go()
     assert not late, "threads of a team waited for each other without end"
 
 
@@ -215,15 +220,23 @@ def test_a_team_is_chosen_by_rows_and_weights() -> None:
     assert not together(large, 1, 1)
 
 
-# Links: kept at intervals, those between made again.
+# Links: kept at intervals, those between made again; all kept where they are few.
+
+
+@pytest.fixture
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links are made again however few they are."""
+    monkeypatch.setattr(parameters, "_FEW_BYTES", 0)
 
 
 @for_each_dtype
 @pytest.mark.parametrize("steps", [1, 3, 4, 5, 8, 15, 16, 17, 33])
 @pytest.mark.parametrize("spec_name", ["dnc", "dnc-all"])
+@pytest.mark.usefixtures("few_are_many")
 def test_around_the_ends_of_segments(spec_name: str, steps: int, dtype: str) -> None:
     case = team(spec_name, dtype)
     problem = case.problem(steps=steps, batch=2, gap=1e-6)
+    assert case.forward(problem, keep_tape=True)[2].sizes.stride == 4
     case.assert_parity(problem)
     shared = team(spec_name, dtype, 3, True)
     assert_result_close("rearranged", dtype, shared.run(problem), case.run(problem))
@@ -232,19 +245,33 @@ def test_around_the_ends_of_segments(spec_name: str, steps: int, dtype: str) -> 
 @for_each_team
 @pytest.mark.parametrize("steps", [50, 131])
 @pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-M+D+S", "lstm-2-layers"])
-def test_long_sequences(spec_name: str, steps: int, count: int, together: bool | None) -> None:
+@pytest.mark.parametrize("few", [0, 1 << 30], ids=["again", "kept"])
+def test_long_sequences(
+    spec_name: str, few: int, steps: int, count: int, together: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parameters, "_FEW_BYTES", few)
     case = team(spec_name, "float64", count, together)
     case.assert_parity(case.problem(steps=steps, batch=2, gap=1e-8))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 7, 50, 64, 131, 256, 1000])
-def test_segments_cover_the_steps(steps: int) -> None:
-    sizes = make_sizes(SPECS["dnc"], steps, True)
+@pytest.mark.parametrize("few", [0, 1 << 30])
+def test_segments_are_whole_strides(steps: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parameters, "_FEW_BYTES", few)
+    sizes = parameters.make_sizes(SPECS["dnc"], steps, 2, 4, True)
     assert sizes.segment % sizes.stride == 0
     assert sizes.segment >= sizes.stride >= 1
+    assert (sizes.segment == 1) == (few > 0 or steps == 0)
+
+
+def test_only_few_links_are_all_kept() -> None:
+    spec = DNCSpec(input_size=2, output_size=2, hidden_sizes=(3,), memory_size=256, word_size=3)
+    sizes = [parameters.make_sizes(spec, steps, 1, 4, True) for steps in (16, 17)]
+    assert [size.segment for size in sizes] == [1, 8]
 
 
 @for_each_dtype
+@pytest.mark.usefixtures("few_are_many")
 def test_links_kept_grow_with_the_root_of_the_steps(dtype: str) -> None:
     spec = DNCSpec(input_size=2, output_size=2, hidden_sizes=(3,), memory_size=40, word_size=3)
     params, state = numdnc.init_params(spec, 0, dtype), numdnc.zero_state(spec, 2, dtype)
@@ -280,6 +307,7 @@ def test_without_a_tape_two_states_and_no_links_are_kept(monkeypatch: pytest.Mon
 @for_each_dtype
 @pytest.mark.parametrize("widest", [1, 3, 4, 6])
 @pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-odd", "dnc-M+D+S", "dnc-all"])
+@pytest.mark.usefixtures("few_are_many")
 def test_links_in_tiles_of_any_width(
     spec_name: str,
     widest: int,
@@ -443,25 +471,59 @@ def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPa
     assert set(seen) == {1}
 
 
-def test_several_python_threads_at_once() -> None:
-    cases = [
-        team(name, "float64", 2, True) for name in ("dnc-all", "lstm-2-layers", "dnc-odd", "dnc-2-layers")
-    ]
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_python_threads_at_once(count: int) -> None:
+    names = ("dnc-all", "lstm-2-layers", "dnc-odd", "rnn-2-layers")
+    cases = [team(name, "float64", count, True) for name in names]
     problems = [case.problem(batch=batch) for case, batch in zip(cases, (1, 2, 3, 5), strict=True)]
     wanted = [case.run(problem) for case, problem in zip(cases, problems, strict=True)]
     same: list[int] = []
 
     def work(number: int) -> None:
-        for _ in range(20):
+        for _ in range(40):
             assert_identical(cases[number].run(problems[number]), wanted[number])
         same.append(number)
 
     workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(120)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # so that they get in each other's way
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(60)
+    finally:
+        sys.setswitchinterval(interval)
     assert sorted(same) == [0, 1, 2, 3]
+
+
+def test_teams_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two teams at once would each hold threads that the other waits for."""
+    workers, broken = threads._workers, []
+
+    class Slow:
+        def __init__(self, *arguments: Any) -> None:
+            self.pool = workers(*arguments)
+
+        def submit(self, call: Any) -> Any:
+            time.sleep(0.01)
+            return self.pool.submit(call)
+
+    def work() -> None:
+        for _ in range(5):
+            meeting = threading.Barrier(3, timeout=5)
+            try:
+                threads.on_each([meeting.wait] * 3)
+            except threading.BrokenBarrierError:
+                broken.append(meeting)
+
+    monkeypatch.setattr(threads, "_workers", Slow)
+    each = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+    for thread in each:
+        thread.start()
+    for thread in each:
+        thread.join(60)
+    assert not broken
 
 
 class Interruption(BaseException):

@@ -84,7 +84,9 @@ def test_a_power_of_e_is_a_power_of_two_and_a_rest(dtype):
     fractions, _ = np.frexp(powers)
     assert set(fractions) <= {0, 0.5}
     wanted = np.exp(finer(x))
-    assert roundings(powers + powers * rests, wanted) < 5  # measured: 0.83
+    assert (
+        roundings(powers + powers * rests, wanted) < 1.25
+    )  # measured: 0.83, and 1.4 with a term of the sum less
     assert not powers[wanted < np.finfo(dtype).tiny / 2].any()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from numdnc.engines.cpu.blocks import take_block
 from numdnc.engines.cpu.kernels.arrays import padded
 from numdnc.engines.cpu.kernels.layout import (
     Controller,
@@ -35,8 +36,8 @@ def allocate(kind: Any, dtype: DTypeLike, shapes: Mapping[str, tuple[int, ...]])
     """A `kind` with an array of each shape, all in one block, numbers unset; fields without a shape are None."""
     line = _LINE // np.dtype(dtype).itemsize
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
-    block = np.empty(sum(-(-size // line) * line for size in sizes.values()) + line, dtype)
-    first = -(block.ctypes.data % -_LINE) // block.itemsize if block.ctypes.data % _LINE else 0
+    block = take_block(sum(-(-size // line) * line for size in sizes.values()) + line, dtype)
+    first = -block.ctypes.data % _LINE // block.itemsize
     found = dict.fromkeys(kind._fields)
     for name, shape in shapes.items():
         found[name] = block[first : first + sizes[name]].reshape(shape)

@@ -17,6 +17,9 @@ from numdnc.params import Array
 VARIABLE = "NUMDNC_THREADS"
 """The environment variable that says how many threads to use."""
 
+_WORTH_SHARING = 8_000_000
+"""Multiply-adds in fewer than which another thread is not worth waking."""
+
 _TURN = Lock()
 """Threads of a team wait for each other, so only one team may be at work."""
 
@@ -45,6 +48,8 @@ def on_each(calls: list[Callable[[], Any]]) -> None:
 
 def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
     """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each."""
+    work = sum(out.size * a.shape[1] for out, a, _ in products)
+    threads = threads if work >= _WORTH_SHARING else 1
 
     def rows(thread: int) -> None:
         for out, a, b in products:
