@@ -7,8 +7,8 @@ The engine `cpu` is checked against the definition first; if it is wrong there a
 Every measurement has a process of its own, one after the other; contenders take turns at a shape, round by round, and
 medians are over the runs of all rounds. A process may use as many cores as it has threads. Contenders that cannot be
 imported are left out and named. Float32; see contenders.py for what is timed. Memory of a run is the most at once
-during runs, above what the process has in use between them: too little for a library that keeps freed memory for the
-next run, as XLA may. That of the process is all of it, with imports and what compiling took.
+during runs, above what the process has in use between them: too little for what keeps freed memory for the next run,
+as the engine `cpu` does and XLA may. That of the process is all of it, with imports and what compiling took.
 
 --updates: updates per second at batch 1, 2, 4 instead. --growth: time and memory of the engine `cpu` alone as one size
 grows, instead. Progress goes to standard error.
@@ -241,7 +241,7 @@ def growth(options: argparse.Namespace) -> list[dict[str, Any]]:
     results = []
     for size, values in GROWTH.items():
         lines = [
-            [size, *(f"{head(threads)}, {what}" for threads in options.threads for what in ("ms", "memory"))]
+            [size, *(f"{head(threads)}, {what}" for threads in options.threads for what in ("ms", "process"))]
         ]
         cells: dict[int, list[Runs]] = {threads: [] for threads in options.threads}
         for value in values:
@@ -250,7 +250,7 @@ def growth(options: argparse.Namespace) -> list[dict[str, Any]]:
                 found = grown(size, value, threads, above[-1:], options)
                 above.append(found)
                 reason = found.get("skipped") or found.get("failed")
-                line += [reason or number(milliseconds(found)), bytes_of(found)]
+                line += [reason or number(milliseconds(found)), bytes_of(found, "process_bytes")]
                 note(f"growth, {size} {value}, {head(threads)}: {reason or told(found)}")
             lines.append(line)
         results += [{"size": size, "values": values, "threads": each, "cells": cells[each]} for each in cells]
@@ -265,7 +265,7 @@ def grown(size: str, value: int, threads: int, above: list[Runs], options: argpa
     Values double from cell to cell; the link matrices then grow by four with the slots, by two with the rest.
     """
     factor = 4 if size == "memory_size" else 2
-    needed = factor * (above[0].get("needed") or above[0].get("peak_bytes") or 0) if above else 0
+    needed = factor * (above[0].get("needed") or above[0].get("process_bytes") or 0) if above else 0
     if needed > MOST_BYTES:
         return {"skipped": f"skipped, may need {console.byte_size(needed)}", "needed": needed}
     return ask("cpu", BASE._replace(**{size: value}), threads, options)

@@ -388,9 +388,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     on_each = engine.on_each
 
-    def count(calls: Any) -> None:
+    def count(calls: Any, **rest: Any) -> None:
         counts.append(len(calls))
-        on_each(calls)
+        on_each(calls, **rest)
 
     monkeypatch.setattr(engine, "on_each", count)
     return counts
@@ -453,7 +453,7 @@ def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPa
     def blas_threads() -> list[int]:
         return [library["num_threads"] for library in threads._blas().info()]
 
-    for name in ("outputs", "outputs_backward", "layer_gradients"):
+    for name in ("outputs", "outputs_backward", "weight_gradients"):
         original = getattr(projections, name)
 
         def spied(*arguments: Any, original: Any = original) -> Any:
@@ -544,12 +544,12 @@ def test_no_thread_waits_for_one_that_failed(
     def fail() -> None:
         raise interruption
 
-    def with_one_that_fails(calls: Any) -> None:
+    def with_one_that_fails(calls: Any, **rest: Any) -> None:
         def other(number: int) -> None:
             calls[1 + number]()
             back[number].set()
 
-        on_each([fail, lambda: other(0), lambda: other(1)])
+        on_each([fail, lambda: other(0), lambda: other(1)], **rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(engine, "on_each", with_one_that_fails)
@@ -560,7 +560,6 @@ def test_no_thread_waits_for_one_that_failed(
     assert_identical(case.run(problem), wanted)
 
 
-@pytest.mark.xfail(reason="the first thread waits for it inside a compiled call")
 def test_nobody_waits_for_another_thread_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same where it is not the first thread that fails."""
     case = team("rnn-2-layers", "float64", 2, True)
@@ -572,7 +571,7 @@ def test_nobody_waits_for_another_thread_that_failed(monkeypatch: pytest.MonkeyP
         raise MemoryError
 
     with monkeypatch.context() as patch, no_endless_wait(3):
-        patch.setattr(engine, "on_each", lambda calls: on_each([calls[0], fail]))
+        patch.setattr(engine, "on_each", lambda calls, **rest: on_each([calls[0], fail], **rest))
         with pytest.raises(MemoryError):
             case.run(problem)
     assert_identical(case.run(problem), wanted)
@@ -652,7 +651,6 @@ def test_a_forked_child_computes_too() -> None:
 
 
 @needs_fork
-@pytest.mark.xfail(reason="the child finds the lock of the threads taken, for ever")
 def test_a_child_forked_while_another_thread_is_at_work_computes_too() -> None:
     done = run_python(FORK.format(statements=FORK_AT_WORK), warnings="ignore")
     assert done.stdout.split() == ["True"]
@@ -709,7 +707,6 @@ def test_without_a_cache_folder_it_works(nowhere_to_keep: tuple[Path, Any]) -> N
     assert "engine cpu is compiled" in done.stderr
 
 
-@pytest.mark.xfail(reason="Numba goes on to its other folders, which know nothing of other files")
 def test_without_a_cache_folder_nothing_is_kept(nowhere_to_keep: tuple[Path, Any]) -> None:
     """Numba would keep kernels beside the source, and use them when another file that they are made of has changed."""
     copy, _ = nowhere_to_keep

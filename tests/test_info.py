@@ -64,7 +64,9 @@ def test_a_step_without_links_keeps_no_matrix_of_slots() -> None:
     on_reference = (*wide, "--engine", "reference")
     with_links, without = (info(*on_reference, *words)["step_bytes"] for words in ((), ("--no-links",)))
     assert with_links > size * size * 4 > 8 * without
-    assert without < info(*wide, "--engine", "cpu")["step_bytes"] < with_links / 4, "links that are made again"
+    assert without < info(*wide, "--engine", "cpu")["step_bytes"] < with_links / 4, (
+        "links that are made again"
+    )
     assert not {"link", "precedence"} & info(*wide, "--no-links")["state_bytes"].keys()
 
 

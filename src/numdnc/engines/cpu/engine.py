@@ -16,7 +16,7 @@ from numdnc.engines.cpu.parameters import make_controller, make_interface, make_
 from numdnc.engines.cpu.teams import give_up, places, threads_worth
 from numdnc.engines.cpu.threads import blas_on_one_thread, count_threads, on_each
 from numdnc.errors import UserError
-from numdnc.params import Array, DNCParams, Inputs, RecurrentParams
+from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import zeros_like
 
@@ -135,16 +135,21 @@ class CPUEngine:
         else:
             alone = (tape.sizes, tape.controller, saved, by_controller)
             self._run(spec, B, threads, sequence.recurrent_backward, *alone)
-        d_layers, d_inputs = projections.layer_gradients(
-            threads, spec, params.controller, tape.inputs, tape.controller, saved, by_controller
+        d_weights, product = None, None
+        if by_memory is not None:
+            d_weights = np.empty_like(params.interface.weights)
+            hidden, d_xi = _as_rows(saved.hidden[1:], by_memory.interface)
+            product = (d_weights, hidden.T, d_xi)
+        d_layers, d_inputs = projections.weight_gradients(
+            threads, spec, params.controller, tape.inputs, tape.controller, saved, by_controller, product
         )
         d_before = buffers.initial_gradient(spec, by_controller, by_memory)
-        if by_memory is None or memory is None:
+        if by_memory is None or memory is None or d_weights is None:
             return RecurrentParams(d_layers, d_output), d_inputs, d_before
-        hidden, d_xi = _as_rows(saved.hidden[1:], by_memory.interface)
-        d_interface = projections.interface_gradient(
-            threads, params.interface, hidden, d_xi, by_memory.interface_out, memory.interface_standard[:T]
+        d_bias, d_gain = projections.bias_and_gain(
+            params.interface.gain, by_memory.interface, by_memory.interface_out, memory.interface_standard[:T]
         )
+        d_interface = Affine(d_weights, d_bias, d_gain)
         return DNCParams(d_layers, d_interface, d_output, zeros_like(params.initial)), d_inputs, d_before
 
     def _threads_for(self, spec: Spec, steps: int, batch: int) -> int:
@@ -156,11 +161,7 @@ class CPUEngine:
     def _run(self, spec: Spec, batch: int, threads: int, kernel: Any, *given: Any) -> None:
         """Call the kernel on every thread, each in its place."""
         found = places(spec, batch, threads, given[1].bias.itemsize, self._together)
-        try:
-            on_each([partial(kernel, *given, place) for place in found])
-        except BaseException:
-            give_up(found)
-            raise
+        on_each([partial(kernel, *given, place) for place in found], on_failure=partial(give_up, found))
 
 
 def _bypass(tape: ControllerTape, mask: Array | None) -> Array:

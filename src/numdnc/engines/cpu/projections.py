@@ -41,16 +41,7 @@ def outputs_backward(
     return Affine(d_weights, d_outputs.sum(axis=0)), d_hidden, d_reads
 
 
-def interface_gradient(
-    threads: int, params: Affine, hidden: Array, d_xi: Array, d_out: Array, standard: Array
-) -> Affine:
-    """Gradients by the interface's parameters; d_xi (rows, I) by the product, the others as `_bias_and_gain` says."""
-    d_weights = np.empty_like(params.weights)
-    multiply(threads, (d_weights, hidden.T, d_xi))
-    return Affine(d_weights, *_bias_and_gain(params.gain, d_xi, d_out, standard))
-
-
-def layer_gradients(
+def weight_gradients(
     threads: int,
     spec: Spec,
     params: Any,
@@ -58,45 +49,67 @@ def layer_gradients(
     controller: Controller,
     tape: ControllerTape,
     gradient: ControllerGradient,
+    interface: tuple[Array, Array, Array] | None,
 ) -> tuple[tuple[LayerParams, ...], Array | None]:
-    """Gradients by every layer's parameters and by the inputs (T, B, X), None for symbols."""
+    """Gradients by every layer's parameters and by the inputs (T, B, X), None for symbols.
+
+    `interface`, if any, is one more product to be done with the others: threads are slow to wake.
+    """
     X, (T, B) = spec.input_size, inputs.shape[:2]
     vectors = not np.issubdtype(inputs.dtype, np.integer)
-    d_inputs = np.zeros((T * B, X), gradient.gates.dtype) if vectors else None
-    found: list[LayerParams] = []
-    for layer, (H, unit, C, gate, K, part, _, _) in zip(params, controller.layers, strict=True):
-        gates, units = slice(gate, gate + C), slice(unit, unit + H)
-        d_z = gradient.gates[:, :, gates].reshape(T * B, C)
+    x = inputs.reshape(T * B, -1 if T * B else X) if vectors else None
+    products = [] if interface is None else [interface]
+    d_weights, d_inputs = [], []
+    for layer, (_, _, C, gate, K, part, _, _) in zip(params, controller.layers, strict=True):
+        d_z = gradient.gates[:, :, gate : gate + C].reshape(T * B, C)
         seen = tape.parts[:T, :, part : part + K].reshape(T * B, K)
-        d_weights = np.empty_like(layer.weights)
-        products = [(d_weights[X:], seen.T, d_z)]
-        if d_inputs is not None:
-            d_here = np.empty_like(d_inputs)
-            products.append((d_weights[:X], inputs.reshape(T * B, X).T, d_z))
-            products.append((d_here, d_z, layer.weights[:X].T))
-        multiply(threads, *products)
-        if d_inputs is not None:
-            d_inputs += d_here
-        else:
-            d_weights[:X] = 0
-            add_to_rows(d_weights, controller.rows.reshape(-1), d_z)
-        bias, gain = _bias_and_gain(
-            layer.gain, d_z, gradient.gates_out[:, :, gates], tape.standard[:T, :, gates]
-        )
-        if isinstance(layer, LSTMParams):
-            d_cell = gradient.cell_out[:, :, units]
-            cell_bias, cell_gain = _bias_and_gain(
-                layer.cell_gain, d_cell, d_cell, tape.cell_standard[:T, :, units]
+        d_weights.append(np.empty_like(layer.weights))
+        products.append((d_weights[-1][X:], seen.T, d_z))
+        if x is not None:
+            d_inputs.append(np.empty_like(x))
+            products.append((d_weights[-1][:X], x.T, d_z))
+            products.append((d_inputs[-1], d_z, layer.weights[:X].T))
+    multiply(threads, *products)
+    found = []
+    for layer, found_weights, row in zip(params, d_weights, controller.layers, strict=True):
+        H, unit, C, gate = row[:4]
+        found.append(
+            _layer_gradient(
+                layer, found_weights, slice(gate, gate + C), slice(unit, unit + H), tape, gradient
             )
-            absent = isinstance(cell_gain, tuple)
-            found.append(LSTMParams(d_weights, bias, gain, cell_gain, () if absent else cell_bias))
-        else:
-            found.append(Affine(d_weights, bias, gain))
-    return tuple(found), None if d_inputs is None else d_inputs.reshape(T, B, X)
+        )
+        if x is None:
+            found_weights[:X] = 0
+            add_to_rows(
+                found_weights,
+                controller.rows.reshape(-1),
+                gradient.gates[:, :, gate : gate + C].reshape(T * B, C),
+            )
+    return tuple(found), sum(d_inputs[1:], d_inputs[0]).reshape(T, B, X) if x is not None else None
 
 
-def _bias_and_gain(gain: Any, d_z: Array, d_out: Array, standard: Array) -> tuple[Array, Any]:
-    """Gradients by bias and gain: from d_z (rows, C), or with layer norm from that by its result d_out (T, B, C)."""
+def _layer_gradient(
+    layer: LayerParams,
+    d_weights: Array,
+    gates: slice,
+    units: slice,
+    tape: ControllerTape,
+    gradient: ControllerGradient,
+) -> LayerParams:
+    """The gradient of one layer, whose weights' is there: gates and units are its columns."""
+    steps = len(gradient.gates)
+    d_z, standard = gradient.gates[:, :, gates], tape.standard[:steps, :, gates]
+    bias, gain = bias_and_gain(layer.gain, d_z, gradient.gates_out[:, :, gates], standard)
+    if not isinstance(layer, LSTMParams):
+        return Affine(d_weights, bias, gain)
+    d_cell, standard = gradient.cell_out[:, :, units], tape.cell_standard[:steps, :, units]
+    cell_bias, cell_gain = bias_and_gain(layer.cell_gain, d_cell, d_cell, standard)
+    absent = isinstance(cell_gain, tuple)
+    return LSTMParams(d_weights, bias, gain, cell_gain, () if absent else cell_bias)
+
+
+def bias_and_gain(gain: Any, d_z: Array, d_out: Array, standard: Array) -> tuple[Array, Any]:
+    """Gradients by bias and gain: from d_z (T, B, C), or with layer norm from that by its result d_out (T, B, C)."""
     if isinstance(gain, tuple):
-        return d_z.sum(axis=0), ()
+        return d_z.sum(axis=(0, 1)), ()
     return d_out.sum(axis=(0, 1)), (d_out * standard).sum(axis=(0, 1))

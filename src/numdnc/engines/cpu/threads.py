@@ -20,8 +20,18 @@ VARIABLE = "NUMDNC_THREADS"
 _WORTH_SHARING = 8_000_000
 """Multiply-adds in fewer than which another thread is not worth waking."""
 
-_TURN = Lock()
+_turn = Lock()
 """Threads of a team wait for each other, so only one team may be at work."""
+
+
+def _take_new_turns() -> None:
+    """In a forked child, where nobody would ever give back a turn taken in its parent."""
+    global _turn
+    _turn = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_take_new_turns)
 
 
 def count_threads() -> int:
@@ -34,14 +44,26 @@ def count_threads() -> int:
     return int(given)
 
 
-def on_each(calls: list[Callable[[], Any]]) -> None:
-    """Make these calls at the same time, the first of them here."""
+def on_each(calls: list[Callable[[], Any]], on_failure: Callable[[], None] = lambda: None) -> None:
+    """Make these calls at the same time, the first of them here; if one fails, on_failure is called at once."""
+
+    def guarded(call: Callable[[], Any]) -> None:
+        try:
+            call()
+        except BaseException:
+            on_failure()
+            raise
+
     if len(calls) == 1:
         calls[0]()
         return
-    with _TURN:
-        others = [_workers(os.getpid(), len(calls) - 1).submit(call) for call in calls[1:]]
-        calls[0]()
+    with _turn:
+        try:
+            others = [_workers(os.getpid(), len(calls) - 1).submit(guarded, call) for call in calls[1:]]
+            calls[0]()
+        except BaseException:
+            on_failure()
+            raise
         for other in others:
             other.result()
 

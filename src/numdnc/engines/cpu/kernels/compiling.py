@@ -52,11 +52,9 @@ def inlined(function: Function) -> Function:
 def entry(function: Function) -> Function:
     """A kernel to be called from Python. Its machine code is kept on disk."""
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_cache_folder())
+    numba.config.CACHE_DIR = str(_FOLDER or before)
     try:
-        compiled = njit(**_OPTIONS, fastmath=_ANY_ORDER, cache=True)(function)
-    except RuntimeError:  # no folder can be written to: compiled anew in every process
-        compiled = njit(**_OPTIONS, fastmath=_ANY_ORDER)(function)
+        compiled = njit(**_OPTIONS, fastmath=_ANY_ORDER, cache=_FOLDER is not None)(function)
     finally:
         numba.config.CACHE_DIR = before
     _ENTRIES.add(function)
@@ -66,16 +64,25 @@ def entry(function: Function) -> Function:
 _ENTRIES: set[Any] = set()
 
 
-def _cache_folder() -> Path:
+def _cache_folder() -> Path | None:
     """A folder for exactly this source: Numba alone would not see that a kernel in another file has changed.
 
-    In $NUMBA_CACHE_DIR if that is set, else with other caches of this user; safe to delete.
+    In $NUMBA_CACHE_DIR if that is set, else with other caches of this user; safe to delete. None where it cannot be
+    written to; Numba would then take a folder of its own choice.
     """
     sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(spec.__file__)]
     digest = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     chosen = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
     base = Path(chosen) if chosen and Path(chosen).is_absolute() else Path.home() / ".cache"
-    return base / "numdnc" / f"kernels-{digest}"
+    folder = base / "numdnc" / f"kernels-{digest}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK | os.X_OK) else None
+
+
+_FOLDER = _cache_folder()
 
 
 class _Announcer(event.Listener):
@@ -87,10 +94,12 @@ class _Announcer(event.Listener):
         """Called by Numba before it compiles."""
         if event.data["dispatcher"].py_func in _ENTRIES and not self.said:
             self.said = True
-            _LOG.warning(
-                "engine cpu is compiled for this kind of model: up to half a minute, once (kept in %s)",
-                _cache_folder(),
+            kept = (
+                f"once (kept in {_FOLDER})"
+                if _FOLDER
+                else "every time (no folder for caches can be written to)"
             )
+            _LOG.warning("engine cpu is compiled for this kind of model: up to half a minute, %s", kept)
 
     def on_end(self, event: event.Event) -> None:
         """Called by Numba after it has compiled."""
