@@ -505,9 +505,9 @@ def test_teams_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, *arguments: Any) -> None:
             self.pool = workers(*arguments)
 
-        def submit(self, call: Any) -> Any:
+        def submit(self, *call: Any) -> Any:
             time.sleep(0.01)
-            return self.pool.submit(call)
+            return self.pool.submit(*call)
 
     def work() -> None:
         for _ in range(5):
