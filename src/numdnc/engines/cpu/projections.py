@@ -57,7 +57,7 @@ def weight_gradients(
     """
     X, (T, B) = spec.input_size, inputs.shape[:2]
     vectors = not np.issubdtype(inputs.dtype, np.integer)
-    x = inputs.reshape(T * B, -1 if T * B else X) if vectors else None
+    x = inputs.reshape(T * B, X) if vectors else None
     products = [] if interface is None else [interface]
     d_weights, d_inputs = [], []
     for layer, (_, _, C, gate, K, part, _, _) in zip(params, controller.layers, strict=True):
