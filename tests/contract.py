@@ -78,24 +78,27 @@ class Tolerance(NamedTuple):
 
 
 TOLERANCES: dict[str, dict[str, Tolerance]] = {
-    # an engine against the reference in float64; measured in float64 is what JAX differs by, the reference by nothing
-    "parity values": {"float32": Tolerance(5e-6, 8.4e-7), "float64": Tolerance(2e-14, 4.3e-15)},
-    "parity gradients": {"float32": Tolerance(1e-5, 1.9e-6), "float64": Tolerance(5e-13, 6.9e-14)},
+    # an engine against the reference in float64
+    "parity values": {"float32": Tolerance(5e-6, 8.6e-7), "float64": Tolerance(1e-14, 1.3e-15)},
+    "parity gradients": {"float32": Tolerance(3e-5, 6.4e-6), "float64": Tolerance(5e-14, 7.4e-15)},
     # the same where the memory is empty: a zero row's gradient is larger by 1 / sqrt(EPSILON), and all but cancels
-    "empty parity values": {"float32": Tolerance(4e-6, 7.8e-7), "float64": Tolerance(2e-14, 4.3e-15)},
-    "empty parity gradients": {"float32": Tolerance(1e-4, 1.4e-5), "float64": Tolerance(5e-13, 6.9e-14)},
+    "empty parity values": {"float32": Tolerance(4e-6, 7.8e-7), "float64": Tolerance(1e-14, 1.0e-15)},
+    "empty parity gradients": {"float32": Tolerance(3e-4, 6.9e-5), "float64": Tolerance(2e-12, 3.3e-13)},
     # an engine against itself: chunks, single rows, other layouts, one-hot rows, permuted slots
     "rearranged values": {"float32": Tolerance(5e-6, 6.3e-7), "float64": Tolerance(5e-15, 1.2e-15)},
     "rearranged gradients": {"float32": Tolerance(2e-5, 3.6e-6), "float64": Tolerance(1e-13, 1.2e-14)},
     # all these on the random mixes, where layer norm of two numbers, or words of one, all but cancel gradients
-    "mixed parity values": {"float32": Tolerance(1e-5, 1.4e-6), "float64": Tolerance(5e-14, 8.1e-15)},
-    "mixed parity gradients": {"float32": Tolerance(3e-4, 8.0e-5), "float64": Tolerance(5e-12, 7.2e-13)},
+    "mixed parity values": {"float32": Tolerance(2e-5, 3.7e-6), "float64": Tolerance(1e-13, 1.7e-14)},
+    "mixed parity gradients": {"float32": Tolerance(3e-4, 2.0e-4), "float64": Tolerance(4e-12, 4.1e-13)},
     "mixed rearranged values": {"float32": Tolerance(3e-5, 4.7e-6), "float64": Tolerance(3e-14, 4.5e-15)},
-    "mixed rearranged gradients": {"float32": Tolerance(2e-4, 2.8e-5), "float64": Tolerance(5e-13, 7.3e-14)},
+    "mixed rearranged gradients": {
+        "float32": Tolerance(2e-4, 7.1e-5),
+        "float64": Tolerance(2e-12, 4.2e-13),
+    },
     "mixed second opinion values": {"float64": Tolerance(5e-14, 8.1e-15)},
     "mixed second opinion gradients": {"float64": Tolerance(5e-12, 7.2e-13)},
     # by how much a weighting or usage leaves its range
-    "invariants": {"float32": Tolerance(2e-6, 3.6e-7), "float64": Tolerance(4e-15, 8.9e-16)},
+    "invariants": {"float32": Tolerance(4e-6, 5.9e-7), "float64": Tolerance(4e-15, 8.9e-16)},
     # the reference against slopes measured on its own values
     "central differences": {"float64": Tolerance(3e-9, 3.3e-10)},
     # the reference against JAX
