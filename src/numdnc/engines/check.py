@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from numdnc.errors import UserError
 from numdnc.params import zero_params, zero_state
@@ -11,6 +12,11 @@ from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import named_leaves
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def refuse_dtype(dtype: DTypeLike) -> str | None:
+    """The reason why an engine of float32 and float64 cannot compute in this dtype; None if it can."""
+    return None if np.dtype(dtype) in _FLOATS else f"dtype {np.dtype(dtype)} is not a float32 or 64"
 
 
 def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask: Any) -> None:

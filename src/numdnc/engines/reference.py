@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from numdnc import reference
-from numdnc.engines.check import check_backward, check_forward
+from numdnc.engines.check import check_backward, check_forward, refuse_dtype
 from numdnc.errors import UserError
 from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
@@ -19,11 +18,7 @@ class ReferenceEngine:
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """Every model, in float32 and float64."""
-        return (
-            None
-            if np.dtype(dtype) in (np.float32, np.float64)
-            else f"dtype {np.dtype(dtype)} is not a float32 or 64"
-        )
+        return refuse_dtype(dtype)
 
     def forward(
         self,

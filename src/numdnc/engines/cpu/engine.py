@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from numdnc.engines.check import check_backward, check_forward
+from numdnc.engines.check import check_backward, check_forward, refuse_dtype
 from numdnc.engines.cpu import buffers, projections
 from numdnc.engines.cpu.kernels import sequence
 from numdnc.engines.cpu.kernels.arrays import padded
@@ -50,9 +50,7 @@ class CPUEngine:
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """Every model, in float32 and float64."""
-        if np.dtype(dtype) in (np.float32, np.float64):
-            return None
-        return f"dtype {np.dtype(dtype)} is not a float32 or 64"
+        return refuse_dtype(dtype)
 
     def forward(
         self,

@@ -23,7 +23,6 @@ _KINDS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 _STRIDE = 4
 """Of the links of a segment that is run again, every so many are kept at once; those between are made again."""
 
-
 _FEW_BYTES = 1 << 22
 """Links of a whole sequence that are kept rather than made again."""
 

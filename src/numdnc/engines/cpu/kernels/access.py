@@ -12,7 +12,7 @@ from numdnc.engines.cpu.kernels.allocation import (
     update_usage,
     update_usage_backward,
 )
-from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy_rows
+from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy_rows, rows_of
 from numdnc.engines.cpu.kernels.compiling import inlined
 from numdnc.engines.cpu.kernels.content import (
     look_up,
@@ -43,12 +43,6 @@ from numdnc.engines.cpu.kernels.products import add_product, add_product_transpo
 
 
 @inlined
-def part(xi, first, rows, columns):
-    """(rows, columns) of an interface vector, from its number `first` on."""
-    return xi[first : first + rows * columns].reshape(rows, columns)
-
-
-@inlined
 def write_step(sizes, at, tape, scratch, now, before, after, b):
     """Free, allocate, write: memory, usage, precedence and write weights after."""
     R, W = sizes.heads, sizes.word
@@ -65,7 +59,7 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
     order, allocation, content = tape.order[now, b], tape.allocation[now, b], tape.write_content[now, b]
     sort_slots(order, usage, scratch.order[b])
     allocate(allocation, order, usage)
-    key, strength = part(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
+    key, strength = rows_of(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
     if sizes.masking:
         look_up_masked(
             content,
@@ -74,7 +68,7 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
             tape.memory[before, b],
             key,
             strength,
-            part(xi, at.write_mask, 1, W),
+            rows_of(xi, at.write_mask, 1, W),
             sizes.mask_floor,
         )
     else:
@@ -105,7 +99,7 @@ def read_step(sizes, at, tape, scratch, place, t, now, after, b):
     R, W = sizes.heads, sizes.word
     xi, memory = tape.interface[now, b], tape.memory[after, b]
     content = tape.read_content[now, b]
-    keys, strengths = part(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
+    keys, strengths = rows_of(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
     if sizes.masking:
         look_up_masked(
             content,
@@ -114,7 +108,7 @@ def read_step(sizes, at, tape, scratch, place, t, now, after, b):
             memory,
             keys,
             strengths,
-            part(xi, at.read_masks, R, W),
+            rows_of(xi, at.read_masks, R, W),
             sizes.mask_floor,
         )
     else:
@@ -131,7 +125,7 @@ def read_step(sizes, at, tape, scratch, place, t, now, after, b):
             )
         else:
             gather_backward(backward, sizes, scratch, place, b)
-        mix_read_weights(read_weights, backward, content, forward, part(xi, at.read_modes, R, 3))
+        mix_read_weights(read_weights, backward, content, forward, rows_of(xi, at.read_modes, R, 3))
     else:
         copy_rows(read_weights, content)
     clear_rows(reads)
@@ -153,7 +147,7 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
     if sizes.links:
         d_forward, d_backward = gradient.forward[b], gradient.backward[b]
         mix_read_weights_backward(
-            part(d_xi, at.read_modes, R, 3),
+            rows_of(d_xi, at.read_modes, R, 3),
             d_backward,
             d_content,
             d_forward,
@@ -161,7 +155,7 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
             tape.backward[now, b],
             tape.read_content[now, b],
             tape.forward[now, b],
-            part(xi, at.read_modes, R, 3),
+            rows_of(xi, at.read_modes, R, 3),
         )
         if sizes.sharpness:
             sharpen_backward(
@@ -181,14 +175,14 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
         pair_up(sizes, gradient, tape.read_weights[before, b], b)
     else:
         copy_rows(d_content, d_weights)
-    keys, strengths = part(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
-    d_keys, d_strengths = part(d_xi, at.read_keys, R, W), d_xi[at.read_strengths : at.read_strengths + R]
+    keys, strengths = rows_of(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
+    d_keys, d_strengths = rows_of(d_xi, at.read_keys, R, W), d_xi[at.read_strengths : at.read_strengths + R]
     if sizes.masking:
         look_up_masked_backward(
             d_memory,
             d_keys,
             d_strengths,
-            part(d_xi, at.read_masks, R, W),
+            rows_of(d_xi, at.read_masks, R, W),
             d_content,
             gradient.shrink[b],
             tape.read_content[now, b],
@@ -197,7 +191,7 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
             memory,
             keys,
             strengths,
-            part(xi, at.read_masks, R, W),
+            rows_of(xi, at.read_masks, R, W),
             sizes.mask_floor,
         )
     else:
@@ -260,14 +254,14 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
         xi[at.allocation_gate],
         xi[at.write_gate],
     )
-    key, strength = part(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
-    d_key, d_strength = part(d_xi, at.write_key, 1, W), d_xi[at.write_strength : at.write_strength + 1]
+    key, strength = rows_of(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
+    d_key, d_strength = rows_of(d_xi, at.write_key, 1, W), d_xi[at.write_strength : at.write_strength + 1]
     if sizes.masking:
         look_up_masked_backward(
             d_memory,
             d_key,
             d_strength,
-            part(d_xi, at.write_mask, 1, W),
+            rows_of(d_xi, at.write_mask, 1, W),
             d_content,
             gradient.shrink[b],
             tape.write_content[now, b],
@@ -276,7 +270,7 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
             memory,
             key,
             strength,
-            part(xi, at.write_mask, 1, W),
+            rows_of(xi, at.write_mask, 1, W),
             sizes.mask_floor,
         )
     else:

@@ -55,7 +55,7 @@ def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, pl
         for b in range(place.own_first, place.own_last):
             _make_interface(sizes, interface, tape, scratch, place, now, b)
             if t > 0 and sizes.kept_steps > 1:
-                _start_order(tape.order[now, b], tape.order[now - 1, b])
+                copy(tape.order[now, b], tape.order[now - 1, b])
             write_step(sizes, interface.at, tape, scratch, now, before, after, b)
         if sizes.links:
             if place.link_parts > 1:
@@ -66,12 +66,6 @@ def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, pl
                 wait(place)
         for b in range(place.own_first, place.own_last):
             read_step(sizes, interface.at, tape, scratch, place, t, now, after, b)
-
-
-@inlined
-def _start_order(order, before):
-    for n in range(len(order)):
-        order[n] = before[n]
 
 
 @inlined
