@@ -23,14 +23,10 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
     """Raise UserError unless params, inputs, state and mask fit the spec, each other's batch and one float dtype."""
     dtype = _float_dtype(params)
     _check_tree("params", _expected_params(spec, dtype), params)
-    expected = f"(T, B) of integers or (T, B, {spec.input_size}) of {dtype}"
-    if not isinstance(inputs, np.ndarray):
-        raise UserError(f"inputs must be an array {expected}, got a {type(inputs).__name__}.")
-    symbols = np.issubdtype(inputs.dtype, np.integer)
-    shaped = inputs.ndim == 2 if symbols else inputs.ndim == 3 and inputs.shape[2] == spec.input_size
-    if not shaped or not (symbols or inputs.dtype == dtype):
-        raise UserError(f"inputs must be {expected}, got {inputs.shape} of {inputs.dtype}.")
-    if symbols and inputs.size and (inputs.min() < 0 or inputs.max() >= spec.input_size):
+    symbols = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu"
+    if not symbols or inputs.ndim != 2:
+        _check_vectors(spec, dtype, inputs)
+    if symbols and inputs.size and _has_stranger(inputs, spec.input_size):
         raise UserError(
             f"integer inputs must lie in 0..{spec.input_size - 1}, got {inputs.min()}..{inputs.max()}."
         )
@@ -51,6 +47,14 @@ def check_backward(spec: Spec, params: Any, steps: int, batch: int, d_outputs: A
     _check_tree("d_state", _expected_state(spec, batch, dtype), d_state)
 
 
+def _check_vectors(spec: Spec, dtype: np.dtype[Any], inputs: Any) -> None:
+    expected = f"(T, B) of integers or (T, B, {spec.input_size}) of {dtype}"
+    if not isinstance(inputs, np.ndarray):
+        raise UserError(f"inputs must be an array {expected}, got a {type(inputs).__name__}.")
+    if inputs.ndim != 3 or inputs.shape[2] != spec.input_size or inputs.dtype != dtype:
+        raise UserError(f"inputs must be {expected}, got {inputs.shape} of {inputs.dtype}.")
+
+
 @lru_cache(maxsize=8)
 def _expected_params(spec: Spec, dtype: np.dtype[Any]) -> Any:
     """Parameters of the right shapes. Nothing ever looks at their numbers, so they take no memory."""
@@ -65,12 +69,25 @@ def _expected_state(spec: Spec, batch: int, dtype: np.dtype[Any]) -> Any:
 
 def _float_dtype(params: Any) -> np.dtype[Any]:
     """The dtype of the parameters; float32 where there are none, for `_check_tree` to say so."""
-    first = next((leaf for _, leaf in named_leaves(params)), None)
+    first = _first_leaf(params)
     if not isinstance(first, np.ndarray):
         return _FLOATS[0]
     if first.dtype not in _FLOATS:
         raise UserError(f"params must be of float32 or float64, got {first.dtype}.")
-    return first.dtype
+    dtype: np.dtype[Any] = first.dtype
+    return dtype
+
+
+def _first_leaf(tree: Any) -> Any:
+    """The first leaf of a tree, None where there is none."""
+    if not isinstance(tree, tuple):
+        return tree
+    return next((leaf for branch in tree if (leaf := _first_leaf(branch)) is not None), None)
+
+
+def _has_stranger(symbols: Any, count: int) -> bool:
+    """Whether a symbol is not in 0..count - 1. Seen as unsigned, negative ones are the largest of all."""
+    return bool(symbols.view(symbols.dtype.str.replace("i", "u")).max() >= count)
 
 
 def _check_tree(owner: str, expected: Any, given: Any) -> None:
@@ -89,11 +106,16 @@ def _check_tree(owner: str, expected: Any, given: Any) -> None:
 
 def _alike(expected: Any, given: Any) -> bool:
     """Whether two trees have the same parts of the same shapes and dtypes; names are not looked at."""
-    if isinstance(expected, tuple):
-        alike = type(expected) is type(given) and len(expected) == len(given)
-        return alike and all(map(_alike, expected, given))
-    alike = isinstance(given, np.ndarray) and given.shape == expected.shape
-    return alike and given.dtype == expected.dtype
+    if type(given) is not type(expected):
+        return False
+    if not isinstance(expected, tuple):
+        return bool(given.shape == expected.shape and given.dtype == expected.dtype)
+    if len(given) != len(expected):
+        return False
+    for one, other in zip(expected, given, strict=True):  # noqa: SIM110 (called very often, and this is fastest)
+        if not _alike(one, other):
+            return False
+    return True
 
 
 def _check_leaf(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], given: Any) -> None:

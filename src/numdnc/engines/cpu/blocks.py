@@ -5,35 +5,44 @@ A processor's first touch of each page of new memory is slow, and a large block 
 
 import weakref
 from collections import deque
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from numdnc.params import Array
 
+_LINE = 64
+"""Bytes that a processor moves at once."""
+
 _SPARE: deque[Array] = deque()
+_LENT: dict[int, Any] = {}
+"""Blocks that are in use, each with what tells when it is no longer."""
 _MOST_SPARE = 4
-"""Blocks that are kept for later: those of a tape and of the gradients, each in two parts."""
+"""Blocks that are kept for later: those of a tape, of the gradients and of scratch, and one more."""
 _MOST_BYTES = 1 << 28
 """Bytes of a block that is kept for later."""
 
 
-def take_block(count: int, dtype: DTypeLike) -> Array:
-    """`count` numbers, unset. The memory may be given out again once no array shows it any more."""
-    found = _spare_block(count, np.dtype(dtype))
-    if found is None:
-        found = np.empty(count, dtype)
-    shown: Array = np.frombuffer(found.data, dtype)  # views of it refer to it, and not to `found`
-    if found.nbytes <= _MOST_BYTES:
-        weakref.finalize(shown, _give_back, found).atexit = False
-    return shown[:count]
+def take_block(count: int, dtype: np.dtype[Any]) -> Array:
+    """At least `count` numbers, unset, at the beginning of a line of 64 bytes.
+
+    The memory may be given out again once no array shows it any more.
+    """
+    block = _spare_block(count, dtype)
+    if block is None:
+        block = np.empty(count + _LINE // dtype.itemsize, dtype)
+        block = block[-block.ctypes.data % _LINE // dtype.itemsize :][:count]
+    shown: Array = np.frombuffer(block.data, dtype)  # views of it refer to it, and not to `block`
+    if block.nbytes <= _MOST_BYTES:
+        _LENT[id(block)] = block, weakref.ref(shown, partial(_give_back, id(block), _LENT, _SPARE))
+    return shown
 
 
-def _give_back(block: Array) -> None:
-    _SPARE.append(block)
-    while len(_SPARE) > _MOST_SPARE:
-        _SPARE.popleft()
+def _give_back(name: int, lent: dict[int, Any], spare: deque[Array], _: Any) -> None:
+    spare.append(lent.pop(name)[0])
+    while len(spare) > _MOST_SPARE:
+        spare.popleft()
 
 
 def _spare_block(count: int, dtype: np.dtype[Any]) -> Array | None:

@@ -10,14 +10,14 @@ from numpy.typing import DTypeLike
 from numdnc.engines.check import check_backward, check_forward, refuse_dtype
 from numdnc.engines.cpu import buffers, projections
 from numdnc.engines.cpu.kernels import sequence
-from numdnc.engines.cpu.kernels.arrays import padded
-from numdnc.engines.cpu.kernels.layout import Controller, ControllerTape, Interface, MemoryTape, Sizes
-from numdnc.engines.cpu.parameters import make_controller, make_interface, make_sizes
+from numdnc.engines.cpu.kernels.layout import Controller, ControllerTape, Interface, MemoryTape
+from numdnc.engines.cpu.parameters import fill_controller, fill_interface
+from numdnc.engines.cpu.plans import Plan, make_plan
 from numdnc.engines.cpu.teams import give_up, places, threads_worth
 from numdnc.engines.cpu.threads import blas_on_one_thread, count_threads, on_each
 from numdnc.errors import UserError
 from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import zeros_like
 
 
@@ -25,7 +25,8 @@ class Tape(NamedTuple):
     """What the backward pass needs of a sequence."""
 
     inputs: Inputs
-    sizes: Sizes
+    plan: Plan
+    threads: int
     controller: Controller
     interface: Interface | None
     controller_tape: ControllerTape
@@ -71,32 +72,28 @@ class CPUEngine:
         self, spec: Spec, params: Any, inputs: Inputs, state: Any, keep_tape: bool, bypass_mask: Array | None
     ) -> tuple[Array, Any, Tape | None]:
         inputs = np.ascontiguousarray(inputs)
-        (T, B), dtype = inputs.shape[:2], params.output.bias.dtype
+        T, B = inputs.shape[:2]
         threads = self._threads_for(spec, T, B)
-        sizes = make_sizes(spec, T, B, dtype.itemsize, keep_tape)
-        controller = make_controller(spec, params, inputs, threads)
-        tape = buffers.controller_tape(spec, sizes, B, dtype, state)
-        widest = max(
-            int(controller.layers[:, 2].max()), spec.interface_size if isinstance(spec, DNCSpec) else 0
-        )
-        products = np.empty((threads, B * padded(widest, tape.hidden)), dtype)
-        interface, memory, link = None, None, None
-        if isinstance(spec, DNCSpec):
-            interface = make_interface(spec, params)
-            memory = buffers.memory_tape(spec, sizes, B, dtype, state)
-            scratch = buffers.scratch_for(spec, products, B, state)
-            self._run(
-                spec, B, threads, sequence.dnc_forward, sizes, controller, interface, tape, memory, scratch
-            )
-            reads, link = memory.reads, scratch.link
+        plan = make_plan(spec, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
+        controller, tape, *rest = buffers.allocate(plan.tape, plan.dtype)
+        interface, memory = rest or (None, None)  # those only a DNC has
+        controller = fill_controller(spec, plan, params, inputs, controller, threads)
+        buffers.begin_tape(spec, tape, memory, state)
+        scratch = buffers.make_scratch(plan, state)
+        if memory is not None:
+            interface = fill_interface(plan, params.interface, interface)
+            given = (plan.sizes, controller, interface, tape, memory, scratch)
+            self._run(spec, B, threads, sequence.dnc_forward, *given)
+            reads = memory.reads
         else:
-            reads = np.empty((T + 1, B, 0), dtype)
-            self._run(spec, B, threads, sequence.recurrent_forward, sizes, controller, tape, reads, products)
+            reads = np.empty((T + 1, B, 0), plan.dtype)
+            alone = (plan.sizes, controller, tape, reads, scratch.products)
+            self._run(spec, B, threads, sequence.recurrent_forward, *alone)
         hidden = _bypass(tape, bypass_mask)
         outputs = projections.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
-        after = buffers.final_state(spec, sizes, tape, memory, link)
-        kept = Tape(inputs, sizes, controller, interface, tape, memory, bypass_mask) if keep_tape else None
-        return outputs.reshape(T, B, spec.output_size), after, kept
+        after = buffers.final_state(spec, plan.sizes, tape, memory, scratch.link)
+        kept = Tape(inputs, plan, threads, controller, interface, tape, memory, bypass_mask)
+        return outputs.reshape(T, B, spec.output_size), after, kept if keep_tape else None
 
     def backward(
         self, spec: Spec, params: Any, tape: Tape | None, d_outputs: Array, d_state: Any
@@ -112,36 +109,33 @@ class CPUEngine:
     def _backward(
         self, spec: Spec, params: Any, tape: Tape, d_outputs: Array, d_state: Any
     ) -> tuple[Any, Array | None, Any]:
-        T, B = tape.inputs.shape[:2]
-        threads = self._threads_for(spec, T, B)
+        (T, B), threads, sizes = tape.inputs.shape[:2], tape.threads, tape.plan.sizes
         saved, memory = tape.controller_tape, tape.memory_tape
+        by_controller, by_memory = buffers.make_gradient(spec, tape.plan, d_state)
+        d_hidden = by_controller.hidden_out
         reads = saved.hidden[1:, :, :0] if memory is None else memory.reads[1:]
-        d_output, d_hidden, d_reads = projections.outputs_backward(
-            threads, params.output, *_as_rows(_bypass(saved, tape.bypass_mask), reads, d_outputs)
+        d_reads = reads if by_memory is None else by_memory.reads_out
+        hidden = _bypass(saved, tape.bypass_mask)
+        d_output = projections.outputs_backward(
+            threads, params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)
         )
-        hidden_out = d_hidden.reshape(T, B, spec.hidden_total)
         if tape.bypass_mask is not None:
-            hidden_out *= tape.bypass_mask
-        by_controller = buffers.controller_gradient(spec, tape.controller, hidden_out, d_state, threads)
-        by_memory = None
-        if isinstance(spec, DNCSpec) and memory is not None:
-            by_memory = buffers.memory_gradient(
-                spec, tape.sizes, d_reads.reshape(reads.shape), d_state, threads
-            )
-            given = (tape.sizes, tape.controller, tape.interface, saved, memory, by_controller, by_memory)
+            d_hidden *= tape.bypass_mask
+        if by_memory is not None:
+            given = (sizes, tape.controller, tape.interface, saved, memory, by_controller, by_memory)
             self._run(spec, B, threads, sequence.dnc_backward, *given)
         else:
-            alone = (tape.sizes, tape.controller, saved, by_controller)
+            alone = (sizes, tape.controller, saved, by_controller)
             self._run(spec, B, threads, sequence.recurrent_backward, *alone)
         d_weights, product = None, None
         if by_memory is not None:
             d_weights = np.empty_like(params.interface.weights)
-            hidden, d_xi = _as_rows(saved.hidden[1:], by_memory.interface)
-            product = (d_weights, hidden.T, d_xi)
+            seen, d_xi = _as_rows(saved.hidden[1:], by_memory.interface)
+            product = (d_weights, seen.T, d_xi)
         d_layers, d_inputs = projections.weight_gradients(
             threads, spec, params.controller, tape.inputs, tape.controller, saved, by_controller, product
         )
-        d_before = buffers.initial_gradient(spec, by_controller, by_memory)
+        d_before = buffers.initial_gradient(spec, sizes, by_controller, by_memory)
         if by_memory is None or memory is None or d_weights is None:
             return RecurrentParams(d_layers, d_output), d_inputs, d_before
         d_bias, d_gain = projections.bias_and_gain(

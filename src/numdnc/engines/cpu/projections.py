@@ -17,28 +17,36 @@ from numdnc.spec import Spec
 
 def outputs(threads: int, params: Affine, hidden: Array, reads: Array) -> Array:
     """y = [h_all ; reads] W + b; hidden (rows, H), reads (rows, R W)."""
-    H, dtype = hidden.shape[1], hidden.dtype
-    found, more = np.empty((2, len(hidden), len(params.bias)), dtype)
-    multiply(threads, (found, hidden, params.weights[:H]), (more, reads, params.weights[H:]))
-    found += more
+    H = hidden.shape[1]
+    found = np.empty((len(hidden), len(params.bias)), hidden.dtype)
+    if not reads.shape[1]:
+        multiply(threads, (found, hidden, params.weights))
+    else:
+        more = np.empty_like(found)
+        multiply(threads, (found, hidden, params.weights[:H]), (more, reads, params.weights[H:]))
+        found += more
     found += params.bias
     return found
 
 
 def outputs_backward(
-    threads: int, params: Affine, hidden: Array, reads: Array, d_outputs: Array
-) -> tuple[Affine, Array, Array]:
-    """Gradients by parameters, hidden and reads; d_outputs (rows, Y)."""
+    threads: int,
+    params: Affine,
+    hidden: Array,
+    reads: Array,
+    d_outputs: Array,
+    d_hidden: Array,
+    d_reads: Array,
+) -> Affine:
+    """Gradients by the parameters, and into d_hidden and d_reads those by hidden and reads."""
     H = hidden.shape[1]
-    d_weights, d_hidden, d_reads = np.empty_like(params.weights), np.empty_like(hidden), np.empty_like(reads)
-    multiply(
-        threads,
-        (d_weights[:H], hidden.T, d_outputs),
-        (d_weights[H:], reads.T, d_outputs),
-        (d_hidden, d_outputs, params.weights[:H].T),
-        (d_reads, d_outputs, params.weights[H:].T),
-    )
-    return Affine(d_weights, d_outputs.sum(axis=0)), d_hidden, d_reads
+    d_weights = np.empty_like(params.weights)
+    products = [(d_weights[:H], hidden.T, d_outputs), (d_hidden, d_outputs, params.weights[:H].T)]
+    if reads.shape[1]:
+        products.append((d_weights[H:], reads.T, d_outputs))
+        products.append((d_reads, d_outputs, params.weights[H:].T))
+    multiply(threads, *products)
+    return Affine(d_weights, d_outputs.sum(axis=0))
 
 
 def weight_gradients(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
 from threading import Lock
 from typing import Any
@@ -71,7 +71,10 @@ def on_each(calls: list[Callable[[], Any]], on_failure: Callable[[], None] = lam
 def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
     """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each."""
     work = sum(out.size * a.shape[1] for out, a, _ in products)
-    threads = threads if work >= _WORTH_SHARING else 1
+    if threads == 1 or work < _WORTH_SHARING:
+        for out, a, b in products:
+            np.matmul(a, b, out=out)
+        return
 
     def rows(thread: int) -> None:
         for out, a, b in products:
@@ -83,7 +86,10 @@ def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
 
 def blas_on_one_thread() -> AbstractContextManager[Any]:
     """BLAS adds no threads to these while it lasts: they would fight for the same processors."""
-    limited: AbstractContextManager[Any] = _blas().limit(limits=1)
+    blas = _blas()
+    if all(library.get_num_threads() == 1 for library in blas.lib_controllers):
+        return nullcontext()
+    limited: AbstractContextManager[Any] = blas.limit(limits=1)
     return limited
 
 

@@ -89,46 +89,57 @@ def allocate_backward(d_usage, d_allocation, order, usage, before):
 
 
 @kernel
-def sort_slots(order, usage, other):
-    """order = slots by rising usage, ties by index; it is a permutation of the slots when called, best a near one."""
-    slots = len(order)
-    for first in range(0, slots, _RUN):
-        for j in range(first + 1, min(first + _RUN, slots)):
-            n, k = order[j], j
-            while k > first and _comes_before(n, order[k - 1], usage):
-                order[k] = order[k - 1]
-                k -= 1
-            order[k] = n
-    width = _RUN
-    while width < slots:
-        for first in range(0, slots - width, 2 * width):
-            _merge(order, first, first + width, min(first + 2 * width, slots), usage, other)
-        width *= 2
+def sort_slots(order, usage, rank):
+    """order = slots by rising usage, ties by index.
 
-
-_RUN = 8
-"""Slots that are sorted by insertion, before runs of them are merged."""
-
-
-@kernel
-def _comes_before(n, m, usage):
-    return usage[n] < usage[m] or (usage[n] == usage[m] and n < m)
-
-
-@kernel
-def _merge(order, first, middle, last, usage, other):
-    """Two sorted runs made one."""
-    if not _comes_before(order[middle], order[middle - 1], usage):
+    A slot's rank is how many come before it. All pairs are compared, four slots at a time with all after them, which
+    takes longer in theory than a clever sort and less time up to a thousand slots, since nothing is branched on.
+    With NaN among the usages, which has no rank, the slots stay as they are.
+    """
+    slots, total = len(order), constant(0, usage)
+    for n in range(slots):
+        rank[n], order[n] = n, n
+        total += usage[n]
+    if total != total:
         return
-    for j in range(first, middle):
-        other[j] = order[j]
-    left, right = first, middle
-    for j in range(first, last):
-        if left == middle:
-            return
-        if right < last and _comes_before(order[right], other[left], usage):
-            order[j] = order[right]
-            right += 1
-        else:
-            order[j] = other[left]
-            left += 1
+    whole = slots - slots % 4
+    for first in range(0, whole, 4):
+        _rank_pairs(rank, usage, first, first + 4)
+        _rank_against(
+            rank[first : first + 4], rank[first + 4 :], usage[first : first + 4], usage[first + 4 :]
+        )
+    _rank_pairs(rank, usage, whole, slots)
+    for n in range(slots):
+        order[rank[n]] = n
+
+
+@kernel
+def _rank_pairs(rank, usage, first, last):
+    for n in range(first, last):
+        for m in range(n + 1, last):
+            if usage[m] < usage[n]:
+                rank[m] -= 1
+                rank[n] += 1
+
+
+@kernel
+def _rank_against(rank, ranks_after, usage, usage_after):
+    """Four slots with all slots after them: of a pair, the later one moves up where it is used less."""
+    one, none = constant(1, rank), constant(0, rank)
+    usage_0, usage_1, usage_2, usage_3 = usage[0], usage[1], usage[2], usage[3]
+    lower_0, lower_1, lower_2, lower_3 = none, none, none, none
+    for n in range(len(usage_after)):
+        u = usage_after[n]
+        before_0 = one if u < usage_0 else none
+        before_1 = one if u < usage_1 else none
+        before_2 = one if u < usage_2 else none
+        before_3 = one if u < usage_3 else none
+        ranks_after[n] -= before_0 + before_1 + before_2 + before_3
+        lower_0 += before_0
+        lower_1 += before_1
+        lower_2 += before_2
+        lower_3 += before_3
+    rank[0] += lower_0
+    rank[1] += lower_1
+    rank[2] += lower_2
+    rank[3] += lower_3

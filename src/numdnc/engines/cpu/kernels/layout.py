@@ -35,6 +35,7 @@ class Sizes(NamedTuple):
     segment: int = 1  # the links are kept before every step that is a multiple of this
     stride: int = 1  # within a segment that is run again, before every multiple of this
     tile: int = 1  # columns of a tile of the links
+    rows: int = 4  # of a tile that are worked on at once
 
 
 class InterfaceAt(NamedTuple):
@@ -170,7 +171,7 @@ class MemoryGradient(NamedTuple):
     pair: Array  # (B, 2 R N): read weights before and backward gradient, in tiles
     factors: Array  # (B, N, 2 R): what multiplies them in the link's gradient
     links: Array  # (segment / stride, B, tiles, N, columns): the links of a segment, run again
-    rows: Array  # (threads, 2, 4, columns): four rows of a tile before and after a step
+    rows: Array  # (threads, 2, rows, columns): some rows of a tile before and after a step
     members_reads: (
         Array  # (members, B, R, N): each member's part, by read weights before, as rows of the link
     )

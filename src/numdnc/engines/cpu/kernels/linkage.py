@@ -1,4 +1,4 @@
-"""Temporal links of one sequence, four rows at a time: while they are at hand, all that uses them is done.
+"""Temporal links of one sequence, a few rows at a time: while they are at hand, all that uses them is done.
 
 R read heads, N slots. link[i, j]: "i was written after j".
 """
@@ -10,8 +10,6 @@ from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 from numdnc.spec import EPSILON
-
-ROWS = 4
 
 
 @kernel
@@ -85,16 +83,24 @@ def link_backward(
     add_product(d_by_columns, d_forward[:, first:last], after)
     add_product_transposed(d_by_rows[:, first:last], d_backward, after)
     _clear_diagonal(d_link, first, column, len(weights))
-    if len(before) == ROWS:
+    whole = len(before) - len(before) % 4
+    for r in range(0, whole, 4):
         _update_rows_backward(
-            d_link, before, d_rows, first, write_weights, weights, precedence, d_columns, d_precedence
+            d_link[r : r + 4],
+            before[r : r + 4],
+            d_rows,
+            first + r,
+            write_weights,
+            weights,
+            precedence,
+            d_columns,
+            d_precedence,
         )
-    else:
-        for r in range(len(before)):
-            weight = write_weights[first + r]
-            d_rows[first + r] += _update_row_backward(
-                d_link[r], before[r], weight, weights, precedence, d_columns, d_precedence
-            )
+    for r in range(whole, len(before)):
+        weight = write_weights[first + r]
+        d_rows[first + r] += _update_row_backward(
+            d_link[r], before[r], weight, weights, precedence, d_columns, d_precedence
+        )
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""The links of one sequence over a step, tile by tile, four rows of a tile at a time.
+"""The links of one sequence over a step, tile by tile, some rows of a tile at a time.
 
 A tile is some columns of the link matrix (B, tiles, N, columns): few enough that all that belongs to them stays in the
 nearest cache. Weightings (R, N) that meet a tile are laid out the same way, each tile's (R, columns) after the last.
@@ -6,7 +6,7 @@ nearest cache. Weightings (R, N) that meet a tile are laid out the same way, eac
 
 from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy, copy_rows, rows_of
 from numdnc.engines.cpu.kernels.compiling import inlined, kernel
-from numdnc.engines.cpu.kernels.linkage import ROWS, link_backward, update_link, updated_link
+from numdnc.engines.cpu.kernels.linkage import link_backward, update_link, updated_link
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 
 
@@ -46,6 +46,7 @@ def link_step(sizes, tape, scratch, place, t, now, before, after, b):
             kept = tape.links[t // sizes.segment, b, tile]
             copy_rows(kept[place.slot_first : place.slot_last], link[place.slot_first : place.slot_last])
         _follow(
+            sizes,
             link,
             place.slot_first,
             place.slot_last,
@@ -62,11 +63,22 @@ def link_step(sizes, tape, scratch, place, t, now, before, after, b):
 
 @kernel
 def _follow(
-    link, first, last, column, write_weights, weights, precedence, read_weights, tile_reads, forward, backward
+    sizes,
+    link,
+    first,
+    last,
+    column,
+    write_weights,
+    weights,
+    precedence,
+    read_weights,
+    tile_reads,
+    forward,
+    backward,
 ):
     i = first
     while i < last:
-        stop = min(i + ROWS, last)
+        stop = min(i + sizes.rows, last)
         rows = link[i:stop]
         update_link(rows, i, column, write_weights, weights, precedence)
         add_product(backward, read_weights[:, i:stop], rows)
@@ -110,7 +122,7 @@ def rerun_segment(sizes, tape, gradient, place, begin, end, b):
         kept = tape.links[begin // sizes.segment, b, tile]
         i = place.slot_first
         while i < place.slot_last:
-            stop = min(i + ROWS, place.slot_last)
+            stop = min(i + sizes.rows, place.slot_last)
             copy_rows(gradient.links[0, b, tile, i:stop], kept[i:stop])
             t = begin + sizes.stride
             while t < end:
@@ -178,7 +190,7 @@ def link_step_backward(sizes, tape, gradient, place, t, b):
         pair = tile_of(gradient.pair[b], 2 * R, column, end)
         i = place.slot_first
         while i < place.slot_last:
-            stop = min(i + ROWS, place.slot_last)
+            stop = min(i + sizes.rows, place.slot_last)
             rows = gradient.links[saved, b, tile, i:stop]
             if saved_step < t:
                 before = gradient.rows[place.thread, 0, : stop - i]

@@ -44,8 +44,6 @@ def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, pl
     reads = tape.reads.reshape(sizes.steps + 1, B, sizes.reads)
     for b in range(place.own_first, place.own_last):
         measure_slots(tape.inverse_norms[0, b], tape.memory[0, b])
-        for n in range(sizes.slots):
-            tape.order[0, b, n] = n
     for t in range(sizes.steps):
         now, before, after = t % sizes.kept_steps, t % sizes.kept_states, (t + 1) % sizes.kept_states
         controller_step(sizes, controller, controller_tape, reads, scratch.products, place, t)
@@ -54,8 +52,6 @@ def dnc_forward(sizes, controller, interface, controller_tape, tape, scratch, pl
         wait(place)
         for b in range(place.own_first, place.own_last):
             _make_interface(sizes, interface, tape, scratch, place, now, b)
-            if t > 0 and sizes.kept_steps > 1:
-                copy(tape.order[now, b], tape.order[now - 1, b])
             write_step(sizes, interface.at, tape, scratch, now, before, after, b)
         if sizes.links:
             if place.link_parts > 1:
