@@ -262,7 +262,7 @@ def test_a_terminal_shows_a_bar_and_a_file_only_lines(terminal: bool) -> None:
     def events() -> Iterator[Any]:
         yield Tick(41)
         time.sleep(0.3)  # the bar is drawn ten times a second
-        yield Report(2.5, 42, 1.25, 1.5, 1234.5, 61, 0.1, 0.2)
+        yield Report(2.5, 42, 1.25, 1.5, {"bpc": 1.5}, False, 1234.5, 61, 0.1, 0.2)
         yield Finished("steps", 42)
 
     out, reported = io.StringIO(), []
@@ -270,8 +270,14 @@ def test_a_terminal_shows_a_bar_and_a_file_only_lines(terminal: bool) -> None:
         file=out, force_terminal=terminal, highlight=False, width=100, _environ={"TERM": "xterm"}
     )
     with mock.patch.object(console, "console", screen):
-        finished = console.show_training(events(), unit="BPC", target=42, start=40, on_report=reported.append)
-    assert (finished, reported) == (Finished("steps", 42), [42])
+        finished = console.show_training(
+            events(),
+            line=lambda report: console.progress_line(report, "BPC"),
+            target=42,
+            start=40,
+            on_report=reported.append,
+        )
+    assert (finished, [report.iteration for report in reported]) == (Finished("steps", 42), [42])
     line = "      2.5 s, iter     42, 1.2500 BPC, 1.5000 held-out BPC,   1234.50 char/s, 1:01 left\n"
     if terminal:
         assert line in out.getvalue()

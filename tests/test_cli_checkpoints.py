@@ -112,9 +112,9 @@ def test_a_folder_in_its_place() -> None:
 
 
 def test_a_newer_format() -> None:
-    with mock.patch.object(checkpoint, "FORMAT", 2):
+    with mock.patch.object(checkpoint, "FORMAT", 3):
         rewrite(LAST, lambda arrays, metadata: metadata.update(news="something"))
-    refused_everywhere("must have checkpoint format 1 or older, got 2|Update numdnc")
+    refused_everywhere("must have checkpoint format 2 or older, got 3|Update numdnc")
 
 
 def change_spec(**sizes: Any) -> Callable[..., None]:

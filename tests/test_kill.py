@@ -17,6 +17,7 @@ import pytest
 from commands import SMALL, TEXT, call, contents, done, finish, program, rewrite, train
 from numdnc import console
 from numdnc.cli import text as commands_on_text
+from numdnc.cli import training as training_command
 from numdnc.training.checkpoint import load_checkpoint
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "kill_resume.py"
@@ -82,7 +83,7 @@ def test_a_second_signal_stops_at_once() -> None:
 
 
 def test_stopped_at_once_is_said_without_a_traceback() -> None:
-    with mock.patch.object(commands_on_text, "train", side_effect=KeyboardInterrupt):
+    with mock.patch.object(training_command, "train", side_effect=KeyboardInterrupt):
         result = call("train", "text", "-c", "text.txt", *SMALL.split(), "--out", "run")
     assert (result.code, result.err) == (130, "\nstopped at once; the last checkpoint is whole\n")
     done("sample", "run", "-n", 1)

@@ -32,6 +32,12 @@ def test_a_run_from_before_the_variations_is_the_papers_dnc() -> None:
     )
 
 
+def test_its_limit_of_scores_has_moved_to_the_text() -> None:
+    run = load_run(OLD / "last.safetensors")
+    assert run.task["settings"]["score_limit"] == 50_000
+    assert (run.solved_iteration, run.solved_seconds) == (None, None)
+
+
 def test_it_goes_on_as_it_did(folder: Path) -> None:
     done("resume", folder, "--steps", 60, "--sample-every", 0, "--corpus", OLD / "cats.txt")
     now, then = load_run(folder / "last.safetensors"), load_run(OLD / "resumed.safetensors")

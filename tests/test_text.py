@@ -123,7 +123,7 @@ class Recorder:
 
 def test_a_model_that_knows_nothing_scores_the_logarithm_of_the_symbols() -> None:
     task = task_of(LETTERS)
-    assert task.score(Recorder(26)) == pytest.approx(math.log2(26))
+    assert task.score(Recorder(26))["bpc"] == pytest.approx(math.log2(26))
 
 
 @pytest.mark.parametrize("length", [150, 701, 2000])
@@ -159,7 +159,7 @@ def test_every_held_out_character_is_scored_once_and_with_context(
                         outputs[t, b, marked[at]] = 100
             return outputs, seen
 
-        return task.score(forward) * (length - cut) * math.log(2)
+        return task.score(forward)["bpc"] * (length - cut) * math.log(2)
 
     for position in (cut, cut + 1, cut + 63, cut + 64, length - 1):
         if position < length:
@@ -178,14 +178,14 @@ def test_the_score_is_that_of_one_long_reading_within_the_effect_of_the_warm_up(
     cut = task.characters[0]
     shares = outputs[:, 0] - np.log(np.exp(outputs[:, 0]).sum(axis=1, keepdims=True))
     straight = -np.mean([shares[i - 1, numbers[i]] for i in range(cut, len(numbers))]) / math.log(2)
-    assert task.score(forward) == pytest.approx(straight, rel=1e-6)
+    assert task.score(forward)["bpc"] == pytest.approx(straight, rel=1e-6)
 
 
 def test_a_limit_scores_the_first_held_out_characters_only() -> None:
     text = "ab" * 450 + "a" * 50 + "b" * 50
-    task = task_of(text)
+    task = task_of(text, score_limit=50)
     prefers_a = lambda inputs, state: (np.broadcast_to([3.0, 0.0], (*inputs.shape, 2)), None)  # noqa: E731
-    assert task.score(prefers_a, limit=50) < 0.1 < 1 < task.score(prefers_a)
+    assert task.score(prefers_a)["bpc"] < 0.1 < 1 < task.score(prefers_a, whole=True)["bpc"]
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,7 @@ def test_a_limit_scores_the_first_held_out_characters_only() -> None:
         ("ab" * 10, {}, "at least 32 training characters"),
         (LETTERS, {"batch": 0}, "batch must be at least 1, got 0"),
         (LETTERS, {"window": -1}, "window must be at least 1, got -1"),
+        (LETTERS, {"score_limit": 0}, "score_limit must be at least 1, got 0"),
         (LETTERS, {"held_out": 1.0}, "held_out must lie between 0 and 1, got 1.0"),
         (LETTERS, {"unit": "words"}, "unit must be characters or bytes, got 'words'"),
     ],

@@ -80,7 +80,9 @@ def test_metrics_repeat_the_reports(tmp_path: Path) -> None:
     run, task, folder = make_run(tmp_path)
     lines, _ = reports(train(run, task, folder))
     stored = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    assert stored == [line._asdict() for line in lines]
+    assert stored == [line.record() for line in lines]
+    assert [line["bpc"] for line in stored] == [line.held_out for line in lines]
+    assert all("scores" not in line for line in stored)
 
 
 def test_the_training_score_is_the_mean_since_the_last_report(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_the_training_score_is_the_mean_since_the_last_report(tmp_path: Path) ->
 def test_the_best_checkpoint_is_the_one_that_scored_best(tmp_path: Path) -> None:
     run, task, folder = make_run(tmp_path)
     scores = iter([3.0, 1.0, 2.0])
-    task.score = lambda forward, limit=None: next(scores)  # type: ignore[method-assign]
+    task.score = lambda forward: {"first": (score := next(scores)), "second": -score}  # type: ignore[method-assign]
     reports(train(run, task, folder))
     assert folder.load_best().iteration == 40
     assert folder.load_last().iteration == 60

@@ -26,6 +26,7 @@ from rich.progress import (
 )
 
 from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
+from numdnc.tasks import Scores
 from numdnc.training.loop import Finished, Report, Tick
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
@@ -126,13 +127,41 @@ def progress_line(report: Report, unit: str) -> str:
     )
 
 
+def episodes_line(report: Report, predictions: str) -> str:
+    """Seconds, iteration, loss in training and on held-out sequences, errors, level if there are any, speed, time left.
+
+    `predictions` are bits or classes.
+    """
+    scores = report.scores
+    level = f"level {scores['level']:.0f}, " if "level" in scores else ""
+    return (
+        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, loss {loss(report.train):>7}, "
+        f"held-out {loss(report.held_out):>7}, {100 * scores['bit_error']:5.2f} % {predictions} wrong, "
+        f"{100 * (1 - scores['sequence_error']):5.1f} % sequences right, {level}"
+        f"{report.per_second:9.0f} {predictions}/s, {duration(report.seconds_left)} left"
+    )
+
+
+def loss(nats: float) -> str:
+    """0.6931, or 1.2e-05 where so many digits would say little."""
+    return f"{nats:.4f}" if nats >= 0.01 else f"{nats:.1e}"
+
+
+def scores_in_words(scores: Scores, predictions: str) -> str:
+    """The scores of separate sequences; `predictions` are bits or classes."""
+    return (
+        f"loss {loss(scores['loss'])}, {100 * scores['bit_error']:.2f} % of {predictions} wrong, "
+        f"{100 * (1 - scores['sequence_error']):.1f} % of sequences without error"
+    )
+
+
 def show_training(
     events: Iterable[Tick | Report | Finished],
     *,
-    unit: str,
+    line: Callable[[Report], str],
     target: int,
     start: int,
-    on_report: Callable[[int], None],
+    on_report: Callable[[Report], None],
 ) -> Finished:
     """Print events as they come, with a bar on a terminal; `on_report` is called after each progress line."""
     bar = Progress(
@@ -151,8 +180,8 @@ def show_training(
             if isinstance(event, Tick):
                 bar.update(task, completed=event.iteration)
             elif isinstance(event, Report):
-                say(progress_line(event, unit))
-                on_report(event.iteration)
+                say(line(event))
+                on_report(event)
             else:
                 finished = event
     assert finished is not None

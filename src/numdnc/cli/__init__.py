@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 stop
 
 import os
 import sys
+from collections.abc import Sequence
 
 from threadpoolctl import threadpool_limits
 from tyro.extras import SubcommandApp
@@ -12,21 +13,32 @@ from tyro.extras import SubcommandApp
 from numdnc import console
 from numdnc.cli.bench import measure_speed
 from numdnc.cli.corpora import fetch_data, list_data
+from numdnc.cli.episodes import own_command, preset_command
+from numdnc.cli.evaluate import evaluate
 from numdnc.cli.gradients import check_gradients
 from numdnc.cli.info import show_info
-from numdnc.cli.text import evaluate, resume, sample_text, train_text
+from numdnc.cli.presets import PRESETS
+from numdnc.cli.resume import resume
+from numdnc.cli.sweep import run_sweep
+from numdnc.cli.text import sample_text, train_text
 from numdnc.errors import UserError
 
 DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
 
 
-def _commands() -> SubcommandApp:
+def _commands(words: Sequence[str]) -> SubcommandApp:
+    """All commands; `train MODULE:CLASS` only where that is what `words` ask for."""
     app, train, corpora = SubcommandApp(), SubcommandApp(), SubcommandApp()
-    app.command(train, name="train", help="Train a model from scratch.")
+    app.command(train, name="train", help="Train a model from scratch; MODULE:CLASS is a task of your own.")
     train.command(name="text")(train_text)
+    for name in PRESETS:
+        train.command(name=name)(preset_command(name))
+    if len(words) > 1 and words[0] == "train" and ":" in words[1]:
+        train.command(name=words[1])(own_command(words[1]))
     app.command(name="resume")(resume)
     app.command(name="eval")(evaluate)
     app.command(name="sample")(sample_text)
+    app.command(name="sweep")(run_sweep)
     app.command(name="gradcheck")(check_gradients)
     app.command(name="info")(show_info)
     app.command(name="bench")(measure_speed)
@@ -44,7 +56,7 @@ def main() -> None:
         # shared it can cost a factor of ten. Who sets the number is obeyed.
         chosen = any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
         with threadpool_limits(limits=None if chosen else 1, user_api="blas"):
-            _commands().cli(prog="numdnc", description=DESCRIPTION)
+            _commands(sys.argv[1:]).cli(prog="numdnc", description=DESCRIPTION)
         sys.stdout.flush()
     except UserError as error:
         console.fail(str(error))

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,10 @@ from tyro.conf import arg
 from numdnc.engines import ENGINE_NAMES
 from numdnc.errors import UserError
 from numdnc.spec import SPECS, DNCSpec, LSTMSpec, Spec
+from numdnc.training.run import Run
 
+EPISODES = "episodes"
+"""The kind of a run whose task is made of separate sequences, as its checkpoint says; that of a text says nothing."""
 MOST_LAYERS = 1000
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 
@@ -83,3 +87,12 @@ class ModelOptions:
             hidden_sizes=hidden_sizes,
             **chosen,
         )
+
+
+def refuse_options(run: Run, given: Mapping[str, object], kind: str) -> None:
+    """Refuse options that mean something for runs of another kind only; those that were not given are false."""
+    for option, value in given.items():
+        if value:
+            raise UserError(
+                f"{option} must be given for a run of {kind}, got one of {run.task.get('name')}. Leave it out."
+            )

@@ -13,18 +13,26 @@ Forward = Callable[[Inputs, Any], tuple[Array, Any]]
 
 
 class Batch(NamedTuple):
-    """One update's worth of sequences. Axes: T steps, B batch."""
+    """One update's worth of sequences. Axes: T steps, B batch, X input, Y output."""
 
     inputs: Inputs  # (T, B) symbols or (T, B, X)
-    targets: NDArray[Any]
-    fresh: bool  # whether the sequences begin here, so that the state must be the initial one
+    targets: NDArray[Any]  # (T, B) classes, or (T, B, Y) numbers in [0, 1]
+    fresh: bool = True  # whether the sequences begin here, so that the state must be the initial one
+    mask: NDArray[Any] | None = None  # (T, B) booleans: where the loss counts; everywhere where None
+
+
+Scores = dict[str, float]
+"""Name -> number; lower is better. The first says which checkpoint is the best."""
 
 
 class Task(Protocol):
-    """What the training loop asks of a task. Losses and scores are in `unit`; lower is better."""
+    """What the training loop asks of a task."""
 
     name: str
     unit: str
+    """What losses are shown in, ..."""
+    nats: float
+    """... and how many nats one of it is: ln 2 for bits, 1 for nats."""
     input_size: int
     output_size: int
 
@@ -36,12 +44,20 @@ class Task(Protocol):
         """Loss in nats, how many predictions it is the mean of, and its gradient by the outputs."""
         ...
 
-    def score(self, forward: Forward, *, limit: int | None = None) -> float:
-        """Score on data that is never trained on; `limit` bounds how much of it is used."""
+    def score(self, forward: Forward, *, whole: bool = False) -> Scores:
+        """Scores on data that is never trained on; `whole`: on all of it, however long that takes."""
+        ...
+
+    def solved(self, scores: Scores) -> bool:
+        """Whether nothing is left to learn."""
+        ...
+
+    def take(self, scores: Scores) -> None:
+        """Hear of the scores of a report; a curriculum may go on to its next level."""
         ...
 
     def position(self) -> dict[str, Any]:
-        """Where the data stands, random state included, as JSON."""
+        """Where the data stands, random state and a curriculum's level included, as JSON."""
         ...
 
     def move_to(self, position: dict[str, Any]) -> None:

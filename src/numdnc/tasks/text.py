@@ -18,7 +18,7 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.reference.activations import softmax
 from numdnc.reference.losses import softmax_cross_entropy
-from numdnc.tasks import Batch, Forward, generator_from
+from numdnc.tasks import Batch, Forward, Scores, generator_from
 
 Unit = Literal["characters", "bytes"]
 
@@ -92,9 +92,11 @@ class TextSettings:
     """T, steps between updates; gradients stop at its edge, the state does not."""
     held_out: float = 0.1
     """Share of the text, at its end, that is never trained on."""
+    score_limit: int = 50_000
+    """At most this many held-out characters are scored for a progress line (`eval` scores them all)."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "window"):
+        for name in ("batch", "window", "score_limit"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if not 0 < self.held_out < 1:
@@ -106,6 +108,7 @@ class TextTask:
 
     name = "text"
     unit = "BPC"
+    nats = math.log(2)
 
     def __init__(self, corpus: Corpus, settings: TextSettings, seed: int) -> None:
         text = decode(corpus, settings.unit)
@@ -158,9 +161,13 @@ class TextTask:
         nats, d_outputs = softmax_cross_entropy(outputs, batch.targets)
         return nats, batch.targets.size, d_outputs
 
-    def score(self, forward: Forward, *, limit: int | None = None) -> float:
-        """Held-out bits per character: every held-out character is predicted once, after at least WARM_UP others."""
-        end = len(self._text) if limit is None else min(len(self._text), self._cut + limit)
+    def score(self, forward: Forward, *, whole: bool = False) -> Scores:
+        """Held-out bits per character, "bpc": each is predicted once, after at least WARM_UP others.
+
+        Of no more than the first `score_limit` held-out characters, unless `whole`.
+        """
+        held_out = self.characters[1]
+        end = self._cut + (held_out if whole else min(held_out, self.settings.score_limit))
         starts = np.arange(self._cut, end, SCORED_STRETCH)
         warm_up = min(WARM_UP, self._cut - 1)
         total, group = 0.0, MOST_STRETCHES
@@ -174,7 +181,14 @@ class TextTask:
                 outputs, state = forward(self._text[target[window] - 1], state)
                 nats, _ = softmax_cross_entropy(outputs, self._text[target[window]], counts[window])
                 total += nats * int(counts[window].sum())
-        return total / (end - self._cut) / math.log(2)
+        return {"bpc": total / (end - self._cut) / self.nats}
+
+    def solved(self, scores: Scores) -> bool:
+        """Never: nobody knows how well a text can be predicted."""
+        return False
+
+    def take(self, scores: Scores) -> None:
+        """A text has no curriculum."""
 
     def position(self) -> dict[str, Any]:
         """Epoch, steps read of it, its shift and the random state."""

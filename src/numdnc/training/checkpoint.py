@@ -20,7 +20,7 @@ from numdnc import __version__
 from numdnc.errors import UserError
 from numdnc.params import Array
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older numdnc could not read the file."""
 
 

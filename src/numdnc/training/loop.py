@@ -10,10 +10,10 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
 from numdnc.params import Array, DNCParams
-from numdnc.tasks import Batch, Task
+from numdnc.tasks import Batch, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
-from numdnc.training.run import Run, forward_with
+from numdnc.training.run import Run, as_numbers, forward_with
 from numdnc.tree import named_leaves, zeros_like
 
 _DROPOUT = 1
@@ -21,16 +21,24 @@ _DROPOUT = 1
 
 
 class Report(NamedTuple):
-    """A progress line. Scores are bits per prediction."""
+    """A progress line."""
 
     seconds: float  # trained in all, over every resume
     iteration: int
-    train: float  # mean over the iterations since the last report
-    held_out: float
+    train: float  # mean loss over the iterations since the last report, in the task's unit
+    held_out: float  # the first of the scores
+    scores: Scores
+    solved: bool  # whether nothing is left to learn
     per_second: float  # predictions trained on, since the last report, scoring and saving included
     seconds_left: float
     learning_rate: float
     gradient_norm: float  # of the last iteration, before clipping
+
+    def record(self) -> dict[str, Any]:
+        """The line of metrics.jsonl: each score is a key of its own."""
+        plain = self._asdict()
+        scores = plain.pop("scores")
+        return {**plain, **scores}
 
 
 class Tick(NamedTuple):
@@ -42,7 +50,7 @@ class Tick(NamedTuple):
 class Finished(NamedTuple):
     """The run has stopped and is saved."""
 
-    reason: str  # "steps", "minutes" or "interrupted"
+    reason: str  # "solved", "steps", "minutes" or "interrupted"
     iteration: int
 
 
@@ -56,6 +64,7 @@ def train(
 ) -> Iterator[Tick | Report | Finished]:
     """Train until `run.target`, for `minutes`, or until `interrupted()`; what was done is saved in every case.
 
+    A run also stops at the report at which its task is solved for the first time; after that it goes on if told to.
     A loss or gradient that is not finite raises UserError, names the first array that went bad, and leaves the
     last checkpoint as it was.
     """
@@ -63,7 +72,7 @@ def train(
     began, began_seconds = time.perf_counter(), run.seconds
     first_iteration = run.iteration
     last_report, counted = began, run.recent_count
-    norm = 0.0
+    norm, solved_before = 0.0, run.solved_iteration is not None
     while True:
         now = time.perf_counter()
         run.seconds = began_seconds + now - began
@@ -74,7 +83,9 @@ def train(
             speed = (run.recent_count - counted) / (now - last_report)
             yield _report(run, task, folder, norm, speed, min(remaining, 60 * minutes - (now - began)))
             last_report, counted = now, 0.0
-        if run.iteration >= run.target:
+        if run.solved_iteration is not None and not solved_before:
+            reason = "solved"
+        elif run.iteration >= run.target:
             reason = "steps"
         elif interrupted():
             reason = "interrupted"
@@ -94,6 +105,7 @@ def _iterate(run: Run, task: Task) -> float:
     """One update; the gradient's norm before clipping."""
     engine, spec = run.engine, run.spec
     batch = task.next_batch()
+    batch = batch._replace(inputs=as_numbers(batch.inputs, run.params))
     params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
     if batch.fresh:
         run.state = initial_state(spec, params, batch.inputs.shape[1])
@@ -135,16 +147,19 @@ def _bypass_mask(run: Run, batch: Batch) -> Array | None:
 
 
 def _report(run: Run, task: Task, folder: RunFolder, norm: float, speed: float, left: float) -> Report:
-    """Score the held-out data, note it in metrics.jsonl, save."""
+    """Score the held-out data, tell the task, note it in metrics.jsonl, save."""
     with np.errstate(all="ignore"):
-        held_out = task.score(run.forward, limit=run.training.score_limit)
-    if not math.isfinite(held_out):
+        scores = task.score(run.forward)
+    if not all(map(math.isfinite, scores.values())):
         raise UserError(_stopped("the held-out score", run.iteration))
+    held_out = next(iter(scores.values()))
     report = Report(
         seconds=round(run.seconds, 3),
         iteration=run.iteration,
-        train=run.recent_nats / run.recent_count / math.log(2),
+        train=run.recent_nats / run.recent_count / task.nats,
         held_out=held_out,
+        scores=scores,
+        solved=task.solved(scores),
         per_second=speed,
         seconds_left=max(0.0, left),
         learning_rate=learning_rate_at(run.optimizer, run.iteration, run.training.steps),
@@ -154,7 +169,11 @@ def _report(run: Run, task: Task, folder: RunFolder, norm: float, speed: float, 
     better = run.best_score is None or held_out < run.best_score
     if better:
         run.best_score, run.best_iteration = held_out, run.iteration
-    folder.append_metrics(report._asdict())
+    if report.solved and run.solved_iteration is None:
+        run.solved_iteration, run.solved_seconds = run.iteration, run.seconds
+    task.take(scores)
+    run.position = task.position()
+    folder.append_metrics(report.record())
     _save(run, folder, best=better)
     return report
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.init import Start, init_params, initial_state
@@ -26,8 +28,6 @@ class TrainingSettings:
     """Iterations to train for; the cosine schedule ends there."""
     report_every: int = 100
     """Iterations between progress lines; each scores the held-out data and saves a checkpoint."""
-    score_limit: int = 50_000
-    """At most this many held-out characters are scored for a progress line (`eval` scores them all)."""
     precision: Precision = "float32"
     """float32 or float64."""
     seed: int = 0
@@ -36,7 +36,7 @@ class TrainingSettings:
     """How parameters start: plain, or store (a dnc's memory starts as an append-only store, read by content)."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "report_every", "score_limit"):
+        for name in ("steps", "report_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.precision not in get_args(Precision):
@@ -55,7 +55,7 @@ class Run:
     training: TrainingSettings
     optimizer: OptimizerSettings
     task: dict[str, Any]
-    """Name, settings and vocabulary of the task, as JSON."""
+    """What the task is made from again, as JSON."""
     engine_name: str
     params: Any
     moments: tuple[Any, ...]
@@ -72,6 +72,10 @@ class Run:
     recent_nats: float = 0.0
     """Sum of the losses since the last report, and how many predictions that was."""
     recent_count: float = 0
+    solved_iteration: int | None = None
+    """The iteration of the first report at which nothing was left to learn, ..."""
+    solved_seconds: float | None = None
+    """... and how long training had taken until then."""
 
     @property
     def engine(self) -> Engine:
@@ -115,10 +119,17 @@ def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
     def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
         if state is None:
             state = initial_state(spec, params, inputs.shape[1])
-        outputs, state, _ = engine.forward(spec, params, inputs, state, keep_tape=False)
+        outputs, state, _ = engine.forward(spec, params, as_numbers(inputs, params), state, keep_tape=False)
         return outputs, state
 
     return forward
+
+
+def as_numbers(inputs: Inputs, params: Any) -> Inputs:
+    """Symbols as they are, vectors in the dtype that the parameters have."""
+    if np.issubdtype(inputs.dtype, np.integer):
+        return inputs
+    return inputs.astype(params.output.bias.dtype, copy=False)
 
 
 _TREES = ("params", "moments", "state")
@@ -149,6 +160,9 @@ def load_run(path: Path) -> Run:
     arrays, metadata = load_checkpoint(path)
     try:
         metadata.pop("numdnc"), metadata.pop("numpy")
+        if not isinstance(metadata["task"], dict):
+            raise TypeError("task must be an object")
+        _bring_up_to_date(metadata)
         kind = SPECS[metadata["spec"].pop("kind")]
         spec = kind(**metadata.pop("spec"))
         training = TrainingSettings(**metadata.pop("training"))
@@ -164,6 +178,12 @@ def load_run(path: Path) -> Run:
             f"{path} must hold a run of a model that this version knows, got something else ({error}). "
             "Use the version of numdnc that wrote it."
         ) from None
+
+
+def _bring_up_to_date(metadata: dict[str, Any]) -> None:
+    """In format 1 the limit of a text's scores lay among the settings of the training."""
+    if "score_limit" in metadata["training"]:
+        metadata["task"]["settings"]["score_limit"] = metadata["training"].pop("score_limit")
 
 
 def _check_shapes(expected: dict[str, Any], given: dict[str, Any]) -> None:

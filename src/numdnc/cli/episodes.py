@@ -1,0 +1,179 @@
+"""`train` of tasks of separate sequences, and how their runs are made from what a checkpoint says."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from tyro.conf import OmitArgPrefixes, arg
+
+from numdnc import console
+from numdnc.cli.options import EPISODES, EngineName, ModelOptions
+from numdnc.cli.own import channels, own_task
+from numdnc.cli.presets import PRESETS, Preset
+from numdnc.cli.training import View, check_minutes, free_folder, train_run
+from numdnc.engines import select_engine
+from numdnc.errors import UserError
+from numdnc.inspection.picture import picture_lines
+from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeSettings, EpisodeTask
+from numdnc.training.folder import RunFolder
+from numdnc.training.loop import Report
+from numdnc.training.memory import check_memory
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import Run, TrainingSettings, new_run
+from numdnc.tree import leaves
+
+
+def preset_command(name: str) -> Callable[..., None]:
+    """`train NAME` of a preset."""
+    return _command(name, PRESETS[name], None)
+
+
+def own_command(source: str) -> Callable[..., None]:
+    """`train MODULE:CLASS`, with the options that every task has."""
+    kind = own_task(source)
+    summary = (kind.__doc__ or source).strip().splitlines()[0]
+    optimizer = OptimizerSettings(learning_rate=1e-3, schedule="constant")
+    preset = Preset(summary, kind(), ModelOptions(), optimizer=optimizer)
+    return _command(source, preset, source)
+
+
+def _command(name: str, preset: Preset, source: str | None) -> Callable[..., None]:
+    """A command whose options are the preset's, the task's settings among them."""
+
+    def command(
+        *,
+        task: Any = preset.episodes,
+        model: OmitArgPrefixes[ModelOptions] = preset.model,
+        episodes: OmitArgPrefixes[EpisodeSettings] = preset.settings,
+        training: OmitArgPrefixes[TrainingSettings] = preset.training,
+        optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
+        minutes: float = math.inf,
+        engine: EngineName = "auto",
+        out: Annotated[Path | None, arg(aliases=["-o"])] = None,
+        sample_every: int = 10,
+    ) -> None:
+        """...
+
+        Args:
+            minutes: Stop after so many minutes if the task is not solved by then.
+            engine: How the model is computed; auto takes the fastest that can.
+            out: Folder for checkpoints and metrics (default: runs/TASK-MODEL-1, -2, ..).
+            sample_every: Progress lines between pictures of a sequence, besides the one at the end; 0 = none at all.
+
+        """
+        check_minutes(minutes)
+        described = {
+            "name": name,
+            "kind": EPISODES,
+            "settings": dataclasses.asdict(task),
+            "episode_settings": dataclasses.asdict(episodes),
+            "source": source,
+        }
+        drawn_from = EpisodeTask(name, task, episodes, training.seed)
+        run = _begin(drawn_from, described, model, training, optimizer, engine)
+        stem = name.rpartition(":")[2].lower()
+        folder = RunFolder(out or free_folder(f"{stem}-{model.model}"))
+        folder.begin(run)
+        console.say(
+            f"{run.spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine "
+            f"{run.engine_name}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
+            f"{drawn_from.output_size} outputs"
+        )
+        train_run(
+            run,
+            drawn_from,
+            folder,
+            episodes_view(run, drawn_from),
+            minutes=minutes,
+            sample_every=sample_every,
+        )
+
+    without_prefix: Any = OmitArgPrefixes
+    command.__annotations__["task"] = without_prefix[type(preset.episodes)]
+    command.__doc__ = (command.__doc__ or "").replace("...", preset.summary, 1)
+    return command
+
+
+def _begin(
+    task: EpisodeTask,
+    described: dict[str, Any],
+    model: ModelOptions,
+    training: TrainingSettings,
+    optimizer: OptimizerSettings,
+    engine: str,
+) -> Run:
+    """A new run, if it fits this machine."""
+    spec = model.spec(task.input_size, task.output_size)
+    chosen = select_engine(engine, spec, training.precision)
+    batch = task.settings.batch
+    states = max(batch * (len(task.example().inputs) + 2), 3 * EVALUATED_AT_ONCE)
+    whole = states if chosen.name == "reference" else batch
+    check_memory(spec, states, whole, np.dtype(training.precision).itemsize)
+    return new_run(
+        spec,
+        training,
+        optimizer,
+        task=described,
+        position=task.position(),
+        batch=batch,
+        engine=chosen.name,
+    )
+
+
+def episode_task(run: Run) -> EpisodeTask:
+    """The task of a run, made from what its checkpoint says."""
+    described = run.task
+    try:
+        name, source = described["name"], described["source"]
+        kind = type(PRESETS[name].episodes) if source is None else own_task(source)
+        settings = EpisodeSettings(**described["episode_settings"])
+        task = EpisodeTask(name, kind(**described["settings"]), settings, run.training.seed)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the run must be one of a task as this version knows it, got a checkpoint of another ({error}). "
+            "Use the version of numdnc, or of your own task, that wrote it."
+        ) from None
+    check_sizes(run, task)
+    return task
+
+
+def check_sizes(run: Run, task: EpisodeTask) -> None:
+    """Refuse a task that the run's model has other sizes than."""
+    wanted, got = (run.spec.input_size, run.spec.output_size), (task.input_size, task.output_size)
+    if wanted != got:
+        raise UserError(
+            f"the task must have the model's {wanted[0]} inputs and {wanted[1]} outputs, got {got[0]} and {got[1]}. "
+            "Leave its settings of width as they were."
+        )
+
+
+def episodes_view(run: Run, task: EpisodeTask) -> View:
+    """What people see of such a run: losses and errors, and a picture of one sequence."""
+    predictions = task.predictions
+
+    def picture() -> str:
+        batch = task.example()
+        outputs, _ = run.forward(batch.inputs, None)
+        return picture_lines(
+            batch, outputs, 0, channels(task.episodes, "input"), channels(task.episodes, "output")
+        )
+
+    def result(report: Report) -> str:
+        return console.scores_in_words(report.scores, predictions)
+
+    return View(
+        line=lambda report: console.episodes_line(report, predictions),
+        sample=picture,
+        score="loss",
+        number=console.loss,
+        result=result,
+        commands=("eval {} --show",),
+    )
+
+
+def _settings(task: Any) -> str:
+    """The settings of a task in one line."""
+    return ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(task).items())

@@ -1,0 +1,199 @@
+"""`eval`."""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from tyro.conf import Positional, UseAppendAction, arg
+
+from numdnc import console
+from numdnc.cli.episodes import check_sizes, episode_task
+from numdnc.cli.options import EPISODES, AsJson, DataFolder, EngineName, refuse_options
+from numdnc.cli.own import channels
+from numdnc.cli.text import text_task
+from numdnc.engines import select_engine
+from numdnc.errors import UserError
+from numdnc.inspection.lesion import without_reads
+from numdnc.inspection.picture import picture_lines, save_picture
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tasks import Forward
+from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeTask
+from numdnc.tasks.sequences import Episodes
+from numdnc.training.folder import RunFolder
+from numdnc.training.memory import check_memory
+from numdnc.training.run import Run, forward_with
+
+
+def evaluate(
+    folder: Positional[Path],
+    *,
+    last: bool = False,
+    no_reads: bool = False,
+    memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
+    engine: EngineName = "auto",
+    corpus: str | None = None,
+    data_folder: DataFolder = None,
+    changes: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
+    sequences: int | None = None,
+    show: bool = False,
+    plot: Path | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a run: bits per character on all of a text's held-out part, or errors on sequences not trained on.
+
+    Args:
+        folder: The run's folder.
+        last: Score the last checkpoint, not the best.
+        no_reads: Score a DNC whose read vectors are taken as zero, beside the whole one.
+        memory_size: Give a DNC so many memory slots (default: as it was trained).
+        engine: How the model is computed.
+        corpus: Where the run's text lies now, if it has moved (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
+        sequences: So many are scored (default: as many as in training; sequences only).
+        show: Print a picture of one sequence: what goes in, what should and what does come out (sequences only).
+        plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
+        as_json: Print one JSON object.
+
+    """
+    place = RunFolder(folder)
+    run = place.load_last() if last else place.load_best()
+    if no_reads and not isinstance(run.spec, DNCSpec):
+        raise UserError(f"--no-reads must be given for a dnc, got a run of a {run.spec.kind}. Leave it out.")
+    spec = run.spec if memory_size is None else _with_slots(run.spec, memory_size)
+    chosen = select_engine(engine, spec, run.training.precision)
+    whole = 3 * EVALUATED_AT_ONCE if chosen.name == "reference" else EVALUATED_AT_ONCE
+    check_memory(spec, 3 * EVALUATED_AT_ONCE, whole, np.dtype(run.training.precision).itemsize)
+    forward, lesioned = forward_with(chosen, spec, run.params), None
+    if isinstance(spec, DNCSpec) and no_reads:
+        lesioned = forward_with(chosen, spec, without_reads(spec, run.params))
+    if run.task.get("kind") != EPISODES:
+        given: dict[str, object] = {
+            "--set": changes,
+            "--sequences": sequences,
+            "--show": show,
+            "--plot": plot,
+        }
+        refuse_options(run, given, "separate sequences")
+        _evaluate_text(run, forward, lesioned, corpus, data_folder, as_json)
+        return
+    refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
+    if show and as_json:
+        raise UserError(
+            "--show must be given without --json, got both. Leave one out; --plot goes with both."
+        )
+    task = _changed(run, episode_task(run), changes, sequences)
+    _warn_of_few_slots(task.episodes, spec)
+    _evaluate_episodes(run, task, forward, lesioned, as_json)
+    if show or plot:
+        batch = task.example()
+        outputs, _ = forward(batch.inputs, None)
+        names = channels(task.episodes, "input"), channels(task.episodes, "output")
+        if plot:
+            save_picture(plot, batch, outputs, 0, *names)
+        if show:
+            console.say(picture_lines(batch, outputs, 0, *names))
+
+
+def _with_slots(spec: Spec, memory_size: int) -> Spec:
+    if not isinstance(spec, DNCSpec):
+        raise UserError(f"--memory-size must be given for a dnc, got a run of a {spec.kind}. Leave it out.")
+    if spec.learned_state and memory_size != spec.memory_size:
+        raise UserError(
+            f"--memory-size must be {spec.memory_size} for a dnc that has learned its initial memory, "
+            f"got {memory_size}. Leave it out."
+        )
+    return dataclasses.replace(spec, memory_size=memory_size)
+
+
+def _evaluate_text(
+    run: Run,
+    forward: Forward,
+    lesioned: Forward | None,
+    corpus: str | None,
+    data_folder: Path | None,
+    as_json: bool,
+) -> None:
+    task = text_task(run, corpus, data_folder)
+    result = {
+        "held_out_bpc": task.score(forward, whole=True)["bpc"],
+        "iteration": run.iteration,
+        "held_out_characters": task.characters[1],
+    }
+    if lesioned is not None:
+        result["held_out_bpc_without_reads"] = task.score(lesioned, whole=True)["bpc"]
+    if as_json:
+        print(json.dumps(result))
+        return
+    console.say(
+        f"{result['held_out_bpc']:.4f} BPC on {result['held_out_characters']:,} held-out characters "
+        f"(iteration {run.iteration})"
+    )
+    if lesioned is not None:
+        console.say(f"{result['held_out_bpc_without_reads']:.4f} BPC with every read vector zeroed")
+
+
+def _evaluate_episodes(
+    run: Run, task: EpisodeTask, forward: Forward, lesioned: Forward | None, as_json: bool
+) -> None:
+    result: dict[str, Any] = {
+        "task": task.name,
+        "settings": dataclasses.asdict(task.episodes),  # type: ignore[call-overload]
+        "iteration": run.iteration,
+        "sequences": task.settings.evaluated,
+        **task.score(forward, whole=True),
+    }
+    if lesioned is not None:
+        result["without_reads"] = task.score(lesioned, whole=True)
+    if as_json:
+        print(json.dumps(result))
+        return
+    words = console.scores_in_words(result, task.predictions)
+    console.say(f"{words}; {result['sequences']:,} sequences (iteration {run.iteration})")
+    if lesioned is not None:
+        words = console.scores_in_words(result["without_reads"], task.predictions)
+        console.say(f"{words}; with every read vector zeroed")
+
+
+def _changed(run: Run, task: EpisodeTask, changes: tuple[str, ...], sequences: int | None) -> EpisodeTask:
+    """The run's task with other settings and another number of sequences to score."""
+    settings = task.settings
+    if sequences is not None:
+        if sequences < 1:
+            raise UserError(f"sequences must be at least 1, got {sequences}.")
+        settings = dataclasses.replace(settings, evaluated=sequences)
+    episodes: Any = task.episodes
+    before = dataclasses.asdict(episodes)
+    wanted = dict(_change(change, before) for change in changes)
+    # A curriculum is over once the run is scored; what grew may now be set to any value.
+    settings = dataclasses.replace(settings, grow="")
+    changed = EpisodeTask(task.name, dataclasses.replace(episodes, **wanted), settings, run.training.seed)
+    check_sizes(run, changed)
+    return changed
+
+
+def _change(text: str, before: dict[str, Any]) -> tuple[str, Any]:
+    """Name and value of NAME=VALUE, the value of the kind that it had before."""
+    name, equals, value = text.partition("=")
+    name = name.replace("-", "_")
+    if not equals or name not in before:
+        raise UserError(f"--set must be NAME=VALUE with a name of {', '.join(before)}, got {text!r}.")
+    kind = type(before[name])
+    try:
+        if kind is bool:
+            return name, {"true": True, "yes": True, "false": False, "no": False}[value.lower()]
+        return name, kind(value)
+    except (ValueError, KeyError):
+        kinds = {bool: "yes or no", int: "a whole number", float: "a number"}
+        raise UserError(f"{name} must be {kinds[kind]}, got {value!r}.") from None
+
+
+def _warn_of_few_slots(episodes: Episodes, spec: Spec) -> None:
+    held = getattr(episodes, "most_held", None)
+    if held is not None and isinstance(spec, DNCSpec) and spec.memory_size < held:
+        sys.stderr.write(
+            f"warning: a sequence can make it hold {held} vectors at once, more than its {spec.memory_size} slots\n"
+        )

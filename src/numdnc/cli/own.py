@@ -1,0 +1,98 @@
+"""A task that somebody wrote: `MODULE:CLASS`, looked up as Python does, and in the current folder."""
+
+import dataclasses
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from numdnc.cli.options import ModelOptions
+from numdnc.errors import UserError
+from numdnc.tasks.episodes import EpisodeSettings
+from numdnc.tasks.sequences import Episodes
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings
+
+_TAKEN = {"minutes", "engine", "out", "sample_every"}
+_TAKEN |= {
+    field.name
+    for options in (ModelOptions, EpisodeSettings, TrainingSettings, OptimizerSettings)
+    for field in dataclasses.fields(options)
+}
+"""The options of `train`, which a task's settings stand beside."""
+
+
+def own_task(source: str) -> type[Episodes]:
+    """The class of somebody's task, with everything checked that can be without drawing from it."""
+    module_name, _, name = source.partition(":")
+    kind = getattr(_module(module_name), name, None)
+    if kind is None:
+        raise UserError(f"the module {module_name} must hold {name!r}, got none such. Check its name.")
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if not isinstance(kind, type) or parameters is None or not parameters.frozen:
+        raise UserError(
+            f"{source} must be a frozen dataclass, got something else. Put @dataclass(frozen=True) on it."
+        )
+    for offered in ("draw", "input_size", "output_size"):
+        if not hasattr(kind, offered):
+            raise UserError(
+                f"{source} must offer draw, input_size and output_size, got no {offered}. Write it."
+            )
+    _check_fields(source, kind)
+    try:
+        _check_example(source, kind())
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a third party's class may fail in any way
+        raise UserError(
+            f"{source} must be made from its defaults and tell its sizes, got {type(error).__name__}: {error}. Mend it."
+        ) from None
+    return kind
+
+
+def _module(name: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    importlib.invalidate_caches()
+    try:
+        return importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 - a third party's module may fail in any way
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name
+        raise UserError(
+            f"a task of your own must be MODULE:CLASS, the module one that can be imported here, got {name!r}: "
+            f"{'there is none' if missing else f'{type(error).__name__}: {error}'}. "
+            "Go to its folder, and leave out .py."
+        ) from None
+
+
+def _check_fields(source: str, kind: Any) -> None:
+    for field in dataclasses.fields(kind):
+        if field.default is dataclasses.MISSING or not isinstance(field.default, bool | int | float | str):
+            raise UserError(
+                f"each field of {source} must have a number, a boolean or a string as its default, "
+                f"got {field.name}, which has not. Give it one."
+            )
+        if field.name in _TAKEN:
+            raise UserError(
+                f"a field of {source} must have a name of its own, got {field.name}, an option of `train`. "
+                "Name it otherwise."
+            )
+
+
+def _check_example(source: str, example: Any) -> None:
+    for side in ("input", "output"):
+        size = getattr(example, f"{side}_size")
+        if not isinstance(size, int) or size < 1:
+            raise UserError(f"{side}_size of {source} must be a whole number of at least 1, got {size!r}.")
+        if len(channels(example, side)) != size:
+            raise UserError(
+                f"{side}_channels of {source} must be {size} names, one a channel, "
+                f"got {len(channels(example, side))}. Mend it or leave it out."
+            )
+
+
+def channels(episodes: Episodes, side: str) -> tuple[str, ...]:
+    """Names of the input or output channels; numbers if the task names none."""
+    given = getattr(episodes, f"{side}_channels", None)
+    return given or tuple(f"{side} {i}" for i in range(getattr(episodes, f"{side}_size")))

@@ -1,0 +1,63 @@
+"""`resume`."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from numdnc import console
+from numdnc.cli.episodes import episode_task, episodes_view
+from numdnc.cli.options import ENGINES, EPISODES, DataFolder, refuse_options
+from numdnc.cli.text import text_task, text_view
+from numdnc.cli.training import check_minutes, train_run
+from numdnc.engines import select_engine
+from numdnc.errors import UserError
+from numdnc.tasks import Task
+from numdnc.training.folder import RunFolder
+
+
+def resume(
+    folder: Positional[Path],
+    *,
+    steps: int | None = None,
+    minutes: float = math.inf,
+    engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
+    corpus: str | None = None,
+    data_folder: DataFolder = None,
+    sample_every: int = 10,
+) -> None:
+    """Continue a run from its last checkpoint, bit for bit as if it had never stopped.
+
+    Args:
+        folder: The run's folder.
+        steps: Iteration to train to (default: as the run was told last).
+        minutes: Stop after so many minutes if the steps are not done by then.
+        engine: Go on with this engine (default: the one used so far).
+        corpus: Where the run's text lies now, if it has moved (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
+
+    """
+    check_minutes(minutes)
+    place = RunFolder(folder)
+    run = place.load_last()
+    if steps is not None:
+        run.target = steps
+    if run.target <= run.iteration:
+        raise UserError(
+            f"the run must have iterations left, but {run.iteration} of {run.target} are done. Give more with --steps."
+        )
+    if engine is not None:
+        run.engine_name = select_engine(engine, run.spec, run.training.precision).name
+    task: Task
+    if run.task.get("kind") == EPISODES:
+        refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
+        sequences = episode_task(run)
+        task, view = sequences, episodes_view(run, sequences)
+    else:
+        text = text_task(run, corpus, data_folder)
+        task, view = text, text_view(run, text)
+    place.tidy(run)
+    console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
+    train_run(run, task, place, view, minutes=minutes, sample_every=sample_every)

@@ -1,0 +1,202 @@
+"""`sweep`."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from tyro.conf import Positional, UseAppendAction, arg
+
+from numdnc import console
+from numdnc.cli.options import AsJson
+from numdnc.errors import UserError
+from numdnc.inspection.speed import cores
+from numdnc.training.outcomes import Outcome, Spread, Summary, summary
+from numdnc.training.sweep import Sweep, SweepFolder, Tick
+
+
+def run_sweep(
+    folder: Positional[Path],
+    train: Annotated[Positional[tuple[str, ...]], arg(metavar="[-- TRAIN ..]")] = (),
+    *,
+    seeds: int | None = None,
+    jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
+    vary: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=A,B,..")] = (),
+    table: bool = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the same over seeds and settings, each run a process of its own; go on with what is not done yet.
+
+    Args:
+        folder: The sweep's folder; each run has one of its own in it.
+        train: After --, what follows `numdnc train`; needed to begin a sweep.
+        seeds: Seeds 0, 1, .. of each setting (default: 5, or as many as the sweep has).
+        jobs: Runs at a time (default: one for each core).
+        vary: An option of `train` and its values; yes and no for --NAME and --no-NAME. May be given again.
+        table: Start nothing, show how the sweep stands.
+        as_json: Print one JSON object.
+
+    """
+    place = SweepFolder(folder)
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs must be at least 1, got {jobs}.")
+    if table:
+        if train or vary or seeds is not None:
+            raise UserError("--table must be given with a folder alone, got more. Leave the rest out.")
+        sweep = place.load()
+    else:
+        sweep = place.agree(train, _varied(vary), seeds)
+        with place.held() as lock:
+            place.save(sweep)
+            _run(place, sweep, cores() if jobs is None else jobs, lock, quiet=as_json)
+    outcomes = [place.outcome(run) for run in sweep.runs]
+    if as_json:
+        print(json.dumps(console.without_nan(_as_json(sweep, outcomes))))
+    else:
+        _say_table(sweep, outcomes)
+    if any(outcome.failure is not None for outcome in outcomes):
+        sys.exit(1)
+
+
+def _varied(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The values of each option, from words like hidden=32,64."""
+    varied: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        name, _, values = word.partition("=")
+        name = name.replace("-", "_")
+        if name in varied:
+            raise UserError(f"{name} must be varied once, got it again. Give all its values at once.")
+        varied[name] = tuple(values.split(","))
+    return varied
+
+
+def _run(place: SweepFolder, sweep: Sweep, jobs: int, lock: int | None, *, quiet: bool) -> None:
+    """Run what is not done, a line as each run ends; where it is interrupted, say how to go on and exit."""
+    before = [place.outcome(run) for run in sweep.runs]
+    todo = [
+        run
+        for run, found in zip(sweep.runs, before, strict=True)
+        if not (found.standing and found.standing.done)
+    ]
+    done = len(before) - len(todo)
+    if not quiet:
+        pace = f", {min(jobs, len(todo))} at a time" if todo else ""
+        console.say(f"{len(todo)} of {len(before)} runs to do{pace}")
+    bar = Progress(
+        TextColumn("      "),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}"),
+        console=console.console,
+        transient=True,
+        disable=quiet or not console.console.is_terminal,
+    )
+    width = max(len(run.name) for run in sweep.runs)
+    with console.stop_on_signals() as interrupted:
+        with bar:
+            task = bar.add_task("", total=len(before), completed=done)
+            for event in place.run_all(sweep, todo, jobs=jobs, lock=lock, interrupted=interrupted):
+                if isinstance(event, Tick):
+                    left = event.running + event.waiting
+                    text = f"{event.running} running, {event.waiting} waiting"
+                    bar.update(task, completed=len(before) - left, description=text)
+                elif not quiet:
+                    console.say(_line(event, width))
+        if not interrupted():
+            return
+    over = sum(place.outcome(run).ended for run in sweep.runs)
+    folder = shlex.quote(str(place.path))
+    sys.stderr.write(
+        f"interrupted; {over} of {len(before)} runs have ended, the others are saved\n"
+        f"next:  {console.command()} sweep {folder} --jobs {jobs}\n"
+    )
+    sys.exit(130)
+
+
+def _line(outcome: Outcome, width: int) -> str:
+    """How a run ended."""
+    found, parts = outcome.standing, [f"{outcome.name:<{width}}"]
+    if outcome.failure is not None:
+        parts.append(f"FAILED, {outcome.failure}")
+    elif found is None or outcome.state == "to come":
+        parts.append("stopped before anything was saved")
+    else:
+        how = {"solved": "solved ", "done": "done   ", "begun": "stopped"}[outcome.state]
+        score = "no score yet" if found.held_out is None else f"held-out {found.held_out:.4g}"
+        parts += [f"{how} at iteration {found.iteration:,}", score, f"{found.seconds:.1f} s"]
+    return "  ".join(parts)
+
+
+def _say_table(sweep: Sweep, outcomes: Sequence[Outcome]) -> None:
+    """A line for each setting; below, the runs that failed and how many are left."""
+    summaries = _summaries(sweep, outcomes)
+    with_errors = any(found.sequence_error.mean is not None for found in summaries)
+    heads = ["setting", "runs", "solved", "failed", "success (95 %)", "iterations to solve (sd)"]
+    heads += ["seconds to solve (sd)", "held-out (sd)", *(["sequence error (sd)"] if with_errors else [])]
+    rows = [_cells(found, sweep.train[0])[: len(heads)] for found in summaries]
+    console.say()
+    console.say(console.table_lines([heads, *rows]))
+    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    if failed:
+        console.say(f"\n{len(failed)} of {len(outcomes)} runs failed; the same command tries them again:")
+        for outcome in failed:
+            console.say(f"  {outcome.name}: {outcome.failure}")
+    left = sum(not outcome.ended for outcome in outcomes)
+    if left:
+        console.say(f"\n{left} of {len(outcomes)} runs have not ended and do not count yet")
+
+
+def _summaries(sweep: Sweep, outcomes: Sequence[Outcome]) -> list[Summary]:
+    return [
+        summary(setting, [outcome for outcome in outcomes if outcome.setting == setting])
+        for setting in sweep.settings
+    ]
+
+
+def _cells(found: Summary, nothing_varied: str) -> list[str]:
+    rate = "-"
+    if found.success_rate is not None and found.success_interval is not None:
+        low, high = found.success_interval
+        rate = f"{found.success_rate:.0%} ({low:.0%} to {high:.0%})"
+    return [
+        ", ".join(f"{name}={value}" for name, value in found.setting.items()) or nothing_varied,
+        f"{found.runs}" if found.runs == found.planned else f"{found.runs} of {found.planned}",
+        f"{found.solved}",
+        f"{found.failed}",
+        rate,
+        _spread(found.iterations_to_solve, ",.0f"),
+        _spread(found.seconds_to_solve, ",.1f"),
+        _spread(found.held_out, ".4g"),
+        _spread(found.sequence_error, ".4g"),
+    ]
+
+
+def _spread(spread: Spread, form: str) -> str:
+    if spread.mean is None:
+        return "-"
+    return f"{spread.mean:{form}}" + ("" if spread.sd is None else f" ({spread.sd:{form}})")
+
+
+def _as_json(sweep: Sweep, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    settings = [
+        {
+            name: value._asdict() if isinstance(value, Spread) else value
+            for name, value in found._asdict().items()
+        }
+        for found in _summaries(sweep, outcomes)
+    ]
+    runs = [
+        {
+            "name": outcome.name,
+            "setting": outcome.setting,
+            "seed": outcome.seed,
+            "state": outcome.state,
+            "failure": outcome.failure,
+            **({} if outcome.standing is None else outcome.standing._asdict()),
+        }
+        for outcome in outcomes
+    ]
+    return {"train": sweep.train, "settings": settings, "runs": runs}

@@ -1,0 +1,100 @@
+"""How every kind of run is trained in the terminal."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from numdnc import console
+from numdnc.errors import UserError
+from numdnc.tasks import Task
+from numdnc.training.folder import RunFolder
+from numdnc.training.loop import Report, train
+from numdnc.training.run import Run
+
+
+class View(NamedTuple):
+    """What people see of a kind of run."""
+
+    line: Callable[[Report], str]
+    """A report as a line."""
+    sample: Callable[[], str]
+    """What the model makes of its task at this moment."""
+    score: str
+    """The name of the score that says which checkpoint is the best, ..."""
+    number: Callable[[float], str]
+    """... and such a score as people read it."""
+    result: Callable[[Report], str]
+    """What the last report says, in words; empty if its line says it all."""
+    commands: tuple[str, ...]
+    """What to do with the run next, besides `resume`; {} stands for its folder."""
+
+
+def train_run(
+    run: Run, task: Task, folder: RunFolder, view: View, *, minutes: float, sample_every: int
+) -> None:
+    """Train, show how it goes, and say what to do next."""
+    last: list[Report] = []
+
+    def show_sample() -> None:
+        console.say(f"----\n{view.sample()}\n----")
+
+    def on_report(report: Report) -> None:
+        last[:] = [report]
+        at_end = report.iteration == run.target or run.solved_iteration == report.iteration
+        if (
+            sample_every > 0
+            and not at_end
+            and report.iteration % (sample_every * run.training.report_every) == 0
+        ):
+            show_sample()
+
+    with console.stop_on_signals() as interrupted:
+        events = train(run, task, folder, minutes=minutes, interrupted=interrupted)
+        finished = console.show_training(
+            events, line=view.line, target=run.target, start=run.iteration, on_report=on_report
+        )
+    if sample_every > 0 and finished.reason != "interrupted":
+        show_sample()
+    result = view.result(last[0]) if last else ""
+    if result:
+        console.say(result)
+    best = (
+        "none yet"
+        if run.best_score is None
+        else f"{view.number(run.best_score)} at iteration {run.best_iteration}"
+    )
+    stopped = {
+        "solved": "solved",
+        "steps": "done",
+        "minutes": f"stopped after {minutes:g} minutes",
+        "interrupted": "interrupted",
+    }[finished.reason]
+    console.say(
+        f"{stopped} at iteration {finished.iteration}; best held-out {view.score} {best}; saved in {folder.path}"
+    )
+    place = shlex.quote(str(folder.path))
+    more = 2 * run.target if run.iteration >= run.target else run.target
+    commands = [command.format(place) for command in view.commands]
+    commands.append(f"resume {place} --steps {more}")
+    program = console.command()
+    console.say(
+        "\n".join(f"{'next: ' if i == 0 else '      '} {program} {c}" for i, c in enumerate(commands))
+    )
+    if finished.reason == "interrupted":
+        sys.exit(130)
+
+
+def check_minutes(minutes: float) -> None:
+    """Refuse a time that is none."""
+    if not minutes > 0:
+        raise UserError(f"minutes must be above 0, got {minutes}.")
+
+
+def free_folder(stem: str) -> Path:
+    """runs/STEM-1, or the first such that does not exist."""
+    number = 1
+    while (path := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return path

@@ -1,0 +1,231 @@
+"""A sample of a task as a picture: what goes in, what should come out, what does, and where that is wrong.
+
+In the terminal one character is a number, in a figure one cell. A line is a channel, a column a step. Axes: T steps,
+B batch, X input channels, Y output channels, C channels of either.
+"""
+
+import io
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.reference.activations import sigmoid, softmax
+from numdnc.tasks import Batch
+
+BLOCKS = " ░▒▓█·"
+"""0, three shades between, 1; then what stands where the loss does not count."""
+ASCII = " -+*#."
+"""The same where blocks cannot be written."""
+WRONG = "x"
+ERROR = "error"
+FEWEST_STEPS = 10
+"""So many are shown side by side, however narrow the terminal is."""
+FORMATS = (".png", ".pdf", ".svg")
+
+
+class Panel(NamedTuple):
+    """One of the four parts of a picture."""
+
+    title: str
+    note: str
+    """What else its heading says."""
+    channels: tuple[str, ...]
+    values: Array
+    """(T, C), in [0, 1]; in the panel ERROR 1 where wrong."""
+    counts: NDArray[np.bool_]
+    """(T,): the steps at which there is something to show."""
+
+
+def picture_lines(
+    batch: Batch,
+    outputs: Array,
+    row: int,
+    input_channels: Sequence[str],
+    output_channels: Sequence[str],
+    *,
+    width: int | None = None,
+    encoding: str | None = None,
+) -> str:
+    """Sequence `row` of a batch as lines of text: input, target, output and error, one under another.
+
+    `outputs` (T, B, Y) are the model's raw outputs. What is wider than `width` goes on below. Width and encoding are
+    those of standard output unless given.
+    """
+    panels = _panels(batch, outputs, row, input_channels, output_channels)
+    width = width or shutil.get_terminal_size().columns
+    shades = BLOCKS if _can_write(BLOCKS, encoding or sys.stdout.encoding) else ASCII
+    names = max(len(name) for panel in panels for name in panel.channels)
+    room = max(FEWEST_STEPS, width - names - 3)
+    steps = len(panels[0].counts)
+    lines = []
+    for start in range(0, steps, room):
+        stop = min(start + room, steps)
+        if steps > room:
+            lines += [f"steps {start} to {stop - 1} of 0 to {steps - 1}", ""]
+        for panel in panels:
+            lines += [
+                f"{panel.title} {panel.note}".rstrip(),
+                *_panel_lines(panel, slice(start, stop), names, shades),
+                "",
+            ]
+    lines.append(
+        f"'{shades[0]}' 0, {shades[1:4]} between, {shades[4]} 1 (or least to most where a channel says so); "
+        f"{shades[5]} the loss does not count; {WRONG} wrong"
+    )
+    return "\n".join(lines)
+
+
+def save_picture(
+    path: Path,
+    batch: Batch,
+    outputs: Array,
+    row: int,
+    input_channels: Sequence[str],
+    output_channels: Sequence[str],
+) -> None:
+    """Sequence `row` of a batch as a figure, a PNG (or PDF or SVG, as the name ends); see `picture_lines`."""
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"a picture must be named .png, .pdf or .svg, got {path}. Give another name.")
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError(
+            'a picture in a file must be drawn by matplotlib, got none. Install it: pip install "numdnc[plot]".'
+        ) from None
+    panels = _panels(batch, outputs, row, input_channels, output_channels)
+    drawn = io.BytesIO()
+    _draw(panels, Figure).savefig(drawn, format=path.suffix[1:].lower(), dpi=200, bbox_inches="tight")
+    try:
+        path.write_bytes(drawn.getvalue())
+    except OSError as error:
+        raise UserError(
+            f"{path} must be a file that can be written, got: {error.strerror}. Give another name."
+        ) from None
+
+
+def _panels(
+    batch: Batch, outputs: Array, row: int, input_channels: Sequence[str], output_channels: Sequence[str]
+) -> list[Panel]:
+    """The four panels of a sequence, without the padding at its end."""
+    X, Y = len(input_channels), outputs.shape[-1]
+    inputs, targets, raw = batch.inputs[:, row], batch.targets[:, row], outputs[:, row]
+    counts = np.ones(len(raw), bool) if batch.mask is None else batch.mask[:, row].astype(bool)
+    if inputs.ndim == 1:
+        inputs = np.eye(X)[inputs]
+    if targets.ndim == 1:
+        what, targets, read, values = "classes", np.eye(Y)[targets], np.eye(Y)[raw.argmax(1)], softmax(raw)
+    else:
+        what, read, values = "bits", raw > 0, sigmoid(raw)
+    _check_names("input", input_channels, inputs)
+    _check_names("output", output_channels, raw)
+    wrong = (read > 0.5) != (targets > 0.5)
+    errors, answers = (wrong, counts.sum() * Y) if what == "bits" else (wrong.any(1), counts.sum())
+    note = f"({errors[counts].sum()} of {answers} {what} wrong)"
+    used = np.flatnonzero(counts | inputs.any(1) | targets.any(1))
+    end = int(used[-1]) + 1 if batch.mask is not None and len(used) else len(raw)
+    names, shaded = _between_0_and_1(input_channels, inputs)
+    whole, answered, outs = np.ones(end, bool), counts[:end], tuple(output_channels)
+    return [
+        Panel("input", "", names, shaded[:end], whole),
+        Panel("target", "", outs, targets[:end], answered),
+        Panel("output", "", outs, values[:end], answered),
+        Panel(ERROR, note, outs, wrong[:end].astype(float), answered),
+    ]
+
+
+def _check_names(kind: str, names: Sequence[str], values: Any) -> None:
+    if len(names) != values.shape[1]:
+        raise UserError(
+            f"{kind}_channels must name each of the {values.shape[1]} {kind} channels, got {len(names)} names."
+        )
+
+
+def _between_0_and_1(names: Sequence[str], values: Any) -> tuple[tuple[str, ...], Array]:
+    """Channels that leave [0, 1], such as counts, from their least to their most value, which the name then says."""
+    least, most = np.minimum(values.min(0), 0), np.maximum(values.max(0), 1)
+    named = tuple(
+        name if (low, high) == (0, 1) else f"{name} ({low:.3g} to {high:.3g})"
+        for name, low, high in zip(names, least, most, strict=True)
+    )
+    return named, (values - least) / (most - least)
+
+
+def _can_write(text: str, encoding: str | None) -> bool:
+    """Whether the output can; what has no encoding holds any text."""
+    try:
+        text.encode(encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _panel_lines(panel: Panel, steps: slice, names: int, shades: str) -> Iterator[str]:
+    levels, dot = shades[:5], shades[5]
+    if panel.title == ERROR:
+        levels = shades[0] + WRONG
+    numbers = np.rint(panel.values[steps].clip(0, 1) * (len(levels) - 1)).astype(int)
+    for name, channel in zip(panel.channels, numbers.T, strict=True):
+        marks = (levels[n] if shown else dot for n, shown in zip(channel, panel.counts[steps], strict=True))
+        yield f"{name:>{names}} |{''.join(marks)}|"
+
+
+CELL = 0.17
+"""Inches of a channel's line in a figure, ..."""
+TALLEST = 3.4
+"""... and the most that a panel takes; names are left out where lines come too close."""
+FAINT, INK, RED = "#ecebe6", "#17365c", "#c8252c"
+
+
+def _draw(panels: Sequence[Panel], figure_class: Any) -> Any:
+    """The figure: panels over one axis of steps, 0 white to 1 dark, errors red."""
+    from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+    from matplotlib.patches import Patch
+
+    shades: Any = LinearSegmentedColormap.from_list("", ["white", INK])
+    errors = ListedColormap(["white", RED])
+    steps = len(panels[0].counts)
+    heights = [min(TALLEST, CELL * max(2, len(panel.channels))) for panel in panels]
+    size = min(14.0, max(6.0, 1.5 + 0.11 * steps)), sum(heights) + 0.3 * len(panels) + 0.7
+    figure = figure_class(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.03, w_pad=0.03, hspace=0.01)
+    all_axes = figure.subplots(len(panels), sharex=True, gridspec_kw={"height_ratios": heights})
+    for axes, panel, height in zip(all_axes, panels, heights, strict=True):
+        cells = np.ma.array(panel.values.T, mask=np.broadcast_to(~panel.counts, panel.values.T.shape))
+        axes.set_facecolor(FAINT)
+        axes.imshow(
+            cells,
+            cmap=errors if panel.title == ERROR else shades,
+            vmin=0,
+            vmax=1,
+            aspect="auto",
+            interpolation="nearest",
+        )
+        every = max(1, round(0.14 * len(panel.channels) / height))
+        names = panel.channels[::every]
+        axes.set_yticks(range(0, len(panel.channels), every), names, fontsize=8, parse_math=False)
+        axes.set_title(f"{panel.title}  {panel.note}", loc="left", fontsize=10, pad=3)
+        axes.tick_params(length=2, width=0.5, labelsize=8, color="0.6")
+        axes.spines[:].set(linewidth=0.5, color="0.6")
+    all_axes[-1].set_xlabel("step", fontsize=9)
+    all_axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    meanings = {"0": "white", "0.5": shades(0.5), "1": INK, "wrong": RED, "the loss does not count": FAINT}
+    if all(panel.counts.all() for panel in panels):
+        del meanings["the loss does not count"]
+    squares = [Patch(facecolor=c, edgecolor="0.6", linewidth=0.5, label=name) for name, c in meanings.items()]
+    figure.legend(
+        handles=squares,
+        loc="outside lower center",
+        ncols=len(squares),
+        fontsize=8,
+        frameon=False,
+        handlelength=1,
+        handleheight=1,
+    )
+    return figure

@@ -1,0 +1,106 @@
+"""Copy: write down what was just read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numdnc.tasks import Batch
+from numdnc.tasks.bits.steps import (
+    Steps,
+    batch_of,
+    blank,
+    channels,
+    check_at_least,
+    check_at_most,
+    number_between,
+    random_bits,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copy:
+    """Read vectors of random bits, then write them down in the same order.
+
+    One copy of L vectors:
+
+        steps  input             target
+        1      start
+        L      a vector a step
+        1      stop
+        L                        the vectors, in the order shown
+        1                        end, if there is an `end_marker`
+
+    A sequence is several copies in a row, each with its own length and vectors: a memory with fewer slots than there
+    are vectors in all must free what has been written down.
+
+    Input channels: `width` bits, start, stop. Output channels: `width` bits, and end if there is an `end_marker`.
+
+    Source: Graves et al. 2014, "Neural Turing Machines", section 4.1; in a row: Graves et al. 2016, Nature 538,
+    extended data figure 1, and Csordas and Schmidhuber 2019, ICLR, who have no start marker.
+    """
+
+    width: int = 8
+    """Bits of a vector."""
+    min_length: int = 1
+    """Vectors of a copy, at least."""
+    max_length: int = 20
+    """Vectors of a copy, at most."""
+    min_copies: int = 1
+    """Copies in a row, at least."""
+    max_copies: int = 1
+    """Copies in a row, at most."""
+    end_marker: bool = False
+    """Ask for a step more that says that a copy is complete."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, self, "width", "min_length", "max_length", "min_copies", "max_copies")
+        check_at_most(self, "min_length", "max_length")
+        check_at_most(self, "min_copies", "max_copies")
+
+    @property
+    def input_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return (*channels("bit", self.width), "start", "stop")
+
+    @property
+    def output_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        bits = channels("bit", self.width)
+        return (*bits, "end") if self.end_marker else bits
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return len(self.input_channels)
+
+    @property
+    def output_size(self) -> int:
+        """Y."""
+        return len(self.output_channels)
+
+    @property
+    def most_held(self) -> int:
+        """Vectors to be held at once, at most."""
+        return self.max_length
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` fresh sequences."""
+        return batch_of([self._sequence(rng) for _ in range(batch)])
+
+    def _sequence(self, rng: np.random.Generator) -> Steps:
+        copies = [self._copy(rng) for _ in range(number_between(rng, self.min_copies, self.max_copies))]
+        return Steps(*(np.concatenate(parts) for parts in zip(*copies, strict=True)))
+
+    def _copy(self, rng: np.random.Generator) -> Steps:
+        width, length = self.width, number_between(rng, self.min_length, self.max_length)
+        vectors = random_bits(rng, length, width)
+        answer = 1 + length + 1
+        steps = blank(answer + length + self.end_marker, self.input_size, self.output_size)
+        steps.inputs[0, width] = 1
+        steps.inputs[1 : 1 + length, :width] = vectors
+        steps.inputs[1 + length, width + 1] = 1
+        steps.targets[answer : answer + length, :width] = vectors
+        if self.end_marker:
+            steps.targets[-1, width] = 1
+        steps.mask[answer:] = True
+        return steps

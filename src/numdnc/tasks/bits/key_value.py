@@ -1,0 +1,116 @@
+"""Key-value retrieval: which value went with this key?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.tasks import Batch
+from numdnc.tasks.bits.steps import (
+    Steps,
+    batch_of,
+    blank,
+    channels,
+    check_at_least,
+    check_at_most,
+    different_bits,
+    number_between,
+    random_bits,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyValue:
+    """Read pairs of a key and a value; then the keys come again in another order, and each asks for its value.
+
+    Key and value are `width` / 2 random bits each. A sequence of n pairs:
+
+        steps  input                               target
+        n      key and value side by side
+        1      query by key
+        n      a key a step, in random order       its value, at the same step
+
+    and with `two_way` the other way round after that:
+
+        1      query by value
+        n      a value a step, in random order,    its key, at the same step
+               on the channels of the keys
+
+    No two keys of a sequence are the same, and with `two_way` no two values, since an ambiguous question would have no
+    answer. Here the input is not zero where an answer is asked for: it is the question.
+
+    Input channels: `width` / 2 of the key, `width` / 2 of the value, query by key, and query by value with `two_way`.
+    Output channels: `width` / 2 bits.
+
+    Source: Csordas and Schmidhuber 2019, ICLR, whose values may be the same in both forms.
+    """
+
+    width: int = 12
+    """Bits of a pair: an even number, half of them the key and half the value."""
+    min_pairs: int = 2
+    """Pairs, at least."""
+    max_pairs: int = 16
+    """Pairs, at most."""
+    two_way: bool = False
+    """Ask for the keys by their values too."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, self, "width", "min_pairs", "max_pairs")
+        check_at_most(self, "min_pairs", "max_pairs")
+        if self.width % 2:
+            raise UserError(f"width must be even, half for the key and half for the value, got {self.width}.")
+        half = self.width // 2
+        if self.max_pairs > 2**half:
+            raise UserError(
+                f"max_pairs must be at most {2**half}, since no more keys of {half} bits differ, "
+                f"got {self.max_pairs}. Lower max_pairs or raise width."
+            )
+
+    @property
+    def input_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        keys, values = channels("key", self.width // 2), channels("value", self.width // 2)
+        queries = ("query by key", "query by value") if self.two_way else ("query by key",)
+        return (*keys, *values, *queries)
+
+    @property
+    def output_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return channels("bit", self.width // 2)
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return len(self.input_channels)
+
+    @property
+    def output_size(self) -> int:
+        """Y."""
+        return len(self.output_channels)
+
+    @property
+    def most_held(self) -> int:
+        """Vectors to be held at once, at most."""
+        return self.max_pairs
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` fresh sequences."""
+        return batch_of([self._sequence(rng) for _ in range(batch)])
+
+    def _sequence(self, rng: np.random.Generator) -> Steps:
+        half, pairs = self.width // 2, number_between(rng, self.min_pairs, self.max_pairs)
+        keys = different_bits(rng, pairs, half)
+        values = different_bits(rng, pairs, half) if self.two_way else random_bits(rng, pairs, half)
+        ways = [(keys, values), (values, keys)] if self.two_way else [(keys, values)]
+        steps = blank(pairs + len(ways) * (1 + pairs), self.input_size, self.output_size)
+        steps.inputs[:pairs, :half] = keys
+        steps.inputs[:pairs, half : 2 * half] = values
+        for way, (questions, answers) in enumerate(ways):
+            order = rng.permutation(pairs)
+            marker = pairs + way * (1 + pairs)
+            asked = slice(marker + 1, marker + 1 + pairs)
+            steps.inputs[marker, self.width + way] = 1
+            steps.inputs[asked, :half] = questions[order]
+            steps.targets[asked] = answers[order]
+            steps.mask[asked] = True
+        return steps

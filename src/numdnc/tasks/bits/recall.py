@@ -1,0 +1,108 @@
+"""Associative recall: which item came after this one?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.tasks import Batch
+from numdnc.tasks.bits.steps import (
+    Steps,
+    batch_of,
+    blank,
+    channels,
+    check_at_least,
+    check_at_most,
+    different_bits,
+    number_between,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Read a list of items; then one of them is shown again, and the item after it is to be written down.
+
+    An item is `block` vectors of random bits; no two items of a sequence are the same. A sequence of n items:
+
+        steps  input                            target
+        block  the first item, a vector a step
+        1      delimiter
+        ..     the others in the same way, but after the last no delimiter follows
+        1      query
+        block  one of the items, not the last
+        1      query
+        block                                   the item that came after it
+
+    Input channels: `width` bits, delimiter, query. Output channels: `width` bits.
+
+    Source: Graves et al. 2014, "Neural Turing Machines", section 4.3; the markers as in the code of Csordas and
+    Schmidhuber 2019, ICLR.
+    """
+
+    width: int = 8
+    """Bits of a vector."""
+    block: int = 3
+    """Vectors of an item."""
+    min_items: int = 2
+    """Items, at least."""
+    max_items: int = 16
+    """Items, at most."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, self, "width", "block")
+        check_at_least(2, self, "min_items", "max_items")
+        check_at_most(self, "min_items", "max_items")
+        bits = self.width * self.block
+        if self.max_items > 2**bits:
+            raise UserError(
+                f"max_items must be at most {2**bits}, since no more items of {bits} bits differ, "
+                f"got {self.max_items}. Lower max_items or raise width or block."
+            )
+
+    @property
+    def input_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return (*channels("bit", self.width), "delimiter", "query")
+
+    @property
+    def output_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return channels("bit", self.width)
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return len(self.input_channels)
+
+    @property
+    def output_size(self) -> int:
+        """Y."""
+        return len(self.output_channels)
+
+    @property
+    def most_held(self) -> int:
+        """Vectors to be held at once, at most."""
+        return self.max_items * self.block
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` fresh sequences."""
+        return batch_of([self._sequence(rng) for _ in range(batch)])
+
+    def _sequence(self, rng: np.random.Generator) -> Steps:
+        width, block, count = self.width, self.block, number_between(rng, self.min_items, self.max_items)
+        items = different_bits(rng, count, block * width).reshape(count, block, width)
+        asked = number_between(rng, 0, count - 2)
+        query = count * (block + 1)
+        answer = query + block + 1
+        steps = blank(answer + block, self.input_size, self.output_size)
+        shown = steps.inputs[:query].reshape(
+            count, block + 1, -1
+        )  # a view: each item, and the marker after it
+        shown[:, :block, :width] = items
+        shown[:-1, block, width] = 1
+        shown[-1, block, width + 1] = 1
+        steps.inputs[query : query + block, :width] = items[asked]
+        steps.inputs[query + block, width + 1] = 1
+        steps.targets[answer:] = items[asked + 1]
+        steps.mask[answer:] = True
+        return steps

@@ -1,0 +1,102 @@
+"""Repeat copy: write down what was just read, as often as told."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.tasks import Batch
+from numdnc.tasks.bits.steps import (
+    Steps,
+    batch_of,
+    blank,
+    channels,
+    check_at_least,
+    check_at_most,
+    number_between,
+    random_bits,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatCopy:
+    """Read vectors of random bits and a count, then write the vectors down so many times, and then say that it is done.
+
+    A sequence of L vectors that are to be repeated R times:
+
+        steps  input                    target
+        1      start
+        L      a vector a step
+        1      count: R `repeat_scale`
+        R L                             the vectors, in the order shown, R times
+        1                               end
+
+    Input channels: `width` bits, start, count. Output channels: `width` bits, end.
+
+    Source: Graves et al. 2014, "Neural Turing Machines", section 4.2, in the form of DeepMind's open-source DNC, which
+    shows the count divided by 10.
+    """
+
+    width: int = 4
+    """Bits of a vector."""
+    min_length: int = 1
+    """Vectors, at least."""
+    max_length: int = 2
+    """Vectors, at most."""
+    min_repeats: int = 1
+    """How often they are to be written down, at least."""
+    max_repeats: int = 2
+    """How often they are to be written down, at most."""
+    repeat_scale: float = 0.1
+    """What a count is multiplied by before it is shown; 1 shows it as it is."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, self, "width", "min_length", "max_length", "min_repeats", "max_repeats")
+        check_at_most(self, "min_length", "max_length")
+        check_at_most(self, "min_repeats", "max_repeats")
+        if not (self.repeat_scale > 0 and math.isfinite(self.repeat_scale)):
+            raise UserError(f"repeat_scale must be a number above 0, got {self.repeat_scale}.")
+
+    @property
+    def input_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return (*channels("bit", self.width), "start", "count")
+
+    @property
+    def output_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return (*channels("bit", self.width), "end")
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return len(self.input_channels)
+
+    @property
+    def output_size(self) -> int:
+        """Y."""
+        return len(self.output_channels)
+
+    @property
+    def most_held(self) -> int:
+        """Vectors to be held at once, at most."""
+        return self.max_length
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` fresh sequences."""
+        return batch_of([self._sequence(rng) for _ in range(batch)])
+
+    def _sequence(self, rng: np.random.Generator) -> Steps:
+        width, length = self.width, number_between(rng, self.min_length, self.max_length)
+        repeats = number_between(rng, self.min_repeats, self.max_repeats)
+        vectors = random_bits(rng, length, width)
+        answer = 1 + length + 1
+        steps = blank(answer + repeats * length + 1, self.input_size, self.output_size)
+        steps.inputs[0, width] = 1
+        steps.inputs[1 : 1 + length, :width] = vectors
+        steps.inputs[1 + length, width + 1] = repeats * self.repeat_scale
+        steps.targets[answer:-1, :width] = np.tile(vectors, (repeats, 1))
+        steps.targets[-1, width] = 1
+        steps.mask[answer:] = True
+        return steps

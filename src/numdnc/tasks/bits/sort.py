@@ -1,0 +1,88 @@
+"""Priority sort: write down the most urgent first."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numdnc.params import Array
+from numdnc.tasks import Batch
+from numdnc.tasks.bits.steps import (
+    Steps,
+    batch_of,
+    blank,
+    channels,
+    check_at_least,
+    check_at_most,
+    random_bits,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrioritySort:
+    """Read vectors of random bits, each with a priority, then write down those of the highest, highest first.
+
+        steps    input                        target
+        items    a vector and its priority
+        1        stop
+        answers                               the vectors by falling priority
+
+    Priorities are uniform in [-1, 1]; of two that are the same, the one shown first comes first.
+
+    Input channels: `width` bits, priority, stop. Output channels: `width` bits.
+
+    Source: Graves et al. 2014, "Neural Turing Machines", section 4.5.
+    """
+
+    width: int = 8
+    """Bits of a vector."""
+    items: int = 20
+    """Vectors shown."""
+    answers: int = 16
+    """How many of them to write down."""
+
+    def __post_init__(self) -> None:
+        check_at_least(1, self, "width", "items", "answers")
+        check_at_most(self, "answers", "items")
+
+    @property
+    def input_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return (*channels("bit", self.width), "priority", "stop")
+
+    @property
+    def output_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return channels("bit", self.width)
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return len(self.input_channels)
+
+    @property
+    def output_size(self) -> int:
+        """Y."""
+        return len(self.output_channels)
+
+    @property
+    def most_held(self) -> int:
+        """Vectors to be held at once, at most."""
+        return self.answers
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` fresh sequences."""
+        return batch_of([self._sequence(rng) for _ in range(batch)])
+
+    def _sequence(self, rng: np.random.Generator) -> Steps:
+        width, items = self.width, self.items
+        vectors = random_bits(rng, items, width)
+        priorities: Array = rng.uniform(-1, 1, items).astype(np.float32)
+        by_falling_priority = np.argsort(-priorities, kind="stable")
+        answer = items + 1
+        steps = blank(answer + self.answers, self.input_size, self.output_size)
+        steps.inputs[:items, :width] = vectors
+        steps.inputs[:items, width] = priorities
+        steps.inputs[items, width + 1] = 1
+        steps.targets[answer:] = vectors[by_falling_priority[: self.answers]]
+        steps.mask[answer:] = True
+        return steps

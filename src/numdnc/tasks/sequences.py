@@ -1,0 +1,129 @@
+"""Sequences drawn at random: what can draw them, and a check that they are what they must be.
+
+Axes: T steps, B batch, X input, Y output.
+"""
+
+import traceback
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.errors import UserError
+from numdnc.tasks import Batch
+
+
+class Episodes(Protocol):
+    """What a task of separate sequences must offer, as a frozen dataclass whose fields are its settings.
+
+    Fields are numbers, booleans or strings with defaults; a bad one is refused by a UserError of `__post_init__`. Where
+    there are `input_channels` and `output_channels`, names, pictures show them; where there is `most_held`, how many
+    vectors a sequence makes one hold at once, a memory of fewer slots is warned of.
+    """
+
+    @property
+    def input_size(self) -> int:
+        """X, width of an input vector, or number of symbols."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """Y, number of bits or of classes."""
+        ...
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """So many fresh sequences, settled by `rng` alone.
+
+        Shorter ones are padded with zeros at their end, where the mask is False.
+        """
+        ...
+
+
+def drawn(episodes: Episodes, rng: np.random.Generator, count: int) -> Batch:
+    """So many sequences; a UserError says what is wrong with them, since anyone may write a task."""
+    name = type(episodes).__name__
+    try:
+        batch = episodes.draw(rng, count)
+    except UserError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a third party's code may fail in any way
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(
+            f"{name}.draw must give sequences, got {type(error).__name__}: {error} "
+            f"(line {at.lineno} of {at.filename}). Mend it there."
+        ) from None
+    fault = _fault(episodes, batch, count)
+    if fault is not None:
+        raise UserError(f"{name}.draw must give {fault}. Mend it, or input_size and output_size.")
+    return batch
+
+
+def of_classes(batch: Batch) -> bool:
+    """Whether each target is one class, not a vector of bits."""
+    return batch.targets.ndim == 2
+
+
+def counted(batch: Batch) -> NDArray[np.bool_]:
+    """(T, B), where the loss counts."""
+    return np.ones(batch.targets.shape[:2], bool) if batch.mask is None else batch.mask
+
+
+def joined(batches: list[Batch]) -> Batch:
+    """All the sequences side by side, padded to the longest."""
+    steps = max(len(batch.inputs) for batch in batches)
+
+    def side_by_side(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+        padding = [[(0, steps - len(array)), *[(0, 0)] * (array.ndim - 1)] for array in arrays]
+        return np.concatenate([np.pad(*pair) for pair in zip(arrays, padding, strict=True)], axis=1)
+
+    return Batch(
+        side_by_side([batch.inputs for batch in batches]),
+        side_by_side([batch.targets for batch in batches]),
+        mask=side_by_side([counted(batch) for batch in batches]),
+    )
+
+
+def _fault(episodes: Episodes, batch: Any, count: int) -> str | None:
+    """What must hold of a batch and what was given instead; None where all is well."""
+    if not isinstance(batch, Batch):
+        return f"a Batch, got {_described(batch)}"
+    inputs, targets, mask = batch.inputs, batch.targets, batch.mask
+    X, Y = episodes.input_size, episodes.output_size
+    if not _fits(inputs, count, X):
+        return f"inputs (T, {count}, {X}) of floats or (T, {count}) of integers, T from 1, got {_described(inputs)}"
+    if not np.isfinite(inputs).all():
+        return "inputs that are finite, got some that are not"
+    if inputs.ndim == 2 and not _within(inputs, X - 1):
+        return f"integer inputs in 0..{X - 1}, got {inputs.min()}..{inputs.max()}"
+    if not _fits(targets, count, Y) or len(targets) != len(inputs):
+        wanted = f"targets ({len(inputs)}, {count}, {Y}) of floats or ({len(inputs)}, {count}) of integers"
+        return f"{wanted}, got {_described(targets)}"
+    if not _within(targets, Y - 1 if targets.ndim == 2 else 1):
+        allowed = f"integer targets in 0..{Y - 1}" if targets.ndim == 2 else "targets in [0, 1]"
+        return f"{allowed}, got {targets.min()}..{targets.max()}"
+    if mask is None:
+        return None
+    if not isinstance(mask, np.ndarray) or mask.shape != targets.shape[:2] or mask.dtype != bool:
+        return f"a mask {targets.shape[:2]} of booleans, or None, got {_described(mask)}"
+    if not mask.any(axis=0).all():
+        return "a mask that is True somewhere in every sequence, got one that never is"
+    return None
+
+
+def _fits(array: Any, count: int, width: int) -> bool:
+    """Whether this is (T, B, width) of floats or (T, B) of integers."""
+    if not isinstance(array, np.ndarray) or array.ndim < 2 or not len(array) or array.shape[1] != count:
+        return False
+    if array.ndim == 2:
+        return np.issubdtype(array.dtype, np.integer)
+    return array.ndim == 3 and array.shape[2] == width and np.issubdtype(array.dtype, np.floating)
+
+
+def _within(array: NDArray[Any], most: int) -> bool:
+    return bool(((array >= 0) & (array <= most)).all())
+
+
+def _described(given: Any) -> str:
+    if isinstance(given, np.ndarray):
+        return f"{given.shape} of {given.dtype}"
+    return f"a {type(given).__name__}"

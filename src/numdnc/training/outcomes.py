@@ -1,0 +1,157 @@
+"""What came of the runs of a sweep: how each stands, and what those of one setting have in common."""
+
+import json
+import math
+import statistics
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from numdnc.errors import UserError
+from numdnc.training.folder import RunFolder
+
+Z = 1.959964
+"""The standard normal distribution has 95 % between -Z and Z."""
+
+
+class Standing(NamedTuple):
+    """How far a run has come, as of its last checkpoint."""
+
+    iteration: int
+    target: int
+    seconds: float
+    solved_iteration: int | None
+    solved_seconds: float | None
+    held_out: float | None
+    """In its last report, ..."""
+    sequence_error: float | None
+    """... where it has one."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has reached its target or is solved."""
+        return self.solved_iteration is not None or self.iteration >= self.target
+
+
+class Outcome(NamedTuple):
+    """A run of a sweep and what came of it."""
+
+    name: str
+    setting: dict[str, str]
+    seed: int
+    standing: Standing | None
+    """None where nothing that can be read is saved yet."""
+    failure: str | None
+    """How its last process failed, if it did."""
+
+    @property
+    def state(self) -> str:
+        """solved, done, failed, begun or to come."""
+        if self.failure is not None:
+            return "failed"
+        if self.standing is None:
+            return "to come"
+        if self.standing.solved_iteration is not None:
+            return "solved"
+        return "done" if self.standing.done else "begun"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.state in ("solved", "done", "failed")
+
+
+class Spread(NamedTuple):
+    """Mean and standard deviation (of a sample) of some numbers; None where there are too few."""
+
+    mean: float | None
+    sd: float | None
+
+
+class Summary(NamedTuple):
+    """The runs of one setting."""
+
+    setting: dict[str, str]
+    planned: int
+    runs: int
+    """Those that have ended; the others do not count below."""
+    solved: int
+    failed: int
+    success_rate: float | None
+    """solved / runs, in [0, 1]: a run that failed has not solved its task."""
+    success_interval: tuple[float, float] | None
+    """95 %, see `wilson`."""
+    iterations_to_solve: Spread
+    seconds_to_solve: Spread
+    held_out: Spread
+    """In the last report of every run that did not fail."""
+    sequence_error: Spread
+
+
+def standing(folder: RunFolder) -> Standing | None:
+    """How the run in a folder stands; None where there is none or its checkpoint is damaged."""
+    try:
+        run = folder.load_last()
+    except UserError:
+        return None
+    report = _last_report(folder, run.iteration)
+    return Standing(
+        run.iteration,
+        run.target,
+        run.seconds,
+        run.solved_iteration,
+        run.solved_seconds,
+        report.get("held_out"),
+        report.get("sequence_error"),
+    )
+
+
+def _last_report(folder: RunFolder, iteration: int) -> dict[str, Any]:
+    """The last line of metrics.jsonl that is whole and not later than this iteration."""
+    lines = folder.metrics.read_bytes().splitlines() if folder.metrics.exists() else []
+    for line in reversed(lines):
+        try:
+            report: dict[str, Any] = json.loads(line)
+            if report["iteration"] <= iteration:
+                return report
+        except (ValueError, TypeError, KeyError):
+            continue
+    return {}
+
+
+def summary(setting: dict[str, str], outcomes: Sequence[Outcome]) -> Summary:
+    """What the runs of a setting gave."""
+    ended = [outcome for outcome in outcomes if outcome.ended]
+    solved = [run.standing for run in ended if run.state == "solved" and run.standing]
+    whole = [run.standing for run in ended if run.state != "failed" and run.standing]
+    return Summary(
+        setting,
+        planned=len(outcomes),
+        runs=len(ended),
+        solved=len(solved),
+        failed=sum(outcome.state == "failed" for outcome in ended),
+        success_rate=len(solved) / len(ended) if ended else None,
+        success_interval=wilson(len(solved), len(ended)) if ended else None,
+        iterations_to_solve=_spread([run.solved_iteration for run in solved]),
+        seconds_to_solve=_spread([run.solved_seconds for run in solved]),
+        held_out=_spread([run.held_out for run in whole]),
+        sequence_error=_spread([run.sequence_error for run in whole]),
+    )
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a rate (Wilson 1927), in [0, 1].
+
+    (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n),   p = successes / trials, n = trials
+    """
+    p, n = successes / trials, trials
+    centre, half = p + Z**2 / (2 * n), Z * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+def _spread(numbers: Sequence[float | None]) -> Spread:
+    known = [number for number in numbers if number is not None]
+    return Spread(
+        statistics.fmean(known) if known else None,
+        statistics.stdev(known) if len(known) > 1 else None,
+    )

@@ -1,0 +1,362 @@
+"""Tasks of separate sequences: what is drawn, what counts, how it is scored, and how a curriculum goes on."""
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numdnc import LSTMSpec, RNNSpec, UserError
+from numdnc.tasks import Batch
+from numdnc.tasks.bits import Copy
+from numdnc.tasks.curriculum import Curriculum
+from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
+from numdnc.tasks.sequences import drawn, joined
+from numdnc.training.folder import RunFolder
+from numdnc.training.loop import Finished, Report, train
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import Run, TrainingSettings, new_run
+
+SMALL = Copy(width=2, max_length=3)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Name the class that was shown, of 3; a step more shows nothing and asks for nothing."""
+
+    lengths: int = 4
+    input_size = 3
+    output_size = 3
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        symbols = rng.integers(3, size=(self.lengths, batch))
+        mask = np.ones(symbols.shape, bool)
+        mask[-1] = False
+        return Batch(symbols, symbols, mask=mask)
+
+
+def task_of(episodes: Any = SMALL, seed: int = 0, **settings: Any) -> EpisodeTask:
+    return EpisodeTask("a test", episodes, EpisodeSettings(**{"batch": 5, "evaluated": 70, **settings}), seed)
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def right(task: EpisodeTask, wrong: Any = lambda batch: False, size: float = 40.0) -> Any:
+    """A model that knows the answers, but for the predictions that `wrong` says, (T, B, Y) or (T, B)."""
+    batches = iter([*task.evaluation()] * 9)
+
+    def forward(inputs: Any, state: Any) -> Any:
+        assert state is None
+        batch = next(batches)
+        np.testing.assert_array_equal(inputs, batch.inputs)
+        targets = np.eye(3)[batch.targets] if batch.targets.ndim == 2 else batch.targets
+        flips = wrong(batch)
+        flipped = np.where(flips, 1 - targets, targets)
+        return np.where(flipped > 0.5, size, -size), None
+
+    return forward
+
+
+def test_training_goes_on_from_a_position_as_if_it_had_never_stopped() -> None:
+    task = task_of(seed=3)
+    task.next_batch()
+    place = json.loads(json.dumps(task.position()))
+    expected = [task.next_batch() for _ in range(3)]
+    again = task_of(seed=3)
+    again.move_to(place)
+    assert all(map(same, expected, [again.next_batch() for _ in range(3)]))
+    assert not same(expected[0], expected[1])
+    assert not same(task_of(seed=4).next_batch(), task_of(seed=3).next_batch())
+
+
+def test_the_sequences_to_be_scored_on_stay_the_same_and_are_not_those_trained_on() -> None:
+    task = task_of(batch=64)
+    first = list(task.evaluation())
+    assert [batch.inputs.shape[1] for batch in first] == [64, 6]
+    trained = task.next_batch()
+    assert all(map(same, first, task.evaluation()))
+    assert not same(trained, first[0])
+    assert not same(first[0], next(task_of(seed=1).evaluation()))
+
+
+def test_a_loss_counts_the_bits_of_the_mask_alone() -> None:
+    task = task_of()
+    batch = task.next_batch()
+    assert batch.mask is not None
+    outputs = np.where(batch.mask[:, :, None], [0.0, 0.0], 50.0)
+    nats, count, d_outputs = task.loss(outputs, batch)
+    assert nats == pytest.approx(math.log(2))
+    assert count == 2 * batch.mask.sum()
+    assert not d_outputs[~batch.mask].any()
+    np.testing.assert_allclose(d_outputs[batch.mask], (0.5 - batch.targets[batch.mask]) / count, rtol=1e-6)
+
+
+def test_a_loss_of_classes_is_the_softmax_cross_entropy() -> None:
+    task = task_of(Classes())
+    batch = task.next_batch()
+    nats, count, d_outputs = task.loss(np.zeros((4, 5, 3)), batch)
+    assert (nats, count) == (pytest.approx(math.log(3)), 3 * 5)
+    assert d_outputs[-1].any() == 0
+    assert task.predictions == "classes"
+    assert task_of().predictions == "bits"
+
+
+@pytest.mark.parametrize("episodes", [SMALL, Classes()], ids=["bits", "classes"])
+def test_who_knows_every_answer_has_no_error(episodes: Any) -> None:
+    task = task_of(episodes)
+    scores = task.score(right(task))
+    assert list(scores) == ["loss", "bit_error", "sequence_error"]
+    assert scores == {"loss": pytest.approx(0, abs=1e-12), "bit_error": 0, "sequence_error": 0}
+    assert task.solved(scores)
+    assert task.score(right(task, size=0.1))["bit_error"] == 0
+
+
+def test_errors_are_shares_of_bits_and_of_sequences() -> None:
+    """One sequence is all wrong where it counts, and every one is wrong where it does not."""
+    task = task_of(Copy(width=2, min_length=3, max_length=3))
+
+    def wrong(batch: Batch) -> Any:
+        assert batch.mask is not None
+        counts = batch.mask[:, :, None]
+        return ~counts | (counts & (np.arange(batch.mask.shape[1]) == 5)[None, :, None])
+
+    scores = task.score(right(task, wrong))
+    assert scores["bit_error"] == pytest.approx(2 / 70)  # the sixth of both batches
+    assert scores["sequence_error"] == pytest.approx(2 / 70)
+    assert scores["loss"] == pytest.approx(40 * 2 / 70)
+
+    one_bit = lambda batch: (np.arange(8)[:, None, None] == 5) & (np.arange(2) == 1)  # noqa: E731
+    scores = task.score(right(task, one_bit))
+    assert (scores["bit_error"], scores["sequence_error"]) == (pytest.approx(1 / 6), 1)
+
+
+def test_a_wrong_class_is_one_error() -> None:
+    task = task_of(Classes())
+    scores = task.score(right(task, lambda batch: np.arange(4)[:, None, None] == 1))
+    assert (scores["bit_error"], scores["sequence_error"]) == (pytest.approx(1 / 3, abs=0.2), 1)
+
+
+def test_a_run_is_solved_without_errors_or_at_a_loss() -> None:
+    scores = {"loss": 1e-4, "bit_error": 0.0, "sequence_error": 0.0}
+    assert task_of().solved(scores)
+    assert not task_of().solved(scores | {"sequence_error": 1 / 70})
+    assert task_of(solved_at=1e-4).solved(scores | {"sequence_error": 1.0})
+    assert not task_of(solved_at=9e-5).solved(scores)
+
+
+GROWING = {"grow": "max_length", "grow_from": 1, "grow_by": 2, "pass_at": 0.25}
+LONG = Copy(width=2, max_length=6)
+
+
+def lengths(batch: Batch) -> Any:
+    """How many vectors each sequence of a copy has."""
+    assert batch.mask is not None
+    return batch.mask.sum(axis=0)
+
+
+def unsure(inputs: Any, state: Any) -> Any:
+    return np.zeros((*inputs.shape[:2], 2)), None
+
+
+def test_a_level_is_passed_at_its_error_and_the_last_is_the_task() -> None:
+    task, levels = task_of(LONG, **GROWING), []
+    for error in (0.3, 0.25, 0.26, 0.0, 0.1, 0.0):
+        scores = task.score(unsure)
+        levels.append(scores.get("level"))
+        if "level" in scores:
+            assert list(scores)[-2:] == ["level", "level_error"]
+        task.take(scores | ({"level_error": error} if "level" in scores else {}))
+    assert levels == [1, 1, 3, 3, 5, None]  # the next would be 7, but the task ends at 6
+    assert task.position()["level"] == 6
+    assert not task_of(LONG, **GROWING).score(unsure, whole=True).keys() & {"level", "level_error"}
+
+
+def test_sequences_are_those_of_the_level_and_a_share_of_earlier_ones() -> None:
+    task = task_of(LONG, **GROWING, batch=4000, easier=0.4)
+    assert set(lengths(task.next_batch())) == {1}
+    task.move_to(task.position() | {"level": 5})
+    found = np.bincount(lengths(task.next_batch()), minlength=7) / 4000
+    # .6 of the level, 1 to 5; .2 of lengths 1 to 3; .2 of length 1
+    expected = np.array([0, 0.12 + 0.2 / 3 + 0.2, 0.12 + 0.2 / 3, 0.12 + 0.2 / 3, 0.12, 0.12, 0])
+    np.testing.assert_allclose(found, expected, atol=0.03)
+    alone = task_of(LONG, **GROWING, batch=4000, easier=0)
+    alone.move_to(task.position())
+    assert np.bincount(lengths(alone.next_batch()))[1:] == pytest.approx([800] * 5, abs=120)
+
+
+def test_a_position_holds_the_level() -> None:
+    task = task_of(LONG, **GROWING)
+    task.take({"level_error": 0.0})
+    place = json.loads(json.dumps(task.position()))
+    again = task_of(LONG, **GROWING)
+    again.move_to(place)
+    assert again.position()["level"] == 3
+    assert same(task.next_batch(), again.next_batch())
+
+
+def test_the_level_is_scored_on_its_own_sequences() -> None:
+    task, seen = task_of(LONG, **GROWING), []
+
+    def forward(inputs: Any, state: Any) -> Any:
+        seen.append(len(inputs))
+        return np.full((*inputs.shape[:2], 2), -1.0), None
+
+    scores = task.score(forward)
+    assert [steps <= 4 for steps in seen] == [False, False, True, True]
+    assert 0 < scores["level_error"] < scores["sequence_error"]
+
+
+def test_sequences_of_two_lengths_are_joined_by_padding() -> None:
+    rng = np.random.default_rng(0)
+    short, long = (Copy(width=2, min_length=n, max_length=n).draw(rng, n) for n in (1, 3))
+    both = joined([short, long])
+    assert both.inputs.shape == (8, 4, 4)
+    assert both.mask is not None
+    for part, one, other in zip(both[:2] + both[3:], short[:2] + short[3:], long[:2] + long[3:], strict=True):
+        np.testing.assert_array_equal(part[:4, :1], one)
+        assert not part[4:, :1].any()
+        np.testing.assert_array_equal(part[:, 1:], other)
+    assert joined([short._replace(mask=None), long]).mask[:, 0].tolist() == [True] * 4 + [False] * 4  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"evaluated": 0}, "evaluated must be at least 1, got 0"),
+        ({"grow_by": 0}, "grow_by must be at least 1, got 0"),
+        ({"solved_at": -1.0}, "solved_at must be at least 0, got -1.0"),
+        ({"solved_at": math.nan}, "solved_at must be at least 0, got nan"),
+        ({"pass_at": 1.5}, r"pass_at must lie in \[0, 1\], got 1.5"),
+        ({"easier": math.nan}, r"easier must lie in \[0, 1\], got nan"),
+        (
+            {"grow": "colour"},
+            "grow must be one of max_copies, max_length, min_copies, min_length, width, got",
+        ),
+        ({"grow": "end_marker"}, "grow must be one of .*, got 'end_marker'"),
+        (
+            {"grow": "max_length", "grow_from": 4},
+            "grow_from must be at most the task's own max_length, 3, got 4",
+        ),
+        ({"grow": "max_length", "grow_from": 0}, "max_length must be at least 1, got 0"),
+        ({"grow": "width"}, "grow must leave the sizes of inputs and outputs as they are, got 'width'"),
+    ],
+)
+def test_settings_that_cannot_be_used(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        task_of(**settings)
+
+
+GOOD = Classes().draw(np.random.default_rng(0), 2)
+BITS = SMALL.draw(np.random.default_rng(0), 2)
+NEVER = np.array([[True, False]] * 4)
+FAULTS = {
+    "no batch": (tuple(GOOD), "a Batch, got a tuple"),
+    "too few": (BITS._replace(inputs=BITS.inputs[:, :1]), r"inputs \(T, 2, 4\) of floats"),
+    "too wide": (BITS._replace(inputs=np.zeros((3, 2, 5))), r"inputs \(T, 2, 4\) .*, got \(3, 2, 5\) of float64"),
+    "whole numbers": (BITS._replace(inputs=BITS.inputs.astype(int)), r"inputs .*, got \(.*\) of int64"),
+    "a list": (BITS._replace(inputs=[[1]]), r"inputs .*, got a list"),
+    "no steps": (BITS._replace(inputs=np.zeros((0, 2, 4))), r"inputs .* T from 1, got \(0, 2, 4\)"),
+    "not finite": (BITS._replace(inputs=BITS.inputs * np.nan), "inputs that are finite"),
+    "other steps": (BITS._replace(targets=BITS.targets[1:]), r"targets \(\d, 2, 2\) of floats .*, got"),
+    "too large": (BITS._replace(targets=BITS.targets + 0.5), r"targets in \[0, 1\], got 0.5..1.5"),
+    "not a number": (BITS._replace(targets=BITS.targets * np.nan), r"targets in \[0, 1\], got nan"),
+    "a float mask": (BITS._replace(mask=np.ones(BITS.targets.shape[:2])), "a mask .* of booleans, .* float64"),
+    "a mask of bits": (BITS._replace(mask=np.ones(BITS.targets.shape, bool)), "a mask .* of booleans"),
+    "never": (BITS._replace(mask=np.zeros(BITS.targets.shape[:2], bool)), "a mask that is True somewhere"),
+}  # fmt: skip
+OF_CLASSES = {
+    "a strange symbol": (GOOD._replace(inputs=GOOD.inputs + 1), r"integer inputs in 0..2, got 1..3"),
+    "a strange class": (GOOD._replace(targets=GOOD.targets - 1), r"integer targets in 0..2, got -1..1"),
+    "one without an answer": (GOOD._replace(mask=NEVER), "a mask that is True somewhere in every sequence"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS | OF_CLASSES)
+def test_sequences_that_cannot_be_used(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, words = (FAULTS | OF_CLASSES)[case]
+    kind = Classes if case in OF_CLASSES else Copy
+    monkeypatch.setattr(kind, "draw", lambda self, rng, count: batch)
+    with pytest.raises(UserError, match=f"{kind.__name__}.draw must give {words}.* Mend it"):
+        drawn(Classes() if kind is Classes else SMALL, np.random.default_rng(0), 2)
+
+
+def test_a_draw_that_fails_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classes, "draw", lambda self, rng, batch: 1 / 0)
+    with pytest.raises(UserError, match=r"got ZeroDivisionError: division by zero \(line \d+ of .*\.py\)"):
+        drawn(Classes(), np.random.default_rng(0), 2)
+
+
+def make_run(folder: Path, task: EpisodeTask, **training: Any) -> tuple[Run, EpisodeTask, RunFolder]:
+    kind = RNNSpec if training.get("precision") else LSTMSpec
+    run = new_run(
+        kind(input_size=task.input_size, output_size=task.output_size, hidden_sizes=(6,)),
+        TrainingSettings(**{"steps": 12, "report_every": 3, **training}),
+        OptimizerSettings(learning_rate=0.02),
+        task={"name": "a test"},
+        position=task.position(),
+        batch=task.settings.batch,
+        engine="reference",
+    )
+    place = RunFolder(folder / "run")
+    place.begin(run)
+    return run, task, place
+
+
+def reports(events: Any) -> tuple[list[Report], Finished]:
+    kept = list(events)
+    return [event for event in kept if isinstance(event, Report)], kept[-1]
+
+
+def test_losses_are_shown_in_nats_and_the_first_score_is_held_out(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, task_of(), steps=3)
+    (line,), _ = reports(train(run, task, folder))
+    assert line.train == pytest.approx(math.log(2), rel=0.05)
+    assert line.held_out == line.scores["loss"] == run.best_score
+    (stored,) = map(json.loads, folder.metrics.read_text().splitlines())
+    assert stored["bit_error"] == line.scores["bit_error"]
+    assert stored["solved"] is False
+
+
+def test_vectors_are_given_in_the_precision_of_the_model(tmp_path: Path) -> None:
+    """A task draws float32 or float64 as it likes."""
+    for precision in ("float32", "float64"):
+        run, task, folder = make_run(tmp_path / precision, task_of(), precision=precision, steps=3)
+        assert reports(train(run, task, folder))[1] == Finished("steps", 3)
+
+
+def test_a_run_stops_where_it_is_solved_but_only_once(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, task_of(solved_at=100.0))
+    lines, finished = reports(train(run, task, folder))
+    assert ([line.solved for line in lines], finished) == ([True], Finished("solved", 3))
+    saved = folder.load_last()
+    assert (saved.iteration, saved.solved_iteration) == (3, 3)
+    assert saved.solved_seconds == pytest.approx(lines[0].seconds, abs=1e-3)
+    lines, finished = reports(train(saved, task_of(solved_at=100.0), folder))
+    assert ([line.iteration for line in lines], finished) == ([6, 9, 12], Finished("steps", 12))
+    assert folder.load_last().solved_iteration == 3
+
+
+def test_a_run_that_is_solved_at_its_end_is_solved(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, task_of(), steps=6)
+    solved = iter([False, True])
+    task.solved = lambda scores: next(solved)  # type: ignore[method-assign]
+    assert reports(train(run, task, folder))[1] == Finished("solved", 6)
+
+
+def test_a_curriculum_goes_on_at_reports_and_is_saved(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, task_of(LONG, **GROWING | {"pass_at": 1.0}), steps=6)
+    lines, _ = reports(train(run, task, folder))
+    assert [line.scores["level"] for line in lines] == [1, 3]
+    assert folder.load_last().position["level"] == 5
+    assert folder.load_best().position["level"] in (3, 5)
+
+
+def test_levels_leave_everything_else_as_it_is() -> None:
+    curriculum = Curriculum(replace(LONG, end_marker=True), "max_length", 2, 1, 0.1)
+    assert curriculum.episodes == Copy(width=2, max_length=2, end_marker=True)
