@@ -57,6 +57,13 @@ def test_four_panels_without_the_padding() -> None:
     assert picture_lines(batch, outputs, 1, IN, OUT, width=80, encoding="utf-8") == BLOCKS
 
 
+def test_gates_stand_below_at_every_step_of_the_sequence() -> None:
+    batch, outputs = sample()
+    gates = {"free 0": np.tile([[0.0], [0], [0], [1], [0.5], [1]], 2), "write": np.full((6, 2), [0, 1])}
+    lines = picture_lines(batch, outputs, 1, IN, OUT, gates, width=80, encoding="utf-8")
+    assert "\n\ngates\nfree 0 |   █▒|\n write |█████|\n\n" in lines
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "no such encoding"])
 def test_plain_letters_where_blocks_cannot_be_written(encoding: str) -> None:
     lines = picture_lines(*sample(), 1, IN, OUT, width=80, encoding=encoding)
@@ -150,7 +157,7 @@ def test_names_must_fit_the_channels(tmp_path: Path) -> None:
 
 def drawn(*arguments: Any) -> Figure:
     """The figure that would be saved."""
-    panels = picture._panels(*arguments)
+    panels = picture._panels(*arguments, None)
     figure: Figure = picture._draw(panels, Figure)
     return figure
 

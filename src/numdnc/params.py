@@ -102,6 +102,13 @@ Params = RecurrentParams | DNCParams
 State = RecurrentState | DNCState
 
 
+def as_numbers(inputs: Inputs, params: Any) -> Inputs:
+    """Symbols as they are, vectors in the dtype that the parameters have."""
+    if np.issubdtype(inputs.dtype, np.integer):
+        return inputs
+    return inputs.astype(params.output.bias.dtype, copy=False)
+
+
 def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
     """The tree of parameters of a model, every number 0."""
 

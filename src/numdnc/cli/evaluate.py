@@ -16,6 +16,7 @@ from numdnc.cli.own import channels
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.inspection.gates import gates
 from numdnc.inspection.lesion import without_reads
 from numdnc.inspection.picture import picture_lines, save_picture
 from numdnc.spec import DNCSpec, Spec
@@ -54,7 +55,8 @@ def evaluate(
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
         changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
         sequences: So many are scored (default: as many as in training; sequences only).
-        show: Print a picture of one sequence: what goes in, what should and what does come out (sequences only).
+        show: Print a picture of one sequence: what goes in, what should and what does come out, and when a DNC frees
+            slots and writes (sequences only).
         plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
         as_json: Print one JSON object.
 
@@ -92,10 +94,11 @@ def evaluate(
         batch = task.example()
         outputs, _ = forward(batch.inputs, None)
         names = channels(task.episodes, "input"), channels(task.episodes, "output")
+        shown = gates(spec, run.params, batch.inputs) if isinstance(spec, DNCSpec) else None
         if plot:
-            save_picture(plot, batch, outputs, 0, *names)
+            save_picture(plot, batch, outputs, 0, *names, shown)
         if show:
-            console.say(picture_lines(batch, outputs, 0, *names))
+            console.say(picture_lines(batch, outputs, 0, *names, shown))
 
 
 def _with_slots(spec: Spec, memory_size: int) -> Spec:

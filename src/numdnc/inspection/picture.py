@@ -7,7 +7,7 @@ B batch, X input channels, Y output channels, C channels of either.
 import io
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 class Panel(NamedTuple):
-    """One of the four parts of a picture."""
+    """A part of a picture: input, target, output, error, and the gates of a DNC if they are given."""
 
     title: str
     note: str
@@ -49,16 +49,17 @@ def picture_lines(
     row: int,
     input_channels: Sequence[str],
     output_channels: Sequence[str],
+    gates: Mapping[str, Array] | None = None,
     *,
     width: int | None = None,
     encoding: str | None = None,
 ) -> str:
     """Sequence `row` of a batch as lines of text: input, target, output and error, one under another.
 
-    `outputs` (T, B, Y) are the model's raw outputs. What is wider than `width` goes on below. Width and encoding are
-    those of standard output unless given.
+    `outputs` (T, B, Y) are the model's raw outputs; `gates` are those of inspection/gates.py. What is wider than `width`
+    goes on below. Width and encoding are those of standard output unless given.
     """
-    panels = _panels(batch, outputs, row, input_channels, output_channels)
+    panels = _panels(batch, outputs, row, input_channels, output_channels, gates)
     width = width or shutil.get_terminal_size().columns
     shades = BLOCKS if _can_write(BLOCKS, encoding or sys.stdout.encoding) else ASCII
     names = max(len(name) for panel in panels for name in panel.channels)
@@ -89,6 +90,7 @@ def save_picture(
     row: int,
     input_channels: Sequence[str],
     output_channels: Sequence[str],
+    gates: Mapping[str, Array] | None = None,
 ) -> None:
     """Sequence `row` of a batch as a figure, a PNG (or PDF or SVG, as the name ends); see `picture_lines`."""
     if path.suffix.lower() not in FORMATS:
@@ -99,7 +101,7 @@ def save_picture(
         raise UserError(
             'a picture in a file must be drawn by matplotlib, got none. Install it: pip install "numdnc[plot]".'
         ) from None
-    panels = _panels(batch, outputs, row, input_channels, output_channels)
+    panels = _panels(batch, outputs, row, input_channels, output_channels, gates)
     drawn = io.BytesIO()
     _draw(panels, Figure).savefig(drawn, format=path.suffix[1:].lower(), dpi=200, bbox_inches="tight")
     try:
@@ -111,9 +113,14 @@ def save_picture(
 
 
 def _panels(
-    batch: Batch, outputs: Array, row: int, input_channels: Sequence[str], output_channels: Sequence[str]
+    batch: Batch,
+    outputs: Array,
+    row: int,
+    input_channels: Sequence[str],
+    output_channels: Sequence[str],
+    gates: Mapping[str, Array] | None,
 ) -> list[Panel]:
-    """The four panels of a sequence, without the padding at its end."""
+    """The panels of a sequence, without the padding at its end."""
     X, Y = len(input_channels), outputs.shape[-1]
     inputs, targets, raw = batch.inputs[:, row], batch.targets[:, row], outputs[:, row]
     counts = np.ones(len(raw), bool) if batch.mask is None else batch.mask[:, row].astype(bool)
@@ -132,12 +139,17 @@ def _panels(
     end = int(used[-1]) + 1 if batch.mask is not None and len(used) else len(raw)
     names, shaded = _between_0_and_1(input_channels, inputs)
     whole, answered, outs = np.ones(end, bool), counts[:end], tuple(output_channels)
-    return [
+    panels = [
         Panel("input", "", names, shaded[:end], whole),
         Panel("target", "", outs, targets[:end], answered),
         Panel("output", "", outs, values[:end], answered),
         Panel(ERROR, note, outs, wrong[:end].astype(float), answered),
     ]
+    if gates:
+        panels.append(
+            Panel("gates", "", tuple(gates), np.stack([g[:end, row] for g in gates.values()], 1), whole)
+        )
+    return panels
 
 
 def _check_names(kind: str, names: Sequence[str], values: Any) -> None:

@@ -9,11 +9,11 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
-from numdnc.params import Array, DNCParams
+from numdnc.params import Array, DNCParams, as_numbers
 from numdnc.tasks import Batch, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
-from numdnc.training.run import Run, as_numbers, forward_with
+from numdnc.training.run import Run, forward_with
 from numdnc.tree import named_leaves, zeros_like
 
 _DROPOUT = 1

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
-
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.init import Start, init_params, initial_state
-from numdnc.params import Array, Inputs, zero_params, zero_state
+from numdnc.params import Array, Inputs, as_numbers, zero_params, zero_state
 from numdnc.spec import SPECS, Spec
 from numdnc.tasks import Forward
 from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
@@ -123,13 +121,6 @@ def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
         return outputs, state
 
     return forward
-
-
-def as_numbers(inputs: Inputs, params: Any) -> Inputs:
-    """Symbols as they are, vectors in the dtype that the parameters have."""
-    if np.issubdtype(inputs.dtype, np.integer):
-        return inputs
-    return inputs.astype(params.output.bias.dtype, copy=False)
 
 
 _TREES = ("params", "moments", "state")

@@ -1,0 +1,27 @@
+"""The gates that pictures show."""
+
+import numpy as np
+import pytest
+
+from numdnc import DNCSpec, init_params
+from numdnc.inspection.gates import gates
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gates_are_those_of_the_interface(dtype: str) -> None:
+    """Weights of 0 leave the biases: every gate is the sigmoid of its own, at every step."""
+    spec = DNCSpec(input_size=3, output_size=2, hidden_sizes=(4,), memory_size=5, word_size=3, read_heads=2)
+    params = init_params(spec, 0, dtype)
+    at, first = {}, 0
+    for name, size in spec.interface_sizes.items():
+        at[name] = slice(first, first + size)
+        first += size
+    weights, bias = np.zeros_like(params.interface.weights), np.zeros_like(params.interface.bias)
+    bias[at["free_gates"]] = [1, -1]
+    bias[at["allocation_gate"]] = 2
+    bias[at["write_gate"]] = -3
+    params = params._replace(interface=params.interface._replace(weights=weights, bias=bias))
+    found = gates(spec, params, np.ones((6, 4, 3)))
+    assert list(found) == ["free 0", "free 1", "allocation", "write"]
+    for values, logit in zip(found.values(), [1, -1, 2, -3], strict=True):
+        np.testing.assert_allclose(values, np.full((6, 4), 1 / (1 + np.exp(-logit))), rtol=1e-6)
