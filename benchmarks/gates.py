@@ -1,9 +1,9 @@
-"""When a trained DNC frees, allocates and writes: means of its gates where a copy task shows a vector and where it asks.
+"""When a trained DNC frees, allocates and writes: its gates where a copy task shows a vector, and where it asks.
 
     python benchmarks/gates.py RUN [RUN ..]
 
-A run is a folder of `numdnc train copy`, `reuse`, `links` or the like. Given is the mean of each gate over the sequences
-that the run is scored on; of several free gates the largest at each step.
+A run is a folder of `numdnc train copy`, `reuse`, `links` or the like. Given is the mean of each gate over the
+sequences that the run is scored on; of several free gates the largest at each step.
 """
 
 import argparse

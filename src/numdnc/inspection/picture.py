@@ -56,8 +56,8 @@ def picture_lines(
 ) -> str:
     """Sequence `row` of a batch as lines of text: input, target, output and error, one under another.
 
-    `outputs` (T, B, Y) are the model's raw outputs, `gates` those of inspection/gates.py. What is wider than `width` goes
-    on below. Width and encoding are those of standard output unless given.
+    `outputs` (T, B, Y) are the model's raw outputs, `gates` those of inspection/gates.py. What is wider than `width`
+    goes on below. Width and encoding are those of standard output unless given.
     """
     panels = _panels(batch, outputs, row, input_channels, output_channels, gates)
     width = width or shutil.get_terminal_size().columns
