@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc import console
@@ -110,8 +109,7 @@ def _begin(
     chosen = select_engine(engine, spec, training.precision)
     batch = task.settings.batch
     states = max(batch * (len(task.example().inputs) + 2), 3 * EVALUATED_AT_ONCE)
-    whole = states if chosen.name == "reference" else batch
-    check_memory(spec, states, whole, np.dtype(training.precision).itemsize)
+    check_memory(spec, chosen, training.precision, states, batch)
     return new_run(
         spec,
         training,

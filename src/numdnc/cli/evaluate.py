@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
@@ -67,8 +66,7 @@ def evaluate(
         raise UserError(f"--no-reads must be given for a dnc, got a run of a {run.spec.kind}. Leave it out.")
     spec = run.spec if memory_size is None else _with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
-    whole = 3 * EVALUATED_AT_ONCE if chosen.name == "reference" else EVALUATED_AT_ONCE
-    check_memory(spec, 3 * EVALUATED_AT_ONCE, whole, np.dtype(run.training.precision).itemsize)
+    check_memory(spec, chosen, run.training.precision, 3 * EVALUATED_AT_ONCE, EVALUATED_AT_ONCE)
     forward, lesioned = forward_with(chosen, spec, run.params), None
     if isinstance(spec, DNCSpec) and no_reads:
         lesioned = forward_with(chosen, spec, without_reads(spec, run.params))

@@ -9,7 +9,7 @@ from tyro.conf import OmitArgPrefixes
 
 from numdnc import console
 from numdnc.cli.options import AsJson, EngineName, ModelOptions
-from numdnc.engines import select_engine
+from numdnc.engines import get_engine, select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.gradcheck import gradcheck
 from numdnc.training.memory import check_memory
@@ -50,7 +50,7 @@ def check_gradients(
     spec = model.spec(4, 5)
     chosen = select_engine(engine, spec, np.float64)
     states = batch * (steps + 2)
-    check_memory(spec, states, states, np.dtype(np.float64).itemsize)
+    check_memory(spec, get_engine("reference"), "float64", states, batch)
     rows = []
     if not as_json:
         console.say(f"GRAD CHECK of {spec}, engine {chosen.name}, {steps} steps, batch {batch}, float64\n")

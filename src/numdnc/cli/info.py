@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console
@@ -48,8 +47,7 @@ def show_info(
         spec, precision = run.spec, run.training.precision
     precision = precision or "float32"
     chosen = select_engine(engine, spec, precision)
-    whole = MEASURED_STEPS if chosen.name == "reference" else 1
-    check_memory(spec, MEASURED_STEPS, whole, np.dtype(precision).itemsize)
+    check_memory(spec, chosen, precision, MEASURED_STEPS, 1)
     found = sizes(spec, chosen, precision)
     if as_json:
         described = {"kind": spec.kind, **dataclasses.asdict(spec)}

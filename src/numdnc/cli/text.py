@@ -58,8 +58,7 @@ def train_text(
     chosen = select_engine(engine, spec, training.precision)
     # Beside a window's states there are, when scoring, three or so of every stretch that is scored at once.
     states = max(text.batch * (text.window + 2), 3 * stretches_at_once(held_out))
-    whole = states if chosen.name == "reference" else text.batch
-    check_memory(spec, states, whole, np.dtype(training.precision).itemsize)
+    check_memory(spec, chosen, training.precision, states, text.batch)
     folder = RunFolder(out or free_folder(f"text-{model.model}"))
     described = {
         "name": task.name,

@@ -19,6 +19,8 @@ class Engine(Protocol):
     """
 
     name: str
+    keeps_every_link: bool
+    """Whether a tape holds the links of every step, or few of them."""
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """None, or the reason why this engine cannot compute this model in this dtype."""

@@ -2,20 +2,24 @@
 
 import os
 
+import numpy as np
+
+from numdnc.engines import Engine
 from numdnc.errors import UserError
 from numdnc.spec import GATES, DNCSpec, Spec
 
 
-def check_memory(spec: Spec, states: int, whole: int, item_size: int) -> None:
+def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch: int) -> None:
     """Refuse a model that cannot fit this machine: its parameters and optimizer, and so many states of one sequence.
 
-    A lower bound of what engines take, with numbers of `item_size` bytes. `whole` of the states are held with their
-    links and the memory as every key sees it: all of them by the definition, few where an engine makes those again.
+    A lower bound of what engines take. All of the states are held with their links and the memory as every key sees it
+    if the engine keeps every link, else those of a `batch`.
     """
     if not hasattr(os, "sysconf"):
         return
     here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     rows = spec.input_size + spec.reads_size + 2 * max(spec.hidden_sizes)
+    whole = states if engine.keeps_every_link else batch
     fixed = 4 * GATES[spec.controller] * rows * spec.hidden_total
     state = GATES[spec.controller] * spec.hidden_total
     if isinstance(spec, DNCSpec):
@@ -23,7 +27,7 @@ def check_memory(spec: Spec, states: int, whole: int, item_size: int) -> None:
         seen = spec.deallocation + (1 + spec.read_heads) * spec.masking  # memories beside the memory itself
         state += N * W
         fixed += whole * N * (N * spec.links + W * seen)
-    needed = (fixed + states * state) * item_size
+    needed = (fixed + states * state) * np.dtype(precision).itemsize
     if needed > here:
         raise UserError(
             f"the model must fit into the {here >> 30} GiB of this machine, got sizes that need about "

@@ -42,6 +42,7 @@ class CPUEngine:
     """
 
     name = "cpu"
+    keeps_every_link = False
 
     def __init__(self, threads: int | None = None, together: bool | None = None) -> None:
         if threads is not None and threads < 1:
