@@ -64,8 +64,8 @@ def _arrays(tape: Any) -> Iterator[Any]:
     elif isinstance(tape, tuple | list):
         for part in tape:
             yield from _arrays(part)
-    elif not isinstance(tape, int | float | None):
-        raise TypeError(f"a tape is made of arrays, numbers, tuples and lists, got a {type(tape).__name__}")
+    elif not isinstance(tape, int | float | type | np.dtype | None):
+        raise TypeError(f"a tape is made of arrays, numbers, types, tuples and lists, got a {type(tape).__name__}")
 
 
 def _owner(array: Any) -> Any:

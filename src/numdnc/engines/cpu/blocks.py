@@ -25,7 +25,7 @@ _MOST_BYTES = 1 << 28
 
 
 def take_block(count: int, dtype: np.dtype[Any]) -> Array:
-    """At least `count` numbers, unset, at the beginning of a line of 64 bytes.
+    """`count` numbers, unset, at the beginning of a line of 64 bytes.
 
     The memory may be given out again once no array shows it any more.
     """
@@ -33,7 +33,7 @@ def take_block(count: int, dtype: np.dtype[Any]) -> Array:
     if block is None:
         block = np.empty(count + _LINE // dtype.itemsize, dtype)
         block = block[-block.ctypes.data % _LINE // dtype.itemsize :][:count]
-    shown: Array = np.frombuffer(block.data, dtype)  # views of it refer to it, and not to `block`
+    shown: Array = np.frombuffer(block.data, dtype, count)  # views of it refer to it, and not to `block`
     if block.nbytes <= _MOST_BYTES:
         _LENT[id(block)] = block, weakref.ref(shown, partial(_give_back, id(block), _LENT, _SPARE))
     return shown
