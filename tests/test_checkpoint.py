@@ -1,6 +1,7 @@
 """Checkpoints: whole or not at all, checked when read."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_a_newer_format_is_refused_and_the_way_out_said(
     monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
     save_checkpoint(tmp_path / "new.safetensors", ARRAYS, METADATA)
     monkeypatch.undo()
-    with pytest.raises(UserError, match=r"format 1 or older, got 2.*Update numdnc"):
+    with pytest.raises(UserError, match=r"format 2 or older, got 3.*Update numdnc"):
         load_checkpoint(tmp_path / "new.safetensors")
 
 
@@ -93,7 +94,7 @@ def test_a_failed_save_leaves_the_old_checkpoint_and_no_leftover(
     def fail(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    target: Any = checkpoint.os if place == "fsync" else Path
+    target: Any = os if place == "fsync" else Path
     monkeypatch.setattr(target, place, fail)
     with pytest.raises(UserError, match="must be writable, got: No space left on device"):
         save_checkpoint(path, {"b": np.zeros(3)}, {})

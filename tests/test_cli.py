@@ -262,7 +262,7 @@ def test_a_terminal_shows_a_bar_and_a_file_only_lines(terminal: bool) -> None:
     def events() -> Iterator[Any]:
         yield Tick(41)
         time.sleep(0.3)  # the bar is drawn ten times a second
-        yield Report(2.5, 42, 1.25, 1.5, {"bpc": 1.5}, False, 1234.5, 61, 0.1, 0.2)
+        yield Report(2.5, 42, 1.25, 1.5, {"bpc": 1.5}, False, 1234.5, 61, 0.1, 0.2, {})
         yield Finished("steps", 42)
 
     out, reported = io.StringIO(), []

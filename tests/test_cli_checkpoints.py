@@ -26,6 +26,7 @@ from commands import (
     rewrite,
     train,
 )
+from numdnc.files import digest
 from numdnc.training import checkpoint
 from numdnc.training.checkpoint import load_checkpoint
 
@@ -180,7 +181,7 @@ def test_of_another_task(task: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("text", ["[]", "7", "{", ""])
 def test_metadata_that_are_no_object(text: str) -> None:
-    header = {"format": "1", "json": text, "sha256": checkpoint._digest(text, {})}
+    header = {"format": "1", "json": text, "sha256": digest(text, {})}
     LAST.write_bytes(save({}, metadata=header))
     refused_everywhere("must describe itself by a JSON object, got none")
 

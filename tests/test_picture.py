@@ -157,8 +157,8 @@ def test_names_must_fit_the_channels(tmp_path: Path) -> None:
 
 def drawn(*arguments: Any) -> Figure:
     """The figure that would be saved."""
-    panels = picture._panels(*arguments, None)
-    figure: Figure = picture._draw(panels, Figure)
+    panels = picture.task_panels(*arguments)
+    figure: Figure = picture.draw_panels(panels, Figure)
     return figure
 
 

@@ -196,7 +196,7 @@ def test_what_a_crash_left_in_the_metrics_is_cleared_away(case: str, place: Path
         file.write(TORN[case])
     done("resume", "run", "--steps", 20, "--sample-every", 0)
     assert [record["iteration"] for record in metrics(place / "run")] == [4, 8, 12, 16, 20]
-    assert all(len(record) == 7 for record in metrics(place / "run"))
+    assert all(len(record) == 8 for record in metrics(place / "run"))
 
 
 def test_missing_metrics_are_begun_anew(place: Path) -> None:

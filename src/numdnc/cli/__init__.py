@@ -13,6 +13,7 @@ from tyro.extras import SubcommandApp
 from numdnc import console
 from numdnc.cli.bench import measure_speed
 from numdnc.cli.corpora import fetch_data, list_data
+from numdnc.cli.diagnose import diagnose_run
 from numdnc.cli.episodes import own_command, preset_command
 from numdnc.cli.evaluate import evaluate
 from numdnc.cli.gradients import check_gradients
@@ -21,6 +22,8 @@ from numdnc.cli.presets import PRESETS
 from numdnc.cli.resume import resume
 from numdnc.cli.sweep import run_sweep
 from numdnc.cli.text import sample_text, train_text
+from numdnc.cli.trace import trace_run
+from numdnc.cli.view import view_trace
 from numdnc.errors import UserError
 
 DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
@@ -38,6 +41,9 @@ def _commands(words: Sequence[str]) -> SubcommandApp:
     app.command(name="resume")(resume)
     app.command(name="eval")(evaluate)
     app.command(name="sample")(sample_text)
+    app.command(name="trace")(trace_run)
+    app.command(name="view")(view_trace)
+    app.command(name="diagnose")(diagnose_run)
     app.command(name="sweep")(run_sweep)
     app.command(name="gradcheck")(check_gradients)
     app.command(name="info")(show_info)

@@ -12,6 +12,7 @@ from numdnc import console
 from numdnc.cli.options import EPISODES, EngineName, ModelOptions
 from numdnc.cli.own import channels, own_task
 from numdnc.cli.presets import PRESETS, Preset
+from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, check_minutes, free_folder, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -53,6 +54,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
         engine: EngineName = "auto",
         out: Annotated[Path | None, arg(aliases=["-o"])] = None,
         sample_every: int = 10,
+        tensorboard: bool = False,
     ) -> None:
         """...
 
@@ -61,9 +63,11 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             engine: How the model is computed; auto takes the fastest that can.
             out: Folder for checkpoints and metrics (default: runs/TASK-MODEL-1, -2, ..).
             sample_every: Progress lines between pictures of a sequence, besides the one at the end; 0 = none at all.
+            tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
         """
         check_minutes(minutes)
+        check_tensorboard(tensorboard)
         described = {
             "name": name,
             "kind": EPISODES,
@@ -88,6 +92,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             episodes_view(run, drawn_from),
             minutes=minutes,
             sample_every=sample_every,
+            tensorboard=tensorboard,
         )
 
     without_prefix: Any = OmitArgPrefixes

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
-from numdnc.cli.episodes import check_sizes, episode_task
+from numdnc.cli.changes import changed_task, with_slots
+from numdnc.cli.episodes import episode_task
 from numdnc.cli.options import EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.own import channels
 from numdnc.cli.text import text_task
@@ -64,7 +65,7 @@ def evaluate(
     run = place.load_last() if last else place.load_best()
     if no_reads and not isinstance(run.spec, DNCSpec):
         raise UserError(f"--no-reads must be given for a dnc, got a run of a {run.spec.kind}. Leave it out.")
-    spec = run.spec if memory_size is None else _with_slots(run.spec, memory_size)
+    spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, 3 * EVALUATED_AT_ONCE, EVALUATED_AT_ONCE)
     forward, lesioned = forward_with(chosen, spec, run.params), None
@@ -85,7 +86,7 @@ def evaluate(
         raise UserError(
             "--show must be given without --json, got both. Leave one out; --plot goes with both."
         )
-    task = _changed(run, episode_task(run), changes, sequences)
+    task = changed_task(run, episode_task(run), changes, sequences)
     _warn_of_few_slots(task.episodes, spec)
     _evaluate_episodes(run, task, forward, lesioned, as_json)
     if show or plot:
@@ -97,17 +98,6 @@ def evaluate(
             save_picture(plot, batch, outputs, 0, *names, shown)
         if show:
             console.say(picture_lines(batch, outputs, 0, *names, shown))
-
-
-def _with_slots(spec: Spec, memory_size: int) -> Spec:
-    if not isinstance(spec, DNCSpec):
-        raise UserError(f"--memory-size must be given for a dnc, got a run of a {spec.kind}. Leave it out.")
-    if spec.learned_state and memory_size != spec.memory_size:
-        raise UserError(
-            f"--memory-size must be {spec.memory_size} for a dnc that has learned its initial memory, "
-            f"got {memory_size}. Leave it out."
-        )
-    return dataclasses.replace(spec, memory_size=memory_size)
 
 
 def _evaluate_text(
@@ -157,39 +147,6 @@ def _evaluate_episodes(
     if lesioned is not None:
         words = console.scores_in_words(result["without_reads"], task.predictions)
         console.say(f"{words}; with every read vector zeroed")
-
-
-def _changed(run: Run, task: EpisodeTask, changes: tuple[str, ...], sequences: int | None) -> EpisodeTask:
-    """The run's task with other settings and another number of sequences to score."""
-    settings = task.settings
-    if sequences is not None:
-        if sequences < 1:
-            raise UserError(f"sequences must be at least 1, got {sequences}.")
-        settings = dataclasses.replace(settings, evaluated=sequences)
-    episodes: Any = task.episodes
-    before = dataclasses.asdict(episodes)
-    wanted = dict(_change(change, before) for change in changes)
-    # A curriculum is over once the run is scored; what grew may now be set to any value.
-    settings = dataclasses.replace(settings, grow="")
-    changed = EpisodeTask(task.name, dataclasses.replace(episodes, **wanted), settings, run.training.seed)
-    check_sizes(run, changed)
-    return changed
-
-
-def _change(text: str, before: dict[str, Any]) -> tuple[str, Any]:
-    """Name and value of NAME=VALUE, the value of the kind that it had before."""
-    name, equals, value = text.partition("=")
-    name = name.replace("-", "_")
-    if not equals or name not in before:
-        raise UserError(f"--set must be NAME=VALUE with a name of {', '.join(before)}, got {text!r}.")
-    kind = type(before[name])
-    try:
-        if kind is bool:
-            return name, {"true": True, "yes": True, "false": False, "no": False}[value.lower()]
-        return name, kind(value)
-    except (ValueError, KeyError):
-        kinds = {bool: "yes or no", int: "a whole number", float: "a number"}
-        raise UserError(f"{name} must be {kinds[kind]}, got {value!r}.") from None
 
 
 def _warn_of_few_slots(episodes: Episodes, spec: Spec) -> None:

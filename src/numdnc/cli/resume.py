@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from numdnc import console
 from numdnc.cli.episodes import episode_task, episodes_view
 from numdnc.cli.options import ENGINES, EPISODES, DataFolder, refuse_options
+from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.text import text_task, text_view
 from numdnc.cli.training import check_minutes, train_run
 from numdnc.engines import select_engine
@@ -26,6 +27,7 @@ def resume(
     corpus: str | None = None,
     data_folder: DataFolder = None,
     sample_every: int = 10,
+    tensorboard: bool = False,
 ) -> None:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped.
 
@@ -37,9 +39,11 @@ def resume(
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
         sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
+        tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
     """
     check_minutes(minutes)
+    check_tensorboard(tensorboard)
     place = RunFolder(folder)
     run = place.load_last()
     if steps is not None:
@@ -60,4 +64,4 @@ def resume(
         task, view = text, text_view(run, text)
     place.tidy(run)
     console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
-    train_run(run, task, place, view, minutes=minutes, sample_every=sample_every)
+    train_run(run, task, place, view, minutes=minutes, sample_every=sample_every, tensorboard=tensorboard)

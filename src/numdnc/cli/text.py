@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,9 @@ import numpy as np
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
+from numdnc.cli.given import as_symbols
 from numdnc.cli.options import EPISODES, DataFolder, EngineName, ModelOptions
+from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, check_minutes, free_folder, train_run
 from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
@@ -38,6 +39,7 @@ def train_text(
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     data_folder: DataFolder = None,
     sample_every: int = 10,
+    tensorboard: bool = False,
 ) -> None:
     """Train on a text, character by character; score the part that is held out; save, sample, resume.
 
@@ -48,9 +50,11 @@ def train_text(
         out: Folder for checkpoints and metrics (default: runs/text-MODEL-1, -2, ..).
         data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
         sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
+        tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
     """
     check_minutes(minutes)
+    check_tensorboard(tensorboard)
     found = data.load(corpus, data_folder)
     task = TextTask(found, text, training.seed)
     trained, held_out = task.characters
@@ -81,7 +85,15 @@ def train_text(
         f"{spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine {chosen.name}; "
         f"{task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, {task.input_size} symbols"
     )
-    train_run(run, task, folder, text_view(run, task), minutes=minutes, sample_every=sample_every)
+    train_run(
+        run,
+        task,
+        folder,
+        text_view(run, task),
+        minutes=minutes,
+        sample_every=sample_every,
+        tensorboard=tensorboard,
+    )
 
 
 def sample_text(
@@ -113,13 +125,13 @@ def sample_text(
     if seed < 0:
         raise UserError(f"seed must be at least 0, got {seed}.")
     chosen = select_engine(engine, run.spec, run.training.precision)
-    vocabulary, _ = _described(run)
+    vocabulary, _ = described(run)
     raw = vocabulary.unit == "bytes" and not sys.stdout.isatty()
     characters = sample(
         forward_with(chosen, run.spec, run.params),
         vocabulary,
         length=length,
-        prime=_default_prime(vocabulary) if prime is None else _as_symbols(prime, vocabulary),
+        prime=_default_prime(vocabulary) if prime is None else as_symbols(prime, vocabulary),
         temperature=temperature,
         rng=np.random.default_rng(seed),
     )
@@ -156,7 +168,7 @@ def text_view(run: Run, task: TextTask) -> View:
 
 def text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTask:
     """The task of a run, on the same text, byte for byte."""
-    _, settings = _described(run)
+    _, settings = described(run)
     wanted = run.task["corpus"] if corpus is None else corpus
     try:
         found = data.load(wanted, data_folder)
@@ -172,7 +184,7 @@ def text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTas
     return TextTask(found, settings, run.training.seed)
 
 
-def _described(run: Run) -> tuple[Vocabulary, TextSettings]:
+def described(run: Run) -> tuple[Vocabulary, TextSettings]:
     """Vocabulary and settings of a run's text task."""
     try:
         if not (isinstance(run.task["corpus"], str) and isinstance(run.task["sha256"], str)):
@@ -187,8 +199,3 @@ def _described(run: Run) -> tuple[Vocabulary, TextSettings]:
 
 def _default_prime(vocabulary: Vocabulary) -> str:
     return "\n" if "\n" in vocabulary.symbols else vocabulary.symbols[0]
-
-
-def _as_symbols(given: str, vocabulary: Vocabulary) -> str:
-    """What was typed, as symbols of the vocabulary: of a model of bytes these are the bytes typed."""
-    return os.fsencode(given).decode("latin-1") if vocabulary.unit == "bytes" else given

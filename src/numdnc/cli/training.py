@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from numdnc import console
+from numdnc.cli.tensorboard import FOLDER, event_file
 from numdnc.errors import UserError
+from numdnc.inspection.health import SEQUENCES, health
 from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Report, train
@@ -32,16 +34,25 @@ class View(NamedTuple):
 
 
 def train_run(
-    run: Run, task: Task, folder: RunFolder, view: View, *, minutes: float, sample_every: int
+    run: Run,
+    task: Task,
+    folder: RunFolder,
+    view: View,
+    *,
+    minutes: float,
+    sample_every: int,
+    tensorboard: bool,
 ) -> None:
     """Train, show how it goes, and say what to do next."""
     last: list[Report] = []
+    example = task.example(SEQUENCES)
 
     def show_sample() -> None:
         console.say(f"----\n{view.sample()}\n----")
 
     def on_report(report: Report) -> None:
         last[:] = [report]
+        write_events(report)
         at_end = report.iteration == run.target or run.solved_iteration == report.iteration
         if (
             sample_every > 0
@@ -50,8 +61,16 @@ def train_run(
         ):
             show_sample()
 
-    with console.stop_on_signals() as interrupted:
-        events = train(run, task, folder, minutes=minutes, interrupted=interrupted)
+    events_at = folder.path / FOLDER if tensorboard else None
+    with event_file(events_at, run.iteration) as write_events, console.stop_on_signals() as interrupted:
+        events = train(
+            run,
+            task,
+            folder,
+            minutes=minutes,
+            interrupted=interrupted,
+            health=lambda: health(run.spec, run.params, run.engine, example, task.loss),
+        )
         finished = console.show_training(
             events, line=view.line, target=run.target, start=run.iteration, on_report=on_report
         )

@@ -1,20 +1,106 @@
-"""Damage on purpose: what a model loses without a part of it is what that part does."""
+"""Damage on purpose: what a model loses without a part of it is what that part does.
 
-from numdnc.params import DNCParams
+Every lesion is another set of parameters for the same spec, so that each engine can run it, and is exact: nothing of
+the part is left. Axes: R read heads, W word.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.params import Array, DNCParams
 from numdnc.spec import DNCSpec
+
+OFF = -1e4
+"""A raw value so low that its sigmoid is exactly 0, and its share in a softmax too, in float32 and float64."""
+
+
+def lesions(spec: DNCSpec, params: DNCParams) -> dict[str, DNCParams]:
+    """The part that is taken away -> the model without it, for all parts this model has.
+
+    A single head is not among them: it is all the reads.
+    """
+    damaged = {"reads": without_reads(spec, params), "writing": without_writing(spec, params)}
+    if spec.links:
+        damaged["links"] = without_links(spec, params)
+    damaged["content"] = without_content(spec, params)
+    if spec.read_heads > 1:
+        damaged |= {f"head {head}": without_head(spec, params, head) for head in range(spec.read_heads)}
+    return damaged
 
 
 def without_reads(spec: DNCSpec, params: DNCParams) -> DNCParams:
-    """The same model with every read vector taken as zero.
+    """The same model with every read vector taken as zero: r_i = 0.
 
     Reads enter through rows of the weights only: after the input in each controller layer, after h_all in the output.
     """
-    reads = slice(spec.input_size, spec.input_size + spec.reads_size)
-    layers = []
-    for layer in params.controller:
-        weights = layer.weights.copy()
-        weights[reads] = 0
-        layers.append(layer._replace(weights=weights))
-    weights = params.output.weights.copy()
-    weights[spec.hidden_total :] = 0
-    return params._replace(controller=tuple(layers), output=params.output._replace(weights=weights))
+    return _without_read_rows(spec, params, slice(0, spec.reads_size))
+
+
+def without_head(spec: DNCSpec, params: DNCParams, head: int) -> DNCParams:
+    """The same model with the read vector of one head, 0 to R - 1, taken as zero: r_head = 0.
+
+    Where the head reads still says what its free gate frees.
+    """
+    return _without_read_rows(spec, params, slice(head * spec.word_size, (head + 1) * spec.word_size))
+
+
+def without_writing(spec: DNCSpec, params: DNCParams) -> DNCParams:
+    """The same model with its write gate shut: g^w = 0, hence w^w = 0 and M_t = M_{t-1}.
+
+    The memory stays as sequences start: blank (and all reads 0), or as it was learned (but for what the free gates wipe
+    with the variation `deallocation`).
+    """
+    return _held(params, interface_columns(spec)["write_gate"], OFF)
+
+
+def without_links(spec: DNCSpec, params: DNCParams) -> DNCParams:
+    """The same model with every head reading by content alone: pi = (0, 1, 0), hence w^r = c^r."""
+    return _held(params, interface_columns(spec)["read_modes"][:, [0, 2]], OFF)
+
+
+def without_content(spec: DNCSpec, params: DNCParams) -> DNCParams:
+    """The same model with read keys that say nothing: k^r = 0, hence D = 0 and c^r[n] = 1/N.
+
+    The content mode itself stays: without it a head that starts from nowhere has no slot to follow links from, and
+    reads nothing at all. That is `without_reads` again.
+    """
+    return _held(params, interface_columns(spec)["read_keys"], 0.0)
+
+
+def interface_columns(spec: DNCSpec) -> dict[str, NDArray[np.intp]]:
+    """Part of the interface -> its columns, in the part's shape (`spec.interface_shapes`)."""
+    columns, first = {}, 0
+    for name, shape in spec.interface_shapes.items():
+        size = spec.interface_sizes[name]
+        columns[name] = np.arange(first, first + size).reshape(shape)
+        first += size
+    return columns
+
+
+def _without_read_rows(spec: DNCSpec, params: DNCParams, reads: slice) -> DNCParams:
+    def cleared(weights: Array, first: int) -> Array:
+        weights = weights.copy()
+        weights[first + reads.start : first + reads.stop] = 0
+        return weights
+
+    layers = [layer._replace(weights=cleared(layer.weights, spec.input_size)) for layer in params.controller]
+    output = params.output._replace(weights=cleared(params.output.weights, spec.hidden_total))
+    return params._replace(controller=tuple(layers), output=output)
+
+
+def _held(params: DNCParams, columns: NDArray[np.intp], value: float) -> DNCParams:
+    """The same model with these columns of the raw interface xi at `value`, whatever the controller says.
+
+    Weights of 0 leave the bias. With layer norm the gain is 0 instead: the products of all columns make its mean and
+    variance, and must stay as they are.
+    """
+    interface = params.interface
+    bias = interface.bias.copy()
+    bias[columns] = value
+    if isinstance(interface.gain, np.ndarray):
+        gain = interface.gain.copy()
+        gain[columns] = 0
+        return params._replace(interface=interface._replace(bias=bias, gain=gain))
+    weights = interface.weights.copy()
+    weights[:, columns] = 0
+    return params._replace(interface=interface._replace(weights=weights, bias=bias))

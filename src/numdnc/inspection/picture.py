@@ -7,7 +7,8 @@ B batch, X input channels, Y output channels, C channels of either.
 import io
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.reference.activations import sigmoid, softmax
 from numdnc.tasks import Batch
+from numdnc.tasks.sequences import steps_of
 
 BLOCKS = " ░▒▓█·"
 """0, three shades between, 1; then what stands where the loss does not count."""
@@ -59,7 +61,7 @@ def picture_lines(
     `outputs` (T, B, Y) are the model's raw outputs, `gates` those of inspection/gates.py. What is wider than `width`
     goes on below. Width and encoding are those of standard output unless given.
     """
-    panels = _panels(batch, outputs, row, input_channels, output_channels, gates)
+    panels = task_panels(batch, outputs, row, input_channels, output_channels, gates)
     width = width or shutil.get_terminal_size().columns
     shades = BLOCKS if _can_write(BLOCKS, encoding or sys.stdout.encoding) else ASCII
     names = max(len(name) for panel in panels for name in panel.channels)
@@ -93,6 +95,12 @@ def save_picture(
     gates: Mapping[str, Array] | None = None,
 ) -> None:
     """Sequence `row` of a batch as a figure, a PNG (or PDF or SVG, as the name ends); see `picture_lines`."""
+    panels = task_panels(batch, outputs, row, input_channels, output_channels, gates)
+    save_figure(path, lambda figure_class: draw_panels(panels, figure_class))
+
+
+def save_figure(path: Path, draw: Callable[[Any], Any]) -> None:
+    """Save what `draw` makes of matplotlib's class of figures: a PNG, or PDF or SVG, as the name ends."""
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"a picture must be named .png, .pdf or .svg, got {path}. Give another name.")
     try:
@@ -101,9 +109,10 @@ def save_picture(
         raise UserError(
             'a picture in a file must be drawn by matplotlib, got none. Install it: pip install "numdnc[plot]".'
         ) from None
-    panels = _panels(batch, outputs, row, input_channels, output_channels, gates)
     drawn = io.BytesIO()
-    _draw(panels, Figure).savefig(drawn, format=path.suffix[1:].lower(), dpi=200, bbox_inches="tight")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks becomes a box
+        draw(Figure).savefig(drawn, format=path.suffix[1:].lower(), dpi=200, bbox_inches="tight")
     try:
         path.write_bytes(drawn.getvalue())
     except OSError as error:
@@ -112,13 +121,13 @@ def save_picture(
         ) from None
 
 
-def _panels(
+def task_panels(
     batch: Batch,
     outputs: Array,
     row: int,
     input_channels: Sequence[str],
     output_channels: Sequence[str],
-    gates: Mapping[str, Array] | None,
+    gates: Mapping[str, Array] | None = None,
 ) -> list[Panel]:
     """The panels of a sequence, without the padding at its end."""
     X, Y = len(input_channels), outputs.shape[-1]
@@ -135,8 +144,7 @@ def _panels(
     wrong = (read > 0.5) != (targets > 0.5)
     errors, answers = (wrong, counts.sum() * Y) if what == "bits" else (wrong.any(1), counts.sum())
     note = f"({errors[counts].sum()} of {answers} {what} wrong)"
-    used = np.flatnonzero(counts | inputs.any(1) | targets.any(1))
-    end = int(used[-1]) + 1 if batch.mask is not None and len(used) else len(raw)
+    end = steps_of(batch, row)
     names, shaded = _between_0_and_1(input_channels, inputs)
     whole, answered, outs = np.ones(end, bool), counts[:end], tuple(output_channels)
     panels = [
@@ -195,7 +203,9 @@ TALLEST = 3.4
 FAINT, INK, RED = "#ecebe6", "#17365c", "#c8252c"
 
 
-def _draw(panels: Sequence[Panel], figure_class: Any) -> Any:
+def draw_panels(
+    panels: Sequence[Panel], figure_class: Any, *, cell: float = CELL, tallest: float = TALLEST
+) -> Any:
     """The figure: panels over one axis of steps, 0 white to 1 dark, errors red."""
     from matplotlib.colors import LinearSegmentedColormap, ListedColormap
     from matplotlib.patches import Patch
@@ -203,7 +213,7 @@ def _draw(panels: Sequence[Panel], figure_class: Any) -> Any:
     shades: Any = LinearSegmentedColormap.from_list("", ["white", INK])
     errors = ListedColormap(["white", RED])
     steps = len(panels[0].counts)
-    heights = [min(TALLEST, CELL * max(2, len(panel.channels))) for panel in panels]
+    heights = [min(tallest, cell * max(2, len(panel.channels))) for panel in panels]
     size = min(14.0, max(6.0, 1.5 + 0.11 * steps)), sum(heights) + 0.3 * len(panels) + 0.7
     figure = figure_class(figsize=size, layout="constrained")
     figure.get_layout_engine().set(h_pad=0.03, w_pad=0.03, hspace=0.01)
@@ -230,6 +240,8 @@ def _draw(panels: Sequence[Panel], figure_class: Any) -> Any:
     meanings = {"0": "white", "0.5": shades(0.5), "1": INK, "wrong": RED, "the loss does not count": FAINT}
     if all(panel.counts.all() for panel in panels):
         del meanings["the loss does not count"]
+    if all(panel.title != ERROR for panel in panels):
+        del meanings["wrong"]
     squares = [Patch(facecolor=c, edgecolor="0.6", linewidth=0.5, label=name) for name, c in meanings.items()]
     figure.legend(
         handles=squares,

@@ -48,6 +48,10 @@ class Task(Protocol):
         """Scores on data that is never trained on; `whole`: on all of it, however long that takes."""
         ...
 
+    def example(self, sequences: int) -> Batch:
+        """So many sequences that are never trained on, always the same."""
+        ...
+
     def solved(self, scores: Scores) -> bool:
         """Whether nothing is left to learn."""
         ...

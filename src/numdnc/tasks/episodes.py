@@ -7,6 +7,7 @@ prediction: a bit, or a class where targets are classes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from numdnc.params import Array
 from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from numdnc.tasks import Batch, Forward, Scores, generator_from
 from numdnc.tasks.curriculum import Curriculum
-from numdnc.tasks.sequences import Episodes, counted, drawn, joined, of_classes
+from numdnc.tasks.sequences import Episodes, alone, counted, drawn, joined, of_classes
 
 _TRAINING, _EVALUATION = 0, 1
 """Set the random numbers of sequences to train on apart from those to be scored on."""
@@ -114,9 +115,18 @@ class EpisodeTask:
             count = min(EVALUATED_AT_ONCE, self.settings.evaluated - first)
             yield drawn(self.episodes if episodes is None else episodes, rng, count)
 
-    def example(self) -> Batch:
-        """A single sequence that is never trained on."""
-        return drawn(self.episodes, np.random.default_rng([self._seed, _EVALUATION]), 1)
+    def example(self, sequences: int = 1) -> Batch:
+        """So many sequences that are never trained on, always the same."""
+        return drawn(self.episodes, np.random.default_rng([self._seed, _EVALUATION]), sequences)
+
+    def sequence(self, number: int) -> Batch:
+        """A single one of the sequences that are scored on, without padding."""
+        if not 0 <= number < self.settings.evaluated:
+            raise UserError(
+                f"the sequence must be one of 0..{self.settings.evaluated - 1}, those scored on, got {number}."
+            )
+        group, row = divmod(number, EVALUATED_AT_ONCE)
+        return alone(next(islice(self.evaluation(), group, None)), row)
 
     def _measure(self, episodes: Episodes, forward: Forward) -> Scores:
         nats = predictions = wrong = failed = 0.0

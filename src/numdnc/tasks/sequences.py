@@ -68,6 +68,22 @@ def counted(batch: Batch) -> NDArray[np.bool_]:
     return np.ones(batch.targets.shape[:2], bool) if batch.mask is None else batch.mask
 
 
+def steps_of(batch: Batch, row: int) -> int:
+    """T of one sequence of a batch, without the padding at its end."""
+    if batch.mask is None:
+        return len(batch.inputs)
+    used = batch.mask[:, row].astype(bool)
+    for array in (batch.inputs, batch.targets):
+        used = used | (array[:, row].reshape(len(used), -1) != 0).any(axis=1)
+    return int(np.flatnonzero(used)[-1]) + 1 if used.any() else len(used)
+
+
+def alone(batch: Batch, row: int) -> Batch:
+    """One sequence of a batch, without the padding at its end."""
+    one = slice(steps_of(batch, row)), slice(row, row + 1)
+    return Batch(batch.inputs[one], batch.targets[one], mask=counted(batch)[one])
+
+
 def joined(batches: list[Batch]) -> Batch:
     """All the sequences side by side, padded to the longest."""
     steps = max(len(batch.inputs) for batch in batches)

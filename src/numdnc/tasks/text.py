@@ -183,6 +183,27 @@ class TextTask:
                 total += nats * int(counts[window].sum())
         return {"bpc": total / (end - self._cut) / self.nats}
 
+    def stretch(self, number: int, length: int) -> Batch:
+        """Stretch `number` of the held-out part, cut into stretches of `length` characters; each is to be predicted."""
+        if length < 1:
+            raise UserError(f"length must be at least 1, got {length}.")
+        most = self.characters[1] // length
+        if not 0 <= number < most:
+            raise UserError(
+                f"the stretch must be one of the {most} of {length} characters that the {self.characters[1]} held-out "
+                f"ones make, got number {number}. Take an earlier or shorter one."
+            )
+        target = self._cut + number * length + np.arange(length)[:, None]
+        return Batch(self._text[target - 1], self._text[target])
+
+    def example(self, sequences: int = 1) -> Batch:
+        """Windows of the held-out text, evenly apart; shorter ones where it is short."""
+        held_out = self.characters[1]
+        steps = min(self.settings.window, max(1, held_out // sequences))
+        starts = self._cut + np.linspace(0, held_out - steps, sequences).astype(int)
+        at = starts + np.arange(steps)[:, None]
+        return Batch(self._text[at - 1], self._text[at])
+
     def solved(self, scores: Scores) -> bool:
         """Never: nobody knows how well a text can be predicted."""
         return False

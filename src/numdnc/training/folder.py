@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from numdnc.errors import UserError
-from numdnc.training.checkpoint import write_atomically
+from numdnc.files import write_atomically
 from numdnc.training.run import Run, load_run, save_run
 
 

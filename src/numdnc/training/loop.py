@@ -33,12 +33,13 @@ class Report(NamedTuple):
     seconds_left: float
     learning_rate: float
     gradient_norm: float  # of the last iteration, before clipping
+    health: dict[str, float]  # what was given to look at the model found
 
     def record(self) -> dict[str, Any]:
-        """The line of metrics.jsonl: each score is a key of its own."""
+        """The line of metrics.jsonl: each score is a key of its own, health is an object (left out if empty)."""
         plain = self._asdict()
-        scores = plain.pop("scores")
-        return {**plain, **scores}
+        scores, health = plain.pop("scores"), plain.pop("health")
+        return {**plain, **scores, **({"health": health} if health else {})}
 
 
 class Tick(NamedTuple):
@@ -61,9 +62,11 @@ def train(
     *,
     minutes: float = math.inf,
     interrupted: Callable[[], bool] = lambda: False,
+    health: Callable[[], dict[str, float]] = dict,
 ) -> Iterator[Tick | Report | Finished]:
     """Train until `run.target`, for `minutes`, or until `interrupted()`; what was done is saved in every case.
 
+    Each report holds what `health()` says at that moment, by name (see inspection/health.py); it must change nothing.
     A run also stops at the report at which its task is solved for the first time; after that it goes on if told to.
     A loss or gradient that is not finite raises UserError, names the first array that went bad, and leaves the
     last checkpoint as it was.
@@ -81,7 +84,8 @@ def train(
             done = run.iteration - first_iteration
             remaining = (run.target - run.iteration) * (now - began) / max(1, done)
             speed = (run.recent_count - counted) / (now - last_report)
-            yield _report(run, task, folder, norm, speed, min(remaining, 60 * minutes - (now - began)))
+            left = min(remaining, 60 * minutes - (now - began))
+            yield _report(run, task, folder, norm, speed, left, health)
             last_report, counted = now, 0.0
         if run.solved_iteration is not None and not solved_before:
             reason = "solved"
@@ -146,7 +150,15 @@ def _bypass_mask(run: Run, batch: Batch) -> Array | None:
     return draw_bypass_mask(run.spec, steps, width, rng, run.training.precision)
 
 
-def _report(run: Run, task: Task, folder: RunFolder, norm: float, speed: float, left: float) -> Report:
+def _report(
+    run: Run,
+    task: Task,
+    folder: RunFolder,
+    norm: float,
+    speed: float,
+    left: float,
+    health: Callable[[], dict[str, float]],
+) -> Report:
     """Score the held-out data, tell the task, note it in metrics.jsonl, save."""
     with np.errstate(all="ignore"):
         scores = task.score(run.forward)
@@ -164,6 +176,7 @@ def _report(run: Run, task: Task, folder: RunFolder, norm: float, speed: float, 
         seconds_left=max(0.0, left),
         learning_rate=learning_rate_at(run.optimizer, run.iteration, run.training.steps),
         gradient_norm=norm,
+        health=health(),
     )
     run.recent_nats, run.recent_count = 0.0, 0
     better = run.best_score is None or held_out < run.best_score

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from numdnc.errors import UserError
-from numdnc.training.checkpoint import write_atomically
+from numdnc.files import write_atomically
 from numdnc.training.folder import RunFolder
 from numdnc.training.outcomes import Outcome, standing
 

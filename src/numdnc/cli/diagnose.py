@@ -1,0 +1,108 @@
+"""`diagnose`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from tyro.conf import Positional
+
+from numdnc import console
+from numdnc.cli.episodes import episode_task
+from numdnc.cli.options import EPISODES, AsJson, DataFolder, EngineName, refuse_options
+from numdnc.cli.text import text_task
+from numdnc.engines import select_engine
+from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
+from numdnc.tasks import Scores, Task
+from numdnc.tasks.episodes import EVALUATED_AT_ONCE
+from numdnc.training.folder import RunFolder
+from numdnc.training.memory import check_memory
+from numdnc.training.run import Run, forward_with
+
+
+def diagnose_run(
+    folder: Positional[Path],
+    *,
+    last: bool = False,
+    engine: EngineName = "auto",
+    corpus: str | None = None,
+    data_folder: DataFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in words and numbers what a model makes of its memory: which parts do nothing, what is near an edge.
+
+    The loss is that of a progress line, with each part of the memory taken away in turn.
+
+    Args:
+        folder: The run's folder.
+        last: Examine the last checkpoint, not the best.
+        engine: How the model is computed.
+        corpus: Where the run's text lies now, if it has moved (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        as_json: Print one JSON object.
+
+    """
+    place = RunFolder(folder)
+    run = place.load_last() if last else place.load_best()
+    task: Task
+    if run.task.get("kind") == EPISODES:
+        refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
+        task = episode_task(run)
+    else:
+        task = text_task(run, corpus, data_folder)
+    task.move_to(run.position)
+    spec, chosen = run.spec, select_engine(engine, run.spec, run.training.precision)
+    whole = 3 * EVALUATED_AT_ONCE if chosen.name == "reference" else EVALUATED_AT_ONCE
+    check_memory(spec, 3 * EVALUATED_AT_ONCE, whole, np.dtype(run.training.precision).itemsize)
+
+    def score(params: object) -> Scores:
+        return task.score(forward_with(chosen, spec, params))
+
+    with console.waiting_for("examining"):
+        found = diagnose(spec, run.params, chosen, task, score)
+    if as_json:
+        print(json.dumps(_as_object(run, chosen.name, task, found)))
+        return
+    console.say(f"{task.name}, {spec.kind} at iteration {run.iteration}, engine {chosen.name}")
+    console.say()
+    _say(found)
+
+
+def _as_object(run: Run, engine: str, task: Task, found: Diagnosis) -> object:
+    findings = [
+        {
+            "about": finding.about,
+            "verdict": "ok" if finding.fine else "look",
+            "words": finding.words,
+            "numbers": finding.numbers,
+        }
+        for finding in found.findings
+    ]
+    return console.without_nan(
+        {
+            "task": task.name,
+            "kind": run.spec.kind,
+            "iteration": run.iteration,
+            "engine": engine,
+            "unit": task.unit,
+            "sequences": SEQUENCES,
+            "scores": found.scores,
+            "findings": findings,
+        }
+    )
+
+
+def _say(found: Diagnosis) -> None:
+    """The scores side by side, then a line a finding."""
+    names = list(found.scores["whole"])
+    rows = [["", *names]]
+    for part, scores in found.scores.items():
+        title = part if part == "whole" else f"without {part}"
+        rows.append([title, *(f"{scores[name]:.4g}" for name in names)])
+    console.say(console.table_lines(rows))
+    console.say()
+    for finding in found.findings:
+        verdict = "ok  " if finding.fine else "LOOK"
+        console.say(f"{verdict}  {finding.about:<12}{finding.words}")
+    console.say()
+    to_look = sum(not finding.fine for finding in found.findings)
+    console.say(f"{to_look} of {len(found.findings)} findings to look at")

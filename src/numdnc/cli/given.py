@@ -1,0 +1,98 @@
+"""A sequence that the user gives instead of one of the task's: a text, or the rows of numbers of its steps."""
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from numdnc.cli.own import channels
+from numdnc.errors import UserError
+from numdnc.params import Inputs
+from numdnc.tasks import Batch
+from numdnc.tasks.episodes import EpisodeTask
+from numdnc.tasks.sequences import of_classes
+from numdnc.tasks.text import Vocabulary
+
+
+def as_symbols(given: str, vocabulary: Vocabulary) -> str:
+    """What was typed, as symbols of the vocabulary: of a model of bytes these are the bytes typed."""
+    return os.fsencode(given).decode("latin-1") if vocabulary.unit == "bytes" else given
+
+
+def given_text(text: str, vocabulary: Vocabulary) -> Batch:
+    """Each character of a text but the first is to be predicted."""
+    numbers = vocabulary.encode(as_symbols(text, vocabulary))
+    if len(numbers) < 2:
+        raise UserError(
+            f"--input must hold at least 2 characters, got {text!r}: each but the first is to be predicted. Give more."
+        )
+    return Batch(numbers[:-1, None], numbers[1:, None])
+
+
+def given_steps(text: str, task: EpisodeTask) -> Batch:
+    """Inputs of a task of sequences, a row a step; nobody knows the targets, so the loss counts nowhere.
+
+    Rows of 0 and 1 stand in `text`, or rows of any numbers in the file NAME.csv that it names.
+    """
+    example = task.example()
+    path = Path(text)
+    file = path.suffix.lower() == ".csv"
+    rows = _file_rows(path) if file else [list(row) for row in text.split()]
+    if example.inputs.ndim == 2:
+        rows = rows if file else [[number] for number in text.split()]
+        inputs = _symbols(rows, task.input_size)
+    else:
+        inputs = _vectors(rows, channels(task.episodes, "input"), bits=not file)
+    T = len(inputs)
+    shape = (T, 1) if of_classes(example) else (T, 1, task.output_size)
+    return Batch(inputs[:, None], np.zeros(shape, example.targets.dtype), mask=np.zeros((T, 1), bool))
+
+
+def _file_rows(path: Path) -> list[list[str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"--input must be rows of 0 and 1 or name a CSV file that can be read, got {path} ({error}). "
+            "Check its name."
+        ) from None
+
+
+def _vectors(rows: Sequence[Sequence[str]], names: Sequence[str], *, bits: bool) -> Inputs:
+    """(T, X) of floats."""
+    what = f"{len(names)} {'digits 0 or 1' if bits else 'numbers, with commas between'}"
+    hint = f"A row is a step; its channels are {', '.join(names)}."
+    if not rows:
+        raise UserError(f"--input must hold at least one row of {what}, got none. {hint}")
+    for number, row in enumerate(rows, 1):
+        good = len(row) == len(names) and all(word in "01" if bits else _is_finite(word) for word in row)
+        if not good:
+            given = "".join(row) if bits else ",".join(row)
+            raise UserError(f"each row of --input must be {what}, got {given!r} as row {number}. {hint}")
+    return np.array(rows).astype(np.float32)
+
+
+def _symbols(rows: Sequence[Sequence[str]], size: int) -> Inputs:
+    """(T,) of integers in [0, X)."""
+    known = {str(number): number for number in range(size)}
+    for number, row in enumerate(rows, 1):
+        if len(row) != 1 or row[0].strip() not in known:
+            raise UserError(
+                f"each step of --input must be a whole number from 0 to {size - 1}, "
+                f"got {','.join(row)!r} as number {number}. Put spaces between, or lines in a CSV file."
+            )
+    if not rows:
+        raise UserError(
+            f"--input must hold at least one whole number from 0 to {size - 1}, got none. Give some."
+        )
+    return np.array([known[row[0].strip()] for row in rows])
+
+
+def _is_finite(word: str) -> bool:
+    try:
+        return bool(np.isfinite(np.float32(word)))
+    except ValueError:
+        return False

@@ -1,0 +1,66 @@
+"""`--tensorboard`: the reports of a training, for TensorBoard, written by its own package."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from numdnc.errors import UserError
+from numdnc.training.loop import Report
+
+FOLDER = "tensorboard"
+"""Where in a run's folder the events lie."""
+
+
+def check_tensorboard(wanted: bool) -> None:
+    """Refuse what cannot be done, before anything is."""
+    if not wanted:
+        return
+    try:
+        import tensorboard.summary.writer.event_file_writer  # noqa: F401
+    except ImportError:
+        raise UserError(
+            "--tensorboard must find the package tensorboard, got none. "
+            'Install it: pip install "numdnc[tensorboard]".'
+        ) from None
+
+
+@contextmanager
+def event_file(folder: Path | None, iteration: int) -> Iterator[Callable[[Report], None]]:
+    """A function that writes a report to a new event file in `folder`, for TensorBoard to see at once; None: nowhere.
+
+    What other files there say of later iterations than `iteration`, where the run goes on from, is not shown any more.
+    """
+    if folder is None:
+        yield lambda report: None
+        return
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    writer = EventFileWriter(str(folder))
+
+    def write(report: Report) -> None:
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(report).items()]
+        writer.add_event(Event(wall_time=time.time(), step=report.iteration, summary=Summary(value=values)))
+        writer.flush()
+
+    try:
+        start = SessionLog(status=SessionLog.START)
+        writer.add_event(Event(wall_time=time.time(), step=iteration + 1, session_log=start))
+        yield write
+    finally:
+        writer.close()
+
+
+def scalars(report: Report) -> dict[str, float]:
+    """Tag -> number; TensorBoard shows tags with the same first word side by side."""
+    plain = {
+        "loss/train": report.train,
+        "loss/held_out": report.held_out,
+        "training/learning_rate": report.learning_rate,
+        "training/gradient_norm": report.gradient_norm,
+        "training/per_second": report.per_second,
+    }
+    scores = {f"scores/{name}": score for name, score in report.scores.items()}
+    return plain | scores | {f"health/{name}": figure for name, figure in report.health.items()}

@@ -1,0 +1,173 @@
+"""`trace`."""
+
+import dataclasses
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from tyro.conf import Positional, UseAppendAction, arg
+
+from numdnc import console
+from numdnc.cli.changes import changed_task, with_slots
+from numdnc.cli.episodes import episode_task
+from numdnc.cli.given import given_steps, given_text
+from numdnc.cli.options import EPISODES, AsJson, DataFolder, EngineName, refuse_options
+from numdnc.cli.own import channels
+from numdnc.cli.text import described, text_task
+from numdnc.engines import select_engine
+from numdnc.errors import UserError
+from numdnc.inspection.trace import About, Trace, record
+from numdnc.inspection.trace_file import save_trace
+from numdnc.tasks import Batch
+from numdnc.training.folder import RunFolder
+from numdnc.training.memory import check_memory
+from numdnc.training.run import Run
+
+STATES = 3
+"""Held at once: before a step, after it, and what it takes to get there."""
+LENGTH = 100
+"""Characters of a held-out text, unless told otherwise."""
+
+
+def trace_run(
+    folder: Positional[Path],
+    *,
+    given: Annotated[str | None, arg(name="input", aliases=["-i"], metavar="TEXT|BITS|FILE.csv")] = None,
+    sample: int | None = None,
+    length: Annotated[int | None, arg(aliases=["-n"])] = None,
+    last: bool = False,
+    changes: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
+    memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
+    engine: EngineName = "auto",
+    corpus: str | None = None,
+    data_folder: DataFolder = None,
+    out: Annotated[Path | None, arg(aliases=["-o"])] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record all that happens inside a model at every step of one sequence, for `numdnc view`.
+
+    Args:
+        folder: The run's folder.
+        given: A sequence of your own. Of a text: characters, each but the first to be predicted. Of another task: its
+            input, a row of digits for each step, as "10010 01100"; or a CSV file with a row of numbers for each step.
+        sample: Which sequence of the task: of those it is scored on, or which stretch of the held-out text (default: 0,
+            the first).
+        length: Characters of a stretch (default: 100, or all that is held out; a text only).
+        last: Take the last checkpoint, not the best.
+        changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
+        memory_size: Give a DNC so many memory slots (default: as it was trained).
+        engine: How the model is computed.
+        corpus: Where the run's text lies now, if it has moved (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        out: The file to write (default: trace.safetensors in the run's folder).
+        as_json: Print one JSON object.
+
+    """
+    place = RunFolder(folder)
+    run = place.load_last() if last else place.load_best()
+    out = _free_file(place, out)
+    spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
+    chosen = select_engine(engine, spec, run.training.precision)
+    check_memory(spec, STATES, STATES, np.dtype(run.training.precision).itemsize)
+    if given is not None and (sample is not None or length is not None or changes):
+        raise UserError(
+            "--input must be given without --sample, --length and --set, got both. Leave one or the other out."
+        )
+    if run.task.get("kind") == EPISODES:
+        refuse_options(run, {"--corpus": corpus, "--data": data_folder, "--length": length}, "a text")
+        batch, about = _of_episodes(run, chosen.name, given, sample or 0, changes)
+    else:
+        refuse_options(run, {"--set": changes}, "separate sequences")
+        batch, about = _of_text(run, chosen.name, given, sample or 0, length, corpus, data_folder)
+    trace = record(spec, run.params, batch, about)
+    save_trace(out, trace)
+    _say(out, trace, as_json=as_json)
+
+
+def _free_file(place: RunFolder, out: Path | None) -> Path:
+    """Where to write the trace: never over a checkpoint."""
+    out = place.path / "trace.safetensors" if out is None else out
+    if out.resolve() in (place.last.resolve(), place.best.resolve()):
+        raise UserError(f"--out must not be a checkpoint of the run, got {out}. Give another name.")
+    return out
+
+
+def _of_episodes(
+    run: Run, engine: str, given: str | None, sample: int, changes: tuple[str, ...]
+) -> tuple[Batch, About]:
+    task = changed_task(run, episode_task(run), changes, None)
+    batch = task.sequence(sample) if given is None else given_steps(given, task)
+    about = About(
+        task=task.name,
+        settings=dataclasses.asdict(task.episodes),  # type: ignore[call-overload]
+        sequence=f"sequence {sample} of those scored on" if given is None else "a sequence given by hand",
+        iteration=run.iteration,
+        engine=engine,
+        input_channels=channels(task.episodes, "input"),
+        output_channels=channels(task.episodes, "output"),
+    )
+    return batch, about
+
+
+def _of_text(
+    run: Run,
+    engine: str,
+    given: str | None,
+    sample: int,
+    length: int | None,
+    corpus: str | None,
+    data_folder: Path | None,
+) -> tuple[Batch, About]:
+    vocabulary, settings = described(run)
+    if given is not None:
+        batch, sequence = given_text(given, vocabulary), "a text given by hand"
+    else:
+        task = text_task(run, corpus, data_folder)
+        length = min(LENGTH, task.characters[1]) if length is None else length
+        batch = task.stretch(sample, length)
+        sequence = f"held-out characters {sample * length:,} to {(sample + 1) * length - 1:,}"
+    about = About(
+        task="text",
+        settings=dataclasses.asdict(settings),
+        sequence=sequence,
+        iteration=run.iteration,
+        engine=engine,
+        input_channels=tuple(vocabulary.symbols),
+        output_channels=tuple(vocabulary.symbols),
+        symbols=vocabulary.symbols,
+    )
+    return batch, about
+
+
+def _say(out: Path, trace: Trace, *, as_json: bool) -> None:
+    about, (wrong, answers), size = trace.about, trace.errors, out.stat().st_size
+    if as_json:
+        result = {
+            "out": str(out),
+            "task": about.task,
+            "sequence": about.sequence,
+            "iteration": about.iteration,
+            "engine": about.engine,
+            "steps": trace.steps,
+            "unit": trace.unit,
+            "wrong": wrong,
+            "answers": answers,
+            "arrays": {name: array.shape for name, array in trace.arrays.items()},
+            "bytes": size,
+            "note": trace.note,
+        }
+        print(json.dumps(result))
+        return
+    errors = f"{wrong:,} of {answers:,} {trace.unit} wrong" if answers else "no targets"
+    console.say(
+        f"{about.task}, {about.sequence}: {trace.steps:,} steps, {errors} "
+        f"(iteration {about.iteration}, engine {about.engine})"
+    )
+    for name, array in trace.arrays.items():
+        console.say(f"  {name:<30}{' x '.join(map(str, array.shape))}")
+    if trace.note:
+        console.say(trace.note)
+    console.say(f"{console.byte_size(size)} in {out}")
+    console.say(f"next:  {console.command()} view {shlex.quote(str(out))}")

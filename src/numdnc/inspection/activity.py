@@ -1,0 +1,82 @@
+"""What a model does over a few sequences, by name: the numbers that health and diagnosis are made of.
+
+Axes: T steps, B batch, N slots, S steps of all sequences, those of padding left out.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.engines import Engine
+from numdnc.init import initial_state
+from numdnc.inspection.insides import inside
+from numdnc.params import Array, as_numbers
+from numdnc.spec import Spec
+from numdnc.tasks import Batch
+
+SATURATED = 0.99
+"""A hidden value beyond this, either way, hardly passes any gradient."""
+IN_USE = 0.5
+"""A slot counts as in use where its usage is above this."""
+
+_LARGE = ("memory", "link", "forward", "backward", "retention", "read_content", "write_content", "allocation")
+"""Not kept: what is large, or is not asked for."""
+
+
+class Activity(NamedTuple):
+    """The parts of each step, named as in inspection/insides.py, with "outputs" and "memory_peak"."""
+
+    real: NDArray[np.bool_]
+    """(T, B): where a sequence has not ended."""
+    values: dict[str, Array]
+    """Name -> (T, B, ..)."""
+
+    def of(self, name: str) -> Array:
+        """(S, ..), without what happens after the end of a sequence."""
+        values: Array = self.values[name][self.real]
+        return values
+
+
+def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
+    """Run an engine over a batch step by step, from the state every sequence starts from, and look inside.
+
+    "memory_peak" (T, B) is the largest magnitude in the memory.
+    """
+    inputs = as_numbers(batch.inputs, params)
+    before = initial_state(spec, params, inputs.shape[1])
+    steps: list[dict[str, Array]] = []
+    for t in range(len(inputs)):
+        outputs, after, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
+        found = {"outputs": outputs[0], **inside(spec, params, inputs[t], before, after)}
+        if "memory" in found:
+            found["memory_peak"] = np.abs(found["memory"]).max(axis=(1, 2))
+        steps.append({name: part for name, part in found.items() if name not in _LARGE})
+        before = after
+    return Activity(_real(batch), {name: np.array([step[name] for step in steps]) for name in steps[0]})
+
+
+def concentration(weights: Array) -> float:
+    """Share of all weight that lies on the largest slot of its step, in [1/N, 1]; 0 where there is no weight at all.
+
+    sum_t max_n w_t[n] / sum_t sum_n w_t[n]          weights (.., N)
+    """
+    return float(weights.max(axis=-1).sum() / max(weights.sum(), np.finfo(weights.dtype).tiny))
+
+
+def in_use(usage: Array) -> Array:
+    """Share of the slots (.., N) in use; the result (..) lies in [0, 1]."""
+    share: Array = (usage > IN_USE).mean(axis=-1)
+    return share
+
+
+def saturated(hidden: Array) -> float:
+    """Share of the hidden values that hardly pass any gradient, in [0, 1]."""
+    return float((np.abs(hidden) > SATURATED).mean())
+
+
+def _real(batch: Batch) -> NDArray[np.bool_]:
+    """(T, B): up to the last step of each sequence at which the loss counts."""
+    if batch.mask is None:
+        return np.ones(batch.targets.shape[:2], bool)
+    return np.logical_or.accumulate(batch.mask[::-1], axis=0)[::-1]

@@ -1,0 +1,284 @@
+"""What a model makes of its parts, in words and numbers: which of them do nothing, and which are near an edge.
+
+The loss with and without each part says what the part is worth; a look inside, over a few sequences that were never
+trained on, says why; gradients say what still trains. Axes: S steps of all sequences, R read heads, N slots.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numdnc.engines import Engine
+from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
+from numdnc.inspection.lesion import lesions
+from numdnc.inspection.reach import Reach, reach
+from numdnc.params import Array
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tasks import Batch, Scores, Task
+from numdnc.tree import named_leaves
+
+SEQUENCES = 8
+"""So many are looked into."""
+BATCHES = 3
+"""Over so many batches of the training gradients are taken."""
+MATTERS = 0.01
+"""A part matters where its loss rises by more than this share without it, ..."""
+NOTICED = 1e-3
+"""... and by more than so many nats per prediction."""
+NOTHING = 1e-6
+"""A change of the loss by less, in nats, is none."""
+STUCK = 0.01
+"""A gate that never leaves this distance of 0 or of 1 is stuck."""
+FULL = 0.95
+"""A memory is full where its mean usage is above this, ..."""
+EMPTY = 0.5
+"""... and empty where its usage never adds up to so many slots."""
+UNUSED = 1e-3
+"""A weighting is not used where its sum is less than this in the mean."""
+BLURRED = 0.1
+"""A weighting is blurred where it is not further than this on the way from even (0) to a single slot (1)."""
+NUMB = 0.5
+"""A controller is numb where more than this share of its hidden values is saturated."""
+NEAR = 1e6
+"""Numbers are near overflow where so many times larger ones would."""
+
+
+class Finding(NamedTuple):
+    """One thing found."""
+
+    about: str
+    fine: bool
+    """False where one should look at it."""
+    words: str
+    numbers: dict[str, float]
+
+
+class Diagnosis(NamedTuple):
+    """Scores of the whole model and, by the part that is missing, of those without it; and what follows."""
+
+    scores: dict[str, Scores]
+    findings: list[Finding]
+
+
+def diagnose(
+    spec: Spec, params: Any, engine: Engine, task: Task, score: Callable[[Any], Scores]
+) -> Diagnosis:
+    """Examine a model. `score` gives the scores of any parameters of this spec.
+
+    The task moves on by BATCHES batches.
+    """
+    with np.errstate(all="ignore"):  # what overflows is named, not warned of
+        scores = {"whole": score(params)}
+        if isinstance(spec, DNCSpec):
+            scores |= {part: score(damaged) for part, damaged in lesions(spec, params).items()}
+        example = task.example(SEQUENCES)
+        activity = observe(spec, params, engine, example)
+        batches = [task.next_batch() for _ in range(BATCHES)]
+        reached = reach(spec, params, engine, batches, task.loss)
+        findings: list[Finding] = []
+        if isinstance(spec, DNCSpec):
+            losses = {part: next(iter(found.values())) for part, found in scores.items()}
+            findings += _worth(losses, task, _chance(example, spec))
+            findings.append(_usage(spec, activity))
+            findings += [*_modes(spec, activity), *_sharpness(spec, activity), *_gates(spec, activity)]
+        else:
+            findings.append(
+                Finding("memory", True, f"This model has none (it is an {spec.kind}).", {"slots": 0})
+            )
+        findings += [_controller(activity), _training(reached), *_magnitudes(spec, params, activity, reached)]
+    return Diagnosis(scores, findings)
+
+
+def _chance(batch: Batch, spec: Spec) -> float:
+    """Nats per prediction of who knows nothing: log Y for one of Y classes, log 2 for a bit."""
+    return math.log(spec.output_size if batch.targets.ndim == 2 else 2)
+
+
+def _worth(losses: dict[str, float], task: Task, chance: float) -> Iterator[Finding]:
+    """What each part is worth, from the losses in the task's unit."""
+    whole, name = losses["whole"], "the loss" if task.nats == 1 else task.unit
+    rises = {part: (loss - whole) * task.nats for part, loss in losses.items() if part != "whole"}
+
+    def matters(part: str) -> bool:
+        return not rises[part] <= max(MATTERS * whole * task.nats, NOTICED)  # so does what makes it NaN
+
+    def change(part: str) -> str:
+        if abs(rises[part]) < NOTHING:
+            return f"{name} stays at {_figure(whole)}"
+        return f"{name} {'rises' if rises[part] > 0 else 'falls'} from {_figure(whole)} to {_figure(losses[part])}"
+
+    fine, carries = False, rises["reads"] >= 0.5 * (chance - whole * task.nats) > 0
+    if not math.isfinite(whole):
+        words = f"The model must be mended first: {name} is {whole}."
+    elif not matters("reads"):
+        words = f"This model does not use its memory: without its reads {change('reads')}."
+        if rises["reads"] < -NOTICED:
+            words = f"The memory does harm: without its reads {change('reads')}."
+    elif not matters("writing"):
+        words = (
+            f"This model reads, but nothing that it writes: without its reads {change('reads')}, without writing to "
+            f"{_figure(losses['writing'])}. Its memory is a constant."
+        )
+    else:
+        fine = True
+        words = (
+            f"The memory {'carries the task' if carries else 'helps'}: without its reads {change('reads')}."
+        )
+    numbers = {"whole": whole, "without_reads": losses["reads"], "without_writing": losses["writing"]}
+    yield Finding("memory", fine, words, numbers)
+    for part, rise in rises.items():
+        if part in ("reads", "writing"):
+            continue
+        title, are, them = part.capitalize(), *(("are", "them") if part == "links" else ("is", "it"))
+        if matters(part):
+            words = f"{title} {are} needed: without {them} {change(part)}."
+        elif abs(rise) < NOTHING:
+            words = f"{title} {are} dead: without {them} {change(part)}."
+        else:
+            words = f"{title} {are} not needed: without {them} {change(part)}."
+        yield Finding(part, matters(part), words, {"whole": whole, "without": losses[part]})
+
+
+def _usage(spec: DNCSpec, activity: Activity) -> Finding:
+    """How full the memory gets: the largest mean usage of a step, in the mean over the sequences."""
+    N, usage = spec.memory_size, activity.values["usage"]
+    most = float(np.where(activity.real, usage.mean(axis=2), 0).max(axis=0).mean())
+    slots = float(np.where(activity.real, in_use(usage), 0).max(axis=0).mean())
+    words = f"At its fullest, usage adds up to {N * most:.1f} of {N} slots; {N * slots:.1f} are more than half in use."
+    if most > FULL:
+        words += " It is full: what is written next takes the place of something. More slots may help."
+    elif N * most < EMPTY:
+        words += " It is as good as empty."
+    return Finding("usage", N * most >= EMPTY and most <= FULL, words, {"most": most, "in_use": slots})
+
+
+def _modes(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
+    """Which of its three ways each head goes."""
+    if not spec.links:
+        yield Finding("modes", True, "Heads read by content alone: the model has no links.", {})
+        return
+    for head, means in enumerate(activity.of("read_modes").mean(axis=0).tolist()):
+        shares = dict(zip(("backward", "content", "forward"), means, strict=True))
+        ranked = sorted(shares, key=lambda name: -shares[name])
+        words = ", ".join(f"{name} {shares[name]:.2f}" for name in ranked)
+        yield Finding("modes", True, f"Head {head} reads by {words}.", shares)
+
+
+def _sharpness(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
+    """How much of a weighting lies on one slot."""
+    N, reading = spec.memory_size, activity.of("read_weights")
+    weightings = {"Writing": activity.of("write_weights")}
+    weightings |= {f"Head {head}": reading[:, head] for head in range(spec.read_heads)}
+    for who, weights in weightings.items():
+        share, total = concentration(weights), float(weights.sum(axis=1).mean())
+        blurred = N > 1 and not (share - 1 / N) / (1 - 1 / N) > BLURRED
+        words = f"{who} has {share:.2f} of its weight on one slot (spread evenly: {1 / N:.2f})."
+        if not total > UNUSED:
+            words = f"{who} has next to no weight on any slot ({total:.1e} a step)."
+        elif blurred:
+            words += " It is blurred: it means many slots at once."
+        numbers = {"largest": share, "even": 1 / N, "total": total}
+        yield Finding("sharpness", total > UNUSED and not blurred, words, numbers)
+
+
+def _gates(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
+    """Gates that are at one end at all steps of all sequences; where none is, the ranges of all."""
+    gates = {"write": activity.of("write_gate"), "allocation": activity.of("allocation_gate")}
+    gates |= {f"free {head}": activity.of("free_gates")[:, head] for head in range(spec.read_heads)}
+    meaning = {
+        "write": ("nothing is ever written", "every step writes"),
+        "allocation": ("it writes by content alone", "it writes to free slots alone"),
+        "free": ("what the head has read is never freed", "what the head has read is always freed"),
+    }
+    ranges = {name: (float(gate.min()), float(gate.max())) for name, gate in gates.items()}
+    stuck = {name: low > STUCK for name, (low, high) in ranges.items() if high < STUCK or low > 1 - STUCK}
+    for name, at_1 in stuck.items():
+        low, high = ranges[name]
+        words = (
+            f"The {name} gate is stuck at {int(at_1)} ({low:.4f} to {high:.4f}): "
+            f"{meaning[name.split()[0]][at_1]}."
+        )
+        yield Finding("gates", False, words, {"least": low, "most": high})
+    moving = {name: ends for name, ends in ranges.items() if name not in stuck}
+    if moving:
+        words = ", ".join(f"{name} {low:.2f} to {high:.2f}" for name, (low, high) in moving.items())
+        numbers = {f"{name} least": low for name, (low, _) in moving.items()}
+        numbers |= {f"{name} most": high for name, (_, high) in moving.items()}
+        yield Finding("gates", True, f"These move: {words}.", numbers)
+
+
+def _controller(activity: Activity) -> Finding:
+    share = saturated(activity.of("hidden"))
+    words = f"{100 * share:.1f} % of the hidden values are saturated (beyond 0.99)."
+    if share > NUMB:
+        words += " Hardly any gradient passes them."
+    return Finding("controller", share <= NUMB, words, {"saturated": share})
+
+
+def _training(reached: Reach) -> Finding:
+    """Which parameters never train."""
+    untrained, strengths = reached.untrained, reached.strengths
+    if untrained:
+        words = (
+            f"No gradient to speak of reaches {len(untrained)} of the parameters' parts: {_list(untrained)}."
+        )
+        if not reached.strongest:
+            words = "No gradient reaches any parameter."
+        return Finding("training", False, words, {name: strengths.get(name, 0.0) for name in untrained})
+    weakest = min(strengths, key=lambda name: strengths[name])
+    share = strengths[weakest] / reached.strongest
+    words = (
+        f"A gradient reaches all {len(strengths)} parts of the parameters; the weakest, on {weakest}, is "
+        f"{share:.1e} of the strongest."
+    )
+    return Finding("training", True, words, {"weakest": share, "strongest": reached.strongest})
+
+
+def _magnitudes(spec: Spec, params: Any, activity: Activity, reached: Reach) -> Iterator[Finding]:
+    """How far the largest numbers are from overflow.
+
+    Most are squared somewhere, in norms and in the optimizer: they must stay below sqrt(largest float). Strengths,
+    sharpness and outputs are exponents: from log(largest float) on e^z alone would overflow. (Here it does not, since
+    the largest is subtracted first, but such a softmax or sigmoid is a switch that no gradient passes.)
+    """
+    greatest = float(np.finfo(activity.values["outputs"].dtype).max)
+    largest = {name: _largest(leaf) for name, leaf in named_leaves(params)}
+    name = max(largest, key=lambda name: largest[name] if math.isfinite(largest[name]) else math.inf)
+    squared = {f"parameter ({name})": largest[name], "gradient": reached.largest}
+    squared |= {name: _largest(activity.of(name)) for name in ("cell",) if name in activity.values}
+    exponents = {"output": _largest(activity.of("outputs"))}
+    if isinstance(spec, DNCSpec):
+        squared["number in memory"] = _largest(activity.of("memory_peak"))
+        squared["key"] = max(_largest(activity.of(name)) for name in ("read_keys", "write_key"))
+        strengths = [
+            name for name in activity.values if name.endswith(("strength", "strengths", "sharpness"))
+        ]
+        exponents["strength"] = max(_largest(activity.of(name)) for name in strengths)
+    for what, value in squared.items():
+        edge = math.sqrt(greatest)
+        fine = value * NEAR < edge
+        words = f"Largest {what}: {value:.3g}; its square overflows from {edge:.1e} on."
+        words += "" if fine else " That is near."
+        yield Finding("numbers", fine, words, {"largest": value, "edge": edge})
+    for what, value in exponents.items():
+        edge = math.log(greatest)
+        fine = value < edge
+        words = f"Largest {what}: {value:.3g}; its exponential overflows from {edge:.0f} on."
+        words += "" if fine else " What it drives is a mere switch."
+        yield Finding("numbers", fine, words, {"largest": value, "edge": edge})
+
+
+def _largest(values: Array) -> float:
+    return float(np.abs(values).max())
+
+
+def _figure(loss: float) -> str:
+    """0.6931, or 1.2e-05 where so many digits would say little."""
+    return f"{loss:.4f}" if loss >= 0.01 else f"{loss:.1e}"
+
+
+def _list(names: list[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,116 @@
+"""A trace as a figure: what a model was asked and said, where it wrote and read, and from which write each read came.
+
+Axes: T steps, R read heads, N slots.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from numdnc.inspection.picture import ERROR, Panel, draw_panels, save_figure, task_panels
+from numdnc.inspection.provenance import NONE, provenance
+from numdnc.inspection.trace import Trace
+from numdnc.spec import DNCSpec
+from numdnc.tasks import Batch
+
+CELL, TALLEST = 0.11, 1.9
+"""Inches of a row, and the most that a panel takes."""
+LONGEST_TEXT = 120
+"""Characters that stand side by side above a figure; of a longer text there is none."""
+ARC = "#d0541b"
+
+
+def save_trace_figure(path: Path, trace: Trace) -> None:
+    """Save a trace as a PNG, PDF or SVG file; where a read shows a write, a curve joins the two."""
+    save_figure(path, lambda figure_class: _drawn(trace, figure_class))
+
+
+def _drawn(trace: Trace, figure_class: Any) -> Any:
+    panels = [*_task_panels(trace), *_memory_panels(trace)]
+    figure = draw_panels(panels, figure_class, cell=CELL, tallest=TALLEST)
+    axes = {panel.title: ax for panel, ax in zip(panels, figure.axes, strict=True)}
+    if trace.about.symbols is not None and trace.steps <= LONGEST_TEXT:
+        _write_text(trace, figure.axes[0])
+    if isinstance(trace.spec, DNCSpec):
+        _join_reads(trace, trace.spec, axes, figure)
+    return figure
+
+
+def _task_panels(trace: Trace) -> list[Panel]:
+    """What went in and came out; of a text, only how likely each character was held."""
+    arrays, about, whole = trace.arrays, trace.about, np.ones(trace.steps, bool)
+    if about.symbols is not None:
+        likely = np.take_along_axis(arrays["probabilities"], arrays["targets"][:, None], 1)
+        note = "(above: the characters that go in)" if trace.steps <= LONGEST_TEXT else ""
+        return [Panel("probability of the next character", note, ("p",), likely, whole)]
+    mask = arrays["mask"][:, None].astype(bool)
+    batch = Batch(arrays["inputs"][:, None], arrays["targets"][:, None], mask=mask)
+    panels = task_panels(batch, arrays["outputs"][:, None], 0, about.input_channels, about.output_channels)
+    return [_over(panel, trace.steps) for panel in panels if panel.title != ERROR or panel.values.any()]
+
+
+def _over(panel: Panel, steps: int) -> Panel:
+    """The panel with the last steps too, which look like padding where nothing goes in and nothing counts."""
+    missing = steps - len(panel.counts)
+    return panel._replace(
+        values=np.pad(panel.values, ((0, missing), (0, 0))),
+        counts=np.pad(panel.counts, (0, missing), mode="edge"),
+    )
+
+
+def _memory_panels(trace: Trace) -> Iterator[Panel]:
+    """Write weights, read weights of each head, usage and gates."""
+    if not isinstance(trace.spec, DNCSpec):
+        return
+    arrays, whole = trace.arrays, np.ones(trace.steps, bool)
+    slots = tuple(f"slot {n}" for n in range(trace.spec.memory_size))
+    heads = range(trace.spec.read_heads)
+    yield Panel("write weights", "", slots, arrays["write_weights"], whole)
+    for head in heads:
+        yield Panel(_read_title(head), "", slots, arrays["read_weights"][:, head], whole)
+    yield Panel("usage", "", slots, arrays["usage"], whole)
+    gates = [arrays["free_gates"], arrays["allocation_gate"][:, None], arrays["write_gate"][:, None]]
+    names = (*(f"free {head}" for head in heads), "allocation", "write")
+    yield Panel("gates", "", names, np.concatenate(gates, 1), whole)
+
+
+def _read_title(head: int) -> str:
+    return f"read weights of head {head}"
+
+
+def _write_text(trace: Trace, axes: Any) -> None:
+    symbols = trace.about.symbols or ""
+    shown = [symbols[number] if symbols[number].isprintable() else "·" for number in trace.arrays["inputs"]]
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(range(trace.steps), shown, fontsize=7, family="monospace", parse_math=False)
+    above.tick_params(length=0, pad=1)
+    above.spines[:].set_visible(False)
+    axes.set_title(axes.get_title("left"), loc="left", fontsize=10, pad=14)
+
+
+def _join_reads(trace: Trace, spec: DNCSpec, axes: dict[str, Any], figure: Any) -> None:
+    """A curve from the write to each read where the loss counts and the one lies before the other."""
+    from matplotlib.patches import ConnectionPatch
+
+    found = provenance(trace.arrays, deallocation=spec.deallocation)
+    counts = trace.arrays["mask"].astype(bool)
+    for step, head in np.argwhere((found.writes != NONE) & counts[:, None]):
+        write, slot = int(found.writes[step, head]), int(found.slots[step, head])
+        if write == step:
+            continue
+        figure.add_artist(
+            ConnectionPatch(
+                xyA=(write, slot),
+                coordsA=axes["write weights"].transData,
+                xyB=(step, slot),
+                coordsB=axes[_read_title(head)].transData,
+                arrowstyle="-|>",
+                connectionstyle="arc3,rad=0.2",
+                color=ARC,
+                linewidth=0.7,
+                alpha=0.6,
+                mutation_scale=6,
+            )
+        ).set_in_layout(False)

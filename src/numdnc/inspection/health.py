@@ -1,0 +1,53 @@
+"""A few figures of how a model fares, cheap enough for every report of a training."""
+
+from typing import Any
+
+import numpy as np
+
+from numdnc.engines import Engine
+from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
+from numdnc.inspection.reach import Loss, gradient_of
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tasks import Batch
+from numdnc.tree import leaves
+
+SEQUENCES = 4
+"""So many make the batch that health is measured on: small, and the same at every report."""
+_MODES = ("backward", "content", "forward")
+
+
+def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) -> dict[str, float]:
+    """Name -> figure, over all steps and sequences of a batch; one that is not finite is left out.
+
+    Of a DNC: "usage", mean over the slots; "slots_in_use", the share whose usage is above 1/2; "write_gate",
+    "allocation_gate" and "free_gates", means; "mode_backward", .., means over the heads (with links); "write_sharpness"
+    and "read_sharpness", the share of the weight that lies on the largest slot of its step (1/N is none at all).
+    Of every model: "hidden_saturated", the share of hidden values beyond 0.99; "largest_parameter", a magnitude; and
+    "gradient_controller", "gradient_interface", "gradient_output", the norm of the loss's gradient by each part.
+    """
+    figures: dict[str, float] = {}
+    with np.errstate(all="ignore"):
+        activity = observe(spec, params, engine, batch)
+        if isinstance(spec, DNCSpec):
+            figures |= _memory(spec, activity)
+        figures["hidden_saturated"] = saturated(activity.of("hidden"))
+        figures["largest_parameter"] = max(float(np.abs(leaf).max()) for leaf in leaves(params))
+        gradient = gradient_of(spec, params, engine, batch, loss)
+        for part in ("controller", "interface", "output"):
+            squares = [float((leaf**2).sum()) for leaf in leaves(getattr(gradient, part, ()))]
+            if squares:
+                figures[f"gradient_{part}"] = float(np.sqrt(sum(squares)))
+    return {name: figure for name, figure in figures.items() if np.isfinite(figure)}
+
+
+def _memory(spec: DNCSpec, activity: Activity) -> dict[str, float]:
+    usage = activity.of("usage")
+    figures = {"usage": float(usage.mean()), "slots_in_use": float(in_use(usage).mean())}
+    for name in ("write_gate", "allocation_gate", "free_gates"):
+        figures[name] = float(activity.of(name).mean())
+    if spec.links:
+        means = activity.of("read_modes").mean(axis=(0, 1))
+        figures |= {f"mode_{name}": float(mean) for name, mean in zip(_MODES, means, strict=True)}
+    figures["write_sharpness"] = concentration(activity.of("write_weights"))
+    figures["read_sharpness"] = concentration(activity.of("read_weights"))
+    return figures

@@ -1,0 +1,124 @@
+"""Which parameters a gradient reaches: one that none reaches never trains.
+
+Axes: X input, R read heads, W word, H hidden units of a layer.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numdnc.engines import Engine
+from numdnc.init import initial_state, initial_state_backward
+from numdnc.inspection.lesion import interface_columns
+from numdnc.params import Array, as_numbers
+from numdnc.spec import GATES, DNCSpec, Spec
+from numdnc.tasks import Batch
+from numdnc.tree import map_leaves, named_leaves, zeros_like
+
+FAINT = 1e-6
+"""A part whose gradient is at most this, beside that of the part with the strongest, does not train to speak of."""
+
+_OF_HEADS = ("read_", "free_", "forward_", "backward_")
+"""How the parts of the interface begin that each head has for itself."""
+
+Loss = Callable[..., tuple[float, float, Array]]
+"""`Task.loss`."""
+
+
+class Reach(NamedTuple):
+    """How strong the gradient is on each part of the parameters."""
+
+    strengths: dict[str, float]
+    """Part -> root mean square of the gradient over its numbers and the batches."""
+    dead_units: tuple[str, ...]
+    """Hidden units whose gradient is exactly 0, where others of their layer have one."""
+    largest: float
+    """Of all numbers, a magnitude."""
+
+    @property
+    def strongest(self) -> float:
+        """The largest of the strengths."""
+        return max(self.strengths.values())
+
+    @property
+    def untrained(self) -> list[str]:
+        """The parts and units that no gradient reaches, or next to none."""
+        faint = [name for name, strength in self.strengths.items() if not strength > FAINT * self.strongest]
+        return [*faint, *self.dead_units]
+
+
+def gradient_of(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) -> Any:
+    """The gradient of the loss of a batch whose sequences start afresh: a tree like the parameters."""
+    inputs = as_numbers(batch.inputs, params)
+    state = initial_state(spec, params, inputs.shape[1])
+    outputs, after, tape = engine.forward(spec, params, inputs, state, keep_tape=True)
+    _, _, d_outputs = loss(outputs, batch)
+    d_params, _, d_state = engine.backward(spec, params, tape, d_outputs, zeros_like(after))
+    return initial_state_backward(spec, d_params, d_state)
+
+
+def reach(spec: Spec, params: Any, engine: Engine, batches: Iterable[Batch], loss: Loss) -> Reach:
+    """The gradient's strength on each part over several batches."""
+    gradients = [gradient_of(spec, params, engine, batch, loss) for batch in batches]
+    squares = map_leaves(lambda *each: np.mean([g.astype(np.float64) ** 2 for g in each], axis=0), *gradients)
+    strengths = {name: float(np.sqrt(part.mean())) for name, part in parts(spec, squares)}
+    largest = max(float(np.abs(leaf).max()) for gradient in gradients for _, leaf in named_leaves(gradient))
+    return Reach(strengths, tuple(_dead_units(spec, squares)), largest)
+
+
+def parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
+    """The numbers of a tree of parameters, by what they are for: "output.weights (reads of head 0)", ..
+
+    Weights of a controller layer and of the output are told apart by their rows, those of the interface by columns.
+    """
+    for name, leaf in named_leaves(tree):
+        owner = name.partition(".")[0]
+        if owner == "interface" and isinstance(spec, DNCSpec):
+            for part, columns in _interface_parts(spec):
+                yield f"{name} ({part})", leaf[..., columns]
+        elif leaf.ndim == 2 and owner in ("controller", "output"):
+            rows = _output_rows(spec) if owner == "output" else _layer_rows(spec, int(name.split(".")[1]))
+            first = 0
+            for part, count in rows:
+                yield f"{name} ({part})", leaf[first : first + count]
+                first += count
+        else:
+            yield name, leaf
+
+
+def _interface_parts(spec: DNCSpec) -> Iterator[tuple[str, Any]]:
+    """Name and columns; what each head has for itself is told apart by head."""
+    for name, columns in interface_columns(spec).items():
+        if name.startswith(_OF_HEADS):
+            yield from ((f"{name} of head {head}", columns[head].reshape(-1)) for head in range(len(columns)))
+        else:
+            yield name, columns.reshape(-1)
+
+
+def _layer_rows(spec: Spec, layer: int) -> list[tuple[str, int]]:
+    rows = [("input", spec.input_size), *_read_rows(spec)]
+    if spec.controller != "feedforward":
+        rows.append(("own hidden values", spec.hidden_sizes[layer]))
+    if layer:
+        rows.append(("hidden values below", spec.hidden_sizes[layer - 1]))
+    return rows
+
+
+def _output_rows(spec: Spec) -> list[tuple[str, int]]:
+    hidden = [(f"hidden values of layer {layer}", size) for layer, size in enumerate(spec.hidden_sizes)]
+    return hidden + _read_rows(spec)
+
+
+def _read_rows(spec: Spec) -> list[tuple[str, int]]:
+    if not isinstance(spec, DNCSpec):
+        return []
+    return [(f"reads of head {head}", spec.word_size) for head in range(spec.read_heads)]
+
+
+def _dead_units(spec: Spec, squares: Any) -> Iterator[str]:
+    """By the biases: that of a gate has no gradient exactly where the gate has none at any step."""
+    for number, (layer, size) in enumerate(zip(squares.controller, spec.hidden_sizes, strict=True)):
+        dead = ~layer.bias.reshape(GATES[spec.controller], size).any(axis=0)
+        if not dead.all():
+            yield from (f"unit {unit} of controller.{number}" for unit in np.flatnonzero(dead))

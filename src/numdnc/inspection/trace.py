@@ -1,0 +1,168 @@
+"""A trace: what went into a model at every step of one sequence, what came out, and everything inside.
+
+Axes: T steps, R read heads, N slots, W word, H hidden units of all layers, X input, Y output, K links kept of a row.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.engines import get_engine
+from numdnc.errors import UserError
+from numdnc.init import initial_state
+from numdnc.inspection.insides import inside, strongest_links
+from numdnc.params import Array, as_numbers
+from numdnc.reference.activations import sigmoid, softmax
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tasks import Batch
+
+MOST_LINKS = 2_000_000
+"""Part of the schema: with more than so many numbers T N N, only the strongest links of each row are kept, ..."""
+STRONGEST = 4
+"""... K of them."""
+LARGEST = 1 << 30
+"""Bytes of floats that a trace may hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the sequence of a trace is, and which model it went through."""
+
+    task: str
+    """Name of the task."""
+    settings: dict[str, Any]
+    """Settings of the task, as JSON."""
+    sequence: str
+    """Which sequence of the task it is, in words."""
+    iteration: int
+    """How many updates the model was trained for."""
+    engine: str
+    """Name of the engine that computed it."""
+    input_channels: tuple[str, ...]
+    """A name for each of the X inputs, ..."""
+    output_channels: tuple[str, ...]
+    """... and the Y outputs."""
+    symbols: str | None = None
+    """Of a text, the vocabulary: symbol n is its character n."""
+
+
+class Trace(NamedTuple):
+    """One sequence through one model; `array_shapes` says what `arrays` holds, docs/notation.md what that means."""
+
+    spec: Spec
+    about: About
+    arrays: dict[str, NDArray[Any]]
+
+    @property
+    def steps(self) -> int:
+        """T, at least 1."""
+        return len(self.arrays["outputs"])
+
+    @property
+    def unit(self) -> str:
+        """What a step of the targets is: bits, one of several classes, or one of the characters of a text."""
+        if self.about.symbols is not None:
+            return "characters"
+        return "bits" if self.arrays["targets"].ndim == 2 else "classes"
+
+    @property
+    def errors(self) -> tuple[int, int]:
+        """How many predictions are wrong, of how many: a bit is read as y > 0, a class as the largest y."""
+        counts = self.arrays["mask"].astype(bool)
+        outputs, targets = self.arrays["outputs"][counts], self.arrays["targets"][counts]
+        wrong = outputs.argmax(1) != targets if targets.ndim == 1 else (outputs > 0) != (targets > 0.5)
+        return int(wrong.sum()), wrong.size
+
+    @property
+    def note(self) -> str:
+        """What was left out to keep the trace small; empty if nothing was."""
+        if "link_slots" not in self.arrays:
+            return ""
+        K, N = self.arrays["link_slots"].shape[2], self.arrays["usage"].shape[1]
+        return f"links: only the strongest {K} of the {N} of each slot are kept"
+
+
+def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the arrays of floats that a trace of this model has, besides `inputs` and `targets`.
+
+    Those two are (T, X) and (T, Y) of floats, or (T,) of integers where they are symbols or classes; `mask` (T,) is 1
+    where the loss counts. With links and more than MOST_LINKS numbers of them there is no `link` but `link_slots`
+    (T, N, K), the strongest links of each row, strongest first, and `link_values`, what they are.
+    """
+    shapes: dict[str, tuple[int, ...]] = {
+        "outputs": (spec.output_size,),
+        "probabilities": (spec.output_size,),
+        "hidden": (spec.hidden_total,),
+    }
+    if spec.controller == "lstm":
+        shapes |= {"cell": (spec.hidden_total,)}
+    if isinstance(spec, DNCSpec):
+        R, N, W = spec.read_heads, spec.memory_size, spec.word_size
+        shapes |= {**spec.interface_shapes}
+        if spec.masking:
+            shapes |= {"write_mask": (W,)}
+        shapes |= dict.fromkeys(("retention", "usage", "allocation", "write_content", "write_weights"), (N,))
+        shapes |= {"read_content": (R, N), "read_weights": (R, N), "memory": (N, W), "reads": (R, W)}
+        if spec.links:
+            shapes |= {"forward": (R, N), "backward": (R, N), "precedence": (N,)}
+            shapes |= (
+                {"link_values": (N, min(STRONGEST, N))} if thins_links(spec, steps) else {"link": (N, N)}
+            )
+    return {name: (steps, *shape) for name, shape in shapes.items()}
+
+
+def thins_links(spec: DNCSpec, steps: int) -> bool:
+    """Whether the links of so many steps are too many to be kept whole."""
+    return spec.links and steps * spec.memory_size**2 > MOST_LINKS
+
+
+def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
+    """Run the only sequence of `batch` through a model, from the state every sequence starts from, a step at a time.
+
+    States and outputs are those of the engine that `about` names; what lies between two states, and no engine gives
+    away, follows from them by the definition. All is kept in float32.
+    """
+    engine = get_engine(about.engine)
+    inputs = as_numbers(batch.inputs, params)
+    steps = len(inputs)
+    shapes = array_shapes(spec, steps)
+    _check_size(steps, sum(map(prod, shapes.values())))
+    arrays: dict[str, NDArray[Any]] = {
+        "inputs": _small(batch.inputs[:, 0]),
+        "targets": _small(batch.targets[:, 0]),
+        "mask": (np.ones(steps) if batch.mask is None else batch.mask[:, 0]).astype(np.uint8),
+        **{name: np.empty(shape, np.float32) for name, shape in shapes.items()},
+    }
+    thinned = isinstance(spec, DNCSpec) and thins_links(spec, steps)
+    if thinned:
+        arrays["link_slots"] = np.empty(arrays["link_values"].shape, np.int32)
+    before = initial_state(spec, params, 1)
+    for t in range(steps):
+        outputs, after, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
+        found = {"outputs": outputs[0], **inside(spec, params, inputs[t], before, after)}
+        found["probabilities"] = _probabilities(found["outputs"], batch)
+        if thinned:
+            found["link_slots"], found["link_values"] = strongest_links(found.pop("link"), STRONGEST)
+        for name, value in found.items():
+            arrays[name][t] = value[0].reshape(arrays[name].shape[1:])
+        before = after
+    return Trace(spec, about, arrays)
+
+
+def _check_size(steps: int, numbers: int) -> None:
+    if 4 * numbers > LARGEST:
+        raise UserError(
+            f"a trace must take at most {LARGEST >> 30} GiB, got {steps:,} steps of {4 * numbers // steps:,} bytes. "
+            "Trace a shorter sequence."
+        )
+
+
+def _probabilities(outputs: Array, batch: Batch) -> Array:
+    return softmax(outputs) if batch.targets.ndim == 2 else sigmoid(outputs)
+
+
+def _small(values: NDArray[Any]) -> NDArray[Any]:
+    return values.astype(np.int32 if np.issubdtype(values.dtype, np.integer) else np.float32)

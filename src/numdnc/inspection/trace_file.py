@@ -1,0 +1,118 @@
+"""A trace as a file, which anyone can read: safetensors, with JSON that says what the arrays are.
+
+Axes: T steps, X input, Y output, N slots, K links kept of a row.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from numdnc.errors import UserError
+from numdnc.files import FileKind, load_arrays, save_arrays
+from numdnc.inspection.trace import About, Trace, array_shapes, thins_links
+from numdnc.spec import SPECS, DNCSpec, Spec
+
+SCHEMA = 1
+"""Raised whenever an older numdnc could not read the file."""
+
+
+def save_trace(path: Path, trace: Trace) -> None:
+    """Write a trace atomically."""
+    metadata = {
+        **dataclasses.asdict(trace.about),
+        "schema": SCHEMA,
+        "kind": trace.spec.kind,
+        "spec": dataclasses.asdict(trace.spec),
+        "unit": trace.unit,
+        "note": trace.note,
+    }
+    save_arrays(path, _kind(), trace.arrays, metadata)
+
+
+def load_trace(path: Path) -> Trace:
+    """The trace of a file; a UserError says what is wrong with it."""
+    arrays, metadata = load_arrays(path, _kind())
+    try:
+        spec = SPECS[metadata["kind"]](**metadata["spec"])
+        about = About(**{field.name: metadata[field.name] for field in dataclasses.fields(About)})
+        about = dataclasses.replace(
+            about,
+            input_channels=tuple(about.input_channels),
+            output_channels=tuple(about.output_channels),
+        )
+        _check_about(spec, about)
+        return Trace(spec, about, _checked(spec, about, arrays))
+    except (KeyError, TypeError, ValueError, UserError) as error:
+        raise UserError(
+            f"{path} must hold a trace that this version knows, got something else ({error}). "
+            "Make it again with `numdnc trace DIR`."
+        ) from None
+
+
+def _kind() -> FileKind:
+    return FileKind(
+        "trace",
+        "schema",
+        SCHEMA,
+        missing="Make one with `numdnc trace DIR`.",
+        damaged="Make it again with `numdnc trace DIR`.",
+    )
+
+
+def _check_about(spec: Spec, about: About) -> None:
+    for side, names, size in (
+        ("input", about.input_channels, spec.input_size),
+        ("output", about.output_channels, spec.output_size),
+    ):
+        if len(names) != size or not all(isinstance(name, str) for name in names):
+            raise UserError(f"{side}_channels are not {size} names")
+    if not all(isinstance(text, str) for text in (about.task, about.sequence, about.engine)):
+        raise UserError("task, sequence and engine are not text")
+    if not isinstance(about.settings, dict) or not isinstance(about.iteration, int):
+        raise UserError("settings are no object or iteration is no whole number")
+    if about.symbols is not None and not (
+        isinstance(about.symbols, str) and len(about.symbols) == spec.input_size == spec.output_size
+    ):
+        raise UserError(f"symbols are not {spec.input_size} characters")
+
+
+def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """What a trace of this model must hold, of the right kind, shape and range."""
+    _check_there(("outputs", "inputs", "targets", "mask"), arrays)
+    T = len(arrays["outputs"]) if arrays["outputs"].ndim else 0
+    if not T:
+        raise UserError("outputs have no steps")
+    wanted: dict[str, tuple[tuple[int, ...], DTypeLike]] = {
+        name: (shape, np.float32) for name, shape in array_shapes(spec, T).items()
+    }
+    wanted["mask"] = (T,), np.uint8
+    most = {"mask": 1}
+    for name, size in (("inputs", spec.input_size), ("targets", spec.output_size)):
+        whole = arrays[name].dtype == np.int32
+        if about.symbols is not None and not whole:
+            raise UserError(f"{name} of a text are not symbols")
+        wanted[name] = ((T,), np.int32) if whole else ((T, size), np.float32)
+        if whole:
+            most[name] = size - 1
+    if isinstance(spec, DNCSpec) and thins_links(spec, T):
+        wanted["link_slots"] = wanted["link_values"][0], np.int32
+        most["link_slots"] = spec.memory_size - 1
+    _check_there(wanted, arrays)
+    for name, (shape, dtype) in wanted.items():
+        got = arrays[name]
+        if got.shape != shape or got.dtype != dtype:
+            raise UserError(f"{name} is {got.shape} of {got.dtype}, not {shape} of {np.dtype(dtype)}")
+    for name, largest in most.items():
+        if arrays[name].min() < 0 or arrays[name].max() > largest:
+            raise UserError(f"{name} leaves 0..{largest}")
+    return {name: arrays[name] for name in wanted}
+
+
+def _check_there(names: Iterable[str], arrays: Mapping[str, Any]) -> None:
+    for name in names:
+        if name not in arrays:
+            raise UserError(f"there is no array {name}")

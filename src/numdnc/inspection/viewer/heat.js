@@ -1,0 +1,220 @@
+// Drawing of the timeline: heat maps, symbols, errors and arcs, each panel on a canvas of its own.
+
+const GUTTER = 104;
+const WIDEST_CELL = 56;
+const NARROWEST_CELL = 2;
+const view = { first: 0, shown: 1, width: 0 };
+
+/** Pixels for the steps; one more is the border's. */
+const room = () => Math.max(1, view.width - GUTTER - 1);
+const cellWidth = () => Math.min(WIDEST_CELL, room() / view.shown);
+const xOfStep = (step) => GUTTER + (step - view.first) * cellWidth();
+const stepAtX = (x) => Math.floor((x - GUTTER) / cellWidth() + view.first);
+const plotWidth = () => Math.min(room(), cellWidth() * Math.min(view.shown, about.steps));
+
+/** Height of a row in pixels: readable where there are few, all within reach where there are many. */
+function rowHeight(panel) {
+  if (panel.kind === "glyph") return 20;
+  if (panel.kind === "arcs") return 72 / panel.rows;
+  if (panel.kind === "errors") return panel.rows > 1 ? 6 : 13;
+  if (panel.rows <= 12) return panel.rows > 6 ? 11 : 13;
+  return Math.max(2, Math.min(9, Math.floor(256 / panel.rows)));
+}
+
+/** A canvas of so many CSS pixels, sharp on every screen, ready to be drawn. */
+function prepare(canvas, width, height) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.font = "11px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  return context;
+}
+
+/** All steps of a panel, one pixel a cell; made once for a theme. */
+function imageOf(panel) {
+  if (panel.image?.theme === theme.name) return panel.image.canvas;
+  const canvas = document.createElement("canvas");
+  canvas.width = about.steps;
+  canvas.height = panel.rows;
+  const context = canvas.getContext("2d");
+  const pixels = context.createImageData(about.steps, panel.rows);
+  for (let row = 0, k = 0; row < panel.rows; row++) {
+    const limits = panel.limits(row);
+    for (let step = 0; step < about.steps; step++, k += 4) {
+      if (!panel.counts(step)) continue;
+      const [red, green, blue] = shadeOf(panel.value(row, step), limits, panel.signed);
+      pixels.data[k] = red;
+      pixels.data[k + 1] = green;
+      pixels.data[k + 2] = blue;
+      pixels.data[k + 3] = 255;
+    }
+  }
+  context.putImageData(pixels, 0, 0);
+  panel.image = { canvas, theme: theme.name };
+  return canvas;
+}
+
+function drawPanel(panel) {
+  if (!panel.open) return;
+  const height = rowHeight(panel) * panel.rows;
+  const context = prepare(panel.canvas, view.width, height);
+  drawLabels(context, panel, height);
+  context.save();
+  context.beginPath();
+  context.rect(GUTTER, 0, plotWidth(), height);
+  context.clip();
+  context.fillStyle = theme.blank;
+  context.fillRect(GUTTER, 0, plotWidth(), height);
+  if (panel.kind === "heat") {
+    context.imageSmoothingEnabled = false;
+    context.drawImage(imageOf(panel), xOfStep(0), 0, about.steps * cellWidth(), height);
+  } else if (panel.kind === "arcs") drawArcs(context, height);
+  else drawMarks(context, panel);
+  if (panel.kind !== "arcs") drawUncounted(context, panel, height);
+  drawGrid(context, panel, height);
+  context.restore();
+  context.strokeStyle = theme.line;
+  context.strokeRect(GUTTER - 0.5, 0.5, plotWidth() + 1, height - 1);
+}
+
+function drawLabels(context, panel, height) {
+  const each = height / panel.rows;
+  const every = Math.ceil(11 / each) > 1 ? nextRound(Math.ceil(15 / each)) : 1;
+  if (each < 12) context.font = "10px system-ui, sans-serif";
+  context.textAlign = "right";
+  for (let row = 0; row < panel.rows; row += every) {
+    context.fillStyle = panel.kind === "arcs" ? headColour(row) : theme.faint;
+    const y = Math.min(height - 5, Math.max(6, (row + 0.5) * each));
+    context.fillText(fitted(context, panel.label(row), GUTTER - 10), GUTTER - 6, y);
+  }
+}
+
+/** The next of 1, 2, 4, 8, 16, .. that is at least this. */
+const nextRound = (number) => 2 ** Math.ceil(Math.log2(number));
+
+/** A text, or as much of it as there is room for. */
+function fitted(context, text, width) {
+  if (context.measureText(text).width <= width) return text;
+  const letters = Array.from(text);
+  while (letters.length > 1 && context.measureText(`${letters.join("")}…`).width > width) letters.pop();
+  return `${letters.join("")}…`;
+}
+
+const stepsInView = () => {
+  const from = Math.max(0, Math.floor(view.first));
+  return [from, Math.min(about.steps, Math.ceil(view.first + view.shown))];
+};
+
+/** Symbols, or crosses where something is wrong. */
+function drawMarks(context, panel) {
+  const [wide, high] = [cellWidth(), rowHeight(panel)];
+  const [from, to] = stepsInView();
+  context.fillStyle = theme.sequential[0];
+  context.fillRect(xOfStep(from), 0, (to - from) * wide, high * panel.rows);
+  context.textAlign = "center";
+  for (let step = from; step < to; step++) {
+    const x = xOfStep(step);
+    for (let row = 0; row < panel.rows && panel.counts(step); row++) {
+      if (panel.kind === "glyph") drawGlyph(context, panel.glyph(row, step), x + wide / 2, (row + 0.5) * high, wide);
+      else if (panel.value(row, step) === 1) drawCross(context, x, row * high, wide, high);
+    }
+  }
+}
+
+function drawGlyph(context, text, x, y, width) {
+  context.fillStyle = theme.ink;
+  context.font = "13px ui-monospace, monospace";
+  if (context.measureText(text).width <= width + 1) context.fillText(text, x, y);
+  else {
+    context.font = "9px system-ui, sans-serif";
+    if (width >= 14) context.fillText(fitted(context, text, width - 1), x, y);
+    else context.fillRect(x - 0.5, y - 1, 1, 2);
+  }
+}
+
+function drawCross(context, x, y, width, height) {
+  context.fillStyle = theme.wrong;
+  context.fillRect(x, y, width, height);
+  const reach = Math.min(width, height) / 2 - 3;
+  if (reach < 2) return;
+  const [middle, centre] = [x + width / 2, y + height / 2];
+  context.strokeStyle = theme.sequential[0];
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.moveTo(middle - reach, centre - reach);
+  context.lineTo(middle + reach, centre + reach);
+  context.moveTo(middle + reach, centre - reach);
+  context.lineTo(middle - reach, centre + reach);
+  context.stroke();
+  context.lineWidth = 1;
+}
+
+/** A dot where the loss does not count, or a veil over what came out nevertheless. */
+function drawUncounted(context, panel, height) {
+  const [from, to] = stepsInView();
+  for (let step = from; step < to; step++) {
+    if (panel.faded(step)) {
+      context.fillStyle = theme.blank;
+      context.globalAlpha = 0.65;
+      context.fillRect(xOfStep(step), 0, cellWidth(), height);
+      context.globalAlpha = 1;
+    }
+    if (panel.counts(step)) continue;
+    context.fillStyle = theme.blank;
+    context.fillRect(xOfStep(step), 0, cellWidth() + 0.5, height);
+    if (cellWidth() < 5) continue;
+    context.fillStyle = theme.faint;
+    context.globalAlpha = 0.5;
+    context.fillRect(xOfStep(step + 0.5) - 1, height / 2 - 1, 2, 2);
+    context.globalAlpha = 1;
+  }
+}
+
+/** Fine lines between cells that are large enough. */
+function drawGrid(context, panel, height) {
+  const [from, to] = stepsInView();
+  context.fillStyle = theme.line;
+  context.globalAlpha = 0.5;
+  if (cellWidth() >= 10)
+    for (let step = from + 1; step < to; step++) context.fillRect(xOfStep(step) - 0.5, 0, 1, height);
+  const each = height / panel.rows;
+  if (each >= 8 && panel.kind !== "arcs") {
+    for (let row = 1; row < panel.rows; row++) context.fillRect(GUTTER, row * each - 0.5, plotWidth(), 1);
+  }
+  context.globalAlpha = 1;
+}
+
+/** The axis of steps, above all panels. */
+function drawAxis() {
+  const height = 22;
+  const context = prepare(document.getElementById("axis"), view.width, height);
+  const apart =
+    [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].find((steps) => steps * cellWidth() >= 34) ?? 10000;
+  const [from, to] = stepsInView();
+  context.textAlign = "center";
+  context.fillStyle = theme.faint;
+  for (let step = from; step < to; step++) {
+    if (step % apart !== 0) continue;
+    const x = xOfStep(step + 0.5);
+    const covered = Math.abs(x - xOfStep(now.step + 0.5)) < 26 && now.step >= from && now.step < to;
+    if (x < view.width - 8 && !covered) context.fillText(String(step), x, 9);
+    context.fillRect(x - 0.5, 17, 1, 5);
+  }
+  context.textAlign = "right";
+  context.fillText("step", GUTTER - 6, 9);
+  if (now.step < from || now.step >= to) return;
+  const wide = Math.max(18, context.measureText(String(now.step)).width + 10);
+  const x = Math.min(view.width - wide / 2, xOfStep(now.step + 0.5));
+  context.fillStyle = theme.cursor;
+  context.beginPath();
+  context.roundRect(x - wide / 2, 1, wide, 16, 4);
+  context.fill();
+  context.fillStyle = theme.sequential[0];
+  context.textAlign = "center";
+  context.fillText(String(now.step), x, 9);
+}

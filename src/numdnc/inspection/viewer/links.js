@@ -1,0 +1,191 @@
+// The links at the cursor's step: slots around a circle with arrows in the order of writing, or the matrix itself.
+
+const links = { canvas: document.getElementById("links"), matrix: false, cell: null, size: 1, edge: 26 };
+const FAINTEST = 0.1;
+
+const linkNow = (i, j) => linkAt(keptIndex(now.step), i, j);
+
+/** Whether a link is clearly stronger than when it was kept before. */
+function isNewLink(i, j) {
+  const kept = keptIndex(now.step);
+  return linkNow(i, j) - (kept === 0 ? 0 : linkAt(kept - 1, i, j)) >= FAINTEST;
+}
+
+/** Links of some strength, as [i, j, strength]: those that the trace has kept of each row. */
+function strongLinks() {
+  const N = about.spec.memory_size;
+  const kept = keptIndex(now.step);
+  const found = [];
+  for (let i = 0; i < N; i++) {
+    if (arrays.has("link")) {
+      for (let j = 0; j < N; j++) {
+        const strength = at("link", kept, i, j);
+        if (strength >= FAINTEST) found.push([i, j, strength]);
+      }
+      continue;
+    }
+    for (let k = 0; k < arrays.get("link_slots").shape[2]; k++) {
+      const strength = at("link_values", kept, i, k);
+      if (strength >= FAINTEST) found.push([i, at("link_slots", kept, i, k), strength]);
+    }
+  }
+  return found;
+}
+
+function drawLinks() {
+  const below = window.innerHeight - 92 - 16 - links.canvas.offsetTop;
+  links.size = Math.min(links.canvas.parentElement.clientWidth, Math.max(260, below));
+  const context = prepare(links.canvas, links.size, links.size);
+  if (links.matrix) drawLinkMatrix(context);
+  else drawLinkGraph(context);
+}
+
+const linkCell = () => (links.size - links.edge - 2) / about.spec.memory_size;
+
+function drawLinkMatrix(context) {
+  const N = about.spec.memory_size;
+  const [edge, cell] = [links.edge, linkCell()];
+  context.fillStyle = theme.sequential[0];
+  context.fillRect(edge, edge, N * cell, N * cell);
+  const fresh = [];
+  const whole = arrays.has("link");
+  for (let i = 0; i < N; i++) {
+    for (let j = 0; j < N && whole; j++) {
+      context.fillStyle = colourOf(linkNow(i, j), [0, 1], false);
+      context.fillRect(edge + j * cell, edge + i * cell, cell + 0.3, cell + 0.3);
+    }
+  }
+  for (const [i, j, strength] of strongLinks()) {
+    context.fillStyle = colourOf(strength, [0, 1], false);
+    if (!whole) context.fillRect(edge + j * cell, edge + i * cell, cell + 0.3, cell + 0.3);
+    if (isNewLink(i, j)) fresh.push([i, j]);
+  }
+  context.strokeStyle = theme.cursor;
+  context.lineWidth = 1.5;
+  for (const [i, j] of fresh) context.strokeRect(edge + j * cell + 0.5, edge + i * cell + 0.5, cell - 1, cell - 1);
+  context.lineWidth = 1;
+  context.strokeStyle = theme.line;
+  context.strokeRect(edge, edge, N * cell, N * cell);
+  context.fillStyle = theme.faint;
+  const every = nextRound(Math.max(1, Math.ceil(15 / cell)));
+  for (let slot = 0; slot < N; slot += every) {
+    context.textAlign = "center";
+    context.fillText(String(slot), edge + (slot + 0.5) * cell, 18);
+    context.textAlign = "right";
+    context.fillText(String(slot), edge - 5, edge + (slot + 0.5) * cell);
+  }
+  context.textAlign = "left";
+  context.fillText("j → i", 0, 6);
+  if (links.cell) {
+    context.strokeStyle = theme.ink;
+    context.lineWidth = 2;
+    context.strokeRect(edge + links.cell.j * cell, edge + links.cell.i * cell, cell, cell);
+  }
+}
+
+/** Where a slot stands, slot 0 at the top, then clockwise. */
+function place(slot, distance = 0, turn = 0) {
+  const angle = (2 * Math.PI * slot) / about.spec.memory_size - Math.PI / 2 + turn;
+  const radius = links.size / 2 - 26 - 3 * about.spec.read_heads + distance;
+  return [links.size / 2 + radius * Math.cos(angle), links.size / 2 + radius * Math.sin(angle)];
+}
+
+const dotSize = () => Math.max(2, Math.min(9, 130 / about.spec.memory_size));
+
+function drawLinkGraph(context) {
+  const N = about.spec.memory_size;
+  for (const [i, j, strength] of strongLinks()) drawLink(context, i, j, strength);
+  const every = nextRound(Math.max(1, Math.ceil(N / 32)));
+  const size = dotSize();
+  for (let slot = 0; slot < N; slot++) {
+    const [x, y] = place(slot);
+    context.fillStyle = colourOf(at("usage", now.step, slot), [0, 1], false);
+    context.strokeStyle = theme.faint;
+    context.lineWidth = 1;
+    disc(context, x, y, size);
+    context.fill();
+    context.stroke();
+    rings(context, slot, x, y, size);
+    const [labelX, labelY] = place(slot, size + 9 + 3 * about.spec.read_heads);
+    context.fillStyle = theme.faint;
+    context.textAlign = "center";
+    if (slot % every === 0) context.fillText(String(slot), labelX, labelY);
+  }
+}
+
+function disc(context, x, y, radius) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+}
+
+/** Around a slot: where this step writes, reads, and what is pointed at. */
+function rings(context, slot, x, y, size) {
+  const ring = (colour, weight, out) => {
+    if (weight < FAINTEST) return;
+    context.globalAlpha = Math.min(1, 0.3 + weight);
+    context.strokeStyle = colour;
+    context.lineWidth = 2.5;
+    disc(context, x, y, size + out);
+    context.stroke();
+    context.globalAlpha = context.lineWidth = 1;
+  };
+  ring(theme.ink, at("write_weights", now.step, slot), 2);
+  for (let head = 0; head < about.spec.read_heads; head++) {
+    ring(headColour(head), at("read_weights", now.step, head, slot), 5 + 3 * head);
+  }
+  if (links.cell && links.cell.i === slot) ring(theme.faint, 1, -size / 2);
+}
+
+/** An arrow from slot j to slot i, bent towards the middle. */
+function drawLink(context, i, j, strength) {
+  const size = dotSize() + 3;
+  const aside = size / links.size;
+  const [[fromX, fromY], [toX, toY]] = [place(j, -size, aside), place(i, -size, -aside)];
+  const middle = links.size / 2;
+  const [bendX, bendY] = [((fromX + toX) / 2) * 0.45 + middle * 0.55, ((fromY + toY) / 2) * 0.45 + middle * 0.55];
+  context.strokeStyle = context.fillStyle = isNewLink(i, j) ? theme.cursor : theme.ink;
+  context.globalAlpha = 0.15 + 0.85 * strength;
+  context.lineWidth = 0.5 + 2 * strength;
+  context.beginPath();
+  context.moveTo(fromX, fromY);
+  context.quadraticCurveTo(bendX, bendY, toX, toY);
+  context.stroke();
+  const angle = Math.atan2(toY - bendY, toX - bendX);
+  context.translate(toX, toY);
+  context.rotate(angle);
+  context.beginPath();
+  context.moveTo(1, 0);
+  context.lineTo(-7, -4);
+  context.lineTo(-7, 4);
+  context.fill();
+  context.rotate(-angle);
+  context.translate(-toX, -toY);
+  context.globalAlpha = context.lineWidth = 1;
+}
+
+/** The cell of the matrix, or the slot (as {i, j: null}) of the graph, at a point. */
+function linkCellAt(x, y) {
+  const N = about.spec.memory_size;
+  if (links.matrix) {
+    const [i, j] = [Math.floor((y - links.edge) / linkCell()), Math.floor((x - links.edge) / linkCell())];
+    return i < 0 || j < 0 || i >= N || j >= N ? null : { i, j };
+  }
+  for (let slot = 0; slot < N; slot++) {
+    const [slotX, slotY] = place(slot);
+    if (Math.hypot(x - slotX, y - slotY) <= dotSize() + 5) return { i: slot, j: null };
+  }
+  return null;
+}
+
+function linkInWords({ i, j }) {
+  const step = keptStep(now.step);
+  if (j !== null) return `link from slot ${j} to slot ${i} · step ${step} = ${inDigits(linkNow(i, j))}`;
+  const all = strongLinks().sort((one, other) => other[2] - one[2]);
+  const named = (found, end) =>
+    found
+      .slice(0, 3)
+      .map((link) => `${link[end]} (${inDigits(link[2])})`)
+      .join(", ") || "none";
+  const [after, before] = [all.filter((link) => link[0] === i), all.filter((link) => link[1] === i)];
+  return `slot ${i} · step ${step}: written right after slot ${named(after, 1)}; right before slot ${named(before, 0)}`;
+}

@@ -1,0 +1,53 @@
+// What lies over all panels: the cursor, the cell pointed at, and the step's reads joined with their writes.
+
+/** The step under the cursor in every panel, the cell pointed at, and the step's reads with their writes. */
+function drawOverlay() {
+  const below = document.getElementById("panels");
+  const context = prepare(overlay, timeline.clientWidth, below.offsetTop + below.offsetHeight);
+  const open = panels.filter((panel) => panel.open);
+  const inView = now.step >= view.first && now.step < view.first + view.shown;
+  for (const panel of inView ? open : []) {
+    const [x, y] = corner(panel, 0, now.step);
+    context.strokeStyle = theme.cursor;
+    context.lineWidth = 1.5;
+    context.strokeRect(x - 0.75, y - 1, cellWidth() + 1.5, rowHeight(panel) * panel.rows + 2);
+  }
+  if (about.kind === "dnc" && inView) drawReads(context);
+  for (const cell of [now.cell, now.hover]) {
+    if (!cell || !cell.panel.open) continue;
+    context.strokeStyle = theme.ink;
+    context.lineWidth = cell === now.cell ? 2 : 1;
+    context.strokeRect(...corner(cell.panel, cell.row, cell.step), cellWidth(), rowHeight(cell.panel));
+  }
+}
+
+function drawReads(context) {
+  const { slots, writes } = about.provenance;
+  const written = panels.find((panel) => panel.name === "write_weights");
+  for (const reading of panels.filter((panel) => panel.reads && panel.open)) {
+    const [slot, write] = [slots[now.step][reading.head], writes[now.step][reading.head]];
+    if (slot === NOTHING) continue;
+    const [toX, toY] = middle(reading, slot, now.step);
+    context.strokeStyle = context.fillStyle = headColour(reading.head);
+    context.lineWidth = 2;
+    disc(context, toX, toY, 5);
+    context.stroke();
+    if (write === NOTHING || write < view.first || !written.open) continue;
+    const [fromX, fromY] = middle(written, slot, write);
+    disc(context, fromX, fromY, 5);
+    context.stroke();
+    context.globalAlpha = 0.8;
+    context.beginPath();
+    context.moveTo(fromX, fromY + 5);
+    context.bezierCurveTo(fromX, fromY + (toY - fromY) / 2, toX - (toX - fromX) / 2, toY, toX - 6, toY);
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+}
+
+/** A cell's upper left corner and its middle, from the corner of the timeline inside its border. */
+function corner(panel, row, step) {
+  return [panel.canvas.offsetLeft + xOfStep(step), panel.canvas.offsetTop + row * rowHeight(panel)];
+}
+
+const middle = (panel, row, step) => corner(panel, row + 0.5, step + 0.5);

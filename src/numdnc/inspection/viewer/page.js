@@ -1,0 +1,261 @@
+// The page around it: heading, panels, legend, what happens at this step; and the start.
+
+/** An element with a class and either text or children; text is never markup. */
+function make(tag, kind, content = []) {
+  const made = document.createElement(tag);
+  if (kind) made.className = kind;
+  if (typeof content === "string") made.textContent = content;
+  else made.append(...content);
+  return made;
+}
+
+const byId = (id) => document.getElementById(id);
+const inText = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+const MODELS = { rnn: "RNN", lstm: "LSTM", dnc: "DNC" };
+
+function showHeading() {
+  const { spec, settings } = about;
+  byId("title").textContent = `${about.task} · ${MODELS[about.kind]}`;
+  document.title = `${about.task} · ${MODELS[about.kind]} · numdnc`;
+  const facts = [
+    `iteration ${about.iteration}`,
+    ...(about.kind === "dnc"
+      ? [
+          `${spec.memory_size} slots of ${spec.word_size}`,
+          `${spec.read_heads} read head${spec.read_heads === 1 ? "" : "s"}`,
+        ]
+      : []),
+    `${spec.hidden_sizes.join(" + ")} hidden units`,
+    `engine ${about.engine}`,
+    `${about.steps} steps`,
+    errorsInWords(),
+  ];
+  byId("facts").textContent = facts.join(" · ");
+  byId("facts").title = [
+    about.sequence,
+    ...Object.entries(settings).map(([name, value]) => `${name} ${inText(value)}`),
+  ].join("\n");
+  byId("note").textContent = `Left out, to keep this small: ${about.note}.`;
+  byId("note").hidden = about.note === "";
+}
+
+function errorsInWords() {
+  const errors = panels.find((panel) => panel.name === "errors");
+  let [wrong, all] = [0, 0];
+  for (let step = 0; step < about.steps; step++) {
+    for (let row = 0; row < errors.rows && errors.counts(step); row++) {
+      all += 1;
+      wrong += errors.value(row, step);
+    }
+  }
+  return all === 0 ? "no targets" : `${wrong} of ${all} ${about.unit} wrong`;
+}
+
+function showPanels() {
+  for (const panel of panels) {
+    const button = make("button", "fold", panel.title);
+    const heading = make("h3", "", [
+      button,
+      make("small", "equation", panel.equation),
+      make("small", "scale-note", panel.note),
+    ]);
+    if (panel.head !== undefined) button.style.setProperty("--mark", `var(--head-${panel.head})`);
+    heading.title = panel.meaning;
+    panel.canvas = make("canvas");
+    panel.canvas.tabIndex = 0;
+    panel.canvas.setAttribute("role", "application");
+    panel.canvas.setAttribute("aria-roledescription", "heat map");
+    panel.canvas.setAttribute("aria-label", `${panel.title}: ${panel.meaning} Arrow keys choose row and step.`);
+    const fold = () => {
+      button.setAttribute("aria-expanded", String(panel.open));
+      panel.canvas.hidden = !panel.open;
+    };
+    button.type = "button";
+    button.addEventListener("click", () => {
+      panel.open = !panel.open;
+      fold();
+      ask("all");
+    });
+    fold();
+    listenToPanel(panel);
+    byId("panels").append(make("section", "panel", [heading, panel.canvas]));
+  }
+}
+
+function showLegend() {
+  const shown = new Set(panels.map((panel) => panel.meaning));
+  if (about.kind === "dnc") shown.add(WORDS.memory[2]);
+  if (hasLinks()) shown.add(WORDS.link[2]);
+  const list = make("dl");
+  for (const [title, equation, meaning] of Object.values(WORDS)) {
+    if (!shown.has(meaning)) continue;
+    list.append(make("div", "", [make("dt", "", [title, make("code", "", equation)]), make("dd", "", meaning)]));
+  }
+  const scales = make("div", "scales", [
+    scale("least (0)", "most (1)", false),
+    scale("negative", "positive", true),
+    make("span", "wrong", "× wrong"),
+    make("span", "lost", "■ not a number"),
+  ]);
+  byId("legend").replaceChildren(scales, list);
+}
+
+/** A strip of a map's colours between two words. */
+function scale(low, high, signed) {
+  const canvas = make("canvas");
+  const context = prepare(canvas, 120, 12);
+  for (let x = 0; x < 120; x++) {
+    context.fillStyle = colourOf(x, [0, 119], signed);
+    context.fillRect(x, 0, 1, 12);
+  }
+  return make("span", "scale", [low, canvas, high]);
+}
+
+function switchTheme(name) {
+  useTheme(name);
+  byId("theme-button").textContent = name === "dark" ? "Light" : "Dark";
+  theme.heads.forEach((colour, head) => document.documentElement.style.setProperty(`--head-${head}`, colour));
+  showLegend();
+  ask("all");
+}
+
+/** Let arrow keys and the pointer choose a cell of the memory or the links, and say what it is. */
+function listenToSide({ canvas }, cellOf, moved, words, part) {
+  const tell = (cell) => {
+    part.cell = cell;
+    if (cell) say(words(cell));
+    ask("cursor");
+  };
+  canvas.addEventListener("pointermove", (event) => tell(cellOf(event.offsetX, event.offsetY)));
+  canvas.addEventListener("pointerleave", () => tell(null));
+  canvas.addEventListener("keydown", (event) => {
+    const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
+      event.key
+    ] ?? [0, 0];
+    if (down === 0 && right === 0) return;
+    event.preventDefault();
+    tell(moved(part.cell, down, right));
+  });
+}
+
+const within = (number, count) => Math.max(0, Math.min(count - 1, number));
+
+function showMemory() {
+  const N = about.spec.memory_size;
+  byId("memory-part").hidden = false;
+  buildMemory();
+  listenToSide(
+    memory,
+    memoryCellAt,
+    (cell, down, right) =>
+      cell === null
+        ? { slot: 0, column: 0 }
+        : {
+            slot: within(cell.slot + down, N),
+            column: within(cell.column + right, memory.columns.length),
+          },
+    memoryInWords,
+    memory,
+  );
+  if (!hasLinks()) return;
+  byId("links-part").hidden = false;
+  listenToSide(
+    links,
+    linkCellAt,
+    (cell, down, right) => {
+      if (cell === null) return { i: 0, j: links.matrix ? 0 : null };
+      if (links.matrix) return { i: within(cell.i + down, N), j: within(cell.j + right, N) };
+      return { i: (cell.i + down + right + N) % N, j: null };
+    },
+    linkInWords,
+    links,
+  );
+  for (const name of ["graph", "matrix"]) {
+    byId(`links-${name}`).addEventListener("click", () => {
+      links.matrix = name === "matrix";
+      links.cell = null;
+      for (const other of ["graph", "matrix"])
+        byId(`links-${other}`).setAttribute("aria-pressed", String(other === name));
+      ask("cursor");
+    });
+  }
+}
+
+function listen() {
+  const clicks = {
+    first: () => goTo(0),
+    previous: () => goTo(now.step - 1),
+    next: () => goTo(now.step + 1),
+    last: () => goTo(about.steps - 1),
+    play: () => play(now.timer === null),
+    back: jumpBack,
+    "zoom-in": () => zoom(1.5),
+    "zoom-out": () => zoom(1 / 1.5),
+    "zoom-fit": showAll,
+    "theme-button": () => switchTheme(theme.name === "dark" ? "light" : "dark"),
+    "legend-button": () => {
+      byId("legend").hidden = !byId("legend").hidden;
+      byId("legend-button").setAttribute("aria-expanded", String(!byId("legend").hidden));
+    },
+  };
+  for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
+  byId("slider").max = about.steps - 1;
+  byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
+  document.addEventListener("keydown", onKey);
+  timeline.addEventListener("wheel", onWheel, { passive: false });
+  dark.addEventListener("change", () => switchTheme(dark.matches ? "dark" : "light"));
+  listenToAxis();
+  new ResizeObserver(resize).observe(timeline);
+}
+
+function resize() {
+  const width = byId("panels").clientWidth;
+  if (width === view.width) return;
+  const whole = view.shown >= mostShown();
+  view.width = width;
+  look(view.first, whole ? Infinity : view.shown);
+  ask("all");
+}
+
+async function start() {
+  await unpackArrays();
+  panels = buildPanels();
+  useTheme(dark.matches ? "dark" : "light");
+  showHeading();
+  showPanels();
+  if (about.kind === "dnc") showMemory();
+  else {
+    byId("no-memory").hidden = false;
+    byId("no-memory").textContent =
+      `An ${MODELS[about.kind]} has no memory but its hidden units, which the timeline shows.`;
+  }
+  listen();
+  switchTheme(theme.name);
+  view.width = byId("panels").clientWidth;
+  showAll();
+  goTo(0);
+  draw();
+  performance.mark("drawn");
+  // For the browser's console, and for tests: what the page itself shows, by the functions it shows it with.
+  window.numdnc = {
+    get step() {
+      return now.step;
+    },
+    goTo,
+    panels: () => panels.map(({ name, rows }) => ({ name, rows })),
+    /** The number drawn in a row of a panel at a step. */
+    valueAt: (name, row, step) => panels.find((panel) => panel.name === name).value(row, step),
+    /** Where the middle of that cell is, from the window's corner. */
+    placeOf: (name, row, step) => {
+      const [x, y] = middle(
+        panels.find((panel) => panel.name === name),
+        row,
+        step,
+      );
+      const box = timeline.getBoundingClientRect();
+      return [x + box.left + timeline.clientLeft, y + box.top + timeline.clientTop];
+    },
+  };
+}
+
+start();

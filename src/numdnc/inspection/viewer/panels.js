@@ -1,0 +1,228 @@
+// Which panels the timeline has. A panel is rows over steps; value(row, step) is what is drawn, shown and tested.
+
+const NOTHING = -1;
+
+function buildPanels() {
+  const panels = [];
+  const add = (name, words, rows, label, value, more = {}) => {
+    const [title, equation, meaning] = WORDS[words];
+    const head = more.head === undefined ? "" : ` ${more.head}`;
+    panels.push({
+      name,
+      title: title + head,
+      equation,
+      meaning,
+      rows,
+      label,
+      value,
+      note: "",
+      kind: "heat",
+      signed: false,
+      limits: () => [0, 1],
+      counts: () => true,
+      faded: () => false,
+      open: true,
+      describe: (row, step) => inDigits(value(row, step)),
+      ...more,
+    });
+  };
+  addTask(add);
+  if (about.kind === "dnc") addMemory(add);
+  addController(add);
+  return panels;
+}
+
+function addTask(add) {
+  const counts = (step) => at("mask", step) === 1;
+  const faded = (step) => !counts(step);
+  addSide(add, "input", "inputs", about.input_channels, () => true);
+  addSide(add, "target", "targets", about.output_channels, counts);
+  const classes = about.output_channels.length;
+  const probability = (row, step) => at("probabilities", step, row);
+  const names = (row) => (characters === null ? about.output_channels[row] : glyph(row));
+  if (about.unit === "bits") {
+    add("output", "output", classes, names, probability, { faded });
+    const wrong = (row, step) =>
+      Number(counts(step) && at("outputs", step, row) > 0 !== at("targets", step, row) > 0.5);
+    add("errors", "errors", classes, names, wrong, { counts, kind: "errors" });
+    return;
+  }
+  const most = (step) => {
+    let best = 0;
+    for (let k = 1; k < classes; k++) if (at("outputs", step, k) > at("outputs", step, best)) best = k;
+    return best;
+  };
+  add(
+    "output",
+    "likeliest",
+    1,
+    () => "likeliest",
+    (row, step) => most(step),
+    {
+      ...glyphs(about.output_channels, (row, step) => most(step)),
+      faded,
+    },
+  );
+  const wrong = (row, step) => Number(counts(step) && most(step) !== at("targets", step));
+  add("errors", "errors", 1, () => "", wrong, { counts, kind: "errors" });
+  const bits = (row, step) => -Math.log2(Math.max(at("probabilities", step, at("targets", step)), 1e-30));
+  let worst = 1;
+  for (let step = 0; step < about.steps; step++) if (counts(step)) worst = Math.max(worst, bits(0, step));
+  add("surprise", "surprise", 1, () => `0 to ${inDigits(worst)}`, bits, { counts, limits: () => [0, worst] });
+  add("probabilities", "probabilities", classes, names, probability, { faded, open: classes <= 16 });
+}
+
+function glyphs(names, value) {
+  return {
+    kind: "glyph",
+    glyph: (row, step) => glyph(value(row, step), names),
+    describe: (row, step) => `${glyph(value(row, step), names)} (number ${value(row, step)})`,
+  };
+}
+
+/** Input or target: symbols, or a vector whose channels may each leave 0 to 1. */
+function addSide(add, name, array, channels, counts) {
+  if (arrays.get(array).shape.length === 1) {
+    const value = (row, step) => at(array, step);
+    add(name, name, 1, () => (characters === null ? "class" : "character"), value, {
+      ...glyphs(channels, value),
+      counts,
+    });
+    return;
+  }
+  const limits = channels.map((_, row) => {
+    let [low, high] = [0, 1];
+    for (let step = 0; step < about.steps; step++) {
+      low = Math.min(low, at(array, step, row));
+      high = Math.max(high, at(array, step, row));
+    }
+    return [low, high];
+  });
+  const label = (row) => {
+    const [low, high] = limits[row];
+    return low === 0 && high === 1 ? channels[row] : `${channels[row]} (${inDigits(low)} to ${inDigits(high)})`;
+  };
+  add(name, name, channels.length, label, (row, step) => at(array, step, row), {
+    limits: (row) => limits[row],
+    counts,
+  });
+}
+
+function addMemory(add) {
+  const { memory_size: N, read_heads: R } = about.spec;
+  const heads = [...Array(R).keys()];
+  const slot = (row) => `slot ${row}`;
+  const slots = (name, open) => {
+    if (arrays.has(name)) add(name, name, N, slot, (row, step) => at(name, step, row), { open, ...weightScale(name) });
+  };
+  const perHead = (name, open) => {
+    if (!arrays.has(name)) return;
+    const shared = { open, reads: name === "read_weights", ...weightScale(name) };
+    for (const head of heads) {
+      add(`${name} ${head}`, name, N, slot, (row, step) => at(name, step, head, row), { head, ...shared });
+    }
+  };
+  slots("write_weights", true);
+  const { writes } = about.provenance;
+  add(
+    "arcs",
+    "arcs",
+    R,
+    (row) => `head ${row}`,
+    (row, step) => writes[step][row],
+    {
+      kind: "arcs",
+      describe: (row, step) => (writes[step][row] === NOTHING ? "reads nothing that was written" : inWords(row, step)),
+    },
+  );
+  perHead("read_weights", true);
+  slots("usage", true);
+  slots("allocation", true);
+  const gates = [
+    ...heads.map((head) => [`free ${head}`, (step) => at("free_gates", step, head)]),
+    ["allocation", (step) => at("allocation_gate", step)],
+    ["write", (step) => at("write_gate", step)],
+  ];
+  add(
+    "gates",
+    "gates",
+    gates.length,
+    (row) => gates[row][0],
+    (row, step) => gates[row][1](step),
+  );
+  if (arrays.has("read_modes")) {
+    const modes = ["backward", "content", "forward"];
+    const label = (row) => `${Math.floor(row / 3)} ${modes[row % 3]}`;
+    add("read_modes", "read_modes", 3 * R, label, (row, step) => at("read_modes", step, Math.floor(row / 3), row % 3));
+  }
+  slots("precedence", false);
+  slots("retention", false);
+  slots("write_content", false);
+  for (const name of ["read_content", "forward", "backward"]) perHead(name, false);
+  const above = (name, words, wide, label, value) => {
+    const limits = [0, 1];
+    for (let row = 0; row < wide; row++) {
+      for (let step = 0; step < about.steps; step++) limits[1] = Math.max(limits[1], value(row, step));
+    }
+    add(name, words, wide, label, value, { limits: () => limits, open: false });
+  };
+  above(
+    "strengths",
+    "read_strengths",
+    R + 1,
+    (row) => (row < R ? `read ${row}` : "write"),
+    (row, step) => (row < R ? at("read_strengths", step, row) : at("write_strength", step)),
+  );
+  if (arrays.has("forward_sharpness")) {
+    above(
+      "sharpness",
+      "sharpness",
+      2 * R,
+      (row) => (row < R ? `forward ${row}` : `backward ${row - R}`),
+      (row, step) => (row < R ? at("forward_sharpness", step, row) : at("backward_sharpness", step, row - R)),
+    );
+  }
+  for (const name of ["write_key", "write_mask", "erase", "write_vector"])
+    addVector(add, name, (row) => `number ${row}`, {});
+  for (const name of ["read_keys", "read_masks", "reads"]) {
+    for (const head of heads) addVector(add, name, (row) => `number ${row}`, { head });
+  }
+}
+
+const FAINT = 0.25;
+
+/** From 0 to 1; where all of a weighting would be too faint to see, to its largest, which the heading then says. */
+function weightScale(name) {
+  const most = largest(name);
+  if (most === 0 || most >= FAINT) return {};
+  return { limits: () => [0, most], note: `colours from 0 to ${inDigits(most)}` };
+}
+
+const GATE_LIKE = new Set(["erase", "write_mask", "read_masks"]);
+
+/** A vector of each step, or of one head of each step. */
+function addVector(add, name, label, { head, open = false }) {
+  if (!arrays.has(name)) return;
+  const { shape } = arrays.get(name);
+  const most = largest(name) || 1;
+  const value = head === undefined ? (row, step) => at(name, step, row) : (row, step) => at(name, step, head, row);
+  const scale = GATE_LIKE.has(name) ? {} : { signed: true, limits: () => [-most, most] };
+  add(head === undefined ? name : `${name} ${head}`, name, shape.at(-1), label, value, { ...scale, head, open });
+}
+
+function addController(add) {
+  const open = about.kind !== "dnc";
+  addVector(add, "hidden", (row) => `unit ${row}`, { open });
+  addVector(add, "cell", (row) => `cell ${row}`, { open });
+}
+
+/** A read and its write, in words. */
+function inWords(head, step) {
+  const { slots, writes } = about.provenance;
+  const slot = slots[step][head];
+  if (slot === NOTHING) return "reads no slot in particular";
+  const read = `reads slot ${slot} (${inDigits(at("read_weights", step, head, slot))})`;
+  const write = writes[step][head];
+  if (write === NOTHING) return `${read}, which was not written`;
+  return `${read}, written at step ${write} (${inDigits(at("write_weights", write, slot))})`;
+}

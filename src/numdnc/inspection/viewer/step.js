@@ -1,0 +1,79 @@
+// What happens at the cursor's step, in words, with buttons that go from a read to its write and back.
+
+function drawSide() {
+  byId("side-title").textContent = `Step ${now.step}`;
+  const happens = byId("happens");
+  const focused = [...happens.querySelectorAll("button")].indexOf(document.activeElement);
+  happens.replaceChildren(...outcome(), ...(about.kind === "dnc" ? [writeNow(), ...readsNow()] : []));
+  if (focused >= 0) (happens.querySelectorAll("button")[focused] ?? byId("play")).focus();
+  if (about.kind !== "dnc") return;
+  const old = keptStep(now.step) === now.step ? "" : `as of step ${keptStep(now.step)}`;
+  byId("memory-note").textContent = old;
+  byId("links-note").textContent = old;
+  drawMemory();
+  if (hasLinks()) drawLinks();
+}
+
+/** Of symbols and classes: what came in, what was to come out, and the likeliest three. */
+function outcome() {
+  if (about.unit === "bits") return [];
+  const classes = about.output_channels.length;
+  const order = [...Array(classes).keys()].sort(
+    (a, b) => at("probabilities", now.step, b) - at("probabilities", now.step, a),
+  );
+  const likeliest = order
+    .slice(0, 3)
+    .map((k) => `${glyph(k, about.output_channels)} ${at("probabilities", now.step, k).toFixed(2)}`);
+  const counts = at("mask", now.step) === 1;
+  const target = counts ? glyph(at("targets", now.step), about.output_channels) : "not asked";
+  const input =
+    arrays.get("inputs").shape.length === 1 ? [`in ${glyph(at("inputs", now.step), about.input_channels)} → `] : [];
+  return [make("p", "event", [...input, `target ${target}; output ${likeliest.join(", ")}`])];
+}
+
+/** The slot written most, and who reads this write. */
+function writeNow() {
+  const N = about.spec.memory_size;
+  let slot = 0;
+  for (let n = 1; n < N; n++) if (at("write_weights", now.step, n) > at("write_weights", now.step, slot)) slot = n;
+  const weight = at("write_weights", now.step, slot);
+  const badge = make("b", "", "write");
+  if (weight < about.least) return make("p", "event", [badge, "nothing to speak of"]);
+  const reads = [];
+  about.provenance.writes.forEach((writes, step) =>
+    writes.forEach((write, head) => write === now.step && reads.push([step, head])),
+  );
+  const buttons = reads
+    .slice(0, 6)
+    .map(([step, head]) => stepButton(`${step}`, `go to step ${step}, where head ${head} reads it`, step, head));
+  const more = reads.length > 6 ? [` and ${reads.length - 6} more`] : [];
+  const later = reads.length ? [", read at ", ...buttons, ...more] : ", never read most";
+  return make("p", "event", [badge, `slot ${slot} (${inDigits(weight)})`, ...later]);
+}
+
+/** What each head reads, and a button to the step that wrote it. */
+function readsNow() {
+  const { slots, writes } = about.provenance;
+  return slots[now.step].map((slot, head) => {
+    const badge = make("b", "", `head ${head}`);
+    badge.style.color = headColour(head);
+    if (slot === NOTHING) return make("p", "event", [badge, "no slot in particular"]);
+    const read = `slot ${slot} (${inDigits(at("read_weights", now.step, head, slot))})`;
+    const write = writes[now.step][head];
+    const origin =
+      write === NOTHING
+        ? [", never written"]
+        : [", written at ", stepButton(`${write}`, `go to step ${write}, which wrote it`, write, head)];
+    return make("p", "event", [badge, read, ...origin]);
+  });
+}
+
+function stepButton(text, title, step, head) {
+  const button = make("button", "step", text);
+  button.type = "button";
+  button.title = title;
+  button.setAttribute("aria-label", title);
+  button.style.borderColor = headColour(head);
+  button.addEventListener("click", () => jumpTo(step));
+  return button;
+}

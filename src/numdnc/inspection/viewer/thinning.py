@@ -1,0 +1,77 @@
+"""What is left out of a trace whose page would be too large, least missed first.
+
+Axes: T steps, N slots, W word, K links kept of a row.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.inspection.insides import strongest_links
+from numdnc.inspection.trace import STRONGEST
+
+LARGE = ("memory", "link", "link_slots", "link_values")
+"""What is N numbers of each slot or word: kept of fewer steps first."""
+SPARSEST = 16
+"""Of one step in so many, at the least."""
+SECONDARY = (
+    *("retention", "precedence", "write_content", "read_content", "forward", "backward"),
+    *(
+        "read_keys",
+        "read_masks",
+        "write_key",
+        "write_mask",
+        "erase",
+        "write_vector",
+        "reads",
+        "hidden",
+        "cell",
+    ),
+)
+"""What most questions do not need."""
+
+
+class Thinned(NamedTuple):
+    """A trace, or what is left of it."""
+
+    arrays: dict[str, NDArray[Any]]
+    every: int
+    """Arrays of LARGE are kept of steps 0, `every`, 2 `every`, .."""
+    steps: int
+    """T, the first so many."""
+    note: str
+    """What was left out, in words; empty if nothing was."""
+
+
+def thinner(arrays: dict[str, NDArray[Any]]) -> Iterator[Thinned]:
+    """The trace as it is, then ever less of it: down to its first step, if it is asked for so often."""
+    T = len(arrays["outputs"])
+    notes: list[str] = []
+    yield Thinned(arrays, 1, T, "")
+    if "link" in arrays:
+        slots, values = strongest_links(arrays["link"], STRONGEST)
+        arrays = {name: array for name, array in arrays.items() if name != "link"}
+        arrays |= {"link_slots": slots.astype(np.int32), "link_values": values.astype(np.float32)}
+        notes = [f"links: only the strongest {slots.shape[2]} of each slot are kept"]
+        yield Thinned(arrays, 1, T, "; ".join(notes))
+    every, whole = 1, arrays
+    while "memory" in arrays and every < min(SPARSEST, T):
+        every *= 2
+        arrays = whole | {name: whole[name][::every] for name in LARGE if name in whole}
+        rare = f"memory and links: of one step in {every}"
+        yield Thinned(arrays, every, T, "; ".join([*notes, rare]))
+    if every > 1:
+        notes.append(rare)
+    if any(name in arrays for name in SECONDARY):
+        arrays = {name: array for name, array in arrays.items() if name not in SECONDARY}
+        notes.append("controller, keys, words and the parts of the weightings are left out")
+        yield Thinned(arrays, every, T, "; ".join(notes))
+    steps = T
+    while steps > 1:
+        steps = (steps + 1) // 2
+        arrays = {
+            name: array[: -(-steps // every) if name in LARGE else steps] for name, array in arrays.items()
+        }
+        yield Thinned(arrays, every, steps, "; ".join([*notes, f"only the first {steps} of {T} steps"]))

@@ -1,0 +1,87 @@
+// Time: the cursor's step, what part of time is in view, and playing.
+
+const now = { step: 0, cell: null, hover: null, jumps: [], timer: null };
+const FEWEST_IN_VIEW = 4;
+const SECONDS_OF_PLAY = 12;
+const timeline = document.getElementById("timeline");
+const overlay = document.getElementById("overlay");
+let panels = [];
+
+const asked = new Set();
+
+/** Draw again soon: "all" where the view, the size or the colours changed, "cursor" where only the step did. */
+function ask(what) {
+  if (asked.size === 0) requestAnimationFrame(draw);
+  asked.add(what);
+}
+
+function draw() {
+  const all = asked.has("all");
+  asked.clear();
+  if (all) panels.forEach(drawPanel);
+  else panels.filter((panel) => panel.kind === "arcs").forEach(drawPanel);
+  drawAxis();
+  drawOverlay();
+  drawSide();
+}
+
+/** Move the cursor, and time with it where the step would be out of view. */
+function goTo(step) {
+  now.step = Math.max(0, Math.min(about.steps - 1, Math.round(step)));
+  if (now.cell) now.cell.step = now.step;
+  const before = view.first;
+  if (now.step < view.first) look(now.step, view.shown);
+  if (now.step + 1 > view.first + view.shown) look(now.step + 1 - view.shown, view.shown);
+  ask(view.first === before ? "cursor" : "all");
+  showStep();
+}
+
+/** From a read to the step that wrote what it reads. */
+function jumpToWrite(head, step) {
+  const write = about.provenance.writes[step][head];
+  if (write === NOTHING) return;
+  now.jumps.push(step);
+  goTo(write);
+}
+
+function jumpTo(step) {
+  now.jumps.push(now.step);
+  goTo(step);
+}
+
+function jumpBack() {
+  if (now.jumps.length) goTo(now.jumps.pop());
+}
+
+const mostShown = () => Math.max(Math.min(about.steps, room() / NARROWEST_CELL), room() / WIDEST_CELL);
+
+function look(first, shown) {
+  view.shown = Math.min(mostShown(), Math.max(FEWEST_IN_VIEW, shown));
+  view.first = Math.max(0, Math.min(about.steps - view.shown, first));
+}
+
+/** Show fewer or more steps; `step` stays where it is. */
+function zoom(factor, step = now.step + 0.5) {
+  const share = (step - view.first) / view.shown;
+  const shown = Math.min(mostShown(), Math.max(FEWEST_IN_VIEW, view.shown / factor));
+  look(step - share * shown, shown);
+  ask("all");
+}
+
+function showAll() {
+  look(0, Infinity);
+  ask("all");
+}
+
+function play(on) {
+  clearInterval(now.timer);
+  now.timer = null;
+  if (on) {
+    if (now.step === about.steps - 1) goTo(0);
+    const pace = Math.min(20, Math.max(3, about.steps / SECONDS_OF_PLAY));
+    now.timer = setInterval(() => (now.step === about.steps - 1 ? play(false) : goTo(now.step + 1)), 1000 / pace);
+  }
+  const button = document.getElementById("play");
+  button.textContent = on ? "⏸ Pause" : "▶ Play";
+  button.setAttribute("aria-label", on ? "pause" : "play");
+}

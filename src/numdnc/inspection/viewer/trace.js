@@ -1,0 +1,72 @@
+// The trace: what JSON says of it, and its arrays (see `pack` in export.py).
+
+const about = JSON.parse(document.getElementById("about").textContent);
+const arrays = new Map();
+
+async function unpackArrays() {
+  const text = atob(document.getElementById("numbers").textContent);
+  const packed = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const count = bytes.length / 3;
+  const numbers = new Uint32Array(count);
+  for (let i = 0; i < count; i++) {
+    numbers[i] = (bytes[i] << 16) | (bytes[count + i] << 8) | bytes[2 * count + i];
+  }
+  let start = 0;
+  for (const [name, shape, isFloat] of about.arrays) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    const part = numbers.slice(start, start + size);
+    start += size;
+    const values = isFloat ? new Float32Array(part.map((number) => number << 8).buffer) : part;
+    arrays.set(name, { shape, values });
+  }
+}
+
+/** The number of an array at these indices. */
+function at(name, ...indices) {
+  const { shape, values } = arrays.get(name);
+  return values[indices.reduce((offset, index, axis) => offset * shape[axis] + index, 0)];
+}
+
+/** Largest magnitude in an array; what is not finite does not count. */
+function largest(name) {
+  let most = 0;
+  for (const value of arrays.get(name).values) {
+    if (Number.isFinite(value) && Math.abs(value) > most) most = Math.abs(value);
+  }
+  return most;
+}
+
+/** Arrays of memory and links hold one step in `about.every`: which of theirs shows this step, ... */
+const keptIndex = (step) => Math.floor(step / about.every);
+/** ... and the step that it is of. */
+const keptStep = (step) => keptIndex(step) * about.every;
+
+/** Link of slot j to slot i (i was written right after j) as it was kept last. */
+function linkAt(kept, i, j) {
+  if (arrays.has("link")) return at("link", kept, i, j);
+  const strongest = arrays.get("link_slots").shape[2];
+  for (let k = 0; k < strongest; k++) {
+    if (at("link_slots", kept, i, k) === j) return at("link_values", kept, i, k);
+  }
+  return 0;
+}
+
+const hasLinks = () => arrays.has("link") || arrays.has("link_slots");
+
+/** Four digits, which is as exact as the page is; whole numbers as they are. */
+const inDigits = (value) => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4))));
+
+const characters = about.symbols === null ? null : Array.from(about.symbols);
+const SHOWN = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
+
+/** What stands for a symbol or a class in one cell; `names` are the channels of its side. */
+function glyph(number, names) {
+  if (characters === null) return names[number];
+  const character = characters[number];
+  const code = character.codePointAt(0);
+  const hidden = code < 32 || (code >= 127 && code < 160) || /\p{C}|\p{Z}/u.test(character);
+  return SHOWN[character] ?? (hidden ? `U+${code.toString(16).toUpperCase().padStart(4, "0")}` : character);
+}

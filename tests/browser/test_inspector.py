@@ -1,0 +1,465 @@
+"""The inspector in a real browser: what it draws, says and does is what the trace holds.
+
+Needs a Chromium on the path (Debian: `apt-get install chromium`); skipped where there is none.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import chromium
+import numpy as np
+import pytest
+from chromium import Page
+
+from numdnc.inspection.provenance import NONE
+from numdnc.inspection.trace import Trace
+from numdnc.inspection.viewer import export
+from test_viewer import plain_origin
+from traces import bits_trace, class_trace, named, text_trace, with_arrays
+
+PROGRAM = chromium.find()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
+
+FIRST_PAINT = 5.0
+"""Seconds that the first paint may take on a slow day; 0.2 s was measured."""
+DIGITS = 1e-3
+"""Relative error of what is shown: three digits hold."""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    assert PROGRAM is not None
+    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+Show = Callable[..., Page]
+
+
+@pytest.fixture
+def show(browser: Page, tmp_path: Path) -> Iterator[Show]:
+    """Open a trace's page; in the end it must have asked for nothing but itself and complained of nothing."""
+    file = tmp_path / "trace.html"
+
+    def opened(trace: Trace, **options: Any) -> Page:
+        file.write_text(export.page(trace), "utf-8")
+        browser.open(file, **options)
+        return browser
+
+    yield opened
+    assert browser.complaints == []
+    assert {url.partition(":")[0] for url in browser.requests} <= {"file", "data"}
+    assert [url for url in browser.requests if url.startswith("file")] == [file.as_uri()]
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    """Twelve steps, six slots, two heads, with reads that come from earlier writes."""
+    found = bits_trace(seed=3)
+    earlier = [
+        plain_origin(found.arrays, step, 0, False)[1] not in (NONE, step) for step in range(found.steps)
+    ]
+    assert any(earlier)
+    return found
+
+
+def expected(trace: Trace) -> dict[str, np.ndarray[Any, Any]]:
+    """Panel -> what it must show, (T, rows), told from the trace without the page's help."""
+    arrays = trace.arrays
+    panels = {
+        "input": arrays["inputs"],
+        "target": arrays["targets"],
+        "output": 1 / (1 + np.exp(-arrays["outputs"].astype(float))),
+        "gates": np.concatenate(
+            [arrays["free_gates"], arrays["allocation_gate"][:, None], arrays["write_gate"][:, None]], 1
+        ),
+        "read_modes": arrays["read_modes"].reshape(trace.steps, -1),
+        "strengths": np.concatenate([arrays["read_strengths"], arrays["write_strength"][:, None]], 1),
+    }
+    for name in (
+        "write_weights",
+        "usage",
+        "allocation",
+        "retention",
+        "precedence",
+        "write_content",
+        "write_key",
+    ):
+        panels[name] = arrays[name]
+    for name in ("erase", "write_vector", "hidden", "cell"):
+        panels[name] = arrays[name]
+    for name in ("read_weights", "read_content", "forward", "backward", "read_keys", "reads"):
+        panels |= {f"{name} {head}": arrays[name][:, head] for head in range(arrays[name].shape[1])}
+    return panels
+
+
+def readout(page: Page) -> str:
+    found: str = page.run("document.getElementById('readout').textContent")
+    return found
+
+
+def place(page: Page, panel: str, row: int, step: int) -> tuple[float, float]:
+    """Where a cell is in the window, scrolled to."""
+    call = f"numdnc.placeOf({json.dumps(panel)}, {row}, {step})"
+    _, y = page.run(call)
+    page.run(f"window.scrollBy(0, {y} - window.innerHeight / 2)")
+    page.settle()
+    x, y = page.run(call)
+    return x, y
+
+
+def pixels(page: Page, canvas: str, cells: list[tuple[str, int, int]], right: int = 0) -> list[list[int]]:
+    """Red, green, blue and opacity of a canvas so many pixels to the right of each cell's middle."""
+    found: list[list[int]] = page.run(
+        f"((cells) => {{ const canvas = document.querySelector({json.dumps(canvas)});"
+        " const box = canvas.getBoundingClientRect();"
+        " const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
+        " return cells.map(([panel, row, step]) => { const [x, y] = numdnc.placeOf(panel, row, step);"
+        f" const across = Math.floor(x - box.left) + {right};"
+        " const start = 4 * (Math.floor(y - box.top) * canvas.width + across);"
+        f" return [...data.slice(start, start + 4)]; }}); }})({json.dumps(cells)})"
+    )
+    return found
+
+
+def fold_out(page: Page) -> None:
+    """Open every panel."""
+    page.run("document.querySelectorAll('.fold[aria-expanded=false]').forEach((button) => button.click())")
+    page.settle()
+
+
+def test_every_panel_has_every_value_of_the_trace(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    wanted = expected(trace)
+    names = {panel["name"] for panel in page.run("numdnc.panels()")}
+    assert names == wanted.keys() | {"errors", "arcs"}
+    for name, values in wanted.items():
+        found = page.run(
+            f"Array.from({{length: {len(values)}}}, (_, step) => Array.from({{length: {values.shape[1]}}}, "
+            f"(_, row) => numdnc.valueAt({json.dumps(name)}, row, step)))"
+        )
+        np.testing.assert_allclose(found, values, rtol=2e-5, err_msg=name)
+
+
+def test_the_real_pointer_reads_the_value_of_the_trace(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    fold_out(page)
+    rng = np.random.default_rng(0)
+    for name, values in expected(trace).items():
+        step, row = int(rng.integers(values.shape[0])), int(rng.integers(values.shape[1]))
+        page.point(*place(page, name, row, step))
+        said = readout(page)
+        assert f"step {step}" in said, (name, said)
+        number = said.split("= ")[1] if "= " in said else said.split("(")[-1].rstrip(")")
+        assert float(number.split(" ")[0]) == pytest.approx(values[step, row], rel=DIGITS), (name, said)
+
+
+def test_cells_have_the_colour_of_their_value(show: Show, trace: Trace) -> None:
+    """0 is white, 1 the darkest of the map; what lies between grows darker all the way."""
+    ramp = np.linspace(0, 1, trace.steps * 6, dtype=np.float32).reshape(trace.steps, 6)
+    page = show(with_arrays(trace, write_weights=ramp))
+    page.run("numdnc.goTo(0)")
+    page.settle()
+    cells = [("write_weights", k % 6, k // 6) for k in range(trace.steps * 6)]
+    colours = [colour[:3] for colour in pixels(page, ".panel canvas[aria-label^='write weights']", cells)]
+    brightness = np.array(colours) @ [0.2126, 0.7152, 0.0722]
+    assert colours[0] == [255, 255, 255]
+    assert colours[-1] == [0x13, 0x2F, 0x52]
+    assert (np.diff(brightness) < 1).all()
+
+
+def test_keys_step_through_time(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    assert page.run("numdnc.step") == 0
+    page.press("ArrowRight", times=5)
+    page.press("ArrowLeft")
+    assert page.run("numdnc.step") == 4
+    assert page.run("document.getElementById('clock').textContent") == "step 4 of 11"
+    page.press("End")
+    assert page.run("numdnc.step") == 11
+    page.press("ArrowRight")
+    assert page.run("numdnc.step") == 11
+    page.press("Home")
+    assert page.run("numdnc.step") == 0
+    page.press(" ")
+    page.wait("numdnc.step >= 2")
+    page.press(" ")
+    stopped = page.run("numdnc.step")
+    page.run("new Promise((done) => setTimeout(done, 600))")
+    assert page.run("numdnc.step") == stopped
+    page.press(" ")
+    page.wait("numdnc.step === 11 && document.getElementById('play').textContent.includes('Play')")
+
+
+def test_zoom_keeps_the_step_in_view(show: Show) -> None:
+    page = show(bits_trace(steps=60))
+    page.run("numdnc.goTo(30)")
+    before = page.run("numdnc.placeOf('usage', 0, 31)[0] - numdnc.placeOf('usage', 0, 30)[0]")
+    page.press("+", times=3)
+    after = page.run("numdnc.placeOf('usage', 0, 31)[0] - numdnc.placeOf('usage', 0, 30)[0]")
+    assert after == pytest.approx(before * 1.5**3)
+    page.press("Home")
+    assert page.run("numdnc.placeOf('usage', 0, 0)[0]") > 0
+    page.press("0")
+    assert page.run("numdnc.placeOf('usage', 0, 31)[0] - numdnc.placeOf('usage', 0, 30)[0]") == before
+
+
+def test_dragging_scrubs(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    x, y = place(page, "usage", 2, 1)
+    page.point(x, y, kind="mousePressed")
+    assert page.run("numdnc.step") == 1
+    to, y = page.run("numdnc.placeOf('usage', 2, 7)")
+    page.point(to, y, held=True)
+    assert page.run("numdnc.step") == 7
+    page.point(to, y, kind="mouseReleased")
+    page.point(x, y)
+    assert page.run("numdnc.step") == 7
+
+
+@pytest.mark.parametrize("deallocation", [False, True])
+def test_arcs_are_those_of_an_independent_computation(show: Show, deallocation: bool) -> None:
+    trace = bits_trace(seed=4, steps=20, deallocation=deallocation)
+    page = show(trace)
+    found = page.run(
+        "Array.from({length: 20}, (_, step) => [0, 1].map((head) => numdnc.valueAt('arcs', head, step)))"
+    )
+    wanted = [
+        [plain_origin(trace.arrays, step, head, deallocation)[1] for head in range(2)] for step in range(20)
+    ]
+    assert found == wanted
+    assert len(np.unique(wanted)) > 3
+
+
+def some_read(trace: Trace) -> tuple[int, int, int, int]:
+    """Step, head, slot and write of a read of something written before."""
+    for step, head in np.ndindex(trace.steps, 2):
+        slot, write = plain_origin(trace.arrays, step, head, False)
+        if write not in (NONE, step):
+            return step, head, slot, write
+    raise AssertionError("no read of the past")
+
+
+def test_the_arc_joins_the_cells_of_read_and_write(show: Show, trace: Trace) -> None:
+    step, head, slot, write = some_read(trace)
+    page = show(trace)
+    page.run(f"numdnc.goTo({step})")
+    page.settle()
+    around = pixels(page, "#overlay", cells_around(trace, step, head, slot, write), right=5)
+    ring = [colour[3] > 0 for colour in around]
+    assert ring == [True, True, False, False]
+
+
+def cells_around(trace: Trace, step: int, head: int, slot: int, write: int) -> list[tuple[str, int, int]]:
+    """Where an arc ends and begins, and two places where none does."""
+    other = next(t for t in range(trace.steps) if t > step or t < write)
+    reading = f"read_weights {head}"
+    return [
+        (reading, slot, step),
+        ("write_weights", slot, write),
+        ("write_weights", slot, other),
+        (reading, slot, other),
+    ]
+
+
+def test_canvases_are_sharp_and_the_pointer_right_on_dense_screens(show: Show, trace: Trace) -> None:
+    page = show(trace, scale=2)
+    dense = "[...document.querySelectorAll('.panel canvas:not([hidden])')].map((one) => one.width / one.clientWidth)"
+    np.testing.assert_allclose(page.run(dense), 2)
+    page.point(*place(page, "usage", 4, 9))
+    assert float(readout(page).split("= ")[1]) == pytest.approx(trace.arrays["usage"][9, 4], rel=DIGITS)
+
+
+def test_a_click_on_a_read_goes_to_its_write_and_back(show: Show, trace: Trace) -> None:
+    step, head, slot, write = some_read(trace)
+    page = show(trace)
+    x, y = place(page, f"read_weights {head}", slot, step)
+    page.point(x, y)
+    assert f"go to the write, step {write}" in readout(page)
+    page.click(x, y)
+    assert page.run("numdnc.step") == write
+    page.press("Backspace")
+    assert page.run("numdnc.step") == step
+
+
+def test_the_jump_by_keys_and_by_buttons(show: Show, trace: Trace) -> None:
+    step, head, _, write = some_read(trace)
+    page = show(trace)
+    page.run(f"numdnc.goTo({step})")
+    page.press("Tab")
+    for _ in range(60):
+        label = page.run("document.activeElement.getAttribute('aria-label') ?? ''")
+        if label.startswith(f"read weights {head}:"):
+            break
+        page.press("Tab")
+    page.press("ArrowDown")
+    assert f"slot 1 · step {step} " in readout(page)
+    page.press("Enter")
+    assert page.run("numdnc.step") == write
+    page.press("Backspace")
+    page.run(
+        f"document.querySelector('#happens [aria-label=\"go to step {write}, which wrote it\"]').focus()"
+    )
+    page.press("Enter")
+    assert page.run("numdnc.step") == write
+
+
+def test_the_keyboard_reaches_everything(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    # Asked again each time: what happens at a step is written anew whenever it is drawn.
+    everything = (
+        "[...document.querySelectorAll('button, input, canvas[tabindex]')].filter((one) =>"
+        " one.offsetParent !== null && !one.disabled)"
+    )
+    count = page.run(f"{everything}.length")
+    reached: set[int] = set()
+    for _ in range(count + 2):
+        page.press("Tab")
+        reached.add(page.run(f"{everything}.indexOf(document.activeElement)"))
+    assert reached >= set(range(count))
+    names = page.run(f"{everything}.map((one) => one.getAttribute('aria-label') || one.textContent)")
+    assert all(name.strip() for name in names)
+
+
+def test_memory_and_links_say_their_numbers(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    step = 7
+    page.run(f"numdnc.goTo({step})")
+    page.settle()
+    page.run("document.getElementById('memory').focus()")
+    page.press("ArrowDown")
+    page.press("ArrowDown")
+    page.press("ArrowRight", times=3)
+    assert page.run("numdnc.step") == step
+    value, change = readout(page).split("= ")[1].rstrip(")").split(" (changed by ")
+    memory = trace.arrays["memory"]
+    assert "number 1 · slot 1 · step 7" in readout(page)
+    assert float(value) == pytest.approx(memory[step, 1, 1], rel=DIGITS)
+    assert float(change) == pytest.approx(memory[step, 1, 1] - memory[step - 1, 1, 1], rel=DIGITS, abs=1e-4)
+    page.run("document.getElementById('links-matrix').click()")
+    page.settle()
+    page.run("document.getElementById('links').focus()")
+    page.press("ArrowDown")
+    page.press("ArrowDown", times=3)
+    page.press("ArrowRight")
+    assert "from slot 1 to slot 3 · step 7" in readout(page)
+    assert float(readout(page).split("= ")[1]) == pytest.approx(trace.arrays["link"][step, 3, 1], rel=DIGITS)
+    page.run("document.getElementById('links-graph').click()")
+    page.settle()
+    page.press("ArrowRight", times=2)
+    assert "right after slot" in readout(page)
+
+
+def test_a_text_is_shown_and_can_do_nothing(show: Show) -> None:
+    trace = text_trace()
+    page = show(trace)
+    assert page.run("window.numdncWasHere") is None
+    assert page.run("document.querySelectorAll('img').length") == 0
+    assert page.run("document.scripts.length") == 3
+    symbols = trace.about.symbols or ""
+    for step in range(0, trace.steps, 5):
+        page.point(*place(page, "input", 0, step))
+        character = symbols[trace.arrays["inputs"][step]]
+        shown = {" ": "␣", "\n": "↵", "\u2028": "U+2028", "\u2029": "U+2029"}.get(character, character)
+        assert f"= {shown} (number {trace.arrays['inputs'][step]})" in readout(page)
+    page.run("numdnc.goTo(10)")
+    page.run("document.getElementById('legend-button').click()")
+    page.settle()
+    assert page.run("window.numdncWasHere") is None
+    assert "</script>" in page.run("document.getElementById('facts').title")
+
+
+def test_nothing_can_be_run_or_fetched_from_the_page(show: Show, trace: Trace) -> None:
+    """Even if text became markup, the page's policy would stop it."""
+    page = show(trace)
+    page.run(
+        "document.body.append(Object.assign(document.createElement('script'), {textContent: 'numdncWasHere = 1'}))"
+    )
+    assert page.run("window.numdncWasHere") is None
+    assert page.run("fetch('https://example.org').then(() => 'fetched', () => 'refused')") == "refused"
+    assert any("Content Security Policy" in complaint for complaint in page.complaints)
+    page.complaints.clear()
+    page.requests[:] = [url for url in page.requests if "example.org" not in url]
+
+
+def test_dark_and_light(show: Show, trace: Trace) -> None:
+    page = show(trace, dark=True)
+    background = "getComputedStyle(document.body).backgroundColor"
+    by_system = page.run(background)
+    page.run("document.getElementById('theme-button').click()")
+    page.settle()
+    light = page.run(background)
+    assert by_system == "rgb(14, 17, 21)"
+    assert light == "rgb(246, 247, 248)"
+    page = show(trace, dark=False)
+    assert page.run(background) == light
+    page.run("document.getElementById('theme-button').click()")
+    assert page.run(background) == by_system
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm"])
+def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> None:
+    trace = bits_trace(kind)
+    page = show(trace)
+    names = [panel["name"] for panel in page.run("numdnc.panels()")]
+    assert names == ["input", "target", "output", "errors", "hidden", *(["cell"] if kind == "lstm" else [])]
+    assert "no memory" in page.run("document.getElementById('no-memory').textContent")
+    page.point(*place(page, "hidden", 5, 3))
+    assert float(readout(page).split("= ")[1]) == pytest.approx(trace.arrays["hidden"][3, 5], rel=DIGITS)
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        bits_trace(R=1, links=False),
+        bits_trace(masking=True, sharpness=True, deallocation=True, learned_state=True),
+        bits_trace(steps=1, N=1, W=1, R=1),
+        class_trace(symbols=True),
+        class_trace(symbols=False),
+        with_arrays(bits_trace(), mask=np.zeros(12, np.uint8)),
+        named(bits_trace(), task="", settings={}),
+        with_arrays(bits_trace(), memory=np.full((12, 6, 4), np.nan, np.float32)),
+    ],
+    ids=[
+        "no links",
+        "variations",
+        "smallest",
+        "symbols",
+        "classes",
+        "no targets",
+        "nameless",
+        "not a number",
+    ],
+)
+def test_every_kind_of_trace_opens(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    fold_out(page)
+    page.press("End")
+    assert page.run("numdnc.step") == trace.steps - 1
+
+
+@pytest.mark.parametrize("largest", [20_000, 4_000])
+def test_a_thinned_trace_says_so(show: Show, largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "LARGEST", largest)
+    page = show(bits_trace(steps=40, N=8))
+    fold_out(page)
+    assert "strongest 4" in page.run("document.getElementById('note').textContent")
+    page.press("End")
+    assert "as of step" in page.run("document.getElementById('memory-note').textContent")
+
+
+def test_first_paint_of_100_steps_of_64_slots(show: Show, capsys: pytest.CaptureFixture[str]) -> None:
+    trace = bits_trace(steps=100, N=64, W=32, R=4)
+    page = show(trace)
+    size = len(export.page(trace))
+    painted = page.run("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1000
+    drawn = page.run("performance.getEntriesByName('drawn')[0].startTime") / 1000
+    with capsys.disabled():
+        words = f"{size / 1e6:.2f} MB; first paint after {painted:.2f} s, all drawn after {drawn:.2f} s"
+        sys.stdout.write(f"\n{words}\n")
+    assert size < 5_000_000
+    assert painted < FIRST_PAINT
+    assert drawn < FIRST_PAINT

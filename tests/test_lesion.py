@@ -1,0 +1,112 @@
+"""Lesions: what is taken away is gone to the last bit, and nothing else is."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, random_state
+from numdnc import DNCSpec, map_leaves
+from numdnc.engines import get_engine
+from numdnc.inspection.activity import observe
+from numdnc.inspection.lesion import lesions, without_head
+from numdnc.reference.access import access
+from numdnc.reference.activations import affine
+from numdnc.reference.controller import controller_step
+from numdnc.reference.interface import parse_interface
+from numdnc.tasks import Batch
+
+DNCS = {name: spec for name, spec in MODELS.items() if name.startswith("dnc")} | VARIATIONS
+RANDOM = {f"random-{seed}": random_spec(seed) for seed in range(12)}
+
+
+def intervened(
+    spec: DNCSpec,
+    params: Any,
+    inputs: Any,
+    state: Any,
+    interface: Callable[..., Any],
+    reads: Callable[..., Any],
+) -> Any:
+    """Outputs (T, B, Y) and last state where every step's interface and read vectors are tampered with by hand."""
+    outputs = []
+    for x in inputs:
+        seen = reads(state.reads).reshape(len(x), -1)
+        hidden, controller, _ = controller_step(spec, params.controller, x, seen, state.controller)
+        told = interface(parse_interface(spec, affine(params.interface, hidden)))
+        state, _ = access(spec, told, state)
+        outputs.append(affine(params.output, hidden, reads(state.reads).reshape(len(x), -1)))
+        state = state._replace(controller=controller)
+    return np.array(outputs), state
+
+
+def by_hand(spec: DNCSpec, part: str) -> dict[str, Callable[..., Any]]:
+    """What a lesion means, as tampering: of the interface, and of the read vectors."""
+
+    def as_it_is(value: Any) -> Any:
+        return value
+
+    def silent(heads: Any) -> Callable[[Any], Any]:
+        def reads(values: Any) -> Any:
+            values = values.copy()
+            values[:, heads] = 0
+            return values
+
+        return reads
+
+    if part == "reads":
+        return {"interface": as_it_is, "reads": silent(slice(None))}
+    if part.startswith("head "):
+        return {"interface": as_it_is, "reads": silent(int(part.removeprefix("head ")))}
+    only_content = np.array([0.0, 1.0, 0.0])
+    told = {
+        "writing": lambda i: i._replace(write_gate=np.zeros_like(i.write_gate)),
+        "links": lambda i: i._replace(read_modes=np.broadcast_to(only_content, i.read_modes.shape)),
+        "content": lambda i: i._replace(read_keys=np.zeros_like(i.read_keys)),
+    }
+    return {"interface": told[part], "reads": as_it_is}
+
+
+@pytest.mark.parametrize("spec", [*DNCS.values(), *RANDOM.values()], ids=[*DNCS, *RANDOM])
+def test_every_lesion_is_what_its_equation_says(spec: DNCSpec) -> None:
+    """To the last bit in the definition; and other engines run it too."""
+    rng = np.random.default_rng(0)
+    params = random_params(spec, rng, scale=1.5)
+    state, inputs = random_state(spec, rng, 3), random_inputs(spec, rng, 7, 3)
+    kept = map_leaves(np.copy, params)
+    damaged = lesions(spec, params)
+    heads = [f"head {head}" for head in range(spec.read_heads)] if spec.read_heads > 1 else []
+    assert list(damaged) == ["reads", "writing", *(["links"] if spec.links else []), "content", *heads]
+    for part, lesioned in damaged.items():
+        outputs, after = intervened(spec, params, inputs, state, **by_hand(spec, part))
+        got, got_after, _ = get_engine("reference").forward(spec, lesioned, inputs, state, keep_tape=False)
+        np.testing.assert_array_equal(got, outputs, err_msg=part)
+        map_leaves(np.testing.assert_array_equal, got_after, after)
+        fast, _, _ = get_engine("cpu").forward(spec, lesioned, inputs, state, keep_tape=False)
+        np.testing.assert_allclose(fast, outputs, rtol=1e-9, atol=1e-9, err_msg=part)  # 3e-12 seen
+    map_leaves(np.testing.assert_array_equal, params, kept)
+
+
+@pytest.mark.parametrize("engine", ["reference", "cpu"])
+@pytest.mark.parametrize("name", ["dnc-lstm", "normalisation"])
+def test_what_is_off_is_exactly_off_in_float32(engine: str, name: str) -> None:
+    spec = DNCS[name]
+    rng = np.random.default_rng(1)
+    params = map_leaves(lambda leaf: leaf.astype(np.float32), random_params(spec, rng, scale=2))
+    inputs = random_inputs(spec, rng, 6, 3).astype(np.float32)
+    batch = Batch(inputs, np.zeros((6, 3), int))
+    damaged = lesions(spec, params)
+    seen = {part: observe(spec, damaged[part], get_engine(engine), batch) for part in damaged}
+    assert (seen["writing"].of("write_weights") == 0).all()
+    assert (seen["writing"].of("memory_peak") == 0).all()
+    assert (seen["links"].of("read_modes") == [0, 1, 0]).all()
+    for values in seen["content"].of("read_keys"):
+        assert (values == 0).all()
+
+
+def test_one_head_off_leaves_the_others() -> None:
+    spec = DNCS["dnc-lstm"]
+    params = random_params(spec, np.random.default_rng(0))
+    both = without_head(spec, without_head(spec, params, 0), 1)
+    map_leaves(np.testing.assert_array_equal, both, lesions(spec, params)["reads"])

@@ -1,0 +1,346 @@
+"""The inspector, as far as Python makes it: where reads come from, what a page holds, what a larger one leaves out."""
+
+import base64
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.patches import ConnectionPatch
+from numpy.typing import NDArray
+
+from commands import done, refused
+from numdnc.inspection import figures
+from numdnc.inspection.figures import save_trace_figure
+from numdnc.inspection.provenance import LEAST, NONE, provenance
+from numdnc.inspection.trace import Trace
+from numdnc.inspection.trace_file import save_trace
+from numdnc.inspection.viewer import export
+from numdnc.inspection.viewer.thinning import SECONDARY, thinner
+from traces import EVIL, bits_trace, class_trace, named, text_trace, with_arrays
+
+EXACT = 2.0**-16
+"""Largest relative error of a packed float."""
+
+
+def by_hand(
+    writes: list[list[float]], reads: list[list[float]], erase: float = 1.0, **given: Any
+) -> dict[str, NDArray[Any]]:
+    """The arrays that provenance looks at, of one head and a word of two numbers."""
+    T = len(writes)
+    return {
+        "write_weights": np.array(writes, np.float32),
+        "read_weights": np.array(reads, np.float32)[:, None],
+        "erase": np.full((T, 2), erase, np.float32),
+        "retention": np.ones((T, len(writes[0])), np.float32),
+        **given,
+    }
+
+
+def origin(arrays: dict[str, NDArray[Any]], deallocation: bool = False) -> list[tuple[int, int]]:
+    """Slot and write of the only head at each step."""
+    found = provenance(arrays, deallocation=deallocation)
+    return list(zip(found.slots[:, 0].tolist(), found.writes[:, 0].tolist(), strict=True))
+
+
+def test_a_read_comes_from_the_write_to_its_slot() -> None:
+    writes = [[1, 0, 0], [0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    reads = [[0, 0, 0], [0, 0.9, 0], [0.8, 0.1, 0], [0, 0, 1]]
+    assert origin(by_hand(writes, reads)) == [(NONE, NONE), (1, 1), (0, 0), (2, NONE)]
+
+
+def test_a_later_write_that_erases_takes_over_and_a_weak_one_does_not() -> None:
+    reads = [[1.0, 0]] * 4
+    assert [write for _, write in origin(by_hand([[1, 0], [0.1, 0], [0.9, 0], [0.2, 0]], reads))] == [
+        0,
+        0,
+        2,
+        2,
+    ]
+
+
+def test_where_nothing_is_erased_the_newest_of_equal_writes_counts() -> None:
+    reads = [[1.0, 0]] * 4
+    arrays = by_hand([[1, 0], [0.95, 0], [0.4, 0], [0.6, 0]], reads, erase=0.0)
+    assert [write for _, write in origin(arrays)] == [0, 1, 1, 3]
+
+
+def test_what_deallocation_wipes_is_gone() -> None:
+    writes, reads = [[1.0, 0], [0, 0], [0, 0]], [[1.0, 0]] * 3
+    retention = np.array([[1, 1], [1, 1], [0.01, 1]], np.float32)
+    arrays = by_hand(writes, reads, retention=retention)
+    assert [write for _, write in origin(arrays)] == [0, 0, 0]
+    assert [write for _, write in origin(arrays, deallocation=True)] == [0, 0, NONE]
+
+
+def test_reads_of_less_weight_than_the_least_are_none() -> None:
+    arrays = by_hand([[1, 0], [1, 0]], [[LEAST, 0], [np.nextafter(np.float32(LEAST), 0) - 0.001, 0]])
+    assert origin(arrays) == [(0, 0), (NONE, NONE)]
+
+
+def test_writes_are_never_later_than_reads_and_agree_with_plain_loops() -> None:
+    for seed in range(5):
+        trace = bits_trace(seed=seed, deallocation=seed % 2 == 1)
+        found = provenance(trace.arrays, deallocation=seed % 2 == 1)
+        assert (found.writes != NONE).any()
+        for step, head in np.ndindex(found.slots.shape):
+            assert found.writes[step, head] <= step
+            assert (found.slots[step, head], found.writes[step, head]) == plain_origin(
+                trace.arrays, step, head, seed % 2 == 1
+            )
+
+
+def plain_origin(
+    arrays: dict[str, NDArray[Any]], step: int, head: int, deallocation: bool
+) -> tuple[int, int]:
+    """The definition once more, slot by slot."""
+    weights = arrays["read_weights"][step, head].tolist()
+    slot = weights.index(max(weights))
+    if weights[slot] < LEAST:
+        return NONE, NONE
+    left = []
+    for write in range(step + 1):
+        share = float(arrays["write_weights"][write, slot])
+        for later in range(write + 1, step + 1):
+            erased = sum(map(float, arrays["erase"][later])) / len(arrays["erase"][later])
+            share *= 1 - float(arrays["write_weights"][later, slot]) * erased
+            share *= float(arrays["retention"][later, slot]) if deallocation else 1
+        left.append(share)
+    if max(left) < LEAST:
+        return slot, NONE
+    return slot, max(write for write, share in enumerate(left) if share >= max(left) / 2)
+
+
+def about_of(page: str) -> dict[str, Any]:
+    """What the page's JSON says."""
+    (text,) = re.findall(r'<script id="about" type="application/json">(.*?)</script>', page, re.DOTALL)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def arrays_of(page: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a page, unpacked as its script does."""
+    (text,) = re.findall(r'<script id="numbers" type="text/plain">([A-Za-z0-9+/=]*)</script>', page)
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8).reshape(3, -1).astype(np.uint32)
+    numbers = planes[0] << 16 | planes[1] << 8 | planes[2]
+    found, start = {}, 0
+    for name, shape, is_float in about_of(page)["arrays"]:
+        part = numbers[start : start + int(np.prod(shape))].reshape(shape)
+        start += part.size
+        found[name] = (part << np.uint32(8)).view(np.float32) if is_float else part
+    assert start == len(numbers)
+    return found
+
+
+def test_a_page_holds_every_number_of_the_trace() -> None:
+    trace = bits_trace(sharpness=True, masking=True)
+    found = arrays_of(export.page(trace))
+    assert found.keys() == trace.arrays.keys()
+    for name, array in trace.arrays.items():
+        np.testing.assert_allclose(found[name], array, rtol=EXACT, atol=0)
+
+
+@given(st.lists(st.floats(width=32), min_size=1))
+def test_packed_floats_are_as_exact_as_promised(numbers: list[float]) -> None:
+    array = np.array(numbers, np.float32)
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(export.pack({"a": array}))), np.uint8)
+    whole = planes.reshape(3, -1).astype(np.uint32)
+    found = ((whole[0] << 16 | whole[1] << 8 | whole[2]) << 8).astype(np.uint32).view(np.float32)
+    largest = np.abs(array) > 3.4e38  # may round to infinity
+    normal = (np.abs(array) >= np.finfo(np.float32).tiny) | (array == 0) | ~np.isfinite(array)
+    kept = normal & ~largest | ~np.isfinite(array)
+    np.testing.assert_allclose(found[kept], array[kept], rtol=EXACT, atol=0)
+
+
+def test_a_page_says_where_reads_come_from() -> None:
+    trace = bits_trace()
+    found, embedded = provenance(trace.arrays, deallocation=False), about_of(export.page(trace))["provenance"]
+    assert embedded == {"slots": found.slots.tolist(), "writes": found.writes.tolist()}
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm"])
+def test_models_without_memory_have_pages_too(kind: str) -> None:
+    trace = bits_trace(kind)
+    page = export.page(trace)
+    assert "provenance" not in about_of(page)
+    assert arrays_of(page).keys() == trace.arrays.keys()
+
+
+def test_text_can_neither_end_nor_open_anything() -> None:
+    plain, evil = export.page(text_trace("the cat sat")), export.page(text_trace())
+    for mark in ("<script", "</script", "<!--", "<img", "\u2028", "\u2029"):
+        assert evil.lower().count(mark) == plain.lower().count(mark), mark
+    assert about_of(evil)["settings"] == {"corpus": EVIL}
+    assert about_of(evil)["symbols"] == text_trace().about.symbols
+
+
+@given(st.text())
+def test_json_in_a_page_is_harmless_and_says_the_same(text: str) -> None:
+    written = export.harmless_json({text: text})
+    assert written.isascii()
+    assert not set("<>&") & set(written)
+    assert json.loads(written) == {text: text}
+
+
+def test_a_page_allows_itself_no_network_and_no_other_script() -> None:
+    page = export.page(bits_trace())
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not re.findall(r"(?:https?:)?//[a-z]", re.sub(r'type="text/plain">[^<]*<', "", page))
+    assert "innerHTML" not in page
+
+
+def random_trace_of(steps: int, N: int, W: int, R: int) -> Any:
+    """Numbers that hardly deflate, in the shapes of a trace so large."""
+    trace = bits_trace(steps=2, N=N, W=W, R=R)
+    rng = np.random.default_rng(0)
+    arrays: dict[str, NDArray[Any]] = {
+        name: rng.random((steps, *array.shape[1:]), np.float32) for name, array in trace.arrays.items()
+    }
+    return with_arrays(trace, **{**arrays, "mask": np.ones(steps, np.uint8)})
+
+
+def test_100_steps_of_64_slots_fit_whole() -> None:
+    page = export.page(random_trace_of(100, 64, 64, 4))
+    assert len(page) < 5_000_000
+    assert about_of(page)["note"] == ""
+
+
+def test_a_larger_trace_is_thinned_and_says_so() -> None:
+    trace = random_trace_of(150, 96, 32, 4)
+    page = export.page(trace)
+    described, found = about_of(page), arrays_of(page)
+    assert len(page) < 5_000_000
+    assert "links: only the strongest 4" in described["note"]
+    assert "link" not in found
+    strongest = np.sort(trace.arrays["link"][:: described["every"]], -1)[..., :-5:-1]
+    np.testing.assert_allclose(found["link_values"], strongest, rtol=EXACT)
+    np.testing.assert_allclose(found["memory"], trace.arrays["memory"][:: described["every"]], rtol=EXACT)
+
+
+def test_thinning_goes_on_down_to_one_step() -> None:
+    trace = bits_trace(steps=9)
+    stages = list(thinner(trace.arrays))
+    sizes = [sum(array.size for array in stage.arrays.values()) for stage in stages]
+    assert sizes[0] == sum(array.size for array in trace.arrays.values())
+    assert sorted(sizes[1:], reverse=True) == sizes[1:]
+    assert stages[-1].steps == 1
+    assert not set(SECONDARY) & stages[-1].arrays.keys()
+    for stage in stages:
+        kept = -(-stage.steps // stage.every)
+        assert len(stage.arrays["memory"]) == kept
+        assert len(stage.arrays["usage"]) == stage.steps
+    assert "only the first 1 of 9 steps" in stages[-1].note
+
+
+def test_a_page_of_fewer_steps_knows_their_reads_only() -> None:
+    with mock.patch.object(export, "LARGEST", 3000):
+        described = about_of(export.page(bits_trace(steps=40)))
+    assert described["steps"] < 40
+    assert len(described["provenance"]["writes"]) == described["steps"]
+
+
+def test_notes_of_trace_and_page_stand_together() -> None:
+    trace = bits_trace()
+    slots = np.zeros((12, 6, 4), np.int32)
+    arrays = {name: array for name, array in trace.arrays.items() if name != "link"}
+    thinned = trace._replace(arrays={**arrays, "link_slots": slots, "link_values": slots.astype(np.float32)})
+    with mock.patch.object(export, "LARGEST", 3000):
+        note = about_of(export.page(thinned))["note"]
+    assert note.startswith("links: only the strongest 4 of the 6")
+    assert "memory and links: of one step in" in note
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        bits_trace("lstm"),
+        text_trace("a cat \U0001f408 " + EVIL),
+        class_trace(symbols=True),
+        with_arrays(bits_trace(), mask=np.zeros(12, np.uint8), inputs=np.zeros((12, 3), np.float32)),
+    ],
+    ids=["lstm", "text", "classes", "no targets"],
+)
+def test_a_figure_of_every_kind_is_drawn(tmp_path: Path, trace: Trace) -> None:
+    save_trace_figure(tmp_path / "figure.png", trace)
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("ending, start", [(".svg", b"<?xml"), (".pdf", b"%PDF"), (".PNG", b"\x89PNG")])
+def test_a_figure_is_of_the_kind_its_name_says(tmp_path: Path, ending: str, start: bytes) -> None:
+    file = tmp_path / f"figure{ending}"
+    save_trace_figure(file, bits_trace())
+    assert file.read_bytes().startswith(start)
+
+
+def test_the_figure_joins_reads_with_their_writes() -> None:
+    trace = with_arrays(bits_trace(seed=3), mask=np.ones(12, np.uint8))
+    figure = figures._drawn(trace, Figure)
+    found = provenance(trace.arrays, deallocation=False)
+    wanted = {
+        ((write, slot), (step, slot))
+        for step in range(12)
+        for slot, write in zip(found.slots[step].tolist(), found.writes[step].tolist(), strict=True)
+        if write not in (NONE, step)
+    }
+    curves = [artist for artist in figure.artists if isinstance(artist, ConnectionPatch)]
+    assert {(curve.xy1, curve.xy2) for curve in curves} == wanted
+    assert len(wanted) > 2
+
+
+def test_view_writes_a_page_and_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_trace(Path("t.safetensors"), bits_trace())
+    with mock.patch("webbrowser.open", return_value=True) as opened:
+        assert "t.html" in done("view", "t.safetensors")
+        done("view", "t.safetensors", "--no-open", "--out", "other.html")
+    opened.assert_called_once_with((tmp_path / "t.html").as_uri())
+    assert Path("t.html").read_bytes() == Path("other.html").read_bytes()
+    assert about_of(Path("t.html").read_text("utf-8"))["task"] == "random"
+
+
+def test_view_says_where_no_browser_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_trace(Path("t.safetensors"), bits_trace())
+    with mock.patch("webbrowser.open", return_value=False):
+        assert "no browser" in done("view", "t.safetensors")
+
+
+def test_view_plots_instead_of_a_page_or_besides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_trace(Path("t.safetensors"), named(bits_trace(), task="mine"))
+    done("view", "t.safetensors", "--plot", "t.png")
+    assert Path("t.png").exists()
+    assert not Path("t.html").exists()
+    done("view", "t.safetensors", "--plot", "t.svg", "--out", "t.html", "--no-open")
+    assert Path("t.svg").exists()
+    assert Path("t.html").exists()
+
+
+def test_view_of_a_run_records_a_trace_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sizes = "--hidden 5 -N 4 -W 3 -R 2 --batch 4 --steps 2 --max-length 3"
+    done("train", "copy", *sizes.split(), "--out", "run")
+    done("view", "run", "--no-open")
+    assert about_of(Path("run/trace.html").read_text("utf-8"))["task"] == "copy"
+    before = Path("run/trace.safetensors").stat().st_mtime_ns
+    done("view", "run", "--no-open")
+    assert Path("run/trace.safetensors").stat().st_mtime_ns == before
+
+
+def test_view_refuses_what_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_trace(Path("t.safetensors"), bits_trace())
+    refused("view", "none.safetensors", expect="a trace must exist")
+    refused("view", "t.safetensors", "--out", "t.txt", expect="--out must be named .html")
+    refused("view", "t.safetensors", "--plot", "t.bmp", expect="must be named .png, .pdf or .svg")
+    Path("t.safetensors").write_bytes(Path("t.safetensors").read_bytes()[:-9])
+    refused("view", "t.safetensors", expect="must be a whole safetensors file")

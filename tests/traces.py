@@ -1,0 +1,107 @@
+"""Traces for the tests of what shows them: of random models, and one made by hand."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from examples import random_params
+from numdnc import DNCSpec
+from numdnc.inspection.trace import About, Trace, record
+from numdnc.spec import SPECS, Spec
+from numdnc.tasks import Batch
+
+EVIL = "</script><script>numdncWasHere=1</script><img src=x onerror='numdncWasHere=1'><!--\u2028\u2029\"'&amp;\\\n"
+"""What a text must not be able to do anything with."""
+
+
+def about(spec: Spec, **fields: Any) -> About:
+    names = {
+        "input_channels": tuple(f"in {i}" for i in range(spec.input_size)),
+        "output_channels": tuple(f"out {i}" for i in range(spec.output_size)),
+    }
+    described = {
+        "task": "random",
+        "settings": {"size": 1},
+        "sequence": "first",
+        "iteration": 5,
+        "engine": "reference",
+    }
+    return About(**{**described, **names, **fields})
+
+
+def bits_trace(
+    kind: str = "dnc", *, steps: int = 12, N: int = 6, W: int = 4, R: int = 2, seed: int = 0, **flags: Any
+) -> Trace:
+    """Of a random model on random bits; in a DNC the heads are made to read sharply, and to free what they read."""
+    sizes: dict[str, Any] = {"input_size": 3, "output_size": 4, "hidden_sizes": (16,)}
+    if kind == "dnc":
+        spec: Spec = DNCSpec(**sizes, memory_size=N, word_size=W, read_heads=R, **flags)
+    else:
+        spec = SPECS[kind](**sizes)
+    rng = np.random.default_rng(seed)
+    params = random_params(spec, rng, 1.5)
+    batch = Batch(
+        rng.integers(2, size=(steps, 1, 3)).astype(np.float32),
+        rng.integers(2, size=(steps, 1, 4)).astype(np.float32),
+        mask=rng.random((steps, 1)) < 0.7,
+    )
+    trace = record(spec, params, batch, about(spec))
+    return sharpened(trace) if kind == "dnc" else trace
+
+
+def sharpened(trace: Trace) -> Trace:
+    """The same with weightings that are nearly of one slot, so that there is something to follow."""
+
+    def sharp(weights: NDArray[Any]) -> NDArray[Any]:
+        powers = (weights / np.maximum(weights.max(-1, keepdims=True), 1e-30)) ** np.float32(12)
+        return powers / np.maximum(powers.sum(-1, keepdims=True), 1)
+
+    arrays = {**trace.arrays}
+    arrays["read_weights"] = sharp(arrays["read_weights"])
+    arrays["write_weights"] = sharp(arrays["write_weights"]) * arrays["write_gate"][:, None]
+    return trace._replace(arrays=arrays)
+
+
+def class_trace(*, symbols: bool) -> Trace:
+    """Of a random DNC that names classes, from symbols or vectors, one of which counts and goes beyond 1."""
+    spec = DNCSpec(input_size=3, output_size=5, hidden_sizes=(8,), memory_size=4, word_size=3, read_heads=2)
+    rng = np.random.default_rng(2)
+    inputs = rng.integers(3, size=(10, 1)) if symbols else 4 * rng.random((10, 1, 3)).astype(np.float32) - 1
+    batch = Batch(inputs, rng.integers(5, size=(10, 1)), mask=rng.random((10, 1)) < 0.8)
+    return record(spec, random_params(spec, rng, 1.0), batch, about(spec))
+
+
+def text_trace(text: str = "the cat " + EVIL) -> Trace:
+    """Of a random DNC on a text."""
+    symbols = "".join(sorted(set(text)))
+    spec = DNCSpec(
+        input_size=len(symbols),
+        output_size=len(symbols),
+        hidden_sizes=(8,),
+        memory_size=5,
+        word_size=3,
+        read_heads=1,
+    )
+    numbers = np.array([symbols.index(character) for character in text])[:, None]
+    described = about(
+        spec,
+        task=f"text {EVIL}",
+        symbols=symbols,
+        settings={"corpus": EVIL},
+        input_channels=tuple(symbols),
+        output_channels=tuple(symbols),
+    )
+    params = random_params(spec, np.random.default_rng(1), 1.0)
+    return record(spec, params, Batch(numbers[:-1], numbers[1:]), described)
+
+
+def with_arrays(trace: Trace, **arrays: NDArray[Any]) -> Trace:
+    """The trace with some of its arrays replaced."""
+    return trace._replace(arrays={**trace.arrays, **arrays})
+
+
+def named(trace: Trace, **fields: Any) -> Trace:
+    """The trace with other things said about it."""
+    return trace._replace(about=replace(trace.about, **fields))
