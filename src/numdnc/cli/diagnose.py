@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import numpy as np
 from tyro.conf import Positional
 
 from numdnc import console
@@ -51,8 +50,7 @@ def diagnose_run(
         task = text_task(run, corpus, data_folder)
     task.move_to(run.position)
     spec, chosen = run.spec, select_engine(engine, run.spec, run.training.precision)
-    whole = 3 * EVALUATED_AT_ONCE if chosen.name == "reference" else EVALUATED_AT_ONCE
-    check_memory(spec, 3 * EVALUATED_AT_ONCE, whole, np.dtype(run.training.precision).itemsize)
+    check_memory(spec, chosen, run.training.precision, 3 * EVALUATED_AT_ONCE, EVALUATED_AT_ONCE)
 
     def score(params: object) -> Scores:
         return task.score(forward_with(chosen, spec, params))

@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
@@ -70,7 +69,7 @@ def trace_run(
     out = _free_file(place, out)
     spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
-    check_memory(spec, STATES, STATES, np.dtype(run.training.precision).itemsize)
+    check_memory(spec, chosen, run.training.precision, STATES, STATES)
     if given is not None and (sample is not None or length is not None or changes):
         raise UserError(
             "--input must be given without --sample, --length and --set, got both. Leave one or the other out."

@@ -65,7 +65,9 @@ def _arrays(tape: Any) -> Iterator[Any]:
         for part in tape:
             yield from _arrays(part)
     elif not isinstance(tape, int | float | type | np.dtype | None):
-        raise TypeError(f"a tape is made of arrays, numbers, types, tuples and lists, got a {type(tape).__name__}")
+        raise TypeError(
+            f"a tape is made of arrays, numbers, types, tuples and lists, got a {type(tape).__name__}"
+        )
 
 
 def _owner(array: Any) -> Any:
