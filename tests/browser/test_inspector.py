@@ -144,6 +144,19 @@ def test_every_panel_has_every_value_of_the_trace(show: Show, trace: Trace) -> N
         np.testing.assert_allclose(found, values, rtol=2e-5, err_msg=name)
 
 
+def test_errors_are_where_outputs_differ_from_targets_that_count(show: Show, trace: Trace) -> None:
+    arrays = trace.arrays
+    wrong = ((arrays["outputs"] > 0) != (arrays["targets"] > 0.5)) & (arrays["mask"][:, None] == 1)
+    page = show(trace)
+    found = page.run(
+        f"Array.from({{length: {trace.steps}}}, (_, step) => [0, 1, 2, 3].map((row) =>"
+        " numdnc.valueAt('errors', row, step)))"
+    )
+    np.testing.assert_array_equal(found, wrong)
+    count, all_of_them = trace.errors
+    assert f"{count} of {all_of_them} bits wrong" in page.run("document.getElementById('facts').textContent")
+
+
 def test_the_real_pointer_reads_the_value_of_the_trace(show: Show, trace: Trace) -> None:
     page = show(trace)
     fold_out(page)
@@ -351,6 +364,33 @@ def test_memory_and_links_say_their_numbers(show: Show, trace: Trace) -> None:
     page.settle()
     page.press("ArrowRight", times=2)
     assert "right after slot" in readout(page)
+
+
+def test_the_real_pointer_reads_memory_and_links(show: Show, trace: Trace) -> None:
+    page = show(trace)
+    page.run("numdnc.goTo(8)")
+    page.run("document.getElementById('links-matrix').click()")
+    page.settle()
+    # The number 2 of slot 3: slots are 14 pixels high below a line of 16, columns 26 wide, right of labels of 44.
+    left, top = corner_of(page, "memory")
+    page.point(left + 44 + 26 * (2.5 + 2 + 0.5), top + 16 + 14 * 3.5)
+    assert "number 2 · slot 3 · step 8" in readout(page)
+    said = readout(page).split("= ")[1].split(" ")[0]
+    assert float(said) == pytest.approx(trace.arrays["memory"][8, 3, 2], rel=DIGITS)
+    # Row 4, column 1 of a square that begins 26 pixels from the corner.
+    left, top = corner_of(page, "links")
+    cell = (page.run("document.getElementById('links').clientWidth") - 28) / 6
+    page.point(left + 26 + 1.5 * cell, top + 26 + 4.5 * cell)
+    assert "from slot 1 to slot 4 · step 8" in readout(page)
+    assert float(readout(page).split("= ")[1]) == pytest.approx(trace.arrays["link"][8, 4, 1], rel=DIGITS)
+
+
+def corner_of(page: Page, name: str) -> tuple[float, float]:
+    """Where a canvas begins in the window, scrolled to."""
+    page.run(f"document.getElementById('{name}').scrollIntoView({{block: 'center'}})")
+    page.settle()
+    box = page.run(f"document.getElementById('{name}').getBoundingClientRect().toJSON()")
+    return box["left"], box["top"]
 
 
 def test_a_text_is_shown_and_can_do_nothing(show: Show) -> None:
