@@ -31,7 +31,7 @@ def main() -> None:
         for batch in task.evaluation():
             asked = counted(batch)
             shown = batch.inputs[:, :, :width].any(axis=2)  # a vector of zeros alone counts as none
-            values = gates(run.spec, run.params, batch.inputs)
+            values = gates(run.spec, run.params, run.engine, batch)
             free = np.max([values[name] for name in values if name.startswith("free")], axis=0)
             for name, gate in (
                 ("free", free),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from numdnc import DNCSpec, init_params
+from numdnc.engines import get_engine
 from numdnc.inspection.gates import gates
+from numdnc.tasks import Batch
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -21,7 +23,8 @@ def test_gates_are_those_of_the_interface(dtype: str) -> None:
     bias[at["allocation_gate"]] = 2
     bias[at["write_gate"]] = -3
     params = params._replace(interface=params.interface._replace(weights=weights, bias=bias))
-    found = gates(spec, params, np.ones((6, 4, 3)))
+    batch = Batch(np.ones((6, 4, 3)), np.zeros((6, 4, 2)))
+    found = gates(spec, params, get_engine("reference"), batch)
     assert list(found) == ["free 0", "free 1", "allocation", "write"]
     for values, logit in zip(found.values(), [1, -1, 2, -3], strict=True):
         np.testing.assert_allclose(values, np.full((6, 4), 1 / (1 + np.exp(-logit))), rtol=1e-6)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from numpy.typing import NDArray
 
-from commands import done, refused
+from commands import call, done, refused
 from numdnc.inspection import figures
 from numdnc.inspection.figures import save_trace_figure
 from numdnc.inspection.provenance import LEAST, NONE, provenance
@@ -334,6 +334,12 @@ def test_view_of_a_run_records_a_trace_first(tmp_path: Path, monkeypatch: pytest
     before = Path("run/trace.safetensors").stat().st_mtime_ns
     done("view", "run", "--no-open")
     assert Path("run/trace.safetensors").stat().st_mtime_ns == before
+    save_trace(Path("run/trace.safetensors"), named(bits_trace(), iteration=99))
+    late = call("view", "run", "--no-open")
+    assert late.code == 0
+    assert late.err == (
+        "this trace is of iteration 99, the run's best is at 2: `numdnc trace run` records it anew\n"
+    )
 
 
 def test_view_refuses_what_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

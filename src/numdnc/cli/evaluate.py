@@ -93,7 +93,7 @@ def evaluate(
         batch = task.example()
         outputs, _ = forward(batch.inputs, None)
         names = channels(task.episodes, "input"), channels(task.episodes, "output")
-        shown = gates(spec, run.params, batch.inputs) if isinstance(spec, DNCSpec) else None
+        shown = gates(spec, run.params, chosen, batch) if isinstance(spec, DNCSpec) else None
         if plot:
             save_picture(plot, batch, outputs, 0, *names, shown)
         if show:

@@ -1,5 +1,6 @@
 """`view`."""
 
+import sys
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from numdnc.files import write_atomically
 from numdnc.inspection.figures import save_trace_figure
 from numdnc.inspection.trace_file import load_trace
 from numdnc.inspection.viewer.export import page
+from numdnc.training.folder import RunFolder
 
 
 def view_trace(
@@ -39,6 +41,8 @@ def view_trace(
         if not file.exists():
             trace_run(source)
     trace = load_trace(file)
+    if source.is_dir() and RunFolder(source).last.exists():
+        _say_if_outdated(source, trace.about.iteration)
     if plot is not None:
         save_trace_figure(plot, trace)
         console.say(f"figure in {plot}")
@@ -50,3 +54,12 @@ def view_trace(
     console.say(f"{console.byte_size(len(contents))} in {out}")
     if open_page and not webbrowser.open(out.resolve().as_uri()):
         console.say("no browser could be started; open it in one")
+
+
+def _say_if_outdated(folder: Path, iteration: int) -> None:
+    now = RunFolder(folder).load_best().iteration
+    if iteration != now:
+        sys.stderr.write(
+            f"this trace is of iteration {iteration}, the run's best is at {now}: "
+            f"`numdnc trace {folder}` records it anew\n"
+        )
