@@ -113,7 +113,8 @@ def _worth(losses: dict[str, float], task: Task, chance: float) -> Iterator[Find
     if not math.isfinite(whole):
         words = f"The model must be mended first: {name} is {whole}."
     elif not matters("reads"):
-        words = f"This model does not use its memory: without its reads {change('reads')}."
+        much = "hardly uses" if rises["reads"] > NOTICED else "does not use"
+        words = f"This model {much} its memory: without its reads {change('reads')}."
         if rises["reads"] < -NOTICED:
             words = f"The memory does harm: without its reads {change('reads')}."
     elif not matters("writing"):
