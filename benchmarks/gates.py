@@ -3,7 +3,8 @@
     python benchmarks/gates.py RUN [RUN ..]
 
 A run is a folder of `numdnc train copy`, `reuse`, `links` or the like. Given is the mean of each gate over the
-sequences that the run is scored on; of several free gates the largest at each step.
+sequences that the run is scored on (of several free gates the largest at each step), and how many slots the gates
+freed at the step after, which is when they act: free gates do nothing where nothing that is in use was read.
 """
 
 import argparse
@@ -12,9 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from numdnc.cli.episodes import episode_task
-from numdnc.inspection.gates import gates
+from numdnc.inspection.activity import Activity, observe
 from numdnc.tasks.sequences import counted
 from numdnc.training.folder import RunFolder
+
+
+def slots_freed(activity: Activity) -> np.ndarray:
+    """(T, B): how much usage is gone at the step after each, by what was read at it; 0 at the last."""
+    usage, written = activity.values["usage"], activity.values["write_weights"]
+    filled = usage + written - usage * written
+    freed = np.zeros(usage.shape[:2])
+    freed[:-1] = (filled[:-1] - usage[1:]).sum(axis=2)
+    return freed
 
 
 def main() -> None:
@@ -22,26 +32,26 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    print(f"{'run':24s} {'gate':12s} {'vector shown':>12s} {'vector asked':>12s}")
+    print(f"{'run':24s} {'':16s} {'vector shown':>12s} {'vector asked':>12s}")
     for path in parser.parse_args().runs:
         run = RunFolder(path).load_best()
         task = episode_task(run)
         width = task.output_size - getattr(task.episodes, "end_marker", False)
-        found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"free": [], "allocation": [], "write": []}
+        found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for batch in task.evaluation():
             asked = counted(batch)
             shown = batch.inputs[:, :, :width].any(axis=2)  # a vector of zeros alone counts as none
-            values = gates(run.spec, run.params, run.engine, batch)
-            free = np.max([values[name] for name in values if name.startswith("free")], axis=0)
-            for name, gate in (
-                ("free", free),
-                ("allocation", values["allocation"]),
-                ("write", values["write"]),
+            activity = observe(run.spec, run.params, run.engine, batch)
+            for name, values in (
+                ("free gate", activity.values["free_gates"].max(axis=2)),
+                ("allocation gate", activity.values["allocation_gate"]),
+                ("write gate", activity.values["write_gate"]),
+                ("slots freed", slots_freed(activity)),
             ):
-                found[name].append((gate[shown], gate[asked]))
+                found.setdefault(name, []).append((values[shown], values[asked]))
         for name, parts in found.items():
             at_shown, at_asked = (np.concatenate([part[i] for part in parts]).mean() for i in (0, 1))
-            print(f"{path.name:24s} {name:12s} {at_shown:12.3f} {at_asked:12.3f}")
+            print(f"{path.name:24s} {name:16s} {at_shown:12.3f} {at_asked:12.3f}")
 
 
 if __name__ == "__main__":
