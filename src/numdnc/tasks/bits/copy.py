@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numdnc.tasks import Batch
 from numdnc.tasks.bits.steps import (
+    Bits,
     Steps,
-    batch_of,
     blank,
     channels,
     check_at_least,
@@ -18,7 +17,7 @@ from numdnc.tasks.bits.steps import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy:
+class Copy(Bits):
     """Read vectors of random bits, then write them down in the same order.
 
     One copy of L vectors:
@@ -69,25 +68,12 @@ class Copy:
         return (*bits, "end") if self.end_marker else bits
 
     @property
-    def input_size(self) -> int:
-        """X."""
-        return len(self.input_channels)
-
-    @property
-    def output_size(self) -> int:
-        """Y."""
-        return len(self.output_channels)
-
-    @property
     def most_held(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_length
 
-    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` fresh sequences."""
-        return batch_of([self._sequence(rng) for _ in range(batch)])
-
-    def _sequence(self, rng: np.random.Generator) -> Steps:
+    def sequence(self, rng: np.random.Generator) -> Steps:
+        """One sequence."""
         copies = [self._copy(rng) for _ in range(number_between(rng, self.min_copies, self.max_copies))]
         return Steps(*(np.concatenate(parts) for parts in zip(*copies, strict=True)))
 

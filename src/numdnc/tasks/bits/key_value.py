@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.tasks import Batch
 from numdnc.tasks.bits.steps import (
+    Bits,
     Steps,
-    batch_of,
     blank,
     channels,
     check_at_least,
@@ -20,7 +19,7 @@ from numdnc.tasks.bits.steps import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyValue:
+class KeyValue(Bits):
     """Read pairs of a key and a value; then the keys come again in another order, and each asks for its value.
 
     Key and value are `width` / 2 random bits each. A sequence of n pairs:
@@ -79,25 +78,12 @@ class KeyValue:
         return channels("bit", self.width // 2)
 
     @property
-    def input_size(self) -> int:
-        """X."""
-        return len(self.input_channels)
-
-    @property
-    def output_size(self) -> int:
-        """Y."""
-        return len(self.output_channels)
-
-    @property
     def most_held(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_pairs
 
-    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` fresh sequences."""
-        return batch_of([self._sequence(rng) for _ in range(batch)])
-
-    def _sequence(self, rng: np.random.Generator) -> Steps:
+    def sequence(self, rng: np.random.Generator) -> Steps:
+        """One sequence."""
         half, pairs = self.width // 2, number_between(rng, self.min_pairs, self.max_pairs)
         keys = different_bits(rng, pairs, half)
         values = different_bits(rng, pairs, half) if self.two_way else random_bits(rng, pairs, half)

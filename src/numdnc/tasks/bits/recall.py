@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.tasks import Batch
 from numdnc.tasks.bits.steps import (
+    Bits,
     Steps,
-    batch_of,
     blank,
     channels,
     check_at_least,
@@ -19,7 +18,7 @@ from numdnc.tasks.bits.steps import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recall:
+class Recall(Bits):
     """Read a list of items; then one of them is shown again, and the item after it is to be written down.
 
     An item is `block` vectors of random bits; no two items of a sequence are the same. A sequence of n items:
@@ -70,25 +69,12 @@ class Recall:
         return channels("bit", self.width)
 
     @property
-    def input_size(self) -> int:
-        """X."""
-        return len(self.input_channels)
-
-    @property
-    def output_size(self) -> int:
-        """Y."""
-        return len(self.output_channels)
-
-    @property
     def most_held(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_items * self.block
 
-    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` fresh sequences."""
-        return batch_of([self._sequence(rng) for _ in range(batch)])
-
-    def _sequence(self, rng: np.random.Generator) -> Steps:
+    def sequence(self, rng: np.random.Generator) -> Steps:
+        """One sequence."""
         width, block, count = self.width, self.block, number_between(rng, self.min_items, self.max_items)
         items = different_bits(rng, count, block * width).reshape(count, block, width)
         asked = number_between(rng, 0, count - 2)

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.tasks import Batch
 from numdnc.tasks.bits.steps import (
+    Bits,
     Steps,
-    batch_of,
     blank,
     channels,
     check_at_least,
@@ -20,7 +19,7 @@ from numdnc.tasks.bits.steps import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepeatCopy:
+class RepeatCopy(Bits):
     """Read vectors of random bits and a count, then write the vectors down so many times, and then say that it is done.
 
     A sequence of L vectors that are to be repeated R times:
@@ -69,25 +68,12 @@ class RepeatCopy:
         return (*channels("bit", self.width), "end")
 
     @property
-    def input_size(self) -> int:
-        """X."""
-        return len(self.input_channels)
-
-    @property
-    def output_size(self) -> int:
-        """Y."""
-        return len(self.output_channels)
-
-    @property
     def most_held(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_length
 
-    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` fresh sequences."""
-        return batch_of([self._sequence(rng) for _ in range(batch)])
-
-    def _sequence(self, rng: np.random.Generator) -> Steps:
+    def sequence(self, rng: np.random.Generator) -> Steps:
+        """One sequence."""
         width, length = self.width, number_between(rng, self.min_length, self.max_length)
         repeats = number_between(rng, self.min_repeats, self.max_repeats)
         vectors = random_bits(rng, length, width)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from numdnc.params import Array
-from numdnc.tasks import Batch
 from numdnc.tasks.bits.steps import (
+    Bits,
     Steps,
-    batch_of,
     blank,
     channels,
     check_at_least,
@@ -18,7 +17,7 @@ from numdnc.tasks.bits.steps import (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrioritySort:
+class PrioritySort(Bits):
     """Read vectors of random bits, each with a priority, then write down those of the highest, highest first.
 
         steps    input                        target
@@ -55,25 +54,12 @@ class PrioritySort:
         return channels("bit", self.width)
 
     @property
-    def input_size(self) -> int:
-        """X."""
-        return len(self.input_channels)
-
-    @property
-    def output_size(self) -> int:
-        """Y."""
-        return len(self.output_channels)
-
-    @property
     def most_held(self) -> int:
         """Vectors to be held at once, at most."""
         return self.answers
 
-    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` fresh sequences."""
-        return batch_of([self._sequence(rng) for _ in range(batch)])
-
-    def _sequence(self, rng: np.random.Generator) -> Steps:
+    def sequence(self, rng: np.random.Generator) -> Steps:
+        """One sequence."""
         width, items = self.width, self.items
         vectors = random_bits(rng, items, width)
         priorities: Array = rng.uniform(-1, 1, items).astype(np.float32)

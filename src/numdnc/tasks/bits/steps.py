@@ -22,6 +22,38 @@ class Steps(NamedTuple):
     mask: NDArray[np.bool_]  # (T,), where an answer is asked for
 
 
+class Bits:
+    """What follows, for every task of bits, from the names of its channels and from how one sequence is made."""
+
+    @property
+    def input_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        raise NotImplementedError
+
+    @property
+    def output_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        raise NotImplementedError
+
+    def sequence(self, rng: np.random.Generator) -> Steps:
+        """One sequence."""
+        raise NotImplementedError
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return len(self.input_channels)
+
+    @property
+    def output_size(self) -> int:
+        """Y."""
+        return len(self.output_channels)
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` fresh sequences."""
+        return batch_of([self.sequence(rng) for _ in range(batch)])
+
+
 def blank(steps: int, inputs: int, outputs: int) -> Steps:
     """A sequence of zeros that asks for nothing, to write on."""
     return Steps(
