@@ -71,7 +71,10 @@ def test_train_eval_and_resume() -> None:
     assert re.search(
         r"^done at iteration 12; best held-out loss \d\.\d{4} at iteration \d+; saved", picture, re.M
     )
-    assert picture.endswith("next:  numdnc eval run --show\n       numdnc resume run --steps 24")
+    assert picture.endswith(
+        "next:  numdnc eval run --show\n       numdnc view run\n       numdnc diagnose run\n"
+        "       numdnc resume run --steps 24"
+    )
     best = min(stored, key=lambda record: record["loss"])
     found = evaluation()
     assert (found["task"], found["iteration"], found["sequences"]) == ("copy", best["iteration"], 20)

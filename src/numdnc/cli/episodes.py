@@ -173,7 +173,7 @@ def episodes_view(run: Run, task: EpisodeTask) -> View:
         score="loss",
         number=console.loss,
         result=result,
-        commands=("eval {} --show",),
+        commands=("eval {} --show", "view {}", "diagnose {}"),
     )
 
 

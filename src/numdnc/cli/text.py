@@ -162,7 +162,7 @@ def text_view(run: Run, task: TextTask) -> View:
         score=task.unit,
         number=lambda score: f"{score:.4f}",
         result=lambda report: "",
-        commands=("sample {} --length 500", "eval {}"),
+        commands=("sample {} --length 500", "eval {}", "view {}"),
     )
 
 
