@@ -14,6 +14,7 @@ from numdnc.inspection.insides import inside
 from numdnc.params import Array, as_numbers
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
+from numdnc.tasks.sequences import counted
 
 SATURATED = 0.99
 """A hidden value beyond this, either way, hardly passes any gradient."""
@@ -77,6 +78,4 @@ def saturated(hidden: Array) -> float:
 
 def _real(batch: Batch) -> NDArray[np.bool_]:
     """(T, B): up to the last step of each sequence at which the loss counts."""
-    if batch.mask is None:
-        return np.ones(batch.targets.shape[:2], bool)
-    return np.logical_or.accumulate(batch.mask[::-1], axis=0)[::-1]
+    return np.logical_or.accumulate(counted(batch)[::-1], axis=0)[::-1]

@@ -17,6 +17,7 @@ from numdnc.inspection.reach import Reach, reach
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch, Scores, Task
+from numdnc.tasks.sequences import of_classes
 from numdnc.tree import named_leaves
 
 SEQUENCES = 8
@@ -93,7 +94,7 @@ def diagnose(
 
 def _chance(batch: Batch, spec: Spec) -> float:
     """Nats per prediction of who knows nothing: log Y for one of Y classes, log 2 for a bit."""
-    return math.log(spec.output_size if batch.targets.ndim == 2 else 2)
+    return math.log(spec.output_size if of_classes(batch) else 2)
 
 
 def _worth(losses: dict[str, float], task: Task, chance: float) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.reference.activations import sigmoid, softmax
 from numdnc.tasks import Batch
-from numdnc.tasks.sequences import steps_of
+from numdnc.tasks.sequences import counted, steps_of
 
 BLOCKS = " ░▒▓█·"
 """0, three shades between, 1; then what stands where the loss does not count."""
@@ -132,7 +132,7 @@ def task_panels(
     """The panels of a sequence, without the padding at its end."""
     X, Y = len(input_channels), outputs.shape[-1]
     inputs, targets, raw = batch.inputs[:, row], batch.targets[:, row], outputs[:, row]
-    counts = np.ones(len(raw), bool) if batch.mask is None else batch.mask[:, row].astype(bool)
+    counts = counted(batch)[:, row].astype(bool)
     if inputs.ndim == 1:
         inputs = np.eye(X)[inputs]
     if targets.ndim == 1:

@@ -18,6 +18,7 @@ from numdnc.params import Array, as_numbers
 from numdnc.reference.activations import sigmoid, softmax
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
+from numdnc.tasks.sequences import counted, of_classes
 
 MOST_LINKS = 2_000_000
 """Part of the schema: with more than so many numbers T N N, only the strongest links of each row are kept, ..."""
@@ -133,7 +134,7 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     arrays: dict[str, NDArray[Any]] = {
         "inputs": _small(batch.inputs[:, 0]),
         "targets": _small(batch.targets[:, 0]),
-        "mask": (np.ones(steps) if batch.mask is None else batch.mask[:, 0]).astype(np.uint8),
+        "mask": counted(batch)[:, 0].astype(np.uint8),
         **{name: np.empty(shape, np.float32) for name, shape in shapes.items()},
     }
     thinned = isinstance(spec, DNCSpec) and thins_links(spec, steps)
@@ -161,7 +162,7 @@ def _check_size(steps: int, numbers: int) -> None:
 
 
 def _probabilities(outputs: Array, batch: Batch) -> Array:
-    return softmax(outputs) if batch.targets.ndim == 2 else sigmoid(outputs)
+    return softmax(outputs) if of_classes(batch) else sigmoid(outputs)
 
 
 def _small(values: NDArray[Any]) -> NDArray[Any]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from numdnc.params import Array
 
-_LINE = 64
-"""Bytes that a processor moves at once."""
+LINE = 64
+"""Bytes that a processor moves at once; every array begins at a multiple of them."""
 
 _SPARE: deque[Array] = deque()
 _LENT: dict[int, Any] = {}
@@ -31,8 +31,8 @@ def take_block(count: int, dtype: np.dtype[Any]) -> Array:
     """
     block = _spare_block(count, dtype)
     if block is None:
-        block = np.empty(count + _LINE // dtype.itemsize, dtype)
-        block = block[-block.ctypes.data % _LINE // dtype.itemsize :][:count]
+        block = np.empty(count + LINE // dtype.itemsize, dtype)
+        block = block[-block.ctypes.data % LINE // dtype.itemsize :][:count]
     shown: Array = np.frombuffer(block.data, dtype, count)  # views of it refer to it, and not to `block`
     if block.nbytes <= _MOST_BYTES:
         _LENT[id(block)] = block, weakref.ref(shown, partial(_give_back, id(block), _LENT, _SPARE))

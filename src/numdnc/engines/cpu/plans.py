@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from numdnc.engines.cpu.blocks import LINE
 from numdnc.engines.cpu.kernels.arrays import padded
 from numdnc.engines.cpu.kernels.layout import (
     FEEDFORWARD,
@@ -50,9 +51,6 @@ _FEW_BYTES = 1 << 22
 
 _AT_ONCE = 8192
 """Numbers of a tile that are worked on at once."""
-
-_LINE = 64
-"""Bytes that a processor moves at once; every array begins at a multiple of them."""
 
 
 class Layout(NamedTuple):
@@ -188,7 +186,7 @@ def _layout(kinds: Mapping[Any, Shapes], dtype: np.dtype[Any]) -> Layout:
         for name in kind._fields:
             shape = shapes.get(name)
             places.append(shape and (shape, np.dtype(np.int32) if name == "order" else dtype, first))
-            lines = -(-math.prod(shape) * dtype.itemsize // _LINE) if shape else 0
-            first += lines * _LINE
+            lines = -(-math.prod(shape) * dtype.itemsize // LINE) if shape else 0
+            first += lines * LINE
         found.append((kind, tuple(places)))
     return Layout(first // dtype.itemsize, tuple(found))
