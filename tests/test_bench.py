@@ -52,7 +52,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disturbed:
     monkeypatch.setattr(
         engines, "_MODULES", {"disturbed": "disturbed", "reference": "numdnc.engines.reference"}
     )
-    monkeypatch.setattr("numdnc.cli.bench.ENGINE_NAMES", ("auto", "disturbed", "reference"))
+    monkeypatch.setattr("numdnc.cli.bench.AUTO", ("disturbed", "reference"))
     return engine
 
 

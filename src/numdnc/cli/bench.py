@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.options import ENGINES, AsJson
-from numdnc.engines import ENGINE_NAMES, Engine, select_engine
+from numdnc.engines import AUTO, Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.inspection import speed
 from numdnc.inspection.speed import LARGEST_ERROR, Rates, Shape, Timing
@@ -38,7 +38,7 @@ def measure_speed(
 
     Args:
         shapes: char, copy, repeat, babi, traversal or large (default: all).
-        engine: The engines to time (default: all there are).
+        engine: The engines to time (default: those that need no extra).
         seconds: How long to repeat each measurement; what takes longer is run three times all the same.
         as_json: Print one JSON object.
 
@@ -104,7 +104,7 @@ def _shapes(names: tuple[str, ...]) -> dict[str, Shape]:
 def _engines(names: tuple[str, ...], shapes: dict[str, Shape]) -> list[Engine]:
     """The engines asked for, each once, if they can compute every shape as it is checked and as it is timed."""
     found: dict[str, Engine] = {}
-    for name in names or ENGINE_NAMES[1:]:
+    for name in names or AUTO:
         for shape in shapes.values():
             for dtype in (np.float64, np.float32):
                 engine = select_engine(name, shape.spec, dtype)

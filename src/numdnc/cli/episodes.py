@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc import console
-from numdnc.cli.options import EPISODES, EngineName, ModelOptions
+from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.own import channels, own_task
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.tensorboard import check_tensorboard
@@ -52,6 +52,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
         optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
         minutes: float = math.inf,
         engine: EngineName = "auto",
+        device: Device = None,
         out: Annotated[Path | None, arg(aliases=["-o"])] = None,
         sample_every: int = 10,
         tensorboard: bool = False,
@@ -61,6 +62,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
         Args:
             minutes: Stop after so many minutes if the task is not solved by then.
             engine: How the model is computed; auto takes the fastest that can.
+            device: Where the engine torch runs (default: the CPU).
             out: Folder for checkpoints and metrics (default: runs/TASK-MODEL-1, -2, ..).
             sample_every: Progress lines between pictures of a sequence, besides the one at the end; 0 = none at all.
             tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
@@ -76,7 +78,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             "source": source,
         }
         drawn_from = EpisodeTask(name, task, episodes, training.seed)
-        run = _begin(drawn_from, described, model, training, optimizer, engine)
+        run = _begin(drawn_from, described, model, training, optimizer, engine_on(engine, device))
         stem = name.rpartition(":")[2].lower()
         folder = RunFolder(out or free_folder(f"{stem}-{model.model}"))
         folder.begin(run)

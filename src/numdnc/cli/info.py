@@ -47,6 +47,11 @@ def show_info(
         spec, precision = run.spec, run.training.precision
     precision = precision or "float32"
     chosen = select_engine(engine, spec, precision)
+    if chosen.name.partition(":")[0] == "torch":
+        raise UserError(
+            f"the engine must be one whose tape can be measured, got {chosen.name}: PyTorch keeps its own. "
+            "Leave --engine out."
+        )
     check_memory(spec, chosen, precision, MEASURED_STEPS, 1)
     found = sizes(spec, chosen, precision)
     if as_json:

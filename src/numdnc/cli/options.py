@@ -20,6 +20,7 @@ ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 DataFolder = Annotated[Path | None, arg(name="data")]
 AsJson = Annotated[bool, arg(name="json")]
 EngineName = Annotated[str, arg(aliases=["-e"], metavar=ENGINES)]
+Device = Annotated[str | None, arg(metavar="{cpu,cuda,cuda:1,..}")]
 
 _SHARED = {field.name for field in fields(LSTMSpec)}
 _DNC_ONLY = [field.name for field in fields(DNCSpec) if field.name not in _SHARED]
@@ -87,6 +88,15 @@ class ModelOptions:
             hidden_sizes=hidden_sizes,
             **chosen,
         )
+
+
+def engine_on(engine: str, device: str | None) -> str:
+    """The engine's name with the device it is to run on; only torch has others than the CPU."""
+    if device is None:
+        return engine
+    if engine.partition(":")[0] != "torch":
+        raise UserError(f"--device must be given with --engine torch, got engine {engine}. Add it.")
+    return f"torch:{device}"
 
 
 def refuse_options(run: Run, given: Mapping[str, object], kind: str) -> None:

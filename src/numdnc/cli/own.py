@@ -13,7 +13,7 @@ from numdnc.tasks.sequences import Episodes
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
 
-_TAKEN = {"minutes", "engine", "out", "sample_every"}
+_TAKEN = {"minutes", "engine", "device", "out", "sample_every"}
 _TAKEN |= {
     field.name
     for options in (ModelOptions, EpisodeSettings, TrainingSettings, OptimizerSettings)

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.episodes import episode_task, episodes_view
-from numdnc.cli.options import ENGINES, EPISODES, DataFolder, refuse_options
+from numdnc.cli.options import ENGINES, EPISODES, DataFolder, Device, engine_on, refuse_options
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.text import text_task, text_view
 from numdnc.cli.training import check_minutes, train_run
@@ -24,6 +24,7 @@ def resume(
     steps: int | None = None,
     minutes: float = math.inf,
     engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
+    device: Device = None,
     corpus: str | None = None,
     data_folder: DataFolder = None,
     sample_every: int = 10,
@@ -36,6 +37,7 @@ def resume(
         steps: Iteration to train to (default: as the run was told last).
         minutes: Stop after so many minutes if the steps are not done by then.
         engine: Go on with this engine (default: the one used so far).
+        device: Where the engine torch runs (default: where it did so far).
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
         sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
@@ -52,8 +54,9 @@ def resume(
         raise UserError(
             f"the run must have iterations left, but {run.iteration} of {run.target} are done. Give more with --steps."
         )
-    if engine is not None:
-        run.engine_name = select_engine(engine, run.spec, run.training.precision).name
+    if engine is not None or device is not None:
+        name = engine_on(engine or run.engine_name, device)
+        run.engine_name = select_engine(name, run.spec, run.training.precision).name
     task: Task
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")

@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
 from numdnc.cli.given import as_symbols
-from numdnc.cli.options import EPISODES, DataFolder, EngineName, ModelOptions
+from numdnc.cli.options import EPISODES, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, check_minutes, free_folder, train_run
 from numdnc.corpora import CORPORA, EMBEDDED
@@ -36,6 +36,7 @@ def train_text(
     optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(),
     minutes: float = math.inf,
     engine: EngineName = "auto",
+    device: Device = None,
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     data_folder: DataFolder = None,
     sample_every: int = 10,
@@ -47,6 +48,7 @@ def train_text(
         corpus: A text file, or a name that `numdnc data list` knows.
         minutes: Stop after so many minutes if the steps are not done by then.
         engine: How the model is computed; auto takes the fastest that can.
+        device: Where the engine torch runs (default: the CPU).
         out: Folder for checkpoints and metrics (default: runs/text-MODEL-1, -2, ..).
         data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
         sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
@@ -59,7 +61,7 @@ def train_text(
     task = TextTask(found, text, training.seed)
     trained, held_out = task.characters
     spec = model.spec(task.input_size, task.output_size)
-    chosen = select_engine(engine, spec, training.precision)
+    chosen = select_engine(engine_on(engine, device), spec, training.precision)
     # Beside a window's states there are, when scoring, three or so of every stretch that is scored at once.
     states = max(text.batch * (text.window + 2), 3 * stretches_at_once(held_out))
     check_memory(spec, chosen, training.precision, states, text.batch)

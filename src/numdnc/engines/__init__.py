@@ -56,23 +56,31 @@ class Engine(Protocol):
         ...
 
 
-_MODULES = {"cpu": "numdnc.engines.cpu", "reference": "numdnc.engines.reference"}
-"""Where each engine's `ENGINE` lives, fastest first; imported only when asked for."""
+_MODULES = {
+    "cpu": "numdnc.engines.cpu",
+    "reference": "numdnc.engines.reference",
+    "torch": "numdnc.engines.torch",
+}
+"""Where each engine's `ENGINE` lives; imported only when asked for."""
 
+AUTO = ("cpu", "reference")
+"""What "auto" tries, fastest first: all that needs no extra to be installed."""
 ENGINE_NAMES = ("auto", *_MODULES)
 
 
 def get_engine(name: str) -> Engine:
-    """The engine of this name, not "auto"."""
-    if name not in _MODULES:
+    """The engine of this name, not "auto"; torch:DEVICE is torch on another device than the CPU."""
+    kind, _, device = name.partition(":")
+    if kind not in _MODULES or (device and kind != "torch"):
         raise UserError(f"engine must be one of {', '.join(ENGINE_NAMES)}, got {name!r}.")
-    return cast(Engine, import_module(_MODULES[name]).ENGINE)
+    module = import_module(_MODULES[kind])
+    return cast(Engine, module.engine_on(device) if device else module.ENGINE)
 
 
 def select_engine(name: str, spec: Spec, dtype: DTypeLike = np.float32) -> Engine:
     """The engine asked for, or the reason why it cannot; "auto" takes the fastest that can (its name says which)."""
     reasons = []
-    for candidate in _MODULES if name == "auto" else (name,):
+    for candidate in AUTO if name == "auto" else (name,):
         engine = get_engine(candidate)
         reason = engine.supports(spec, dtype)
         if reason is None:

@@ -1,0 +1,66 @@
+"""The controller's layers and the affine map. Axes: T steps, B batch, X input, H hidden, K reads side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from numdnc.params import LSTMState, RNNState
+from numdnc.spec import EPSILON, Spec
+
+
+def affine(params: Any, vectors: Tensor) -> Tensor:
+    """v W + b over the last axis of v; with a gain, layer_norm(v W) gain + b."""
+    if isinstance(params.gain, Tensor):
+        return _normalised(vectors @ params.weights, params.gain, params.bias)
+    return vectors @ params.weights + params.bias
+
+
+def input_part(spec: Spec, params: Any, inputs: Tensor) -> Tensor:
+    """What the inputs of all steps add to a layer's z, (T, B, columns): the bias too where there is no layer norm.
+
+    inputs (T, B, X), or integers (T, B) that mean one-hot rows, which are looked up.
+    """
+    rows = params.weights[: spec.input_size]
+    product = inputs @ rows if inputs.is_floating_point() else functional.embedding(inputs, rows)
+    return product if isinstance(params.gain, Tensor) else product + params.bias
+
+
+def controller_step(
+    spec: Spec, params: tuple[Any, ...], x_parts: Sequence[Tensor], reads: Tensor, state: tuple[Any, ...]
+) -> tuple[Tensor, tuple[Any, ...]]:
+    """h_all (B, hidden_total) and the state after; x_parts (B, columns) of each layer, reads (B, K) of the step before.
+
+    Every layer sees the input, the reads, its own hidden values and those of the layer below (Graves et al. 2016).
+    """
+    hiddens: list[Tensor] = []
+    after: list[Any] = []
+    for layer, x_part, before in zip(params, x_parts, state, strict=True):
+        own = [before.hidden] if spec.controller != "feedforward" else []
+        seen = torch.cat([reads, *own, *hiddens[-1:]], dim=1)
+        z = torch.addmm(x_part, seen, layer.weights[spec.input_size :])
+        if isinstance(layer.gain, Tensor):
+            z = _normalised(z, layer.gain, layer.bias)
+        if spec.controller == "lstm":
+            after.append(_lstm(layer, z, before))
+            hiddens.append(after[-1].hidden)
+        else:
+            hiddens.append(torch.tanh(z))
+            after.append(RNNState(hiddens[-1]) if spec.controller == "rnn" else ())
+    return torch.cat(hiddens, dim=1), tuple(after)
+
+
+def _lstm(params: Any, z: Tensor, before: LSTMState) -> LSTMState:
+    """i, f, g, o from z (B, 4 H); c = f c + i g, h = o tanh(c), where the gate sees c by layer norm if there is one."""
+    i, f, g, o = z.chunk(4, dim=1)
+    cell = torch.sigmoid(f) * before.cell + torch.sigmoid(i) * torch.tanh(g)
+    shown = cell
+    if isinstance(params.cell_gain, Tensor):
+        shown = _normalised(cell, params.cell_gain, params.cell_bias)
+    return LSTMState(torch.sigmoid(o) * torch.tanh(shown), cell)
+
+
+def _normalised(z: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    return functional.layer_norm(z, z.shape[-1:], gain, bias, EPSILON)

@@ -1,0 +1,124 @@
+"""The torch engine behind the two calls of `Engine`: arrays in, tensors inside, arrays out."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from numdnc.engines.check import check_backward, check_forward, refuse_dtype
+from numdnc.errors import UserError
+from numdnc.params import Array, Inputs
+from numdnc.spec import Spec
+from numdnc.tree import leaves, map_leaves
+
+try:
+    import torch
+except ImportError:
+    raise UserError(
+        "the engine torch must have PyTorch, got none. Install it with: pip install 'numdnc[torch]'."
+    ) from None
+
+from numdnc.engines.torch.model import forward
+
+
+class Tape(NamedTuple):
+    """What the backward pass needs: tensors that went in, tensors that came out, and torch's graph between them."""
+
+    params: Any
+    inputs: torch.Tensor
+    state: Any
+    outputs: torch.Tensor
+    after: Any
+
+
+class TorchEngine:
+    """Plain torch operations on one device; float32 and float64."""
+
+    keeps_every_link = True
+
+    def __init__(self, device: str) -> None:
+        self.name = "torch" if device == "cpu" else f"torch:{device}"
+        self._device = torch.device(device)
+
+    def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
+        """Every model, in float32 and float64."""
+        return refuse_dtype(dtype)
+
+    def forward(
+        self,
+        spec: Spec,
+        params: Any,
+        inputs: Inputs,
+        state: Any,
+        *,
+        keep_tape: bool,
+        bypass_mask: Array | None = None,
+    ) -> tuple[Array, Any, Any]:
+        """See `Engine.forward`."""
+        check_forward(spec, params, inputs, state, bypass_mask)
+        given = map_leaves(self._tensor, (params, inputs, state))
+        mask = None if bypass_mask is None else self._tensor(bypass_mask)
+        with torch.set_grad_enabled(keep_tape):
+            if keep_tape:
+                given = map_leaves(_to_differentiate, given)
+            outputs, after = forward(spec, *given, mask)
+        tape = Tape(*given, outputs, after) if keep_tape else None
+        return _array(outputs), map_leaves(_array, after), tape
+
+    def backward(
+        self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
+    ) -> tuple[Any, Array | None, Any]:
+        """See `Engine.backward`."""
+        if tape is None:
+            raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
+        steps, batch = tape.inputs.shape[:2]
+        check_backward(spec, params, steps, batch, d_outputs, d_state)
+        by: Any = (tape.params, tape.inputs, tape.state)
+        came = [(tape.outputs, d_outputs), *zip(leaves(tape.after), leaves(d_state), strict=True)]
+        came = [(tensor, self._tensor(d)) for tensor, d in came if tensor.requires_grad]
+        tensors: list[Any] = list(leaves(by))
+        wanted = [tensor for tensor in tensors if tensor.requires_grad]
+        found = iter(
+            torch.autograd.grad(
+                [tensor for tensor, _ in came],
+                wanted,
+                [d for _, d in came],
+                retain_graph=True,
+                materialize_grads=True,
+            )
+        )
+        d_params, d_inputs, d_before = map_leaves(
+            lambda leaf: _array(next(found)) if leaf.requires_grad else None, by
+        )
+        return d_params, d_inputs, d_before
+
+    def _tensor(self, array: Any) -> torch.Tensor:
+        """A copy on the device; symbols as the integers that torch looks up by."""
+        dtype = np.int64 if np.issubdtype(array.dtype, np.integer) else array.dtype
+        return torch.from_numpy(np.array(array, dtype, order="C")).to(self._device)
+
+
+def _to_differentiate(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.requires_grad_() if tensor.is_floating_point() else tensor
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    """A NumPy array of its own."""
+    return np.array(tensor.detach().cpu().numpy())
+
+
+@lru_cache
+def engine_on(device: str) -> TorchEngine:
+    """The engine on a device, named as torch names it: cpu, cuda, cuda:1, .."""
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"the device must be one that torch can use here, got {device} ({reason}). Use cpu, or leave --device out."
+        ) from None
+    return TorchEngine(device)
+
+
+ENGINE = engine_on("cpu")

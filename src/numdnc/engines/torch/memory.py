@@ -1,0 +1,125 @@
+"""One step of the external memory, in the paper's order (Graves et al. 2016, Methods).
+
+Axes: B batch, R read heads, K keys looked up at once, N slots, W word. See numdnc.reference for each mechanism's
+equation and source; here the whole is one function of tensors, and torch finds the gradient.
+"""
+
+import torch
+from torch import Tensor
+
+from numdnc.params import DNCState
+from numdnc.spec import EPSILON, DNCSpec
+
+
+def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
+    """Free, allocate, write, link, read; xi (B, interface_size). The controller's state passes through unchanged."""
+    told = parse_interface(spec, xi)
+    retention = _product([1 - told["free_gates"][:, i, None] * w for i, w in _heads(before.read_weights)])
+    usage = (before.usage + before.write_weights - before.usage * before.write_weights) * retention
+    found = look_up(
+        spec,
+        before.memory,
+        told["write_key"][:, None],
+        told["write_strength"][:, None],
+        told.get("write_mask"),
+    )[:, 0]
+    gate = told["allocation_gate"][:, None]
+    write_weights = told["write_gate"][:, None] * (gate * allocate(usage) + (1 - gate) * found)
+    memory = before.memory * retention[:, :, None] if spec.deallocation else before.memory
+    memory = write(memory, write_weights, told["erase"], told["write_vector"])
+    content = look_up(spec, memory, told["read_keys"], told["read_strengths"], told.get("read_masks"))
+    if spec.links:
+        link = update_link(before.link, before.precedence, write_weights)
+        precedence = (1 - write_weights.sum(1, keepdim=True)) * before.precedence + write_weights
+        forward, backward = before.read_weights @ link.mT, before.read_weights @ link
+        if spec.sharpness:
+            forward = sharpen(forward, told["forward_sharpness"])
+            backward = sharpen(backward, told["backward_sharpness"])
+        to_backward, to_content, to_forward = told["read_modes"].split(1, dim=2)
+        read_weights = to_backward * backward + to_content * content + to_forward * forward
+    else:
+        link, precedence, read_weights = (), (), content
+    return DNCState(
+        before.controller,
+        memory,
+        usage,
+        precedence,
+        link,
+        write_weights,
+        read_weights,
+        read_weights @ memory,
+    )
+
+
+def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
+    """The parts of xi by name, activated: strengths and sharpness by oneplus, gates, erase and masks by sigmoid, the
+    three modes of a head by softmax.
+    """
+    parts = dict(
+        zip(spec.interface_shapes, xi.split(list(spec.interface_sizes.values()), dim=1), strict=True)
+    )
+    told = {}
+    for name, shape in spec.interface_shapes.items():
+        part = parts[name].reshape(len(xi), *shape)
+        if "strength" in name or "sharpness" in name:
+            part = 1 + torch.logaddexp(part, part.new_zeros(()))
+        elif "gate" in name or "mask" in name or name == "erase":
+            part = torch.sigmoid(part)
+        elif name == "read_modes":
+            part = torch.softmax(part, dim=2)
+        told[name] = part
+    return told
+
+
+def look_up(spec: DNCSpec, memory: Tensor, keys: Tensor, strengths: Tensor, masks: Tensor | None) -> Tensor:
+    """Weightings (B, K, N): softmax over slots of strength times cosine; keys (B, K, W), strengths (B, K).
+
+    With masks m (B, K, W) key and slot are compared as k m and M m: as m^2 k . M, and |M m|^2 = M^2 m^2, so that no key
+    needs a memory of its own.
+    """
+    if masks is None:
+        slot_norms = (memory.square().sum(2) + EPSILON).sqrt()[:, None]
+        products, key_norms = keys @ memory.mT, (keys.square().sum(2, keepdim=True) + EPSILON).sqrt()
+    else:
+        squares = (spec.mask_floor + (1 - spec.mask_floor) * masks).square()
+        slot_norms = (squares @ memory.square().mT + EPSILON).sqrt()
+        products = (keys * squares) @ memory.mT
+        key_norms = ((keys.square() * squares).sum(2, keepdim=True) + EPSILON).sqrt()
+    return torch.softmax(strengths[:, :, None] * products / (key_norms * slot_norms), dim=2)
+
+
+def allocate(usage: Tensor) -> Tensor:
+    """a[phi[j]] = (1 - u[phi[j]]) prod_{i<j} u[phi[i]], phi = slots by rising usage, ties by index; usage (B, N)."""
+    ranked, order = usage.sort(dim=1, stable=True)
+    before = torch.cat([torch.ones_like(ranked[:, :1]), ranked[:, :-1].cumprod(1)], dim=1)
+    return torch.zeros_like(usage).scatter(1, order, (1 - ranked) * before)
+
+
+def write(memory: Tensor, weights: Tensor, erase: Tensor, vector: Tensor) -> Tensor:
+    """M (1 - w e^T) + w v^T; memory (B, N, W), weights (B, N), erase and vector (B, W)."""
+    at = weights[:, :, None]
+    return memory * (1 - at * erase[:, None]) + at * vector[:, None]
+
+
+def update_link(link: Tensor, precedence: Tensor, weights: Tensor) -> Tensor:
+    """L[i, j] = (1 - w[i] - w[j]) L[i, j] + w[i] p[j], L[i, i] = 0; "i was written after j"."""
+    after, before = weights[:, :, None], weights[:, None, :]
+    updated = (1 - after - before) * link + after * precedence[:, None, :]
+    return updated.masked_fill(torch.eye(link.shape[1], dtype=torch.bool, device=link.device), 0)
+
+
+def sharpen(weights: Tensor, sharpness: Tensor) -> Tensor:
+    """softmax over slots of s log(d + eps); weights d (B, R, N), below 0 taken as 0, sharpness s (B, R)."""
+    return torch.softmax(sharpness[:, :, None] * (weights.clamp(min=0) + EPSILON).log(), dim=2)
+
+
+def _heads(read_weights: Tensor) -> list[tuple[int, Tensor]]:
+    return list(enumerate(read_weights.unbind(1)))
+
+
+def _product(factors: list[Tensor]) -> Tensor:
+    """One after another: torch's own product has a gradient that divides."""
+    product = factors[0]
+    for factor in factors[1:]:
+        product = product * factor
+    return product

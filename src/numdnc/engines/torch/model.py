@@ -1,0 +1,47 @@
+"""The whole model over a sequence, on tensors of any device and float dtype.
+
+Axes: T steps, B batch, X input, Y output.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numdnc.engines.torch.controller import affine, controller_step, input_part
+from numdnc.engines.torch.memory import access
+from numdnc.spec import DNCSpec, Spec
+
+
+def forward(
+    spec: Spec, params: Any, inputs: Tensor, state: Any, bypass_mask: Tensor | None = None
+) -> tuple[Tensor, Any]:
+    """Outputs (T, B, Y) and the state after the last step; torch differentiates both by all that is passed in.
+
+    inputs (T, B, X), or integers (T, B) that mean one-hot rows; params and state are the trees of `numdnc.params` with
+    tensors in place of arrays, all of one dtype and on one device; bypass_mask (T, B, hidden_total) multiplies the
+    hidden values on their way to the output. Work that does not wait for the step before is done for all steps at once.
+    """
+    T, B = inputs.shape[:2]
+    x_parts = [input_part(spec, layer, inputs) for layer in params.controller]
+    hiddens, reads = [], []
+    seen = x_parts[0].new_zeros(B, 0)
+    for t in range(T):
+        if isinstance(spec, DNCSpec):
+            seen = state.reads.reshape(B, spec.reads_size)
+        hidden, controller = controller_step(
+            spec, params.controller, [part[t] for part in x_parts], seen, state.controller
+        )
+        hiddens.append(hidden)
+        state = state._replace(controller=controller)
+        if isinstance(spec, DNCSpec):
+            state = access(spec, affine(params.interface, hidden), state)
+            reads.append(state.reads.reshape(B, spec.reads_size))
+    if not T:
+        return x_parts[0].new_zeros(0, B, spec.output_size), state
+    to_output = torch.stack(hiddens)
+    if bypass_mask is not None:
+        to_output = to_output * bypass_mask
+    if reads:
+        to_output = torch.cat([to_output, torch.stack(reads)], dim=2)
+    return affine(params.output, to_output), state

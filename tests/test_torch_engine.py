@@ -1,0 +1,179 @@
+"""The engine torch beyond the contract of all engines: on tensors, by name and device, and where it is missing."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import contract
+from commands import TEXT, call, train
+from examples import FAMILY
+from numdnc import DNCSpec, UserError, init_params, initial_state, select_engine
+from numdnc.engines import get_engine
+from numdnc.engines.torch.model import forward
+from numdnc.training.folder import RunFolder
+from numdnc.tree import leaves, map_leaves
+
+SPEC = DNCSpec(
+    input_size=3,
+    output_size=4,
+    hidden_sizes=(5,),
+    memory_size=6,
+    word_size=2,
+    read_heads=2,
+    normalisation=True,
+)
+
+
+def tensors(tree: Any, dtype: torch.dtype = torch.float64) -> Any:
+    return map_leaves(lambda leaf: torch.from_numpy(np.array(leaf)).to(dtype), tree)
+
+
+def given(spec: Any, dtype: torch.dtype = torch.float64) -> Any:
+    """Parameters, inputs and a state that has been somewhere."""
+    params = init_params(spec, 1, np.float64)
+    inputs = np.random.default_rng(2).standard_normal((4, 2, spec.input_size))
+    _, state, _ = get_engine("reference").forward(
+        spec, params, inputs, initial_state(spec, params, 2), keep_tape=False
+    )
+    return tensors((params, inputs, state), dtype)
+
+
+@pytest.mark.parametrize("name", ["dnc-all", "dnc-ADNC", "lstm-2-layers", "rnn"])
+def test_the_gradient_can_be_differentiated_again(name: str) -> None:
+    spec = contract.SPECS[name]
+    if isinstance(spec, DNCSpec):  # sharpness is too steep for finite differences of a gradient
+        spec = dataclasses.replace(spec, sharpness=False, bypass_dropout=0.0)
+    params, inputs, state = given(spec)
+
+    def of_inputs(x: torch.Tensor) -> torch.Tensor:
+        return forward(spec, params, x, state)[0]
+
+    assert torch.autograd.gradgradcheck(of_inputs, inputs[:2].requires_grad_())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("flags", FAMILY.values(), ids=FAMILY)
+def test_half_precision_comes_near(flags: dict[str, Any], dtype: torch.dtype) -> None:
+    """Also of the gradient it is asked only that it is there: a cosine of words near 0 is steep."""
+    spec = DNCSpec(
+        input_size=3, output_size=4, hidden_sizes=(5,), memory_size=6, word_size=4, read_heads=2, **flags
+    )
+    exact, _ = forward(spec, *given(spec))
+    half = map_leaves(torch.Tensor.requires_grad_, given(spec, dtype))
+    outputs, state = forward(spec, *half)
+    assert {outputs.dtype, *(leaf.dtype for leaf in leaves(state))} == {dtype}
+    assert (outputs.double() - exact).abs().max() < 0.15 * exact.abs().max()
+    outputs.sum().backward()
+    assert all(leaf.grad is not None and leaf.grad.isfinite().all() for leaf in leaves(half[0].output))
+
+
+def test_no_tape_means_no_graph() -> None:
+    params, inputs, state = map_leaves(torch.Tensor.numpy, given(SPEC))
+    engine = get_engine("torch")
+    assert engine.forward(SPEC, params, inputs, state, keep_tape=False)[2] is None
+    with torch.no_grad():
+        _, after, tape = engine.forward(SPEC, params, inputs, state, keep_tape=True)
+        d_params, _, _ = engine.backward(SPEC, params, tape, np.ones((4, 2, 4)), after)
+    assert np.abs(d_params.output.weights).max() > 0
+
+
+def test_names_of_devices() -> None:
+    assert get_engine("torch").name == get_engine("torch:cpu").name == "torch"
+    assert get_engine("torch:cpu") is get_engine("torch")
+    for name in ("cpu:0", "reference:cuda", "auto:cpu", "jax"):
+        with pytest.raises(UserError, match="engine must be one of"):
+            get_engine(name)
+    assert select_engine("auto", SPEC).name == "cpu"
+
+
+@pytest.mark.parametrize("device", ["meta", "abacus", "cuda:99", "cpu:x"])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(UserError, match=f"device must be one that torch can use here, got {device} "):
+        get_engine(f"torch:{device}")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "text.txt").write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_may_change_engines(place: Path) -> None:
+    """Begun on one, gone on with on another: the same as all on the reference, to rounding."""
+    precise = ("--precision", "float64")
+    train("a", *precise, "--engine", "reference", "--steps", 16, model="dnc")
+    train(
+        "b", *precise, "--engine", "torch", "--device", "cpu", "--steps", 16, "--minutes", 1e-9, model="dnc"
+    )
+    stopped = RunFolder(place / "b").load_last()
+    assert (stopped.engine_name, stopped.iteration < 16) == ("torch", True)
+    for engine, steps in (("cpu", 4), ("torch", 8), ("reference", 12), ("torch", 16)):
+        result = call("resume", "b", "--engine", engine, "--steps", steps, "--sample-every", 0)
+        assert result.code == 0, result
+        assert f"on engine {engine}" in result.out
+    one, other = (RunFolder(place / name).load_last() for name in ("a", "b"))
+    for straight, changed in zip(leaves(one.params), leaves(other.params), strict=True):
+        np.testing.assert_allclose(changed, straight, rtol=0, atol=1e-12)
+    for command in ("eval", "sample", "trace"):
+        words = ["--length", 5] if command == "sample" else []
+        assert call(command, "b", "--engine", "torch", *words).code == 0
+
+
+def test_refusals_on_the_command_line(place: Path) -> None:
+    small = ("-c", "text.txt", "--steps", 1)
+    for words, expect in (
+        (
+            ("train", "text", *small, "--device", "cuda"),
+            "--device must be given with --engine torch, got engine auto",
+        ),
+        (
+            ("train", "copy", "--engine", "cpu", "--device", "cpu"),
+            "--device must be given with --engine torch",
+        ),
+        (
+            ("train", "text", *small, "--engine", "torch", "--device", "cuda:99"),
+            "one that torch can use here",
+        ),
+        (("info", "--engine", "torch"), "whose tape can be measured"),
+    ):
+        result = call(*words)
+        assert result.code == 2, result
+        assert expect in result.err
+        assert len(result.err.strip().splitlines()) == 1
+
+
+MISSING = """
+import sys
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError("as if it were not installed", name=name)
+
+sys.meta_path.insert(0, Hide())
+from numdnc.cli import main
+sys.argv[1:] = {words}
+main()
+"""
+
+
+def test_where_torch_is_missing(place: Path) -> None:
+    def program(*words: str) -> Any:
+        code = MISSING.format(words=list(words))
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    wanted = program("train", "text", "-c", "text.txt", "--steps", "1", "--engine", "torch")
+    assert wanted.returncode == 2
+    assert "pip install 'numdnc[torch]'" in wanted.stderr
+    assert len(wanted.stderr.strip().splitlines()) == 1
+    other = program(
+        "train", "text", "-c", "text.txt", "--steps", "1", "--engine", "reference", "--hidden", "3"
+    )
+    assert other.returncode == 0, other.stderr
