@@ -104,8 +104,8 @@ def write(memory: Tensor, weights: Tensor, erase: Tensor, vector: Tensor) -> Ten
 def update_link(link: Tensor, precedence: Tensor, weights: Tensor) -> Tensor:
     """L[i, j] = (1 - w[i] - w[j]) L[i, j] + w[i] p[j], L[i, i] = 0; "i was written after j"."""
     after, before = weights[:, :, None], weights[:, None, :]
-    updated = (1 - after - before) * link + after * precedence[:, None, :]
-    return updated.masked_fill(torch.eye(link.shape[1], dtype=torch.bool, device=link.device), 0)
+    updated = torch.baddbmm((1 - after - before) * link, after, precedence[:, None, :])
+    return updated * (1 - torch.eye(link.shape[1], dtype=link.dtype, device=link.device))
 
 
 def sharpen(weights: Tensor, sharpness: Tensor) -> Tensor:
