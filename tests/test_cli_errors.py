@@ -83,6 +83,7 @@ SETTINGS = {
     "--normalisation --hidden 1": "hidden_sizes must be 2 or more with normalisation, got (1,)",
     "-m lstm --masking": "masking must be left out with --model lstm, which has no memory, got True",
     "-m rnn --no-links": "links must be left out with --model rnn",
+    "--input-scale 0": "input_scale must be above 0 and finite, got 0.0",
     "-m lstm --start store": "the start must be plain for a model without a memory",
     "--hidden 0": "hidden_sizes must be a whole number of at least 1, got 0",
     "--hidden -1": "hidden_sizes must be a whole number of at least 1, got -1",

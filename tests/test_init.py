@@ -54,6 +54,39 @@ def test_the_seed_settles_every_number_and_dtypes_share_the_draws() -> None:
         assert leaf.ndim == 1 or (leaf != other[name]).all()
 
 
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: f"{spec.kind}-{spec.controller}")
+def test_input_scale_enlarges_the_weights_of_the_inputs_in_every_layer_and_nothing_else(spec) -> None:
+    usual, scaled = (dict(named_leaves(init_params(spec, 3, input_scale=scale))) for scale in (1, 5))
+    for name, leaf in usual.items():
+        factors = np.ones(leaf.shape, "float32")
+        if name.startswith("controller") and name.endswith("weights"):
+            factors[:50] = 5
+        np.testing.assert_array_equal(scaled[name], factors * leaf, strict=True)
+
+
+def test_input_scale_can_give_what_a_sparse_input_adds_variance_one() -> None:
+    """As init_params says: sqrt(rows / |x|^2)."""
+    spec = DNCSpec(
+        input_size=92,
+        output_size=9,
+        hidden_sizes=(300,),
+        controller="feedforward",
+        word_size=64,
+        read_heads=2,
+    )
+    weights = init_params(spec, 0, input_scale=np.sqrt((92 + 128) / 9)).controller[0].weights
+    triple = np.arange(92) % 10 == 0
+    triple[-2] = False
+    assert triple.sum() == 9
+    assert (triple @ weights[:92]).std() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("scale", [0, -1, np.inf, np.nan])
+def test_an_input_scale_that_is_none_is_refused(scale) -> None:
+    with pytest.raises(UserError, match="input_scale must be above 0 and finite"):
+        init_params(SPECS[0], 0, input_scale=scale)
+
+
 def dnc(**arguments):
     return DNCSpec(
         input_size=5,

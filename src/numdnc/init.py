@@ -1,6 +1,6 @@
 """What goes into a model before it runs: first parameters, first state, dropout masks."""
 
-from math import sqrt
+from math import inf, sqrt
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,7 +27,9 @@ _SHORT = 0.1
 """Length of the words that a learned memory starts with."""
 
 
-def init_params(spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Start = "plain") -> Any:
+def init_params(
+    spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Start = "plain", input_scale: float = 1.0
+) -> Any:
     """Parameters drawn from `seed`; both dtypes get the same draws, rounded.
 
     plain: weights normal with variance 1 / rows, biases 0, gains 1, forget gates open by +1, so that an LSTM remembers
@@ -38,7 +40,13 @@ def init_params(spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Sta
     Strengths start at 1 + log(1 + e^6) = 7.0, the write gate at 0.88, the allocation gate at 0.95, free gates at 0.02,
     the content mode (with links) at 0.91: what is written goes to a free slot and stays, heads find what is like their
     key. It is for feed-forward controllers; an LSTM learned to recall later with it, if at all (docs/results.md).
+
+    The weights of the inputs are `input_scale` times as large as that. Variance 1 / rows is meant for numbers of
+    variance 1; an input x of zeros and few ones is much shorter and all but drowned in the reads and hidden values.
+    sqrt(rows / |x|^2) gives what it adds variance 1: some 5 for the labels of a graph, 20 for the words of a story.
     """
+    if not 0 < input_scale < inf:
+        raise UserError(f"input_scale must be above 0 and finite, got {input_scale}.")
     if start not in get_args(Start):
         raise UserError(f"the start must be one of {', '.join(get_args(Start))}, got {start!r}.")
     rng = np.random.default_rng(seed)
@@ -54,6 +62,8 @@ def init_params(spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Sta
     if spec.controller == "lstm":
         for layer, size in zip(params.controller, spec.hidden_sizes, strict=True):
             layer.bias[size : 2 * size] = 1
+    for layer in params.controller:
+        layer.weights[: spec.input_size] *= layer.weights.dtype.type(input_scale)
     if start == "store":
         _start_as_store(spec, params)
     return params

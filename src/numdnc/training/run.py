@@ -1,6 +1,7 @@
 """A run: a model, its optimizer and its task as they stand after some iterations, and how they lie in a checkpoint."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -32,6 +33,8 @@ class TrainingSettings:
     """Settles parameters, data order and samples."""
     start: Start = "plain"
     """How parameters start: plain, or store (a dnc's memory starts as an append-only store, read by content)."""
+    input_scale: float = 1.0
+    """How much larger than usual the weights of the inputs start; above 1 for inputs of zeros and few ones."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "report_every"):
@@ -41,6 +44,8 @@ class TrainingSettings:
             raise UserError(f"precision must be float32 or float64, got {self.precision!r}.")
         if self.start not in get_args(Start):
             raise UserError(f"start must be one of {', '.join(get_args(Start))}, got {self.start!r}.")
+        if not 0 < self.input_scale < math.inf:
+            raise UserError(f"input_scale must be above 0 and finite, got {self.input_scale}.")
         if self.seed < 0:
             raise UserError(f"seed must be at least 0, got {self.seed}.")
 
@@ -96,7 +101,7 @@ def new_run(
     engine: str,
 ) -> Run:
     """A run before its first iteration."""
-    params = init_params(spec, training.seed, training.precision, training.start)
+    params = init_params(spec, training.seed, training.precision, training.start, training.input_scale)
     return Run(
         spec=spec,
         training=training,
