@@ -142,6 +142,17 @@ def episodes_line(report: Report, predictions: str) -> str:
     )
 
 
+def babi_line(report: Report, tasks: int) -> str:
+    """Seconds, iteration, loss in training and on validating stories, mean error, failed tasks, speed, time left."""
+    scores = report.scores
+    return (
+        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, loss {loss(report.train):>7}, "
+        f"held-out {loss(scores['loss']):>7}, mean error {100 * scores['mean_error']:5.2f} %, "
+        f"{scores['failed']:.0f} of {tasks} tasks failed, {report.per_second:6.0f} answers/s, "
+        f"{duration(report.seconds_left)} left"
+    )
+
+
 def loss(nats: float) -> str:
     """0.6931, or 1.2e-05 where so many digits would say little."""
     return f"{nats:.4f}" if nats >= 0.01 else f"{nats:.1e}"

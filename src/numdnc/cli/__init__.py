@@ -11,6 +11,8 @@ from threadpoolctl import threadpool_limits
 from tyro.extras import SubcommandApp
 
 from numdnc import console
+from numdnc.cli.ask import ask
+from numdnc.cli.babi import train_babi
 from numdnc.cli.bench import measure_speed
 from numdnc.cli.corpora import fetch_data, list_data
 from numdnc.cli.diagnose import diagnose_run
@@ -34,12 +36,14 @@ def _commands(words: Sequence[str]) -> SubcommandApp:
     app, train, corpora = SubcommandApp(), SubcommandApp(), SubcommandApp()
     app.command(train, name="train", help="Train a model from scratch; MODULE:CLASS is a task of your own.")
     train.command(name="text")(train_text)
+    train.command(name="babi")(train_babi)
     for name in PRESETS:
         train.command(name=name)(preset_command(name))
     if len(words) > 1 and words[0] == "train" and ":" in words[1]:
         train.command(name=words[1])(own_command(words[1]))
     app.command(name="resume")(resume)
     app.command(name="eval")(evaluate)
+    app.command(name="ask")(ask)
     app.command(name="sample")(sample_text)
     app.command(name="trace")(trace_run)
     app.command(name="view")(view_trace)

@@ -6,8 +6,9 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from numdnc import console
+from numdnc.cli.babi import babi_task
 from numdnc.cli.episodes import episode_task
-from numdnc.cli.options import EPISODES, AsJson, DataFolder, EngineName, refuse_options
+from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
 from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
@@ -36,7 +37,7 @@ def diagnose_run(
         last: Examine the last checkpoint, not the best.
         engine: How the model is computed.
         corpus: Where the run's text lies now, if it has moved (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         as_json: Print one JSON object.
 
     """
@@ -46,6 +47,9 @@ def diagnose_run(
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
         task = episode_task(run)
+    elif run.task.get("kind") == BABI:
+        refuse_options(run, {"--corpus": corpus}, "a text")
+        task = babi_task(run, data_folder)
     else:
         task = text_task(run, corpus, data_folder)
     task.move_to(run.position)
@@ -91,7 +95,8 @@ def _as_object(run: Run, engine: str, task: Task, found: Diagnosis) -> object:
 
 def _say(found: Diagnosis) -> None:
     """The scores side by side, then a line a finding."""
-    names = list(found.scores["whole"])
+    # Of bAbI there is an error for each task, too many to stand side by side; --json has them.
+    names = [name for name in found.scores["whole"] if not name.startswith("error_")]
     rows = [["", *names]]
     for part, scores in found.scores.items():
         title = part if part == "whole" else f"without {part}"

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
+from numdnc.cli.babi import evaluate_babi
 from numdnc.cli.changes import changed_task, with_slots
 from numdnc.cli.episodes import episode_task
-from numdnc.cli.options import EPISODES, AsJson, DataFolder, EngineName, refuse_options
+from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.own import channels
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
@@ -43,7 +44,8 @@ def evaluate(
     plot: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a run: bits per character on all of a text's held-out part, or errors on sequences not trained on.
+    """Score a run: bits per character on all of a text's held-out part, or errors on sequences not trained on; of bAbI
+    on the stories of the test.
 
     Args:
         folder: The run's folder.
@@ -52,7 +54,7 @@ def evaluate(
         memory_size: Give a DNC so many memory slots (default: as it was trained).
         engine: How the model is computed.
         corpus: Where the run's text lies now, if it has moved (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
         sequences: So many are scored (default: as many as in training; sequences only).
         show: Print a picture of one sequence: what goes in, what should and what does come out, and when a DNC frees
@@ -79,6 +81,10 @@ def evaluate(
             "--plot": plot,
         }
         refuse_options(run, given, "separate sequences")
+        if run.task.get("kind") == BABI:
+            refuse_options(run, {"--corpus": corpus}, "a text")
+            evaluate_babi(run, forward, lesioned, data_folder, as_json=as_json)
+            return
         _evaluate_text(run, forward, lesioned, corpus, data_folder, as_json)
         return
     refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")

@@ -14,6 +14,8 @@ from numdnc.training.run import Run
 
 EPISODES = "episodes"
 """The kind of a run whose task is made of separate sequences, as its checkpoint says; that of a text says nothing."""
+BABI = "babi"
+"""The kind of a run of bAbI."""
 MOST_LAYERS = 1000
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 

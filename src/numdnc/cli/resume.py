@@ -7,8 +7,9 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
+from numdnc.cli.babi import babi_task, babi_view
 from numdnc.cli.episodes import episode_task, episodes_view
-from numdnc.cli.options import ENGINES, EPISODES, DataFolder, Device, engine_on, refuse_options
+from numdnc.cli.options import BABI, ENGINES, EPISODES, DataFolder, Device, engine_on, refuse_options
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.text import text_task, text_view
 from numdnc.cli.training import check_minutes, train_run
@@ -39,7 +40,7 @@ def resume(
         engine: Go on with this engine (default: the one used so far).
         device: Where the engine torch runs (default: where it did so far).
         corpus: Where the run's text lies now, if it has moved (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
         tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
@@ -62,6 +63,10 @@ def resume(
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
         sequences = episode_task(run)
         task, view = sequences, episodes_view(run, sequences)
+    elif run.task.get("kind") == BABI:
+        refuse_options(run, {"--corpus": corpus}, "a text")
+        stories = babi_task(run, data_folder)
+        task, view = stories, babi_view(run, stories)
     else:
         text = text_task(run, corpus, data_folder)
         task, view = text, text_view(run, text)

@@ -57,7 +57,7 @@ def scalars(report: Report) -> dict[str, float]:
     """Tag -> number; TensorBoard shows tags with the same first word side by side."""
     plain = {
         "loss/train": report.train,
-        "loss/held_out": report.held_out,
+        "loss/held_out": report.scores.get("loss", report.held_out),
         "training/learning_rate": report.learning_rate,
         "training/gradient_norm": report.gradient_norm,
         "training/per_second": report.per_second,

@@ -11,7 +11,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
 from numdnc.cli.given import as_symbols
-from numdnc.cli.options import EPISODES, DataFolder, Device, EngineName, ModelOptions, engine_on
+from numdnc.cli.options import BABI, EPISODES, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, check_minutes, free_folder, train_run
 from numdnc.corpora import CORPORA, EMBEDDED
@@ -123,6 +123,10 @@ def sample_text(
         raise UserError(
             f"sample must be given a run of a text, got one of {run.task.get('name')}. "
             f"See what it answers with `numdnc eval {folder} --show`."
+        )
+    if run.task.get("kind") == BABI:
+        raise UserError(
+            f"sample must be given a run of a text, got one of bAbI. Ask it something with `numdnc ask {folder} STORY`."
         )
     if seed < 0:
         raise UserError(f"seed must be at least 0, got {seed}.")

@@ -9,10 +9,11 @@ from typing import Annotated
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
+from numdnc.cli.babi import trace_story
 from numdnc.cli.changes import changed_task, with_slots
 from numdnc.cli.episodes import episode_task
 from numdnc.cli.given import given_steps, given_text
-from numdnc.cli.options import EPISODES, AsJson, DataFolder, EngineName, refuse_options
+from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.own import channels
 from numdnc.cli.text import described, text_task
 from numdnc.engines import select_engine
@@ -49,8 +50,9 @@ def trace_run(
 
     Args:
         folder: The run's folder.
-        given: A sequence of your own. Of a text: characters, each but the first to be predicted. Of another task: its
-            input, a row of digits for each step, as "10010 01100"; or a CSV file with a row of numbers for each step.
+        given: A sequence of your own. Of a text: characters, each but the first to be predicted. Of bAbI: sentences
+            and a question. Of another task: its input, a row of digits for each step, as "10010 01100"; or a CSV file
+            with a row of numbers for each step.
         sample: Which sequence of the task: of those it is scored on, or which stretch of the held-out text (default: 0,
             the first).
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
@@ -59,7 +61,7 @@ def trace_run(
         memory_size: Give a DNC so many memory slots (default: as it was trained).
         engine: How the model is computed.
         corpus: Where the run's text lies now, if it has moved (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         out: The file to write (default: trace.safetensors in the run's folder).
         as_json: Print one JSON object.
 
@@ -77,6 +79,10 @@ def trace_run(
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder, "--length": length}, "a text")
         batch, about = _of_episodes(run, chosen.name, given, sample or 0, changes)
+    elif run.task.get("kind") == BABI:
+        refuse_options(run, {"--corpus": corpus, "--length": length}, "a text")
+        refuse_options(run, {"--set": changes}, "separate sequences")
+        batch, about = trace_story(run, chosen.name, given, sample or 0, data_folder)
     else:
         refuse_options(run, {"--set": changes}, "separate sequences")
         batch, about = _of_text(run, chosen.name, given, sample or 0, length, corpus, data_folder)

@@ -80,7 +80,7 @@ def diagnose(
         reached = reach(spec, params, engine, batches, task.loss)
         findings: list[Finding] = []
         if isinstance(spec, DNCSpec):
-            losses = {part: next(iter(found.values())) for part, found in scores.items()}
+            losses = {part: found.get("loss", next(iter(found.values()))) for part, found in scores.items()}
             findings += _worth(losses, task, _chance(example, spec))
             findings.append(_usage(spec, activity))
             findings += [*_modes(spec, activity), *_sharpness(spec, activity), *_gates(spec, activity)]

@@ -1,0 +1,22 @@
+"""bAbI: read a short story word by word, answer questions on it (Weston et al. 2015, "Towards AI-complete QA").
+
+files.py finds and reads the published files, stories.py turns them into words and numbers, batches.py puts stories of
+about equal length together, task.py is the task: all twenty kinds of story learned at once by one model.
+"""
+
+from numdnc.tasks.babi.files import BabiFiles, find_babi, read_babi
+from numdnc.tasks.babi.stories import ANSWER, BLANK, Line, Vocabulary, lines_of
+from numdnc.tasks.babi.task import BabiSettings, BabiTask
+
+__all__ = [
+    "ANSWER",
+    "BLANK",
+    "BabiFiles",
+    "BabiSettings",
+    "BabiTask",
+    "Line",
+    "Vocabulary",
+    "find_babi",
+    "lines_of",
+    "read_babi",
+]

@@ -1,0 +1,152 @@
+"""The files of bAbI, from the published archive or its unpacked folder; nothing is ever written to disk."""
+
+import gzip
+import hashlib
+import re
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from numdnc.data import FOLDER_VARIABLE, default_folder
+from numdnc.errors import UserError
+
+ADDRESS = "https://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz"
+FOLDER = "tasks_1-20_v1-2"
+_NAMES = (FOLDER, f"{FOLDER}.tar.gz", f"babi_{FOLDER}.tar.gz")
+_FILE = re.compile(r"qa(\d+)_(.+)_(train|test)\.txt")
+_LARGEST = 1 << 26
+"""Bytes of a file; the published ones have a few million. Bounds what a hostile archive can make us hold."""
+_CHUNK = 1 << 20
+
+_Entry = tuple[PurePosixPath, Callable[[], bytes]]
+"""A file's name, and how to read it."""
+
+
+class BabiFiles(NamedTuple):
+    """The text of each task, by its number."""
+
+    train: dict[int, str]
+    test: dict[int, str]
+    titles: dict[int, str]
+    """What the files call the task, such as "single-supporting-fact"."""
+    sha256: str
+    """Sum of all these texts, the same whether they came from an archive or a folder."""
+
+
+def find_babi(given: Path | None) -> Path:
+    """The archive or the folder tasks_1-20_v1-2: `given`, or in it, or in the data folder if nothing was given."""
+    place = default_folder() if given is None else given
+    try:
+        inside = [place / name for name in _NAMES if (place / name).exists()] if place.is_dir() else []
+        if inside:
+            return inside[0]
+        if given is not None and given.exists():
+            return given
+    except OSError as error:
+        raise UserError(
+            f"{place} must be readable, got: {error.strerror}. Check the path and its permissions."
+        ) from None
+    raise UserError(
+        f"bAbI must be on disk as {' or '.join(_NAMES[:2])}, got no such thing {'in' if given is None else 'at'} "
+        f"{place}. Download {ADDRESS} and give it with --data, or put it into the folder that {FOLDER_VARIABLE} names."
+    )
+
+
+def read_babi(path: Path, subset: str, only: tuple[int, ...] = ()) -> BabiFiles:
+    """The texts of a subset, such as en-10k; of some tasks only, if told so.
+
+    Raises `UserError` for what is damaged, incomplete, or an archive with a path that climbs out of its folder.
+    """
+    texts: dict[tuple[int, str], bytes] = {}
+    titles: dict[int, str] = {}
+    subsets: set[str] = set()
+    try:
+        for name, contents in _folder(path) if path.is_dir() else _archive(path):
+            match = _FILE.fullmatch(name.name)
+            if match is None or len(name.parts) < 2:
+                continue
+            subsets.add(name.parts[-2])
+            number, part = int(match[1]), match[3]
+            if name.parts[-2] != subset or (only and number not in only):
+                continue
+            if (number, part) in texts:
+                raise UserError(f"{path} must hold task {number}'s {part} file once, got {name} besides.")
+            texts[number, part], titles[number] = contents(), match[2]
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(
+            f"{path} must be a whole tar.gz archive or a folder, got one that cannot be read ({error}). "
+            f"Download it again from {ADDRESS}."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{path} must be readable, got: {error.strerror}. Check the path and its permissions."
+        ) from None
+    if subset not in subsets:
+        raise UserError(
+            f"{path} must hold a folder {subset} of files such as qa1_single-supporting-fact_train.txt, "
+            f"got {', '.join(sorted(subsets)) or 'none of the kind'}. Choose another with --subset or --data."
+        )
+    for number in only or sorted(titles):
+        for part in ("train", "test"):
+            if (number, part) not in texts:
+                raise UserError(
+                    f"{path} must hold {subset}/qa{number}_.._{part}.txt, got none. Leave it out of --only."
+                )
+    numbers = sorted(titles)
+    return BabiFiles(
+        train={number: _decoded(texts[number, "train"], path) for number in numbers},
+        test={number: _decoded(texts[number, "test"], path) for number in numbers},
+        titles={number: titles[number] for number in numbers},
+        sha256=_digest(texts),
+    )
+
+
+def _folder(path: Path) -> Iterator[_Entry]:
+    for file in sorted(path.glob("*/qa*.txt")):
+        _check_size(path, file.name, file.stat().st_size)
+        yield PurePosixPath(file.parent.name, file.name), file.read_bytes
+
+
+def _archive(path: Path) -> Iterator[_Entry]:
+    with gzip.open(path) as stream:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts:
+                    raise UserError(
+                        f"{path} must hold paths inside its own folder, got {member.name!r}. "
+                        f"Do not trust it; download {ADDRESS}."
+                    )
+                file = archive.extractfile(member) if member.isfile() else None
+                if file is not None:
+                    _check_size(path, member.name, member.size)
+                    yield name, file.read
+        while stream.read(_CHUNK):  # to its very end, where its checksum stands
+            pass
+
+
+def _check_size(path: Path, name: str, size: int) -> None:
+    if size > _LARGEST:
+        raise UserError(
+            f"files of {path} must have at most {_LARGEST:,} bytes, got {size:,} in {name}. "
+            f"That is not bAbI; download {ADDRESS}."
+        )
+
+
+def _decoded(contents: bytes, path: Path) -> str:
+    try:
+        return contents.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"files of {path} must be UTF-8, got byte 0x{contents[error.start]:02x}. Download {ADDRESS} again."
+        ) from None
+
+
+def _digest(texts: dict[tuple[int, str], bytes]) -> str:
+    found = hashlib.sha256()
+    for (number, part), contents in sorted(texts.items()):
+        found.update(f"{number} {part} {len(contents)}\n".encode())
+        found.update(contents)
+    return found.hexdigest()

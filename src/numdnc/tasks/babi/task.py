@@ -1,0 +1,233 @@
+"""Answer questions on stories of all kinds at once; see `Task`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.reference.losses import softmax_cross_entropy
+from numdnc.tasks import Batch, Forward, Scores
+from numdnc.tasks.babi.batches import batches_by_length, padding
+from numdnc.tasks.babi.files import BabiFiles
+from numdnc.tasks.babi.stories import Reader, Story, Vocabulary, stories_of
+from numdnc.tasks.sequences import counted, joined
+
+_ORDER, _SPLIT = 0, 1
+"""Set the random numbers of the order of stories apart from those that say which of them validate."""
+SCORED_AT_ONCE = 64
+"""So many stories are scored side by side, to bound memory."""
+FAILED = 0.05
+"""A task is failed where more than this share of its questions is answered wrong (Weston et al. 2015)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BabiSettings:
+    """Which stories, and how they are learned and scored."""
+
+    only: str = ""
+    """Numbers of the tasks to learn, as 1,2,3; empty = all that there are."""
+    subset: str = "en-10k"
+    """The folder of the archive: en-10k has 10,000 questions a task to train on, en has 1,000."""
+    batch: int = 16
+    """B, stories of an update."""
+    pause: int = 0
+    """Blank steps between a question and its answer (Csordas and Schmidhuber 2019: 3)."""
+    validation: float = 0.1
+    """Share of the stories of each task that is never trained on: progress lines are scored on a part of it."""
+    evaluated: int = 100
+    """So many questions of each task, if there are as many, in the stories that every progress line is scored on."""
+    longest: int = 0
+    """Stories of more steps are not trained on, but scored; 0 = there is no limit."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("evaluated", 1), ("pause", 0), ("longest", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if not 0 < self.validation < 1:
+            raise UserError(f"validation must lie between 0 and 1, got {self.validation}.")
+        if not all(word.isdecimal() and int(word) > 0 for word in self.only.split(",") if self.only):
+            raise UserError(
+                f"only must be numbers of tasks with commas between, as 1,2,3, got {self.only!r}."
+            )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of `only`, none if it is empty."""
+        return tuple(sorted({int(word) for word in self.only.split(",") if word}))
+
+
+class Told(NamedTuple):
+    """A story as a sequence."""
+
+    task: int
+    batch: Batch  # of one row
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.batch.inputs)
+
+
+class BabiTask:
+    """All tasks learned jointly. Inputs are symbols, outputs the words: where the input is `-` an answer is due.
+
+    Losses are nats per answer word; errors are shares of questions, which are right only if all their words are.
+    `files` are those that `settings.subset` and `settings.numbers` name.
+    """
+
+    name = "babi"
+    unit = "nats"
+    nats = 1.0
+
+    def __init__(self, files: BabiFiles, settings: BabiSettings, seed: int) -> None:
+        self.settings, self.titles, self._seed = settings, files.titles, seed
+        train = {task: stories_of(task, text, f"qa{task} train") for task, text in files.train.items()}
+        test = {task: stories_of(task, text, f"qa{task} test") for task, text in files.test.items()}
+        self.vocabulary = Vocabulary.of(
+            story for part in (train, test) for stories in part.values() for story in stories
+        )
+        self.input_size = self.output_size = len(self.vocabulary.symbols)
+        reader = Reader(self.vocabulary, settings.pause)
+
+        def told(stories: Sequence[Story]) -> list[Told]:
+            return [Told(story.task, reader.batch(story.lines)) for story in stories]
+
+        self.test = [story for stories in test.values() for story in told(stories)]
+        """To be scored at the end, in the order of the tasks."""
+        self.train: list[Told] = []
+        """To be trained on."""
+        self.validation: list[Told] = []
+        """Never trained on, to choose by; in the order of the tasks."""
+        for task, stories in train.items():
+            kept, validating = self._split(task, told(stories))
+            self.train += [story for story in kept if not settings.longest or story.steps <= settings.longest]
+            self.validation += validating
+        if not self.train:
+            raise UserError(f"longest must leave stories to train on, got {settings.longest}. Raise it.")
+        self.evaluated = _first_questions(self.validation, settings.evaluated)
+        """Those that progress lines are scored on."""
+        self._lengths = [story.steps for story in self.train]
+        self._begin_epoch(0)
+
+    def _split(self, task: int, stories: list[Told]) -> tuple[list[Told], list[Told]]:
+        """Those to train on and those to validate, the same for a seed whatever other tasks there are."""
+        count = max(1, round(self.settings.validation * len(stories)))
+        if count >= len(stories):
+            raise UserError(
+                f"validation must leave stories to train on, got {self.settings.validation} of the {len(stories)} "
+                f"stories of task {task}. Lower it, or give more data."
+            )
+        order = np.random.default_rng([self._seed, _SPLIT, task]).permutation(len(stories))
+        return [stories[i] for i in order[count:]], [stories[i] for i in order[:count]]
+
+    def _begin_epoch(self, epoch: int) -> None:
+        rng = np.random.default_rng([self._seed, _ORDER, epoch])
+        self._epoch, self._next = epoch, 0
+        self._batches = batches_by_length(self._lengths, self.settings.batch, rng)
+
+    @property
+    def batches(self) -> int:
+        """Updates of an epoch."""
+        return len(self._batches)
+
+    @property
+    def padding(self) -> float:
+        """Share of the steps of this epoch that are padding."""
+        return padding(self._lengths, self._batches)
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest story that is trained on."""
+        return max(self._lengths)
+
+    def next_batch(self) -> Batch:
+        """Stories of about equal length."""
+        if self._next == len(self._batches):
+            self._begin_epoch(self._epoch + 1)
+        chosen = self._batches[self._next]
+        self._next += 1
+        return joined([self.train[number].batch for number in chosen])
+
+    def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
+        """Mean cross-entropy of the answer words in nats, how many they are, gradient by the outputs."""
+        due = counted(batch)
+        nats, d_due = softmax_cross_entropy(outputs[due][None], batch.targets[due][None])
+        d_outputs = np.zeros_like(outputs)
+        d_outputs[due] = d_due[0]
+        return nats, int(due.sum()), d_outputs
+
+    def score(self, forward: Forward, *, whole: bool = False) -> Scores:
+        """Of the test stories if `whole`, else of some validating ones, the same every time.
+
+        "mean_error": mean over the tasks of the share of questions answered wrong; "loss": nats per answer word;
+        "failed": number of tasks with an error above FAILED; "error_1", ..: the error of each task.
+        """
+        stories = sorted(self.test if whole else self.evaluated, key=lambda story: story.steps)
+        wrong = dict.fromkeys(self.titles, 0)
+        asked = dict.fromkeys(self.titles, 0)
+        nats = words = 0.0
+        for first in range(0, len(stories), SCORED_AT_ONCE):
+            group = stories[first : first + SCORED_AT_ONCE]
+            batch = joined([story.batch for story in group])
+            outputs, _ = forward(batch.inputs, None)
+            mean, count, _ = self.loss(outputs, batch)
+            nats, words = nats + mean * count, words + count
+            right = outputs.argmax(axis=2) == batch.targets
+            for row, story in enumerate(group):
+                answers = questions_right(right[:, row], counted(batch)[:, row])
+                wrong[story.task] += int((~answers).sum())
+                asked[story.task] += len(answers)
+        errors = {f"error_{task}": wrong[task] / asked[task] for task in self.titles}
+        return {
+            "mean_error": sum(errors.values()) / len(errors),
+            "loss": nats / words,
+            "failed": float(sum(error > FAILED for error in errors.values())),
+            **errors,
+        }
+
+    def example(self, sequences: int) -> Batch:
+        """Some of the stories that are scored, from short to rather long."""
+        stories = sorted(self.evaluated, key=lambda story: story.steps)
+        chosen = np.linspace(0, len(stories), sequences, endpoint=False).astype(int)
+        return joined([stories[number].batch for number in chosen])
+
+    def solved(self, scores: Scores) -> bool:
+        """Whether every question is answered right."""
+        return scores["mean_error"] == 0
+
+    def take(self, scores: Scores) -> None:
+        """There is no curriculum."""
+
+    def position(self) -> dict[str, Any]:
+        """Epoch, and how many of its batches have been used."""
+        return {"epoch": self._epoch, "batch": self._next}
+
+    def move_to(self, position: dict[str, Any]) -> None:
+        """Continue from a `position`."""
+        self._begin_epoch(position["epoch"])
+        self._next = position["batch"]
+
+
+def questions_right(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether all words of each question of a story are right, by (T,) of each step; answers are runs of `due`."""
+    begins = due & ~np.concatenate([[False], due[:-1]])
+    numbers = np.cumsum(begins)[due] - 1
+    answers = np.ones(int(begins.sum()), bool)
+    answers[numbers[~right[due]]] = False
+    return answers
+
+
+def _first_questions(stories: Sequence[Told], wanted: int) -> list[Told]:
+    """The first stories of each task that ask as many questions together."""
+    asked: dict[int, int] = {}
+    chosen = []
+    for story in stories:
+        if asked.setdefault(story.task, 0) < wanted:
+            due = counted(story.batch)[:, 0]
+            asked[story.task] += len(questions_right(due, due))
+            chosen.append(story)
+    return chosen
