@@ -49,6 +49,13 @@ def test_the_reference_is_had_without_a_compiler() -> None:
     assert "numba" in run_python(SPY.format(statements="import numdnc.engines as e\ne.get_engine('cpu')"))
 
 
+def test_only_the_modules_and_the_engine_torch_ask_for_torch() -> None:
+    assert "torch" not in run_python(SPY.format(statements="import numdnc.cli"))
+    run = "import numdnc.engines as e\ne.select_engine('auto', None, 'float32')"
+    assert "torch" not in run_python(SPY.format(statements=run))
+    assert "torch" in run_python(SPY.format(statements="import numdnc.nn"))
+
+
 def test_the_spy_sees_what_is_not_installed() -> None:
     statements = "try:\n    import abacus\nexcept ImportError:\n    pass\nimport pytest"
     assert {"abacus", "pytest"} <= set(run_python(SPY.format(statements=statements)))

@@ -18,6 +18,7 @@ from numdnc.cli.corpora import fetch_data, list_data
 from numdnc.cli.diagnose import diagnose_run
 from numdnc.cli.episodes import own_command, preset_command
 from numdnc.cli.evaluate import evaluate
+from numdnc.cli.export import export_model
 from numdnc.cli.gradients import check_gradients
 from numdnc.cli.info import show_info
 from numdnc.cli.presets import PRESETS
@@ -49,6 +50,7 @@ def _commands(words: Sequence[str]) -> SubcommandApp:
     app.command(name="view")(view_trace)
     app.command(name="diagnose")(diagnose_run)
     app.command(name="sweep")(run_sweep)
+    app.command(name="export")(export_model)
     app.command(name="gradcheck")(check_gradients)
     app.command(name="info")(show_info)
     app.command(name="bench")(measure_speed)

@@ -1,0 +1,24 @@
+"""RNN, LSTM and DNC as modules of PyTorch.
+
+    model = numdnc.nn.DNC(8, 64, 8, memory_size=16, word_size=16, read_heads=2)
+    output, state = model(input)                               # input (T, B, 8)
+    output, state = model(more, numdnc.nn.detach(state))       # carried on, without the gradient
+
+On the CPU they run the compiled engine `cpu`, elsewhere and in half precision the engine `torch`. Whatever is passed in
+and cannot be used is said by a `numdnc.UserError`. See docs/torch.md.
+"""
+
+from numdnc.errors import UserError
+
+try:
+    import torch  # noqa: F401
+except ImportError:
+    raise UserError(
+        "numdnc.nn must have PyTorch, got none. Install it with: pip install 'numdnc[torch]'."
+    ) from None
+
+from numdnc.nn.files import from_run, load, save
+from numdnc.nn.modules import DNC, LSTM, RNN
+from numdnc.nn.states import detach
+
+__all__ = ["DNC", "LSTM", "RNN", "detach", "from_run", "load", "save"]

@@ -1,0 +1,82 @@
+"""An engine of arrays as one function of torch. Tensors and arrays share their memory: nothing is copied."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from numdnc.engines import Engine
+from numdnc.errors import UserError
+from numdnc.spec import Spec
+from numdnc.tree import leaves, map_leaves
+
+
+def compute(
+    engine: Engine, spec: Spec, params: Any, inputs: Tensor, state: Any, bypass_mask: Tensor | None
+) -> tuple[Tensor, Any]:
+    """Outputs and the state after the last step, as `Engine.forward` gives them, for tensors on the CPU.
+
+    torch can differentiate them, once, by params, inputs and state. Where it need not, no tape is kept.
+    """
+    given = (params, inputs, state, () if bypass_mask is None else bypass_mask)
+    tensors: list[Any] = leaves(given)
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        found = iter(_Sequence.apply(engine, spec, map_leaves(lambda _: None, given), *tensors))
+        return next(found), map_leaves(lambda _: next(found), state)
+    outputs, after, _ = _forward(engine, spec, map_leaves(_array, given), keep_tape=False)
+    return torch.from_numpy(outputs), map_leaves(torch.from_numpy, after)
+
+
+class _Sequence(torch.autograd.Function):
+    """The leaves of (params, inputs, state, mask) in, outputs and the leaves of the state after out."""
+
+    @staticmethod
+    def forward(ctx: Any, engine: Engine, spec: Spec, shape: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """`shape` is the tree that the tensors are the leaves of."""
+        given = _filled(shape, map(_array, tensors))
+        outputs, after, ctx.tape = _forward(engine, spec, given, keep_tape=True)
+        ctx.engine, ctx.spec, ctx.shape = engine, spec, shape
+        ctx.save_for_backward(*tensors)
+        return tuple(map(torch.from_numpy, (outputs, *leaves(after))))
+
+    @staticmethod
+    def backward(ctx: Any, d_outputs: Tensor, *d_after: Tensor) -> tuple[Tensor | None, ...]:
+        """torch refuses `saved_tensors` if one of them, which the tape may refer to, was changed in between."""
+        if torch.is_grad_enabled():
+            raise UserError(
+                f"create_graph must be False for the engine {ctx.engine.name}, whose gradient cannot be differentiated "
+                "again, got True. Make the module with engine='torch'."
+            )
+        given = params, _, state, mask = _filled(ctx.shape, map(_array, ctx.saved_tensors))
+        # What torch saved is free after a backward; so is the tape. Another backward of the same graph makes it again.
+        tape, ctx.tape = ctx.tape, None
+        if tape is None:
+            _, _, tape = _forward(ctx.engine, ctx.spec, given, keep_tape=True)
+        d_state = _filled(state, map(_array, d_after))
+        d_params, d_inputs, d_before = ctx.engine.backward(ctx.spec, params, tape, _array(d_outputs), d_state)
+        found = [*leaves(d_params), d_inputs, *leaves(d_before), *leaves(mask)]
+        wanted = ctx.needs_input_grad[3:]
+        return (
+            None,
+            None,
+            None,
+            *(torch.from_numpy(d) if w else None for d, w in zip(found, wanted, strict=True)),
+        )
+
+
+def _forward(engine: Engine, spec: Spec, given: Any, *, keep_tape: bool) -> tuple[Any, Any, Any]:
+    params, inputs, state, mask = given
+    masked = {} if isinstance(mask, tuple) else {"bypass_mask": mask}
+    return engine.forward(spec, params, inputs, state, keep_tape=keep_tape, **masked)
+
+
+def _filled(shape: Any, given: Any) -> Any:
+    """The tree with these leaves, in order."""
+    found = iter(given)
+    return map_leaves(lambda _: next(found), shape)
+
+
+def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    array: np.ndarray[Any, Any] = tensor.detach().numpy()
+    return array

@@ -1,0 +1,77 @@
+"""What is asked of the tensors that a module is given, so that a wrong one is named and not guessed at.
+
+`like` is a parameter of the module: everything must have its dtype and lie on its device.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from numdnc.errors import UserError
+from numdnc.params import zero_state
+from numdnc.spec import Spec
+from numdnc.tree import named_leaves
+
+
+def is_symbols(tensor: Tensor) -> bool:
+    """Whether these are integers, which mean one-hot rows."""
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+
+
+def check_input(spec: Spec, given: Any, axes: tuple[str, ...], like: Tensor) -> int:
+    """How many axes come before that of X; UserError unless it is one of `axes` ("T, B" is two), and all else fits."""
+    vectors = " or ".join(f"({each}, {spec.input_size})" for each in axes)
+    wanted = f"{vectors} of {like.dtype}, or {' or '.join(f'({each})' for each in axes)} of integers, on {like.device}"
+    if not isinstance(given, Tensor):
+        raise UserError(f"input must be a tensor, {wanted}, got a {type(given).__name__}.")
+    symbols = is_symbols(given)
+    before = given.dim() - (not symbols)
+    fits = symbols or (before >= 0 and given.shape[-1] == spec.input_size and given.dtype == like.dtype)
+    if before not in (each.count(",") + 1 for each in axes) or not fits or given.device != like.device:
+        raise UserError(
+            f"input must be {wanted}, got {tuple(given.shape)} of {given.dtype} on {given.device}. "
+            "Dtype and device are those of the parameters: move one or the other by .to()."
+        )
+    if symbols and given.numel() and given.device.type == "cpu":  # elsewhere it would have to be waited for
+        least, most = (int(bound.item()) for bound in given.long().aminmax())
+        if least < 0 or most >= spec.input_size:
+            raise UserError(f"integer input must lie in 0..{spec.input_size - 1}, got {least}..{most}.")
+    return before
+
+
+def check_state(spec: Spec, given: Any, rows: tuple[int, ...], like: Tensor) -> None:
+    """Raise UserError unless this is a state of `rows`: (B,), or () without a batch."""
+    blank = zero_state(spec, 0)
+    wanted, got = dict(named_leaves(blank)), dict(named_leaves(given))
+    if type(given) is not type(blank) or wanted.keys() != got.keys():
+        raise UserError(
+            f"state must be a {type(blank).__name__} of {', '.join(wanted)}, got a {type(given).__name__}"
+            f"{' of ' + ', '.join(got) if isinstance(given, tuple) else ''}. "
+            "Pass what an earlier call returned, or None."
+        )
+    for name, leaf in wanted.items():
+        shape, tensor = (*rows, *leaf.shape[1:]), got[name]
+        needed = f"{shape} of {like.dtype} on {like.device}"
+        if not isinstance(tensor, Tensor):
+            raise UserError(f"state.{name} must be a tensor {needed}, got a {type(tensor).__name__}.")
+        if tensor.shape != shape or tensor.dtype != like.dtype or tensor.device != like.device:
+            raise UserError(
+                f"state.{name} must be {needed}, got {tuple(tensor.shape)} of {tensor.dtype} on {tensor.device}. "
+                "Dtype and device are those of the parameters."
+            )
+
+
+def checked_lengths(given: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
+    """The length of every row, on the CPU; UserError unless each is a whole number from 1 to the number of steps."""
+    wanted = f"lengths must be {batch} whole numbers from 1 to {steps}, one for each row"
+    try:
+        lengths = torch.as_tensor(given, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"{wanted}, got {given!r}.") from None
+    if not is_symbols(lengths) or lengths.shape != (batch,):
+        raise UserError(f"{wanted}, got {tuple(lengths.shape)} of {lengths.dtype}.")
+    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
+        raise UserError(f"{wanted}, got {int(lengths.min())}..{int(lengths.max())}.")
+    return lengths.long()
