@@ -1,8 +1,8 @@
-"""How fast numdnc.nn.DNC is on the CPU beside the PyPI package `dnc` and its own engine `torch`, in one run.
+"""How fast numdnc.nn.DNC is on the CPU beside the PyPI package `dnc`, its own engine `torch`, and JAX, in one run.
 
     python benchmarks/torch_modules.py [--shapes babi ..] [--threads 2] [--rounds 2] [--seconds 2] [--json]
 
-Forward and backward at the shapes of ring.py. Everyone is a module of torch in float32, is given the same one-hot
+Forward and backward at the shapes of ring.py. Everyone is in float32, is given the same one-hot
 vectors and the gradient of the mean cross-entropy by its own outputs, and is asked for outputs and the gradients of all
 parameters. Every measurement has a process of its own, one after the other, with as many cores as threads; contenders
 take turns at a shape, round by round, and medians are over the runs of all rounds. First the module is compared with
@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from contenders import DIFFERS, torch_runs
-from ring import head, milliseconds, note, number, pooled, some_cores, table
+from contenders import DIFFERS, jax_runs, torch_runs
+from ring import HERE, head, milliseconds, note, number, pooled, some_cores, table
 
 from numdnc.engines import get_engine
 from numdnc.inspection.speed import (
@@ -37,11 +37,12 @@ from numdnc.inspection.speed import (
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tree import leaves, map_leaves, zeros_like
 
-CONTENDERS = ("module", "dnc", "torch")
+CONTENDERS = ("module", "dnc", "torch", "jax")
 SAYS = {
     "module": "numdnc.nn.DNC, which runs the engine cpu",
     "torch": "the same with engine='torch': plain torch operations, eager",
     "dnc": DIFFERS["dnc"],
+    "jax": DIFFERS["jax"],
 }
 
 
@@ -98,7 +99,12 @@ def timed(name: str, shape: Shape, seconds: float, threads: int) -> dict[str, An
 
     torch.set_num_threads(threads)
     try:
-        prepare = torch_runs() if name == "dnc" else module_runs("auto" if name == "module" else "torch")
+        prepare = {
+            "module": lambda: module_runs("auto"),
+            "torch": lambda: module_runs("torch"),
+            "dnc": torch_runs,
+            "jax": lambda: jax_runs(HERE / "jax_peer.py"),
+        }[name]()
     except ImportError as error:
         return {"failed": str(error)}
     run = prepare(shape)
@@ -121,7 +127,7 @@ def ask(name: str, shape: Shape, seconds: float, threads: int) -> dict[str, Any]
             [sys.executable, str(Path(__file__).resolve()), *words],
             capture_output=True,
             text=True,
-            env={**os.environ, **count},
+            env={**os.environ, **count, "JAX_PLATFORMS": "cpu"},
             check=False,
         )
     if done.returncode:

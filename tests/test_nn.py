@@ -281,6 +281,9 @@ def test_parameters_are_settled_by_torchs_seed_or_ones_own() -> None:
     module.reset_parameters(1)
     assert all(map(torch.equal, stored, module.parameters()))
     assert not torch.equal(module.interface.bias, nn.DNC(**MEMORY, seed=1).interface.bias)
+    rows, larger = module.spec.input_size, nn.DNC(**MEMORY, seed=1, start="store", input_scale=4)
+    of_inputs = [m.controller.get_submodule("0").weights[:rows] for m in (module, larger)]
+    assert torch.equal(4 * of_inputs[0], of_inputs[1])
 
 
 def test_copies_are_whole_and_their_own() -> None:

@@ -37,8 +37,8 @@ class _Recurrent(nn.Module):
     """What the three modules share. Parameters have the names that checkpoints use: `controller.0.weights`, ..
 
     batch_first: padded input and its output are (B, T, ..); a state has its batch first in any case. engine: how it is
-    computed: auto (`cpu` on the CPU in float32 and float64, else `torch`), or an engine's name. start, seed: how
-    parameters start, see `numdnc.init_params`; without a seed torch's generator settles them.
+    computed: auto (`cpu` on the CPU in float32 and float64, else `torch`), or an engine's name. start, input_scale and
+    seed: how parameters start, see `numdnc.init_params`; without a seed torch's generator settles them.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class _Recurrent(nn.Module):
         batch_first: bool,
         engine: str,
         start: Start,
+        input_scale: float,
         seed: int | None,
         device: Any,
         dtype: Any,
@@ -55,7 +56,8 @@ class _Recurrent(nn.Module):
         self.spec = spec
         self.batch_first = batch_first
         self.engine = engine
-        self.start = start
+        self.start: Start = start
+        self.input_scale = input_scale
         self.origin: dict[str, Any] | None = None
         """What the run was that the parameters came from, if any: `numdnc export --to run` makes another of it."""
         blank = zero_params(spec)
@@ -74,7 +76,8 @@ class _Recurrent(nn.Module):
         """Draw the parameters as `numdnc.init_params` does, from a seed or else from torch's generator."""
         if seed is None:
             seed = int(torch.randint(2**62, (), device="cpu").item())
-        drawn = init_params(self.spec, seed, _ARRAYS.get(self._like().dtype, np.float32), self.start)
+        dtype = _ARRAYS.get(self._like().dtype, np.float32)
+        drawn = init_params(self.spec, seed, dtype, self.start, self.input_scale)
         with torch.no_grad():
             map_leaves(lambda p, array: p.copy_(torch.from_numpy(array)), self.params(), drawn)
 
@@ -201,13 +204,14 @@ class RNN(_Recurrent):
         batch_first: bool = False,
         engine: str = "auto",
         start: Start = "plain",
+        input_scale: float = 1.0,
         seed: int | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         sizes = _layers(hidden_size, num_layers)
         spec = RNNSpec(input_size=input_size, output_size=output_size, hidden_sizes=sizes)
-        super().__init__(spec, batch_first, engine, start, seed, device, dtype)
+        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
 
 
 class LSTM(_Recurrent):
@@ -223,13 +227,14 @@ class LSTM(_Recurrent):
         batch_first: bool = False,
         engine: str = "auto",
         start: Start = "plain",
+        input_scale: float = 1.0,
         seed: int | None = None,
         device: Any = None,
         dtype: Any = None,
     ) -> None:
         sizes = _layers(hidden_size, num_layers)
         spec = LSTMSpec(input_size=input_size, output_size=output_size, hidden_sizes=sizes)
-        super().__init__(spec, batch_first, engine, start, seed, device, dtype)
+        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
 
 
 class DNC(_Recurrent):
@@ -260,6 +265,7 @@ class DNC(_Recurrent):
         batch_first: bool = False,
         engine: str = "auto",
         start: Start = "plain",
+        input_scale: float = 1.0,
         seed: int | None = None,
         device: Any = None,
         dtype: Any = None,
@@ -281,7 +287,7 @@ class DNC(_Recurrent):
             bypass_dropout=bypass_dropout,
             learned_state=learned_state,
         )
-        super().__init__(spec, batch_first, engine, start, seed, device, dtype)
+        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
 
 
 Module = RNN | LSTM | DNC
