@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from tyro.extras import SubcommandApp
 
 from numdnc import console
+from numdnc.cli.ask import ask
 from numdnc.cli.bench import measure_speed
 from numdnc.cli.corpora import fetch_data, list_data
 from numdnc.cli.diagnose import diagnose_run
@@ -40,6 +41,7 @@ def _commands(words: Sequence[str]) -> SubcommandApp:
         train.command(name=words[1])(own_command(words[1]))
     app.command(name="resume")(resume)
     app.command(name="eval")(evaluate)
+    app.command(name="ask")(ask)
     app.command(name="sample")(sample_text)
     app.command(name="trace")(trace_run)
     app.command(name="view")(view_trace)

@@ -7,6 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
+from numdnc.cli.changes import give_slots
 from numdnc.cli.episodes import episode_task, episodes_view
 from numdnc.cli.options import ENGINES, EPISODES, DataFolder, refuse_options
 from numdnc.cli.tensorboard import check_tensorboard
@@ -23,6 +24,7 @@ def resume(
     *,
     steps: int | None = None,
     minutes: float = math.inf,
+    memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
     corpus: str | None = None,
     data_folder: DataFolder = None,
@@ -35,6 +37,8 @@ def resume(
         folder: The run's folder.
         steps: Iteration to train to (default: as the run was told last).
         minutes: Stop after so many minutes if the steps are not done by then.
+        memory_size: Go on with so many memory slots of a DNC, on which no parameter depends (default: as before;
+            sequences only).
         engine: Go on with this engine (default: the one used so far).
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only).
@@ -57,9 +61,12 @@ def resume(
     task: Task
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
+        if memory_size is not None:
+            give_slots(run, memory_size)
         sequences = episode_task(run)
         task, view = sequences, episodes_view(run, sequences)
     else:
+        refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
         text = text_task(run, corpus, data_folder)
         task, view = text, text_view(run, text)
     place.tidy(run)
