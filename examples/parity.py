@@ -50,7 +50,8 @@ class Parity:
         bits = rng.integers(2, size=(lengths.max(), batch))
         bits[step >= lengths] = 0  # shorter sequences are padded with zeros at their end
         inputs = bits[:, :, None].astype("float32")  # (T, B, X)
-        # Targets are numbers in [0, 1], (T, B, Y), or whole numbers (T, B), which mean one of Y classes.
+        # Targets are numbers in [0, 1], (T, B, Y), or whole numbers (T, B), which mean one of Y classes
+        # (or (T, B, G): G classes a step, each one of Y/G).
         targets = bits.cumsum(axis=0)[:, :, None].astype("float32") % 2
         # Where the mask (T, B) is True, an answer is asked for; what the model says elsewhere is not looked at.
         return Batch(inputs, targets, mask=step == lengths - 1)

@@ -113,9 +113,9 @@ def test_a_folder_in_its_place() -> None:
 
 
 def test_a_newer_format() -> None:
-    with mock.patch.object(checkpoint, "FORMAT", 3):
+    with mock.patch.object(checkpoint, "FORMAT", 5):
         rewrite(LAST, lambda arrays, metadata: metadata.update(news="something"))
-    refused_everywhere("must have checkpoint format 2 or older, got 3|Update numdnc")
+    refused_everywhere("must have checkpoint format 4 or older, got 5|Update numdnc")
 
 
 def change_spec(**sizes: Any) -> Callable[..., None]:

@@ -24,7 +24,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "parity.py"
 TINY = "--hidden 5 -N 4 -W 3 -R 1 --evaluated 20 --batch 4 --width 2 --max-length 3 --sample-every 0"
 CURRICULUM = "--grow max_length --pass-at 1 --easier 0.5"
 LINE = re.compile(
-    r" *(\d+\.\d) s, iter +(\d+), loss +(\S+), held-out +(\S+), +(\d+\.\d\d) % bits wrong, +"
+    r" *(\d+\.\d) s, iter +(\d+), +[\d,]+ samples, loss +(\S+), held-out +(\S+), +(\d+\.\d\d) % bits wrong, +"
     r"(\d+\.\d) % sequences right, (level \d, )? +\d+ bits/s, \d+:\d\d left"
 )
 
@@ -94,7 +94,7 @@ def test_a_resumed_run_with_a_curriculum_is_the_one_that_never_stopped(stop: int
         assert call(*words("run", *CURRICULUM.split())).code == 130
     done("resume", "run", "--sample-every", 0)
     assert contents(Path("run")) == contents(Path("straight"))
-    assert [record.get("level") for record in metrics(Path("run"))] == [1, 2, None]
+    assert [record.get("level") for record in metrics(Path("run"))] == [1, 2, 3]
 
 
 def test_a_solved_run_stops_and_goes_on_if_told_to() -> None:

@@ -167,13 +167,83 @@ def test_a_level_is_passed_at_its_error_and_the_last_is_the_task() -> None:
     task, levels = task_of(LONG, **GROWING), []
     for error in (0.3, 0.25, 0.26, 0.0, 0.1, 0.0):
         scores = task.score(unsure)
-        levels.append(scores.get("level"))
-        if "level" in scores:
-            assert list(scores)[-2:] == ["level", "level_error"]
-        task.take(scores | ({"level_error": error} if "level" in scores else {}))
-    assert levels == [1, 1, 3, 3, 5, None]  # the next would be 7, but the task ends at 6
+        assert list(scores) == ["loss", "bit_error", "sequence_error", "level"]
+        levels.append(scores["level"])
+        task.take(scores | {"sequence_error": error})
+    assert levels == [1, 1, 3, 3, 5, 6]  # the next would be 7, but the task ends at 6
     assert task.position()["level"] == 6
-    assert not task_of(LONG, **GROWING).score(unsure, whole=True).keys() & {"level", "level_error"}
+    assert "level" not in task_of(LONG, **GROWING).score(unsure, whole=True)
+
+
+def test_a_level_is_lost_where_its_error_rises_after_it_was_low() -> None:
+    task, levels = task_of(LONG, **GROWING, fall_at=0.5), []
+    errors = (
+        *(0.9, 0.2),  # new to level 1, then passed
+        *(0.9, 0.6, 0.4, 0.6),  # new to 3: no fall until it was at most .5
+        *(0.7, 0.7, 0.2),  # back on 1, which must first be held again
+        *(0.1, 0.1),  # 3 and 5 are passed
+        *(0.8, 0.5, 0.51),  # 6, the last, is lost to 5 in the same way
+        *(0.5, 0.6),  # and so is 5
+    )
+    for error in errors:
+        levels.append(task.position()["level"])
+        place = json.loads(json.dumps(task.position()))  # all that this needs is saved
+        task = task_of(LONG, **GROWING, fall_at=0.5)
+        task.move_to(place)
+        task.take({"level": float(levels[-1]), "sequence_error": error})
+    assert levels == [1, 1, 3, 3, 3, 3, 1, 1, 1, 3, 5, 6, 6, 6, 5, 5]
+    assert task.position()["level"] == 3
+    never = task_of(LONG, **GROWING)
+    never.move_to(task.position() | {"level": 5})
+    never.take({"level": 5.0, "sequence_error": 1.0})
+    assert never.position()["level"] == 5
+
+
+def test_the_first_level_is_never_lost() -> None:
+    task = task_of(LONG, **GROWING, fall_at=0.5)
+    for error in (0.4, 0.9, 0.9):
+        task.take({"level": 1.0, "sequence_error": error})
+    assert task.position()["level"] == 1
+
+
+def test_a_position_of_before_there_was_falling_is_understood() -> None:
+    task = task_of(LONG, **GROWING, fall_at=0.5)
+    old = task.position()
+    del old["held"]
+    task.move_to(old | {"level": 5})
+    task.take({"level": 5.0, "sequence_error": 0.9})
+    assert task.position()["level"] == 5
+
+
+def test_who_knows_all_levels_is_done_on_the_first() -> None:
+    """Both the level and the whole task are scored, and both without error."""
+    task = task_of(LONG, **GROWING)
+    all_of = *task.evaluation(), *task.evaluation(Copy(width=2, max_length=1))
+    knows = {batch.inputs.tobytes(): batch for batch in all_of}
+
+    def forward(inputs: Any, state: Any) -> Any:
+        return np.where(knows[inputs.tobytes()].targets > 0.5, 40.0, -40.0), None
+
+    scores = task.score(forward)
+    assert (scores["level"], scores["sequence_error"]) == (6, 0)
+    assert task.solved(scores)
+    task.take(scores)
+    assert task.position()["level"] == 6
+    assert not task_of(LONG, **GROWING).solved(scores | {"level": 5.0})
+
+
+def test_the_best_score_is_that_of_the_latest_level(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, task_of(LONG, **GROWING), steps=12)
+    given = iter([(1.0, 1.0), (3.0, 2.0), (3.0, 3.0), (1.0, 0.5)])
+
+    def score(forward: Any, whole: bool = False) -> dict[str, float]:
+        level, loss = next(given)
+        return {"loss": loss, "bit_error": 1.0, "sequence_error": 1.0, "level": level}
+
+    task.score = score  # type: ignore[method-assign, assignment]
+    reports(train(run, task, folder))
+    assert (run.best_iteration, run.best_score, run.best_level) == (6, 2.0, 3.0)
+    assert folder.load_best().best_level == 3.0
 
 
 def test_sequences_are_those_of_the_level_and_a_share_of_earlier_ones() -> None:
@@ -191,7 +261,7 @@ def test_sequences_are_those_of_the_level_and_a_share_of_earlier_ones() -> None:
 
 def test_a_position_holds_the_level() -> None:
     task = task_of(LONG, **GROWING)
-    task.take({"level_error": 0.0})
+    task.take({"level": 1.0, "sequence_error": 0.0})
     place = json.loads(json.dumps(task.position()))
     again = task_of(LONG, **GROWING)
     again.move_to(place)
@@ -207,8 +277,9 @@ def test_the_level_is_scored_on_its_own_sequences() -> None:
         return np.full((*inputs.shape[:2], 2), -1.0), None
 
     scores = task.score(forward)
-    assert [steps <= 4 for steps in seen] == [False, False, True, True]
-    assert 0 < scores["level_error"] < scores["sequence_error"]
+    assert [steps <= 4 for steps in seen] == [True, True]
+    assert len(task.example().inputs) <= 4
+    assert 0 < scores["sequence_error"] < task.score(forward, whole=True)["sequence_error"]
 
 
 def test_sequences_of_two_lengths_are_joined_by_padding() -> None:
@@ -233,6 +304,8 @@ def test_sequences_of_two_lengths_are_joined_by_padding() -> None:
         ({"solved_at": -1.0}, "solved_at must be at least 0, got -1.0"),
         ({"solved_at": math.nan}, "solved_at must be at least 0, got nan"),
         ({"pass_at": 1.5}, r"pass_at must lie in \[0, 1\], got 1.5"),
+        ({"fall_at": 1.5}, r"fall_at must lie in \[0, 1\], got 1.5"),
+        ({"fall_at": 0.05}, "fall_at must be at least pass_at, 0.1, got 0.05"),
         ({"easier": math.nan}, r"easier must lie in \[0, 1\], got nan"),
         (
             {"grow": "colour"},
@@ -263,7 +336,7 @@ FAULTS = {
     "a list": (BITS._replace(inputs=[[1]]), r"inputs .*, got a list"),
     "no steps": (BITS._replace(inputs=np.zeros((0, 2, 4))), r"inputs .* T from 1, got \(0, 2, 4\)"),
     "not finite": (BITS._replace(inputs=BITS.inputs * np.nan), "inputs that are finite"),
-    "other steps": (BITS._replace(targets=BITS.targets[1:]), r"targets \(\d, 2, 2\) of floats .*, got"),
+    "other steps": (BITS._replace(targets=BITS.targets[1:]), r"targets \(\d, 2, 2\) of floats, .*, got"),
     "too large": (BITS._replace(targets=BITS.targets + 0.5), r"targets in \[0, 1\], got 0.5..1.5"),
     "not a number": (BITS._replace(targets=BITS.targets * np.nan), r"targets in \[0, 1\], got nan"),
     "a float mask": (BITS._replace(mask=np.ones(BITS.targets.shape[:2])), "a mask .* of booleans, .* float64"),

@@ -24,7 +24,7 @@ from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import save_trace
 from numdnc.inspection.viewer import export
 from numdnc.inspection.viewer.thinning import SECONDARY, thinner
-from traces import EVIL, bits_trace, class_trace, named, text_trace, with_arrays
+from traces import EVIL, bits_trace, class_trace, group_trace, named, text_trace, with_arrays
 
 EXACT = 2.0**-16
 """Largest relative error of a packed float."""
@@ -265,9 +265,10 @@ def test_notes_of_trace_and_page_stand_together() -> None:
         bits_trace("lstm"),
         text_trace("a cat \U0001f408 " + EVIL),
         class_trace(symbols=True),
+        group_trace(),
         with_arrays(bits_trace(), mask=np.zeros(12, np.uint8), inputs=np.zeros((12, 3), np.float32)),
     ],
-    ids=["lstm", "text", "classes", "no targets"],
+    ids=["lstm", "text", "classes", "several classes", "no targets"],
 )
 def test_a_figure_of_every_kind_is_drawn(tmp_path: Path, trace: Trace) -> None:
     save_trace_figure(tmp_path / "figure.png", trace)

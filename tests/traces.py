@@ -73,6 +73,16 @@ def class_trace(*, symbols: bool) -> Trace:
     return record(spec, random_params(spec, rng, 1.0), batch, about(spec))
 
 
+def group_trace() -> Trace:
+    """Of a random DNC that names two classes a step, each of three."""
+    spec = DNCSpec(input_size=3, output_size=6, hidden_sizes=(8,), memory_size=4, word_size=3, read_heads=2)
+    rng = np.random.default_rng(2)
+    inputs = rng.random((10, 1, 3)).astype(np.float32)
+    batch = Batch(inputs, rng.integers(3, size=(10, 1, 2)), mask=rng.random((10, 1)) < 0.8)
+    names = tuple(f"{part} = {number}" for part in ("one", "other") for number in range(3))
+    return record(spec, random_params(spec, rng, 1.0), batch, about(spec, output_channels=names))
+
+
 def text_trace(text: str = "the cat " + EVIL) -> Trace:
     """Of a random DNC on a text."""
     symbols = "".join(sorted(set(text)))

@@ -127,15 +127,17 @@ def progress_line(report: Report, unit: str) -> str:
     )
 
 
-def episodes_line(report: Report, predictions: str) -> str:
-    """Seconds, iteration, loss in training and on held-out sequences, errors, level if there are any, speed, time left.
+def episodes_line(report: Report, predictions: str, batch: int) -> str:
+    """Seconds, iteration, sequences trained on, loss in training and on held-out sequences, errors, level if there are
+    any, speed, time left.
 
-    `predictions` are bits or classes.
+    `predictions` are bits or classes, `batch` the sequences of an iteration.
     """
     scores = report.scores
     level = f"level {scores['level']:.0f}, " if "level" in scores else ""
     return (
-        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, loss {loss(report.train):>7}, "
+        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, {report.iteration * batch:8,d} samples, "
+        f"loss {loss(report.train):>7}, "
         f"held-out {loss(report.held_out):>7}, {100 * scores['bit_error']:5.2f} % {predictions} wrong, "
         f"{100 * (1 - scores['sequence_error']):5.1f} % sequences right, {level}"
         f"{report.per_second:9.0f} {predictions}/s, {duration(report.seconds_left)} left"

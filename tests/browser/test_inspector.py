@@ -18,7 +18,7 @@ from numdnc.inspection.provenance import NONE
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer import export
 from test_viewer import plain_origin
-from traces import bits_trace, class_trace, named, text_trace, with_arrays
+from traces import bits_trace, class_trace, group_trace, named, text_trace, with_arrays
 
 PROGRAM = chromium.find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
@@ -393,6 +393,31 @@ def corner_of(page: Page, name: str) -> tuple[float, float]:
     return box["left"], box["top"]
 
 
+def test_several_classes_a_step_are_shown_each_in_a_row(show: Show) -> None:
+    trace = group_trace()
+    page = show(trace)
+    outputs = trace.arrays["outputs"].reshape(trace.steps, 2, 3)
+    panels = {panel["name"]: panel for panel in page.run("numdnc.panels()")}
+    assert [panels[name]["rows"] for name in ("target", "output", "errors", "surprise")] == [2] * 4
+    asked = np.flatnonzero(trace.arrays["mask"]).tolist()
+    for step in asked:
+        for group, name in enumerate(("one", "other")):
+            said, due = int(outputs[step, group].argmax()), int(trace.arrays["targets"][step, group])
+            for panel, wanted in (("output", f"{name} = {said}"), ("target", f"{name} = {due}")):
+                page.point(*place(page, panel, group, step))
+                assert readout(page) == f"{panel} · {name} · step {step} = {wanted}"
+            page.point(*place(page, "errors", group, step))
+            assert readout(page).endswith(f" = {int(said != due)}")
+            page.point(*place(page, "surprise", group, step))
+            likely = trace.arrays["probabilities"][step, 3 * group + due]
+            assert float(readout(page).split(" = ")[1]) == pytest.approx(-np.log2(likely), rel=2e-3)
+    page.run(f"numdnc.goTo({asked[0]})")
+    page.settle()
+    due = " ".join(map(str, trace.arrays["targets"][asked[0]]))
+    said = " ".join(map(str, outputs[asked[0]].argmax(1)))
+    assert f"target {due}; output {said}" in page.run("document.getElementById('happens').textContent")
+
+
 def test_a_text_is_shown_and_can_do_nothing(show: Show) -> None:
     trace = text_trace()
     page = show(trace)
@@ -459,6 +484,7 @@ def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> Non
         bits_trace(steps=1, N=1, W=1, R=1),
         class_trace(symbols=True),
         class_trace(symbols=False),
+        group_trace(),
         with_arrays(bits_trace(), mask=np.zeros(12, np.uint8)),
         named(bits_trace(), task="", settings={}),
         with_arrays(bits_trace(), memory=np.full((12, 6, 4), np.nan, np.float32)),
@@ -469,6 +495,7 @@ def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> Non
         "smallest",
         "symbols",
         "classes",
+        "several classes",
         "no targets",
         "nameless",
         "not a number",

@@ -8,55 +8,106 @@ from tyro.conf import Positional, arg
 
 from numdnc.cli.babi import ask_story
 from numdnc.cli.changes import with_slots
-from numdnc.cli.options import BABI, AsJson, EngineName
+from numdnc.cli.episodes import episode_task
+from numdnc.cli.graphs import ask_graph, say_answer
+from numdnc.cli.options import BABI, EPISODES, AsJson, EngineName, refuse_options
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.tasks.graphs import GraphTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
-from numdnc.training.run import forward_with
+from numdnc.training.run import Run, forward_with
 
-_STATES = 2
-"""Held at once: before a step and after it."""
+_STATES = 3
+"""Held at once: before a step and after it, and where the answer began."""
 
 
 def ask(
     folder: Positional[Path],
     question: Positional[str | None] = None,
     *,
-    words: int = 1,
-    shown: int = 4,
+    words: int | None = None,
+    shown: int | None = None,
+    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
+    two_way: bool = False,
+    nodes: int | None = None,
+    relations: Annotated[Path | None, arg(metavar="FILE.csv")] = None,
+    seed: int | None = None,
     last: bool = False,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: EngineName = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Tell a model trained on bAbI a story and ask it something.
+    """Ask a trained model: about a story (a run of bAbI), or about any graph in its own names (a run of graphs).
+
+    numdnc ask DIR "Mary went to the kitchen. Where is Mary?"
+    numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
 
     Args:
         folder: The run's folder.
-        question: Sentences and a question, or several, as "Mary went to the kitchen. Where is Mary?" (default: what
-            standard input says).
-        words: Each answer has so many words.
-        shown: So many of the likeliest words are shown for each.
+        question: Sentences and one or more questions; or "A -line-> ? -line-> ?" for a run of traversal, "A -> B" of
+            shortest-path, "A -relation-> ?" of inference (default: what standard input says).
+        words: Each answer has so many words (stories; default: 1).
+        shown: So many of the likeliest words are shown for each (stories; default: 4).
+        graph: A CSV file that begins with the line source,edge,destination and has an edge a line (graphs).
+        two_way: Each line of the file holds backwards too (graphs).
+        nodes: Show the model only a part of the graph: so many nodes around those of the answer (graphs; default: all).
+        relations: A CSV file of relation,path, as in grandmother,mother/mother (inference).
+        seed: How names are numbered and in which order edges are shown (graphs; default: 0).
         last: Ask the last checkpoint, not the best.
         memory_size: Give a DNC so many memory slots (default: as it was trained).
         engine: How the model is computed.
-        as_json: Print a JSON list with an object for each question.
+        as_json: Print JSON: of a graph one object, of a story a list with an object for each question.
 
     """
     place = RunFolder(folder)
     run = place.load_last() if last else place.load_best()
-    if run.task.get("kind") != BABI:
-        raise UserError(
-            f"ask must be given a run of bAbI, got one of {run.task.get('name')}. Train one with `train babi`."
-        )
-    for name, value in (("words", words), ("shown", shown)):
-        if value < 1:
-            raise UserError(f"{name} must be at least 1, got {value}.")
+    of_graphs = {
+        "--graph": graph is not None,
+        "--two-way": two_way,
+        "--nodes": nodes is not None,
+        "--relations": relations is not None,
+        "--seed": seed is not None,
+    }
+    of_stories = {"--words": words is not None, "--shown": shown is not None}
+    if run.task.get("kind") == BABI:
+        refuse_options(run, of_graphs, "graphs")
+        episodes = None
+    else:
+        episodes = _graph_task(run)
+        refuse_options(run, of_stories, "bAbI")
+        if graph is None:
+            raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")
+    for name, value, least in (("words", words, 1), ("shown", shown, 1), ("seed", seed, 0)):
+        if value is not None and value < least:
+            raise UserError(f"{name} must be at least {least}, got {value}.")
     spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, _STATES, 1)
-    text = sys.stdin.read() if question is None else question
-    ask_story(
-        run, forward_with(chosen, spec, run.params), text, answer_words=words, shown=shown, as_json=as_json
+    forward = forward_with(chosen, spec, run.params)
+    text = sys.stdin.read().strip() if question is None else question
+    if episodes is None or graph is None:
+        ask_story(run, forward, text, answer_words=words or 1, shown=shown or 4, as_json=as_json)
+        return
+    answer = ask_graph(
+        episodes,
+        spec,
+        forward,
+        text,
+        graph,
+        two_way=two_way,
+        nodes=nodes,
+        relations=relations,
+        seed=seed or 0,
     )
+    say_answer(answer, run.iteration, as_json=as_json)
+
+
+def _graph_task(run: Run) -> GraphTask:
+    task = episode_task(run) if run.task.get("kind") == EPISODES else None
+    if task is None or not isinstance(task.episodes, GraphTask):
+        raise UserError(
+            "ask must be given a run of traversal, shortest-path, inference or babi, "
+            f"got one of {run.task.get('name')}. Train one of those."
+        )
+    return task.episodes

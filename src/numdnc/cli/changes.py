@@ -5,9 +5,11 @@ from typing import Any
 
 from numdnc.cli.episodes import check_sizes
 from numdnc.errors import UserError
+from numdnc.init import initial_state
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks.episodes import EpisodeTask
 from numdnc.training.run import Run
+from numdnc.tree import leaves
 
 
 def with_slots(spec: Spec, memory_size: int) -> Spec:
@@ -20,6 +22,12 @@ def with_slots(spec: Spec, memory_size: int) -> Spec:
             f"got {memory_size}. Leave it out."
         )
     return dataclasses.replace(spec, memory_size=memory_size)
+
+
+def give_slots(run: Run, memory_size: int) -> None:
+    """Let a run of separate sequences go on with so many memory slots; each of its sequences begins anew anyway."""
+    run.spec = with_slots(run.spec, memory_size)
+    run.state = initial_state(run.spec, run.params, len(leaves(run.state)[0]))
 
 
 def changed_task(run: Run, task: EpisodeTask, changes: tuple[str, ...], sequences: int | None) -> EpisodeTask:

@@ -6,18 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc import console
 from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, engine_on
-from numdnc.cli.own import channels, own_task
+from numdnc.cli.own import own_task, sequence_lines
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, check_minutes, free_folder, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.inspection.picture import picture_lines
 from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeSettings, EpisodeTask
+from numdnc.tasks.sequences import drawn
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Report
 from numdnc.training.memory import check_memory
@@ -115,7 +116,8 @@ def _begin(
     spec = model.spec(task.input_size, task.output_size)
     chosen = select_engine(engine, spec, training.precision)
     batch = task.settings.batch
-    states = max(batch * (len(task.example().inputs) + 2), 3 * EVALUATED_AT_ONCE)
+    steps = len(drawn(task.episodes, np.random.default_rng(training.seed), 1).inputs)
+    states = max(batch * (steps + 2), 3 * EVALUATED_AT_ONCE)
     check_memory(spec, chosen, training.precision, states, batch)
     return new_run(
         spec,
@@ -160,17 +162,15 @@ def episodes_view(run: Run, task: EpisodeTask) -> View:
     predictions = task.predictions
 
     def picture() -> str:
-        batch = task.example()
+        batch = task.played(run.forward, task.example())
         outputs, _ = run.forward(batch.inputs, None)
-        return picture_lines(
-            batch, outputs, 0, channels(task.episodes, "input"), channels(task.episodes, "output")
-        )
+        return sequence_lines(task.episodes, batch, outputs)
 
     def result(report: Report) -> str:
         return console.scores_in_words(report.scores, predictions)
 
     return View(
-        line=lambda report: console.episodes_line(report, predictions),
+        line=lambda report: console.episodes_line(report, predictions, task.settings.batch),
         sample=picture,
         score="loss",
         number=console.loss,

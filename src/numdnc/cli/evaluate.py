@@ -12,14 +12,15 @@ from numdnc import console
 from numdnc.cli.babi import evaluate_babi
 from numdnc.cli.changes import changed_task, with_slots
 from numdnc.cli.episodes import episode_task
+from numdnc.cli.graphs import on_graph
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
-from numdnc.cli.own import channels
+from numdnc.cli.own import channels, sequence_lines
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.gates import gates
 from numdnc.inspection.lesion import without_reads
-from numdnc.inspection.picture import picture_lines, save_picture
+from numdnc.inspection.picture import save_picture
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Forward
 from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeTask
@@ -40,6 +41,9 @@ def evaluate(
     data_folder: DataFolder = None,
     changes: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
     sequences: int | None = None,
+    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
+    two_way: bool = False,
+    nodes: int | None = None,
     show: bool = False,
     plot: Path | None = None,
     as_json: AsJson = False,
@@ -57,6 +61,10 @@ def evaluate(
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
         sequences: So many are scored (default: as many as in training; sequences only).
+        graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: first the line
+            source,edge,destination, then an edge a line (runs of graph tasks only).
+        two_way: Each line of the file holds backwards too.
+        nodes: Ask each time about another part of the graph, of so many nodes (default: about all of it).
         show: Print a picture of one sequence: what goes in, what should and what does come out, and when a DNC frees
             slots and writes (sequences only).
         plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
@@ -77,6 +85,9 @@ def evaluate(
         given: dict[str, object] = {
             "--set": changes,
             "--sequences": sequences,
+            "--graph": graph,
+            "--two-way": two_way,
+            "--nodes": nodes,
             "--show": show,
             "--plot": plot,
         }
@@ -93,17 +104,25 @@ def evaluate(
             "--show must be given without --json, got both. Leave one out; --plot goes with both."
         )
     task = changed_task(run, episode_task(run), changes, sequences)
+    settings: dict[str, Any] = dataclasses.asdict(task.episodes)  # type: ignore[call-overload]
+    if graph is not None:
+        task = on_graph(task, graph, two_way=two_way, nodes=nodes, seed=run.training.seed)
+        settings |= {"graph": str(graph), "two_way": two_way, "nodes": nodes}
+    elif two_way or nodes is not None:
+        raise UserError(
+            "--two-way and --nodes must be given with --graph, got one alone. Name a graph, or leave it out."
+        )
     _warn_of_few_slots(task.episodes, spec)
-    _evaluate_episodes(run, task, forward, lesioned, as_json)
+    _evaluate_episodes(run, task, settings, forward, lesioned, as_json)
     if show or plot:
-        batch = task.example()
+        batch = task.played(forward, task.example())
         outputs, _ = forward(batch.inputs, None)
         names = channels(task.episodes, "input"), channels(task.episodes, "output")
         shown = gates(spec, run.params, chosen, batch) if isinstance(spec, DNCSpec) else None
         if plot:
             save_picture(plot, batch, outputs, 0, *names, shown)
         if show:
-            console.say(picture_lines(batch, outputs, 0, *names, shown))
+            console.say(sequence_lines(task.episodes, batch, outputs, shown))
 
 
 def _evaluate_text(
@@ -134,11 +153,16 @@ def _evaluate_text(
 
 
 def _evaluate_episodes(
-    run: Run, task: EpisodeTask, forward: Forward, lesioned: Forward | None, as_json: bool
+    run: Run,
+    task: EpisodeTask,
+    settings: dict[str, Any],
+    forward: Forward,
+    lesioned: Forward | None,
+    as_json: bool,
 ) -> None:
     result: dict[str, Any] = {
         "task": task.name,
-        "settings": dataclasses.asdict(task.episodes),  # type: ignore[call-overload]
+        "settings": settings,
         "iteration": run.iteration,
         "sequences": task.settings.evaluated,
         **task.score(forward, whole=True),

@@ -12,7 +12,6 @@ from numdnc.errors import UserError
 from numdnc.params import Inputs
 from numdnc.tasks import Batch
 from numdnc.tasks.episodes import EpisodeTask
-from numdnc.tasks.sequences import of_classes
 from numdnc.tasks.text import Vocabulary
 
 
@@ -46,8 +45,8 @@ def given_steps(text: str, task: EpisodeTask) -> Batch:
     else:
         inputs = _vectors(rows, channels(task.episodes, "input"), bits=not file)
     T = len(inputs)
-    shape = (T, 1) if of_classes(example) else (T, 1, task.output_size)
-    return Batch(inputs[:, None], np.zeros(shape, example.targets.dtype), mask=np.zeros((T, 1), bool))
+    targets = np.zeros((T, 1, *example.targets.shape[2:]), example.targets.dtype)
+    return Batch(inputs[:, None], targets, mask=np.zeros((T, 1), bool))
 
 
 def _file_rows(path: Path) -> list[list[str]]:

@@ -3,11 +3,15 @@
 import dataclasses
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from numdnc.cli.options import ModelOptions
 from numdnc.errors import UserError
+from numdnc.inspection.picture import picture_lines
+from numdnc.params import Array
+from numdnc.tasks import Batch
 from numdnc.tasks.episodes import EpisodeSettings
 from numdnc.tasks.sequences import Episodes
 from numdnc.training.optimizers import OptimizerSettings
@@ -90,6 +94,16 @@ def _check_example(source: str, example: Any) -> None:
                 f"{side}_channels of {source} must be {size} names, one a channel, "
                 f"got {len(channels(example, side))}. Mend it or leave it out."
             )
+
+
+def sequence_lines(
+    episodes: Episodes, batch: Batch, outputs: Array, gates: Mapping[str, Array] | None = None
+) -> str:
+    """The first sequence of a batch and what a model makes of it: in the task's own words, else as a picture."""
+    in_words = getattr(episodes, "in_words", None)
+    if in_words is not None:
+        return str(in_words(batch, outputs, 0))
+    return picture_lines(batch, outputs, 0, channels(episodes, "input"), channels(episodes, "output"), gates)
 
 
 def channels(episodes: Episodes, side: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""`train NAME`: tasks of bits with the model, optimizer and batch of whoever published results on them.
+"""`train NAME`: tasks with the model, optimizer and batch of whoever published results on them.
 
-Where a source leaves something open (a count of steps, mostly), it is ours. A run stops as soon as it is solved.
+Where a source leaves something open (a count of steps, mostly), it is ours. The graph tasks have settings of our own,
+since the published ones take very long. A run stops as soon as it is solved.
 """
 
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from numdnc.cli.options import ModelOptions
 from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
 from numdnc.tasks.episodes import EpisodeSettings
+from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
 from numdnc.tasks.sequences import Episodes
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
@@ -40,6 +42,19 @@ def _dnc(
 
 _ONE_BY_ONE = TrainingSettings(steps=100_000, report_every=1000)
 _PLAIN_RMSPROP = OptimizerSettings(optimizer="rmsprop", learning_rate=1e-3, schedule="constant", momentum=0)
+
+
+def _graphs(summary: str, episodes: Episodes, memory_size: int, pass_at: float) -> Preset:
+    """A graph task, lesson by lesson up to the one that its settings say."""
+    return Preset(
+        summary,
+        episodes,
+        _dnc(128, memory_size, 64, 4, "feedforward"),
+        EpisodeSettings(batch=16, evaluated=128, grow="lesson", pass_at=pass_at, fall_at=0.6),
+        OptimizerSettings(learning_rate=1e-3, schedule="constant", clip_norm=10),
+        TrainingSettings(steps=1_000_000, report_every=100, start="store"),
+    )
+
 
 PRESETS = {
     "copy": Preset(
@@ -103,6 +118,21 @@ PRESETS = {
         "Copy up to 100 vectors of 6 bits without a controller that remembers: by temporal links (Graves et al. 2016).",
         Copy(width=6, max_length=100),
         _dnc(64, 128, 12, 1, "feedforward"),
+    ),
+    "traversal": _graphs(
+        "Follow a walk through a random graph, up to lesson 14 (Graves et al. 2016).", Traversal(), 256, 0.1
+    ),
+    "shortest-path": _graphs(
+        "Name a shortest path in a random graph, up to lesson 8 (Graves et al. 2016).",
+        ShortestPath(),
+        160,
+        0.2,
+    ),
+    "inference": _graphs(
+        "Follow relations that are never explained in a random graph, up to lesson 8 (Graves et al. 2016).",
+        Inference(),
+        128,
+        0.1,
     ),
 }
 """The presets by name."""

@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.babi import babi_task, babi_view
+from numdnc.cli.changes import give_slots
 from numdnc.cli.episodes import episode_task, episodes_view
 from numdnc.cli.options import BABI, ENGINES, EPISODES, DataFolder, Device, engine_on, refuse_options
 from numdnc.cli.tensorboard import check_tensorboard
@@ -24,6 +25,7 @@ def resume(
     *,
     steps: int | None = None,
     minutes: float = math.inf,
+    memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
     device: Device = None,
     corpus: str | None = None,
@@ -37,6 +39,8 @@ def resume(
         folder: The run's folder.
         steps: Iteration to train to (default: as the run was told last).
         minutes: Stop after so many minutes if the steps are not done by then.
+        memory_size: Go on with so many memory slots of a DNC, on which no parameter depends (default: as before;
+            sequences only).
         engine: Go on with this engine (default: the one used so far).
         device: Where the engine torch runs (default: where it did so far).
         corpus: Where the run's text lies now, if it has moved (a text only).
@@ -61,6 +65,8 @@ def resume(
     task: Task
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
+        if memory_size is not None:
+            give_slots(run, memory_size)
         sequences = episode_task(run)
         task, view = sequences, episodes_view(run, sequences)
     elif run.task.get("kind") == BABI:
@@ -68,6 +74,7 @@ def resume(
         stories = babi_task(run, data_folder)
         task, view = stories, babi_view(run, stories)
     else:
+        refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
         text = text_task(run, corpus, data_folder)
         task, view = text, text_view(run, text)
     place.tidy(run)

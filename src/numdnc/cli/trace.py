@@ -20,10 +20,10 @@ from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace, record
 from numdnc.inspection.trace_file import save_trace
-from numdnc.tasks import Batch
+from numdnc.tasks import Batch, Forward
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
-from numdnc.training.run import Run
+from numdnc.training.run import Run, forward_with
 
 STATES = 3
 """Held at once: before a step, after it, and what it takes to get there."""
@@ -78,7 +78,8 @@ def trace_run(
         )
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder, "--length": length}, "a text")
-        batch, about = _of_episodes(run, chosen.name, given, sample or 0, changes)
+        forward = forward_with(chosen, spec, run.params)
+        batch, about = _of_episodes(run, forward, chosen.name, given, sample or 0, changes)
     elif run.task.get("kind") == BABI:
         refuse_options(run, {"--corpus": corpus, "--length": length}, "a text")
         refuse_options(run, {"--set": changes}, "separate sequences")
@@ -100,10 +101,10 @@ def _free_file(place: RunFolder, out: Path | None) -> Path:
 
 
 def _of_episodes(
-    run: Run, engine: str, given: str | None, sample: int, changes: tuple[str, ...]
+    run: Run, forward: Forward, engine: str, given: str | None, sample: int, changes: tuple[str, ...]
 ) -> tuple[Batch, About]:
     task = changed_task(run, episode_task(run), changes, None)
-    batch = task.sequence(sample) if given is None else given_steps(given, task)
+    batch = task.played(forward, task.sequence(sample)) if given is None else given_steps(given, task)
     about = About(
         task=task.name,
         settings=dataclasses.asdict(task.episodes),  # type: ignore[call-overload]

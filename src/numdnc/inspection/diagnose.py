@@ -16,8 +16,8 @@ from numdnc.inspection.lesion import lesions
 from numdnc.inspection.reach import Reach, reach
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, Spec
-from numdnc.tasks import Batch, Scores, Task
-from numdnc.tasks.sequences import of_classes
+from numdnc.tasks import Scores, Task
+from numdnc.tasks.targets import chance
 from numdnc.tree import named_leaves
 
 SEQUENCES = 8
@@ -81,7 +81,7 @@ def diagnose(
         findings: list[Finding] = []
         if isinstance(spec, DNCSpec):
             losses = {part: found.get("loss", next(iter(found.values()))) for part, found in scores.items()}
-            findings += _worth(losses, task, _chance(example, spec))
+            findings += _worth(losses, task, chance(example.targets, activity.values["outputs"]))
             findings.append(_usage(spec, activity))
             findings += [*_modes(spec, activity), *_sharpness(spec, activity), *_gates(spec, activity)]
         else:
@@ -90,11 +90,6 @@ def diagnose(
             )
         findings += [_controller(activity), _training(reached), *_magnitudes(spec, params, activity, reached)]
     return Diagnosis(scores, findings)
-
-
-def _chance(batch: Batch, spec: Spec) -> float:
-    """Nats per prediction of who knows nothing: log Y for one of Y classes, log 2 for a bit."""
-    return math.log(spec.output_size if of_classes(batch) else 2)
 
 
 def _worth(losses: dict[str, float], task: Task, chance: float) -> Iterator[Finding]:

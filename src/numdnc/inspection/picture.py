@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.params import Array
-from numdnc.reference.activations import sigmoid, softmax
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import counted, steps_of
+from numdnc.tasks.targets import as_bits, errors, likeliest, of_classes, probabilities
 
 BLOCKS = " ░▒▓█·"
 """0, three shades between, 1; then what stands where the loss does not count."""
@@ -130,26 +130,21 @@ def task_panels(
     gates: Mapping[str, Array] | None = None,
 ) -> list[Panel]:
     """The panels of a sequence, without the padding at its end."""
-    X, Y = len(input_channels), outputs.shape[-1]
     inputs, targets, raw = batch.inputs[:, row], batch.targets[:, row], outputs[:, row]
     counts = counted(batch)[:, row].astype(bool)
     if inputs.ndim == 1:
-        inputs = np.eye(X)[inputs]
-    if targets.ndim == 1:
-        what, targets, read, values = "classes", np.eye(Y)[targets], np.eye(Y)[raw.argmax(1)], softmax(raw)
-    else:
-        what, read, values = "bits", raw > 0, sigmoid(raw)
+        inputs = np.eye(len(input_channels))[inputs]
     _check_names("input", input_channels, inputs)
     _check_names("output", output_channels, raw)
-    wrong = (read > 0.5) != (targets > 0.5)
-    errors, answers = (wrong, counts.sum() * Y) if what == "bits" else (wrong.any(1), counts.sum())
-    note = f"({errors[counts].sum()} of {answers} {what} wrong)"
+    misses, values, wanted = errors(raw, targets)[counts], probabilities(raw, targets), as_bits(targets, raw)
+    wrong = likeliest(raw, targets) != (wanted > 0.5)
+    note = f"({misses.sum()} of {misses.size} {'classes' if of_classes(targets) else 'bits'} wrong)"
     end = steps_of(batch, row)
     names, shaded = _between_0_and_1(input_channels, inputs)
     whole, answered, outs = np.ones(end, bool), counts[:end], tuple(output_channels)
     panels = [
         Panel("input", "", names, shaded[:end], whole),
-        Panel("target", "", outs, targets[:end], answered),
+        Panel("target", "", outs, wanted[:end], answered),
         Panel("output", "", outs, values[:end], answered),
         Panel(ERROR, note, outs, wrong[:end].astype(float), answered),
     ]

@@ -14,11 +14,11 @@ from numdnc.engines import get_engine
 from numdnc.errors import UserError
 from numdnc.init import initial_state
 from numdnc.inspection.insides import inside, strongest_links
-from numdnc.params import Array, as_numbers
-from numdnc.reference.activations import sigmoid, softmax
+from numdnc.params import as_numbers
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
-from numdnc.tasks.sequences import counted, of_classes
+from numdnc.tasks.sequences import counted
+from numdnc.tasks.targets import errors, of_classes, probabilities
 
 MOST_LINKS = 2_000_000
 """Part of the schema: with more than so many numbers T N N, only the strongest links of each row are kept, ..."""
@@ -64,17 +64,22 @@ class Trace(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What a step of the targets is: bits, one of several classes, or one of the characters of a text."""
+        """What the targets of a step are: bits, one or several classes, or one of the characters of a text."""
         if self.about.symbols is not None:
             return "characters"
-        return "bits" if self.arrays["targets"].ndim == 2 else "classes"
+        return "classes" if of_classes(self.arrays["targets"]) else "bits"
+
+    @property
+    def groups(self) -> int:
+        """How many classes a step has; 1 where targets are bits."""
+        targets = self.arrays["targets"]
+        return targets.shape[1] if of_classes(targets) and targets.ndim == 2 else 1
 
     @property
     def errors(self) -> tuple[int, int]:
-        """How many predictions are wrong, of how many: a bit is read as y > 0, a class as the largest y."""
+        """How many predictions are wrong, of how many."""
         counts = self.arrays["mask"].astype(bool)
-        outputs, targets = self.arrays["outputs"][counts], self.arrays["targets"][counts]
-        wrong = outputs.argmax(1) != targets if targets.ndim == 1 else (outputs > 0) != (targets > 0.5)
+        wrong = errors(self.arrays["outputs"][counts], self.arrays["targets"][counts])
         return int(wrong.sum()), wrong.size
 
     @property
@@ -89,9 +94,10 @@ class Trace(NamedTuple):
 def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the arrays of floats that a trace of this model has, besides `inputs` and `targets`.
 
-    Those two are (T, X) and (T, Y) of floats, or (T,) of integers where they are symbols or classes; `mask` (T,) is 1
-    where the loss counts. With links and more than MOST_LINKS numbers of them there is no `link` but `link_slots`
-    (T, N, K), the strongest links of each row, strongest first, and `link_values`, what they are.
+    Those two are (T, X) and (T, Y) of floats, or (T,) of integers where they are symbols or classes; targets of several
+    classes a step are (T, G) of integers; `mask` (T,) is 1 where the loss counts. With links and more
+    than MOST_LINKS numbers of them there is no `link` but `link_slots` (T, N, K), the strongest links of each row,
+    strongest first, and `link_values`, what they are.
     """
     shapes: dict[str, tuple[int, ...]] = {
         "outputs": (spec.output_size,),
@@ -144,7 +150,7 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     for t in range(steps):
         outputs, after, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
         found = {"outputs": outputs[0], **inside(spec, params, inputs[t], before, after)}
-        found["probabilities"] = _probabilities(found["outputs"], batch)
+        found["probabilities"] = probabilities(found["outputs"], batch.targets[t])
         if thinned:
             found["link_slots"], found["link_values"] = strongest_links(found.pop("link"), STRONGEST)
         for name, value in found.items():
@@ -159,10 +165,6 @@ def _check_size(steps: int, numbers: int) -> None:
             f"a trace must take at most {LARGEST >> 30} GiB, got {steps:,} steps of {4 * numbers // steps:,} bytes. "
             "Trace a shorter sequence."
         )
-
-
-def _probabilities(outputs: Array, batch: Batch) -> Array:
-    return softmax(outputs) if of_classes(batch) else sigmoid(outputs)
 
 
 def _small(values: NDArray[Any]) -> NDArray[Any]:

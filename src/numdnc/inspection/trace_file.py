@@ -95,9 +95,12 @@ def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[
         whole = arrays[name].dtype == np.int32
         if about.symbols is not None and not whole:
             raise UserError(f"{name} of a text are not symbols")
-        wanted[name] = ((T,), np.int32) if whole else ((T, size), np.float32)
+        groups = arrays[name].shape[1:] if whole and name == "targets" and about.symbols is None else ()
+        if len(groups) > 1 or any(not group or size % group for group in groups):
+            raise UserError(f"targets are not one or several classes of {size} outputs")
+        wanted[name] = ((T, *groups), np.int32) if whole else ((T, size), np.float32)
         if whole:
-            most[name] = size - 1
+            most[name] = size // (groups[0] if groups else 1) - 1
     if isinstance(spec, DNCSpec) and thins_links(spec, T):
         wanted["link_slots"] = wanted["link_values"][0], np.int32
         most["link_slots"] = spec.memory_size - 1

@@ -1,7 +1,7 @@
 """What to learn: a task yields arrays and scores outputs. Tasks and models do not know each other."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ class Batch(NamedTuple):
     """One update's worth of sequences. Axes: T steps, B batch, X input, Y output."""
 
     inputs: Inputs  # (T, B) symbols or (T, B, X)
-    targets: NDArray[Any]  # (T, B) classes, or (T, B, Y) numbers in [0, 1]
+    targets: NDArray[Any]  # (T, B) classes, (T, B, G) several classes a step, or (T, B, Y) numbers in [0, 1]
     fresh: bool = True  # whether the sequences begin here, so that the state must be the initial one
     mask: NDArray[Any] | None = None  # (T, B) booleans: where the loss counts; everywhere where None
 
@@ -66,6 +66,15 @@ class Task(Protocol):
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
+        ...
+
+
+@runtime_checkable
+class Played(Protocol):
+    """What a task also offers where inputs and targets depend on what the model says."""
+
+    def play(self, forward: Forward, batch: Batch) -> Batch:
+        """The batch as it is after the model has chosen, to be trained on."""
         ...
 
 

@@ -1,4 +1,7 @@
-"""From easy to hard: one setting of a task grows, level by level, up to the value that the task itself has."""
+"""From easy to hard: one setting of a task grows, level by level, up to the value that the task itself has.
+
+Where a level that was mastered is lost again, the one before is gone back to.
+"""
 
 import dataclasses
 from typing import Any, cast
@@ -23,9 +26,13 @@ class Curriculum:
                 "That is where a curriculum ends."
             )
         self._whole, self._grow, self._easier = whole, grow, easier
-        self._first, self._step, self._last = first, step, int(settings[grow])
+        self._first, self._step = first, step
+        self.last = int(settings[grow])
+        """The value of what grows on the last level."""
         self.level = first
         """The present value of what grows."""
+        self._held = False
+        """Whether the present level's error was ever low enough for a later rise of it to mean a collapse."""
         sizes = (whole.input_size, whole.output_size)
         if (self.episodes.input_size, self.episodes.output_size) != sizes:
             raise UserError(
@@ -40,11 +47,34 @@ class Curriculum:
     @property
     def done(self) -> bool:
         """Whether this is the last level: the task itself."""
-        return self.level == self._last
+        return self.level == self.last
 
-    def rise(self) -> None:
-        """Go on to the next level, if there is one."""
-        self.level = min(self.level + self._step, self._last)
+    def take(self, error: float, pass_at: float, fall_at: float) -> None:
+        """Hear of the present level's error: at most `pass_at`, go on; above `fall_at` after it was not, go back.
+
+        Who has just come to a level is not sent back for being new there.
+        """
+        if error <= pass_at:
+            self._go_to(min(self.level + self._step, self.last))
+        elif error <= fall_at:
+            self._held = True
+        elif self._held:
+            # The last level may be less than a step away from the one before.
+            before = (self.level - self._first - 1) // self._step
+            self._go_to(self._first + max(0, before) * self._step)
+
+    def position(self) -> dict[str, Any]:
+        """What `move_to` needs, as JSON."""
+        return {"level": self.level, "held": self._held}
+
+    def move_to(self, position: dict[str, Any]) -> None:
+        """Continue from a `position`; those of earlier versions do not say whether the level was held."""
+        self.level, self._held = position["level"], position.get("held", False)
+
+    def _go_to(self, level: int) -> None:
+        # Passing the last level again leaves it as it is, and held.
+        self._held = level == self.level
+        self.level = level
 
     def groups(self, rng: np.random.Generator, count: int) -> list[tuple[Episodes, int]]:
         """Tasks, and how many of so many sequences to draw of each.

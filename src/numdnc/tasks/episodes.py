@@ -14,10 +14,10 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.params import Array
-from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 from numdnc.tasks import Batch, Forward, Scores, generator_from
 from numdnc.tasks.curriculum import Curriculum
-from numdnc.tasks.sequences import Episodes, alone, counted, drawn, joined, of_classes
+from numdnc.tasks.sequences import Episodes, alone, counted, drawn, joined
+from numdnc.tasks.targets import cross_entropy, errors, of_classes
 
 _TRAINING, _EVALUATION = 0, 1
 """Set the random numbers of sequences to train on apart from those to be scored on."""
@@ -43,6 +43,9 @@ class EpisodeSettings:
     """How much it grows from level to level."""
     pass_at: float = 0.1
     """A level is passed where at most this share of its sequences has an error."""
+    fall_at: float = 1.0
+    """A level is lost, and the one before is gone back to, where more than this share of its sequences has an error
+    after it was at most this; 1 = never."""
     easier: float = 0.1
     """Share of the sequences trained on that come from earlier levels."""
 
@@ -52,9 +55,13 @@ class EpisodeSettings:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if not self.solved_at >= 0:
             raise UserError(f"solved_at must be at least 0, got {self.solved_at}.")
-        for name in ("pass_at", "easier"):
+        for name in ("pass_at", "fall_at", "easier"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
+        if self.fall_at < self.pass_at:
+            raise UserError(
+                f"fall_at must be at least pass_at, {self.pass_at}, got {self.fall_at}. Raise fall_at."
+            )
 
 
 class EpisodeTask:
@@ -86,27 +93,39 @@ class EpisodeTask:
     @property
     def predictions(self) -> str:
         """What is predicted, as a word: bits or classes."""
-        return "classes" if of_classes(self.example()) else "bits"
+        return "classes" if of_classes(self.example().targets) else "bits"
+
+    def play(self, forward: Forward, batch: Batch) -> Batch:
+        """The batch after the model has chosen, where the task lets it choose; else as it was."""
+        play = getattr(self.episodes, "play", None)
+        return batch if play is None else play(forward, batch, self._rng)
+
+    def played(self, forward: Forward, batch: Batch) -> Batch:
+        """The same where the model is left alone with its choices, as it is scored."""
+        play = getattr(self.episodes, "play", None)
+        return batch if play is None else play(forward, batch, None)
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy in nats, number of predictions, gradient by the outputs."""
-        entropy = softmax_cross_entropy if of_classes(batch) else sigmoid_cross_entropy
-        nats, d_outputs = entropy(outputs, batch.targets, batch.mask)
-        each = 1 if of_classes(batch) else batch.targets.shape[2]
-        return nats, each * int(counted(batch).sum()), d_outputs
+        return cross_entropy(outputs, batch.targets, counted(batch))
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
         """Of the sequences to be scored on, which are the same every time: "loss", "bit_error", "sequence_error".
 
-        bit_error is the share of predictions that are wrong, sequence_error that of sequences with any wrong. Below the
-        last level of a curriculum there are also, unless `whole`, "level", the present value of what grows, and
-        "level_error", the sequence_error on that level.
+        bit_error is the share of predictions that are wrong, sequence_error that of sequences with any wrong. With a
+        curriculum these are sequences of the present level, and "level" is the value of what grows there, unless
+        `whole`: then they are those of the task itself. So they are where all of that is solved on an earlier level.
         """
-        scores = self._measure(self.episodes, forward)
-        if self._curriculum is not None and not self._curriculum.done and not whole:
-            scores["level"] = float(self._curriculum.level)
-            scores["level_error"] = self._measure(self._curriculum.episodes, forward)["sequence_error"]
-        return scores
+        curriculum = self._curriculum
+        if curriculum is None or whole:
+            return self._measure(self.episodes, forward)
+        scores = self._measure(curriculum.episodes, forward)
+        if scores["sequence_error"] <= self.settings.pass_at and not curriculum.done:
+            # Who has learned enough for all levels need not go through them.
+            all_levels = self._measure(self.episodes, forward)
+            if self._enough(all_levels):
+                return {**all_levels, "level": float(curriculum.last)}
+        return {**scores, "level": float(curriculum.level)}
 
     def evaluation(self, episodes: Episodes | None = None) -> Iterator[Batch]:
         """The sequences that are scored on, drawn anew and yet the same every time; of other episodes if given."""
@@ -116,8 +135,9 @@ class EpisodeTask:
             yield drawn(self.episodes if episodes is None else episodes, rng, count)
 
     def example(self, sequences: int = 1) -> Batch:
-        """So many sequences that are never trained on, always the same."""
-        return drawn(self.episodes, np.random.default_rng([self._seed, _EVALUATION]), sequences)
+        """So many sequences that are never trained on, always the same; with a curriculum, of the present level."""
+        episodes = self.episodes if self._curriculum is None else self._curriculum.episodes
+        return drawn(episodes, np.random.default_rng([self._seed, _EVALUATION]), sequences)
 
     def sequence(self, number: int) -> Batch:
         """A single one of the sequences that are scored on, without padding."""
@@ -130,14 +150,15 @@ class EpisodeTask:
 
     def _measure(self, episodes: Episodes, forward: Forward) -> Scores:
         nats = predictions = wrong = failed = 0.0
-        for batch in self.evaluation(episodes):
+        for given in self.evaluation(episodes):
+            batch = self.played(forward, given)
             outputs, _ = forward(batch.inputs, None)
             mean, count, _ = self.loss(outputs, batch)
-            errors = _errors(outputs, batch)
+            misses = errors(outputs, batch.targets) & counted(batch)[..., None]
             nats += mean * count
             predictions += count
-            wrong += int(errors.sum())
-            failed += int((errors.sum(axis=0) > 0).sum())
+            wrong += int(misses.sum())
+            failed += int(misses.any(axis=(0, 2)).sum())
         return {
             "loss": nats / predictions,
             "bit_error": wrong / predictions,
@@ -145,32 +166,29 @@ class EpisodeTask:
         }
 
     def solved(self, scores: Scores) -> bool:
-        """Whether the loss is low enough or, where no loss was asked for, every sequence right."""
+        """Whether the loss is low enough or, where no loss was asked for, every sequence right, on the last level."""
+        if self._curriculum is not None and scores["level"] < self._curriculum.last:
+            return False
+        return self._enough(scores)
+
+    def _enough(self, scores: Scores) -> bool:
         if self.settings.solved_at:
             return scores["loss"] <= self.settings.solved_at
         return scores["sequence_error"] == 0
 
     def take(self, scores: Scores) -> None:
-        """Go on to the next level where this one is passed."""
-        if self._curriculum is not None and scores.get("level_error", 2) <= self.settings.pass_at:
-            self._curriculum.rise()
+        """Go on to the next level where this one is passed, back to the one before where it is lost."""
+        if self._curriculum is not None:
+            self._curriculum.level = int(scores["level"])
+            self._curriculum.take(scores["sequence_error"], self.settings.pass_at, self.settings.fall_at)
 
     def position(self) -> dict[str, Any]:
         """Random state, and the level if there are any."""
-        level = None if self._curriculum is None else self._curriculum.level
-        return {"rng": self._rng.bit_generator.state, "level": level}
+        level = {"level": None} if self._curriculum is None else self._curriculum.position()
+        return {"rng": self._rng.bit_generator.state, **level}
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
         self._rng = generator_from(position["rng"])
         if self._curriculum is not None:
-            self._curriculum.level = position["level"]
-
-
-def _errors(outputs: Array, batch: Batch) -> Array:
-    """(T, B), how many predictions are wrong: a bit is read as y > 0, a class as the largest y."""
-    if of_classes(batch):
-        wrong = (outputs.argmax(axis=2) != batch.targets).astype(int)
-    else:
-        wrong = ((outputs > 0) != (batch.targets > 0.5)).sum(axis=2)
-    return np.where(counted(batch), wrong, 0)
+            self._curriculum.move_to(position)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.tasks import Batch
+from numdnc.tasks.targets import fault as fault_of_targets
 
 
 class Episodes(Protocol):
@@ -18,7 +19,10 @@ class Episodes(Protocol):
 
     Fields are numbers, booleans or strings with defaults; a bad one is refused by a UserError of `__post_init__`. Where
     there are `input_channels` and `output_channels`, names, pictures show them; where there is `most_held`, how many
-    vectors a sequence makes one hold at once, a memory of fewer slots is warned of.
+    vectors a sequence makes one hold at once, a memory of fewer slots is warned of. Where there is
+    `in_words(batch, outputs, row)`, its text stands in the terminal for the picture of a sequence. Where there is
+    `play(forward, batch, rng)`, inputs or targets depend on what the model says: it gives the batch as it is after the
+    model has chosen, in training with `rng`, in scoring with None.
     """
 
     @property
@@ -28,7 +32,7 @@ class Episodes(Protocol):
 
     @property
     def output_size(self) -> int:
-        """Y, number of bits or of classes."""
+        """Y, number of bits or of classes; of several classes a step, of all of them together."""
         ...
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
@@ -58,11 +62,6 @@ def drawn(episodes: Episodes, rng: np.random.Generator, count: int) -> Batch:
     return batch
 
 
-def of_classes(batch: Batch) -> bool:
-    """Whether each target is one class, not a vector of bits."""
-    return batch.targets.ndim == 2
-
-
 def counted(batch: Batch) -> NDArray[np.bool_]:
     """(T, B), where the loss counts."""
     return np.ones(batch.targets.shape[:2], bool) if batch.mask is None else batch.mask
@@ -89,8 +88,13 @@ def joined(batches: list[Batch]) -> Batch:
     steps = max(len(batch.inputs) for batch in batches)
 
     def side_by_side(arrays: list[NDArray[Any]]) -> NDArray[Any]:
-        padding = [[(0, steps - len(array)), *[(0, 0)] * (array.ndim - 1)] for array in arrays]
-        return np.concatenate([np.pad(*pair) for pair in zip(arrays, padding, strict=True)], axis=1)
+        first, rows = arrays[0], sum(array.shape[1] for array in arrays)
+        whole = np.zeros((steps, rows, *first.shape[2:]), first.dtype)
+        row = 0
+        for array in arrays:
+            whole[: len(array), row : row + array.shape[1]] = array
+            row += array.shape[1]
+        return whole
 
     return Batch(
         side_by_side([batch.inputs for batch in batches]),
@@ -111,12 +115,9 @@ def _fault(episodes: Episodes, batch: Any, count: int) -> str | None:
         return "inputs that are finite, got some that are not"
     if inputs.ndim == 2 and not _within(inputs, X - 1):
         return f"integer inputs in 0..{X - 1}, got {inputs.min()}..{inputs.max()}"
-    if not _fits(targets, count, Y) or len(targets) != len(inputs):
-        wanted = f"targets ({len(inputs)}, {count}, {Y}) of floats or ({len(inputs)}, {count}) of integers"
-        return f"{wanted}, got {_described(targets)}"
-    if not _within(targets, Y - 1 if targets.ndim == 2 else 1):
-        allowed = f"integer targets in 0..{Y - 1}" if targets.ndim == 2 else "targets in [0, 1]"
-        return f"{allowed}, got {targets.min()}..{targets.max()}"
+    of_targets = fault_of_targets(targets, len(inputs), count, Y)
+    if of_targets is not None:
+        return of_targets
     if mask is None:
         return None
     if not isinstance(mask, np.ndarray) or mask.shape != targets.shape[:2] or mask.dtype != bool:

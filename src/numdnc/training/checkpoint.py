@@ -7,8 +7,8 @@ from typing import Any
 from numdnc.files import FileKind, load_arrays, save_arrays
 from numdnc.params import Array
 
-FORMAT = 2
-"""Raised whenever an older numdnc could not read the file."""
+FORMAT = 4
+"""Raised whenever an older numdnc could not read the file. There is no 3: with a bit flipped it would pass for a 2."""
 
 
 def save_checkpoint(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:

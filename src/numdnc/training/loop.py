@@ -10,7 +10,7 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
 from numdnc.params import Array, DNCParams, as_numbers
-from numdnc.tasks import Batch, Scores, Task
+from numdnc.tasks import Batch, Played, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
 from numdnc.training.run import Run, forward_with
@@ -26,7 +26,7 @@ class Report(NamedTuple):
     seconds: float  # trained in all, over every resume
     iteration: int
     train: float  # mean loss over the iterations since the last report, in the task's unit
-    held_out: float  # the first of the scores
+    held_out: float  # the first of the scores; with a curriculum, on its present level
     scores: Scores
     solved: bool  # whether nothing is left to learn
     per_second: float  # predictions trained on, since the last report, scoring and saving included
@@ -109,6 +109,8 @@ def _iterate(run: Run, task: Task) -> float:
     """One update; the gradient's norm before clipping."""
     engine, spec = run.engine, run.spec
     batch = task.next_batch()
+    if isinstance(task, Played):
+        batch = task.play(run.forward, batch)
     batch = batch._replace(inputs=as_numbers(batch.inputs, run.params))
     params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
     if batch.fresh:
@@ -179,9 +181,10 @@ def _report(
         health=health(),
     )
     run.recent_nats, run.recent_count = 0.0, 0
-    better = run.best_score is None or held_out < run.best_score
+    level = scores.get("level", 0.0)
+    better = run.best_score is None or (-level, held_out) < (-run.best_level, run.best_score)
     if better:
-        run.best_score, run.best_iteration = held_out, run.iteration
+        run.best_score, run.best_iteration, run.best_level = held_out, run.iteration, level
     if report.solved and run.solved_iteration is None:
         run.solved_iteration, run.solved_seconds = run.iteration, run.seconds
     task.take(scores)

@@ -72,6 +72,8 @@ class Run:
     seconds: float = 0.0
     best_score: float | None = None
     best_iteration: int = 0
+    best_level: float = 0.0
+    """The curriculum's level at which that was scored: a score of a later level is the better one."""
     recent_nats: float = 0.0
     """Sum of the losses since the last report, and how many predictions that was."""
     recent_count: float = 0

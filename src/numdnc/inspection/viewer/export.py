@@ -85,6 +85,7 @@ def _about(trace: Trace, thinned: Thinned) -> dict[str, Any]:
         "kind": trace.spec.kind,
         "spec": dataclasses.asdict(trace.spec),
         "unit": trace.unit,
+        "groups": trace.groups,
         "steps": thinned.steps,
         "every": thinned.every,
         "note": "; ".join(note for note in (trace.note, thinned.note) if note),

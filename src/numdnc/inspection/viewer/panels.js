@@ -36,7 +36,8 @@ function addTask(add) {
   const counts = (step) => at("mask", step) === 1;
   const faded = (step) => !counts(step);
   addSide(add, "input", "inputs", about.input_channels, () => true);
-  addSide(add, "target", "targets", about.output_channels, counts);
+  if (about.groups > 1) add("target", "target", about.groups, groupName, target, { ...classGlyphs(target), counts });
+  else addSide(add, "target", "targets", about.output_channels, counts);
   const classes = about.output_channels.length;
   const probability = (row, step) => at("probabilities", step, row);
   const names = (row) => (characters === null ? about.output_channels[row] : glyph(row));
@@ -47,29 +48,50 @@ function addTask(add) {
     add("errors", "errors", classes, names, wrong, { counts, kind: "errors" });
     return;
   }
-  const most = (step) => {
+  const groups = about.groups;
+  const each = classes / groups;
+  const most = (group, step) => {
+    const first = group * each;
     let best = 0;
-    for (let k = 1; k < classes; k++) if (at("outputs", step, k) > at("outputs", step, best)) best = k;
+    for (let k = 1; k < each; k++)
+      if (at("outputs", step, first + k) > at("outputs", step, first + best)) best = k;
     return best;
   };
-  add(
-    "output",
-    "likeliest",
-    1,
-    () => "likeliest",
-    (row, step) => most(step),
-    {
-      ...glyphs(about.output_channels, (row, step) => most(step)),
-      faded,
-    },
-  );
-  const wrong = (row, step) => Number(counts(step) && most(step) !== at("targets", step));
-  add("errors", "errors", 1, () => "", wrong, { counts, kind: "errors" });
-  const bits = (row, step) => -Math.log2(Math.max(at("probabilities", step, at("targets", step)), 1e-30));
+  const which = (group) => (groups === 1 ? "likeliest" : groupName(group));
+  add("output", "likeliest", groups, which, most, { ...classGlyphs(most), faded });
+  const wrong = (group, step) => Number(counts(step) && most(group, step) !== target(group, step));
+  add("errors", "errors", groups, (group) => (groups === 1 ? "" : groupName(group)), wrong, { counts, kind: "errors" });
+  const bits = (group, step) =>
+    -Math.log2(Math.max(at("probabilities", step, group * each + target(group, step)), 1e-30));
   let worst = 1;
-  for (let step = 0; step < about.steps; step++) if (counts(step)) worst = Math.max(worst, bits(0, step));
-  add("surprise", "surprise", 1, () => `0 to ${inDigits(worst)}`, bits, { counts, limits: () => [0, worst] });
+  for (let step = 0; step < about.steps; step++)
+    for (let group = 0; group < groups && counts(step); group++) worst = Math.max(worst, bits(group, step));
+  const range = (group) => `${groups === 1 ? "" : `${groupName(group)}, `}0 to ${inDigits(worst)}`;
+  add("surprise", "surprise", groups, range, bits, { counts, limits: () => [0, worst] });
   add("probabilities", "probabilities", classes, names, probability, { faded, open: classes <= 16 });
+}
+
+/** The class that is due, of one of the groups of a step. */
+const target = (group, step) => (about.groups === 1 ? at("targets", step) : at("targets", step, group));
+
+/** What the channels of a group have in common, such as "source 1" of "source 1 = 0", "source 1 = 1", .. */
+function groupName(group) {
+  const each = about.output_channels.length / about.groups;
+  const names = about.output_channels.slice(group * each, (group + 1) * each);
+  let common = names[0];
+  for (const name of names) while (!name.startsWith(common)) common = common.slice(0, -1);
+  return common.replace(/[\s=:]+$/, "") || `answer ${group}`;
+}
+
+/** Classes as cells: by name where there is one a step, by number within its group where there are several. */
+function classGlyphs(value) {
+  if (about.groups === 1) return glyphs(about.output_channels, value);
+  const each = about.output_channels.length / about.groups;
+  return {
+    kind: "glyph",
+    glyph: (group, step) => String(value(group, step)),
+    describe: (group, step) => about.output_channels[group * each + value(group, step)],
+  };
 }
 
 function glyphs(names, value) {

@@ -17,6 +17,7 @@ function drawSide() {
 /** Of symbols and classes: what came in, what was to come out, and the likeliest three. */
 function outcome() {
   if (about.unit === "bits") return [];
+  if (about.groups > 1) return [outcomeOfGroups()];
   const classes = about.output_channels.length;
   const order = [...Array(classes).keys()].sort(
     (a, b) => at("probabilities", now.step, b) - at("probabilities", now.step, a),
@@ -29,6 +30,18 @@ function outcome() {
   const input =
     arrays.get("inputs").shape.length === 1 ? [`in ${glyph(at("inputs", now.step), about.input_channels)} → `] : [];
   return [make("p", "event", [...input, `target ${target}; output ${likeliest.join(", ")}`])];
+}
+
+/** Of several classes a step: what was due and what is likeliest, by number. */
+function outcomeOfGroups() {
+  const each = about.output_channels.length / about.groups;
+  const groups = [...Array(about.groups).keys()];
+  const most = (group) => {
+    const values = [...Array(each).keys()].map((k) => at("outputs", now.step, group * each + k));
+    return values.indexOf(Math.max(...values));
+  };
+  const due = at("mask", now.step) === 1 ? groups.map((group) => at("targets", now.step, group)).join(" ") : "not asked";
+  return make("p", "event", [`target ${due}; output ${groups.map(most).join(" ")}`]);
 }
 
 /** The slot written most, and who reads this write. */

@@ -1,0 +1,12 @@
+"""The graph tasks of Graves et al. 2016: a graph is shown edge by edge, then questions are asked about it.
+
+Each is a frozen dataclass whose fields are its settings; its docstring shows one sequence step by step. Random graphs
+come without end; `named.py` asks the same questions about a graph of one's own.
+"""
+
+from numdnc.tasks.graphs.inference import Inference
+from numdnc.tasks.graphs.shortest_path import ShortestPath
+from numdnc.tasks.graphs.task import GraphTask
+from numdnc.tasks.graphs.traversal import Traversal
+
+__all__ = ["GraphTask", "Inference", "ShortestPath", "Traversal"]

@@ -1,0 +1,92 @@
+"""Graphs of numbered nodes and edges, and plain searches in them."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from numdnc.tasks.graphs.lessons import Lesson
+
+
+class Triple(NamedTuple):
+    """An edge: labels of the node it leaves, of itself, and of the node it leads to."""
+
+    source: int
+    edge: int
+    destination: int
+
+
+class Graph:
+    """Edges, and where they lead."""
+
+    def __init__(self, triples: Iterable[Triple]) -> None:
+        self.triples = list(triples)
+        self._leaving: dict[int, list[Triple]] = {}
+        for triple in self.triples:
+            self._leaving.setdefault(triple.source, []).append(triple)
+
+    @property
+    def nodes(self) -> list[int]:
+        """Every node that an edge leaves or leads to, in the order of the edges."""
+        return list(
+            dict.fromkeys(node for triple in self.triples for node in (triple.source, triple.destination))
+        )
+
+    def leaving(self, node: int) -> list[Triple]:
+        """The edges that leave a node."""
+        return self._leaving.get(node, [])
+
+    def steps_from(self, start: int) -> dict[int, int]:
+        """Node -> edges of a shortest path to it, for all nodes that can be reached (a breadth-first search)."""
+        steps, waiting = {start: 0}, deque([start])
+        while waiting:
+            node = waiting.popleft()
+            for triple in self.leaving(node):
+                if triple.destination not in steps:
+                    steps[triple.destination] = steps[node] + 1
+                    waiting.append(triple.destination)
+        return steps
+
+    def steps_to(self, end: int) -> dict[int, int]:
+        """Node -> edges of a shortest path from it, for all nodes from which `end` can be reached."""
+        return self.reversed().steps_from(end)
+
+    def reversed(self) -> "Graph":
+        """The graph with every edge the other way."""
+        return Graph(Triple(d, e, s) for s, e, d in self.triples)
+
+    def walk(self, start: int, edges: Iterable[int]) -> list[Triple] | None:
+        """The path from a node along edges of these labels; None where there is none. Edges are unique per source."""
+        path, at = [], start
+        for edge in edges:
+            found = next((triple for triple in self.leaving(at) if triple.edge == edge), None)
+            if found is None:
+                return None
+            path.append(found)
+            at = found.destination
+        return path
+
+
+def random_graph(rng: np.random.Generator, lesson: Lesson, labels: int, edge_labels: int) -> Graph:
+    """Points in the unit square, each joined to its K nearest others; K is drawn for each (Graves et al. 2016).
+
+    Number of points and K are uniform in the ranges of the lesson; K is at most the number of other points. Nodes have
+    distinct labels of 0..labels - 1, edges labels of 0..edge_labels - 1 that are distinct among those of one source.
+    """
+    count = int(rng.integers(*lesson.nodes, endpoint=True))
+    points = rng.random((count, 2))
+    distances = ((points[:, None] - points[None]) ** 2).sum(axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances.argsort(axis=1)
+    nodes = rng.choice(labels, count, replace=False)
+    degrees = np.minimum(rng.integers(*lesson.degree, count, endpoint=True), count - 1)
+    triples = []
+    for source in range(count):
+        degree = int(degrees[source])
+        edges = rng.choice(edge_labels, degree, replace=False)
+        triples += [
+            Triple(int(nodes[source]), int(edge), int(nodes[destination]))
+            for edge, destination in zip(edges, nearest[source, :degree], strict=True)
+        ]
+    return Graph(triples)

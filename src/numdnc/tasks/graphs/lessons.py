@@ -1,0 +1,58 @@
+"""Lessons: ranges of sizes that grow from one to the next, both ends included."""
+
+from typing import NamedTuple
+
+Range = tuple[int, int]
+
+
+class Lesson(NamedTuple):
+    """What graphs and questions of a lesson are like."""
+
+    nodes: Range
+    degree: Range
+    """Edges that leave a node."""
+    path: Range
+    """Edges of the path that a question asks for."""
+
+
+TRAVERSAL = (
+    Lesson((3, 10), (2, 4), (1, 1)),
+    Lesson((3, 10), (2, 4), (1, 2)),
+    Lesson((5, 10), (2, 4), (1, 3)),
+    Lesson((5, 10), (2, 4), (1, 4)),
+    Lesson((10, 15), (2, 4), (1, 4)),
+    Lesson((10, 15), (2, 4), (1, 5)),
+    Lesson((10, 20), (2, 4), (1, 5)),
+    Lesson((10, 20), (2, 4), (1, 6)),
+    Lesson((10, 30), (2, 4), (1, 6)),
+    Lesson((10, 30), (2, 4), (1, 7)),
+    Lesson((10, 30), (2, 4), (1, 8)),
+    Lesson((10, 30), (2, 4), (1, 9)),
+    Lesson((10, 40), (2, 6), (1, 10)),
+    Lesson((10, 40), (2, 6), (1, 20)),
+)
+"""All of Graves et al. 2016."""
+
+SHORTEST_PATH = (
+    Lesson((5, 10), (1, 2), (2, 2)),
+    Lesson((5, 10), (1, 3), (2, 2)),
+    Lesson((5, 10), (2, 4), (2, 3)),
+    Lesson((10, 15), (2, 4), (2, 3)),
+    Lesson((10, 15), (2, 4), (2, 4)),
+    Lesson((10, 20), (2, 5), (2, 4)),
+    Lesson((15, 20), (2, 5), (2, 5)),
+    Lesson((20, 25), (2, 6), (2, 5)),
+)
+"""The first and the last of Graves et al. 2016; those between are ours."""
+
+INFERENCE = (
+    Lesson((3, 3), (2, 2), (2, 2)),
+    Lesson((3, 5), (2, 2), (2, 2)),
+    Lesson((3, 8), (2, 3), (2, 2)),
+    Lesson((5, 10), (2, 3), (2, 3)),
+    Lesson((5, 10), (2, 4), (2, 3)),
+    Lesson((10, 15), (2, 4), (2, 4)),
+    Lesson((15, 20), (2, 4), (2, 4)),
+    Lesson((20, 25), (2, 4), (2, 5)),
+)
+"""The first and the last of Graves et al. 2016; those between are ours."""

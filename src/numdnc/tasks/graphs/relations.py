@@ -1,0 +1,61 @@
+"""Relations of a graph with names, such as "grandmother" for mother/mother, in terms of those that a model knows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.tasks.graphs.inference import SINGLE, Inference
+from numdnc.tasks.graphs.named import NamedGraph, Numbering, lines_of
+
+HEADER = ["relation", "path"]
+
+
+def read_relations(path: Path) -> dict[str, tuple[str, ...]]:
+    """Name -> the edges it stands for, of a CSV file of relation, path; edges of a path have / between them."""
+    rows = [row for _, row in lines_of(path, "--relations")]
+    if not rows or rows[0] != HEADER:
+        raise UserError(
+            f"the first line of {path} must be {','.join(HEADER)}, got {rows[:1]}. Put that there."
+        )
+    found = {}
+    for row in rows[1:]:
+        steps = tuple(step.strip() for step in row[-1].split("/"))
+        if len(row) != len(HEADER) or not row[0] or len(steps) < 2 or not all(steps):
+            raise UserError(
+                f"each line of {path} must be a relation and edges with / between, as grandmother,mother/mother, "
+                f"got {','.join(row)[:80]!r}. Mend it."
+            )
+        found[row[0]] = steps
+    return found
+
+
+def numbering_for(
+    graph: NamedGraph, steps: Sequence[str], task: Inference, rng: np.random.Generator
+) -> tuple[Numbering, int]:
+    """Random labels for all names such that these edges in a row are a relation of the task; and its label."""
+    numbering = graph.numbered(rng, task)
+    fitting = [
+        (relation, edges)
+        for relation, edges in task.meanings.items()
+        if len(edges) == len(steps) and _pattern(edges) == _pattern(steps)
+    ]
+    if not fitting:
+        raise UserError(
+            f"a relation must be alike in form to one that the run has learned, of 2 to 5 edges, got "
+            f"{'/'.join(steps)}. Ask for another."
+        )
+    relation, edges = fitting[int(rng.integers(len(fitting)))]
+    labels = dict(zip(steps, edges, strict=True))
+    free = [label for label in rng.permutation(SINGLE).tolist() if label not in labels.values()]
+    for name in graph.edge_names:
+        if name not in labels:
+            labels[name] = free.pop()
+    return numbering._replace(edges=labels), relation
+
+
+def _pattern(steps: Sequence[object]) -> list[int]:
+    """Which steps are the same, as mother/mother/father is 0, 0, 1."""
+    order = list(dict.fromkeys(steps))
+    return [order.index(step) for step in steps]

@@ -1,0 +1,163 @@
+"""Shortest path: plan, then go, step by step, on choices of one's own."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.tasks import Batch, Forward
+from numdnc.tasks.graphs.encoding import (
+    ABSENT,
+    ANSWER,
+    END,
+    FLAGS,
+    PHASE,
+    chosen,
+    decoded,
+    digits_of,
+    encoded,
+)
+from numdnc.tasks.graphs.graph import Graph, Triple
+from numdnc.tasks.graphs.lessons import SHORTEST_PATH, Lesson
+from numdnc.tasks.graphs.task import GraphTask, Question, check_plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortestPath(GraphTask):
+    """A graph is shown edge by edge; then two of its nodes: name the edges of a shortest path between them.
+
+    A graph of n edges and a path of k:
+
+        steps  input                                             target
+        n      (source, edge, destination), in random order
+        1      question, (start, -, end)
+        plan   nothing
+        1      answer                                            the first edge of a shortest path
+        k - 1  answer, the edge chosen at the step before        the next edge from where that has led
+        1      answer, the edge chosen at the step before        000 000 000: the path has ended
+
+    Any shortest path is right: the target is an edge that begins one, of several the one that the model holds
+    likeliest. What is chosen is fed back: where the model is scored always its own choice; where it is trained with
+    probability `optimal_share` the target instead, drawn for each step. The node come to is where the last choice that
+    was an edge from the node before has led; another choice leaves it as it is. Where the end cannot be reached any
+    more the target is 000 000 000. So an answer without any error is a shortest path that ends in time, made of the
+    model's own choices. (`draw` feeds a path taken at random; `play` puts the model's in its place.)
+    Input channels: digits of the three labels, question, answer. Output channels: digits of the three labels, one of
+    ten each.
+
+    Source: Graves et al. 2016, "Graph task descriptions". The pattern that ends an answer is ours, and so is the choice
+    of the question: the length is any of the lesson's that two nodes have (each as likely), then any such pair.
+    """
+
+    name: ClassVar[str] = "shortest-path"
+    lessons: ClassVar[tuple[Lesson, ...]] = SHORTEST_PATH
+
+    lesson: int = len(SHORTEST_PATH)
+    """Sizes of graphs and paths, from 1, the easiest, to 8; see docs/tasks.md."""
+    planning: int = 10
+    """Steps between question and answer."""
+    optimal_share: float = 0.8
+    """How often training feeds back the right choice instead of the model's own."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_plan(self.planning)
+        if not 0 <= self.optimal_share <= 1:
+            raise UserError(f"optimal_share must lie in [0, 1], got {self.optimal_share}.")
+
+    @property
+    def plan(self) -> int:
+        """Steps between question and answer."""
+        return self.planning
+
+    def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
+        """Two nodes and a shortest path between them, chosen at random among all."""
+        low, high = self.sizes.path
+        pairs: dict[int, list[tuple[int, int]]] = {}
+        for start in graph.nodes:
+            for end, steps in graph.steps_from(start).items():
+                if low <= steps <= high:
+                    pairs.setdefault(steps, []).append((start, end))
+        if not pairs:
+            return None
+        lengths = sorted(pairs)
+        found = pairs[lengths[int(rng.integers(len(lengths)))]]
+        return self.between(rng, graph, *found[int(rng.integers(len(found)))])
+
+    def between(self, rng: np.random.Generator, graph: Graph, start: int, end: int) -> Question:
+        """The question of a path between two nodes, the second of which can be reached from the first."""
+        steps = graph.steps_to(end)
+        path, at = list[Triple](), start
+        while at != end:
+            edges = _optimal(graph, steps, at)
+            path.append(edges[int(rng.integers(len(edges)))])
+            at = path[-1].destination
+        return Question([(start, ABSENT, end)], [*path, END], fed=True)
+
+    def play(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
+        """The batch with the choices of a model fed back, and targets that follow from them.
+
+        Without `rng` all choices are the model's own; with it each is the target with probability `optimal_share`.
+        """
+        inputs, targets = batch.inputs.copy(), batch.targets.copy()
+        walkers = [Walker(inputs[:, row]) for row in range(inputs.shape[1])]
+        state, begin = None, 0
+        for t in sorted({t for walker in walkers for t in walker.answer}):
+            outputs, state = forward(inputs[begin : t + 1], state)
+            begin = t + 1
+            for row, walker in enumerate(walkers):
+                if t not in walker.answer:
+                    continue
+                target = walker.target(outputs[-1, row])
+                targets[t, row] = digits_of(target, self.digits)
+                own = rng is None or rng.random() >= self.optimal_share
+                choice = tuple(chosen(outputs[-1, row]).tolist()) if own else target
+                walker.go(choice)
+                if t + 1 in walker.answer:
+                    inputs[t + 1, row, :-FLAGS] = encoded(choice, self.digits)
+        return batch._replace(inputs=inputs, targets=targets)
+
+
+class Walker:
+    """Where the choices of one sequence have led so far."""
+
+    def __init__(self, inputs: Array) -> None:
+        """`inputs` (T, X) of the sequence, from which all is read."""
+        question = int(inputs[:, PHASE].argmax())
+        labels = decoded(inputs[: question + 1])
+        self.graph = Graph(Triple(*triple) for triple in labels[:question].tolist())
+        self.at, _, self.end = labels[question].tolist()
+        self.answer = range(*_first_and_after(inputs[:, ANSWER] > 0))
+        self._steps = self.graph.steps_to(self.end)
+
+    def target(self, outputs: Array) -> tuple[int, int, int]:
+        """The edge to be chosen now, or END: of several the one that the outputs (Y,) hold likeliest."""
+        if self.at == self.end:
+            return END
+        edges = _optimal(self.graph, self._steps, self.at)
+        if not edges:  # the end cannot be reached from here any more
+            return END
+        groups = outputs.reshape(-1, 10)
+        # The sum of the outputs of the digits ranks triples as their probabilities do.
+        places = digits_of(edges, len(groups) // 3)
+        return edges[int(groups[np.arange(len(groups)), places].sum(axis=1).argmax())]
+
+    def go(self, choice: tuple[int, ...]) -> None:
+        """Go where the choice leads, if it is an edge from here."""
+        if choice in self.graph.leaving(self.at):
+            self.at = choice[2]
+
+
+def _optimal(graph: Graph, steps: dict[int, int], at: int) -> list[Triple]:
+    """The edges from a node that begin a shortest path; `steps` says how far each node is from the end."""
+    if at not in steps:
+        return []
+    return [edge for edge in graph.leaving(at) if steps.get(edge.destination, -1) == steps[at] - 1]
+
+
+def _first_and_after(flags: NDArray[np.bool_]) -> tuple[int, int]:
+    steps = np.flatnonzero(flags)
+    return int(steps[0]), int(steps[-1]) + 1

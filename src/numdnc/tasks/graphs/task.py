@@ -1,0 +1,208 @@
+"""What the graph tasks share: their lessons, and how a graph and a question become a sequence.
+
+Axes: T steps, B batch, D digits of a label, G digits of a triple.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.tasks import Batch
+from numdnc.tasks.graphs.encoding import (
+    ABSENT,
+    ANSWER,
+    FLAGS,
+    PHASE,
+    channels,
+    chosen,
+    decoded,
+    digits_of,
+    encoded,
+    labels_of,
+)
+from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
+from numdnc.tasks.graphs.lessons import Lesson, Range
+from numdnc.tasks.sequences import counted, joined, steps_of
+
+MOST_DIGITS = 6
+TRIES = 1000
+"""So many graphs are drawn, at most, until one has a question of the lesson."""
+
+
+class Question(NamedTuple):
+    """What is asked, a triple a step with ABSENT for what is not told, and what is to be answered, a triple a step."""
+
+    asked: Sequence[tuple[int, int, int]]
+    answers: Sequence[tuple[int, int, int]]
+    fed: bool = False
+    """Whether each answer but the last is shown at the step after it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphTask(ABC):
+    """Questions about random graphs; see `Traversal`, `ShortestPath` and `Inference`."""
+
+    name: ClassVar[str]
+    """What the task is called."""
+    lessons: ClassVar[tuple[Lesson, ...]]
+
+    lesson: int
+    """Sizes of graphs and paths, from 1, the easiest, on; see docs/tasks.md."""
+    digits: int = 3
+    """D, decimal digits of a label: 10^D different ones."""
+    min_nodes: int = 0
+    """Nodes of a graph, at least; 0 = as the lesson says."""
+    max_nodes: int = 0
+    """Nodes of a graph, at most; 0 = as the lesson says."""
+    min_degree: int = 0
+    """Edges that leave a node, at least; 0 = as the lesson says."""
+    max_degree: int = 0
+    """Edges that leave a node, at most; 0 = as the lesson says."""
+    min_path: int = 0
+    """Edges of the path asked for, at least; 0 = as the lesson says."""
+    max_path: int = 0
+    """Edges of the path asked for, at most; 0 = as the lesson says."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lesson <= len(self.lessons):
+            raise UserError(f"lesson must be from 1 to {len(self.lessons)}, got {self.lesson}.")
+        if not 1 <= self.digits <= MOST_DIGITS:
+            raise UserError(f"digits must be from 1 to {MOST_DIGITS}, got {self.digits}.")
+        sizes = self.sizes
+        for what, (low, high), least in zip(sizes._fields, sizes, (2, 1, 1), strict=True):
+            if not least <= low <= high:
+                raise UserError(
+                    f"min_{what} must be from {least} to max_{what}, got {low} and {high} "
+                    f"(0 stands for what lesson {self.lesson} says)."
+                )
+        if sizes.nodes[1] > 10**self.digits:
+            raise UserError(
+                f"max_nodes must be at most {10**self.digits}, the labels of {self.digits} digits, got "
+                f"{sizes.nodes[1]}. Lower --lesson or max_nodes, or raise digits."
+            )
+        if sizes.degree[1] > self.edge_labels:
+            raise UserError(
+                f"max_degree must be at most {self.edge_labels}, the labels of edges, got {sizes.degree[1]}. "
+                "Lower max_degree or raise digits."
+            )
+
+    @property
+    def sizes(self) -> Lesson:
+        """The lesson with what other settings change of it."""
+        lesson = self.lessons[self.lesson - 1]
+
+        def changed(lesson_says: Range, low: int, high: int) -> Range:
+            return low or lesson_says[0], high or lesson_says[1]
+
+        return Lesson(
+            changed(lesson.nodes, self.min_nodes, self.max_nodes),
+            changed(lesson.degree, self.min_degree, self.max_degree),
+            changed(lesson.path, self.min_path, self.max_path),
+        )
+
+    @property
+    def edge_labels(self) -> int:
+        """How many labels of edges there are."""
+        return int(10**self.digits)
+
+    @property
+    def plan(self) -> int:
+        """Steps between question and answer."""
+        return 0
+
+    @property
+    def most_held(self) -> int:
+        """Triples of the largest graphs."""
+        return self.sizes.nodes[1] * self.sizes.degree[1]
+
+    @property
+    def input_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return (*channels(self.digits), "question", "answer")
+
+    @property
+    def output_channels(self) -> tuple[str, ...]:
+        """One name a channel."""
+        return channels(self.digits)
+
+    @property
+    def input_size(self) -> int:
+        """X."""
+        return 30 * self.digits + FLAGS
+
+    @property
+    def output_size(self) -> int:
+        """Y."""
+        return 30 * self.digits
+
+    @abstractmethod
+    def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
+        """A question of the lesson about a graph; None where there is none."""
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` questions, each about a graph of its own."""
+        return joined([self._sequence(rng) for _ in range(batch)])
+
+    def _sequence(self, rng: np.random.Generator) -> Batch:
+        for _ in range(TRIES):
+            graph = random_graph(rng, self.sizes, 10**self.digits, self.edge_labels)
+            question = self.question(rng, graph)
+            if question is not None:
+                return self.sequence(rng, graph.triples, question)
+        raise UserError(
+            f"graphs must have a path of the lengths asked for, got none in {TRIES}, with {self.sizes}. "
+            "Lower min_path or raise min_degree."
+        )
+
+    def sequence(self, rng: np.random.Generator, triples: Sequence[Triple], question: Question) -> Batch:
+        """A batch of one: the triples in random order, the question, steps to plan in, the answer."""
+        asked, answers = question.asked, question.answers
+        begin = len(triples)
+        answer = begin + len(asked) + self.plan
+        steps = answer + len(answers)
+        labels = np.full((steps, 3), ABSENT)
+        labels[:begin] = rng.permutation(np.array(triples))
+        labels[begin : begin + len(asked)] = asked
+        if question.fed:
+            labels[answer + 1 :] = answers[:-1]
+        inputs = np.zeros((steps, 1, self.input_size), np.float32)
+        inputs[:, 0, :-FLAGS] = encoded(labels, self.digits)
+        inputs[begin, 0, PHASE] = inputs[answer:, 0, ANSWER] = 1
+        targets = np.zeros((steps, 1, 3 * self.digits), np.int64)
+        targets[answer:, 0] = digits_of(answers, self.digits)
+        mask = np.zeros((steps, 1), bool)
+        mask[answer:] = True
+        return Batch(inputs, targets, mask=mask)
+
+    def in_words(self, batch: Batch, outputs: Array, row: int) -> str:
+        """Sequence `row` as triples of labels: what was shown and asked, what should be answered and what was."""
+        steps = steps_of(batch, row)
+        inputs, counts = batch.inputs[:steps, row], counted(batch)[:steps, row]
+        labels, begin = decoded(inputs), int(inputs[:, PHASE].argmax())
+        answer = int(counts.argmax())
+
+        def words(triples: NDArray[np.int64]) -> list[str]:
+            shown = [
+                ["-" if label == ABSENT else f"{label:0{self.digits}}" for label in row] for row in triples
+            ]
+            return [" ".join(row) for row in shown]
+
+        asked = [text for text in words(labels[begin:answer]) if text != "- - -"]
+        wanted = words(labels_of(batch.targets[:steps, row][counts]))
+        given = words(chosen(outputs[:steps, row][counts]))
+        lines = [f"{begin} edges shown: {', '.join(words(labels[:begin]))}", f"asked: {', '.join(asked)}"]
+        for right, said in zip(wanted, given, strict=True):
+            lines.append(f"wanted {right}, got {said}{'' if right == said else '  WRONG'}")
+        return "\n".join(lines)
+
+
+def check_plan(steps: int) -> None:
+    """Refuse a number of steps to plan in that is none."""
+    if steps < 0:
+        raise UserError(f"planning must be at least 0, got {steps}.")

@@ -1,0 +1,55 @@
+"""Traversal: follow edges from node to node."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from numdnc.tasks.graphs.encoding import ABSENT
+from numdnc.tasks.graphs.graph import Graph, Triple
+from numdnc.tasks.graphs.lessons import TRAVERSAL, Lesson
+from numdnc.tasks.graphs.task import GraphTask, Question
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traversal(GraphTask):
+    """A graph is shown edge by edge; then a walk is told by its first node and its edges: name every node on it.
+
+    A graph of n edges and a walk of k:
+
+        steps  input                                             target
+        n      (source, edge, destination), in random order
+        1      question, (source, edge, -)
+        k - 1  (-, edge, -)
+        k      answer                                            (source, edge, destination), completed
+
+    The walk starts at any node, and each edge is any of those that leave where it has come to. Input channels: digits
+    of the three labels, question, answer. Output channels: digits of the three labels, one of ten each.
+
+    Source: Graves et al. 2016, "Graph task descriptions". That the flag of the question is up at its first step alone,
+    and that the input is else zero where an answer is due, is ours.
+    """
+
+    name: ClassVar[str] = "traversal"
+    lessons: ClassVar[tuple[Lesson, ...]] = TRAVERSAL
+
+    lesson: int = len(TRAVERSAL)
+    """Sizes of graphs and paths, from 1, the easiest, to 14; see docs/tasks.md."""
+
+    def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
+        """A random walk; None where it comes to a node that no edge leaves."""
+        nodes, path = graph.nodes, list[Triple]()
+        at = nodes[int(rng.integers(len(nodes)))]
+        for _ in range(int(rng.integers(*self.sizes.path, endpoint=True))):
+            edges = graph.leaving(at)
+            if not edges:
+                return None
+            path.append(edges[int(rng.integers(len(edges)))])
+            at = path[-1].destination
+        return asked_for(path)
+
+
+def asked_for(path: list[Triple]) -> Question:
+    """The question that a path is the answer to."""
+    first = (path[0].source, path[0].edge, ABSENT)
+    return Question([first, *((ABSENT, triple.edge, ABSENT) for triple in path[1:])], path)

@@ -1,0 +1,114 @@
+"""What targets mean, in one place: bits, classes, or several classes a step.
+
+Numbers in [0, 1], as many as outputs, are bits (sigmoid). Whole numbers are classes (softmax): one a step, among all
+outputs, or G a step, each among its own Y/G outputs, the first class among the first of them. Axes: .. steps and batch
+in any order, Y output, G groups, P predictions of a step: bits, or classes.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.params import Array
+from numdnc.reference.activations import sigmoid, softmax
+from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
+
+
+def of_classes(targets: NDArray[Any]) -> bool:
+    """Whether targets are classes, not bits."""
+    return bool(np.issubdtype(targets.dtype, np.integer))
+
+
+def predictions(targets: NDArray[Any], outputs: Array) -> int:
+    """P: how many predictions a step has."""
+    return 1 if targets.ndim < outputs.ndim else targets.shape[-1]
+
+
+def cross_entropy(
+    outputs: Array, targets: NDArray[Any], counts: NDArray[np.bool_]
+) -> tuple[float, int, Array]:
+    """Mean over the predictions that count, in nats; how many those are; its gradient by the outputs (T, B, Y).
+
+    `counts` is (T, B).
+    """
+    each = predictions(targets, outputs)
+    if of_classes(targets):
+        wide = np.broadcast_to(counts[..., None], (*counts.shape, each))
+        nats, d_outputs = softmax_cross_entropy(_grouped(outputs, each), _classes(targets, outputs), wide)
+        d_outputs = d_outputs.reshape(outputs.shape)
+    else:
+        nats, d_outputs = sigmoid_cross_entropy(outputs, targets, counts)
+    return nats, each * int(counts.sum()), d_outputs
+
+
+def errors(outputs: Array, targets: NDArray[Any]) -> NDArray[np.bool_]:
+    """(.., P), which predictions are wrong: a bit is read as y > 0, a class as the largest y of its outputs."""
+    if of_classes(targets):
+        classes = _classes(targets, outputs)
+        wrong: NDArray[np.bool_] = _grouped(outputs, classes.shape[-1]).argmax(axis=-1) != classes
+    else:
+        wrong = (outputs > 0) != (targets > 0.5)
+    return wrong
+
+
+def probabilities(outputs: Array, targets: NDArray[Any]) -> Array:
+    """(.., Y): of each bit, or of each class among those of its group."""
+    if of_classes(targets):
+        return softmax(_grouped(outputs, predictions(targets, outputs))).reshape(outputs.shape)
+    return sigmoid(outputs)
+
+
+def as_bits(targets: NDArray[Any], outputs: Array) -> Array:
+    """(.., Y): bits as they are, each class one-hot among the outputs of its group."""
+    if not of_classes(targets):
+        return targets
+    classes = _classes(targets, outputs)
+    each = outputs.shape[-1] // classes.shape[-1]
+    hot: Array = np.eye(each)[classes]
+    return hot.reshape(outputs.shape)
+
+
+def likeliest(outputs: Array, targets: NDArray[Any]) -> Array:
+    """(.., Y) of 0 and 1: what the outputs say, read as in `errors`."""
+    if of_classes(targets):
+        groups = _grouped(outputs, predictions(targets, outputs))
+        return as_bits(groups.argmax(axis=-1), outputs)
+    return (outputs > 0).astype(float)
+
+
+def chance(targets: NDArray[Any], outputs: Array) -> float:
+    """Nats per prediction of who knows nothing: log of how many classes there are, log 2 for a bit."""
+    if not of_classes(targets):
+        return math.log(2)
+    return math.log(outputs.shape[-1] // predictions(targets, outputs))
+
+
+def fault(targets: Any, steps: int, count: int, size: int) -> str | None:
+    """What must hold of the targets of `count` sequences with `size` outputs, and what does not; None if all is."""
+    wanted = f"targets ({steps}, {count}, {size}) of floats, or ({steps}, {count}) or ({steps}, {count}, G) of integers"
+    if not isinstance(targets, np.ndarray):
+        return f"{wanted}, got a {type(targets).__name__}"
+    whole, shape = of_classes(targets), targets.shape
+    fits = shape[:2] == (steps, count) and (len(shape) == 3 or (whole and len(shape) == 2))
+    if not fits or not (whole or (np.issubdtype(targets.dtype, np.floating) and shape[2] == size)):
+        return f"{wanted}, got {shape} of {targets.dtype}"
+    groups = shape[2] if len(shape) == 3 else 1
+    if whole and (groups < 1 or size % groups):
+        return f"targets of G integers a step, G a divisor of the {size} outputs, got {groups}"
+    most = size // groups - 1 if whole else 1
+    if not ((targets >= 0) & (targets <= most)).all():
+        allowed = f"integer targets in 0..{most}" if whole else "targets in [0, 1]"
+        return f"{allowed}, got {targets.min()}..{targets.max()}"
+    return None
+
+
+def _grouped(outputs: Array, groups: int) -> Array:
+    """(.., G, Y/G)."""
+    return outputs.reshape(*outputs.shape[:-1], groups, outputs.shape[-1] // groups)
+
+
+def _classes(targets: NDArray[Any], outputs: Array) -> NDArray[Any]:
+    """(.., G), also where there is one class a step."""
+    return targets if targets.ndim == outputs.ndim else targets[..., None]
