@@ -299,7 +299,12 @@ def test_runs_of_other_kinds_or_versions() -> None:
         "--out",
         "bits",
     )
-    refused("ask", "bits", "Where is Ann?", expect="ask must be given a run of traversal, shortest-path, inference or babi, got one of copy")
+    refused(
+        "ask",
+        "bits",
+        "Where is Ann?",
+        expect="ask must be given a run of traversal, shortest-path, inference or babi, got one of copy",
+    )
     for change in (
         lambda task: task.pop("words"),
         lambda task: task["words"].pop(),

@@ -312,10 +312,6 @@ def test_sequences_of_two_lengths_are_joined_by_padding() -> None:
             "grow must be one of max_copies, max_length, min_copies, min_length, width, got",
         ),
         ({"grow": "end_marker"}, "grow must be one of .*, got 'end_marker'"),
-        (
-            {"grow": "max_length", "grow_from": 4},
-            "grow_from must be at most the task's own max_length, 3, got 4",
-        ),
         ({"grow": "max_length", "grow_from": 0}, "max_length must be at least 1, got 0"),
         ({"grow": "width"}, "grow must leave the sizes of inputs and outputs as they are, got 'width'"),
     ],
@@ -428,6 +424,11 @@ def test_a_curriculum_goes_on_at_reports_and_is_saved(tmp_path: Path) -> None:
     assert [line.scores["level"] for line in lines] == [1, 3]
     assert folder.load_last().position["level"] == 5
     assert folder.load_best().position["level"] in (3, 5)
+
+
+def test_a_curriculum_that_would_begin_above_the_task_is_the_task_alone() -> None:
+    curriculum = Curriculum(LONG, "max_length", LONG.max_length + 1, 1, 0.1)
+    assert (curriculum.level, curriculum.done, curriculum.episodes) == (LONG.max_length, True, LONG)
 
 
 def test_levels_leave_everything_else_as_it_is() -> None:

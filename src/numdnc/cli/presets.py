@@ -44,15 +44,17 @@ _ONE_BY_ONE = TrainingSettings(steps=100_000, report_every=1000)
 _PLAIN_RMSPROP = OptimizerSettings(optimizer="rmsprop", learning_rate=1e-3, schedule="constant", momentum=0)
 
 
-def _graphs(summary: str, episodes: Episodes, memory_size: int, pass_at: float) -> Preset:
+def _graphs(summary: str, episodes: Episodes, memory_size: int, pass_at: float, grow_from: int = 1) -> Preset:
     """A graph task, lesson by lesson up to the one that its settings say."""
     return Preset(
         summary,
         episodes,
-        _dnc(128, memory_size, 64, 4, "feedforward"),
-        EpisodeSettings(batch=16, evaluated=128, grow="lesson", pass_at=pass_at, fall_at=0.6),
+        _dnc(256, memory_size, 64, 2, "feedforward"),
+        EpisodeSettings(
+            batch=8, evaluated=128, grow="lesson", grow_from=grow_from, pass_at=pass_at, fall_at=0.6
+        ),
         OptimizerSettings(learning_rate=1e-3, schedule="constant", clip_norm=10),
-        TrainingSettings(steps=1_000_000, report_every=100, start="store"),
+        TrainingSettings(steps=1_000_000, report_every=250, start="store", input_scale=5),
     )
 
 
@@ -120,7 +122,11 @@ PRESETS = {
         _dnc(64, 128, 12, 1, "feedforward"),
     ),
     "traversal": _graphs(
-        "Follow a walk through a random graph, up to lesson 14 (Graves et al. 2016).", Traversal(), 256, 0.1
+        "Follow a walk through a random graph, up to lesson 14 (Graves et al. 2016).",
+        Traversal(),
+        256,
+        0.1,
+        grow_from=7,
     ),
     "shortest-path": _graphs(
         "Name a shortest path in a random graph, up to lesson 8 (Graves et al. 2016).",

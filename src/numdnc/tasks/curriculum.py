@@ -20,11 +20,7 @@ class Curriculum:
         growing = sorted(name for name, value in settings.items() if type(value) is int)
         if grow not in growing:
             raise UserError(f"grow must be one of {', '.join(growing)}, got {grow!r}.")
-        if first > settings[grow]:
-            raise UserError(
-                f"grow_from must be at most the task's own {grow}, {settings[grow]}, got {first}. "
-                "That is where a curriculum ends."
-            )
+        first = min(first, settings[grow])
         self._whole, self._grow, self._easier = whole, grow, easier
         self._first, self._step = first, step
         self.last = int(settings[grow])

@@ -38,7 +38,7 @@ class EpisodeSettings:
     grow: str = ""
     """A curriculum: the setting of the task, a whole number, that grows up to its own value; empty = none."""
     grow_from: int = 1
-    """Its value on the first level."""
+    """Its value on the first level, unless that is above the task's own."""
     grow_by: int = 1
     """How much it grows from level to level."""
     pass_at: float = 0.1
