@@ -13,12 +13,11 @@ from numdnc.cli.options import EPISODES, EngineName, ModelOptions
 from numdnc.cli.own import channels, own_task
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, check_minutes, free_folder, train_run
+from numdnc.cli.training import View, begin, check_minutes, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.picture import picture_lines
 from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeSettings, EpisodeTask
-from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Report
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
@@ -78,8 +77,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
         drawn_from = EpisodeTask(name, task, episodes, training.seed)
         run = _begin(drawn_from, described, model, training, optimizer, engine)
         stem = name.rpartition(":")[2].lower()
-        folder = RunFolder(out or free_folder(f"{stem}-{model.model}"))
-        folder.begin(run)
+        folder = begin(run, out, f"{stem}-{model.model}")
         console.say(
             f"{run.spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine "
             f"{run.engine_name}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
