@@ -25,6 +25,7 @@ from typing import Any
 from numdnc import RNNSpec
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.processes import VARIABLES
 from numdnc.training.run import TrainingSettings, new_run
 
 JOURNAL = Path("journal.txt")
@@ -62,6 +63,9 @@ def main() -> int:
     parser.add_argument("--links", action=argparse.BooleanOptionalAction)
     given = parser.parse_args()
     note("begin", os.environ["NUMDNC_THREADS"], *sys.argv[1:])
+    for name in VARIABLES:
+        if name in os.environ:
+            note("beside", name)
     if given.command == "resume":
         folder = RunFolder(Path(given.what))
         run = folder.load_last()

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -44,6 +44,16 @@ def fail(text: str) -> NoReturn:
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     sys.stderr.write(f"error: {line}\n")
     sys.exit(2)
+
+
+@contextmanager
+def silent(wanted: bool) -> Iterator[None]:
+    """Print nothing while this lasts, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def never_fail_to_encode() -> None:
@@ -212,7 +222,10 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         received.append(number)
         # Not by `say`: the signal may have come while that was writing, which a second write cannot enter.
         with suppress(OSError):
-            os.write(2, b"\nfinishing this iteration, then saving; press Ctrl-C again to stop at once\n")
+            os.write(
+                sys.stderr.fileno(),
+                b"\nfinishing this iteration, then saving; press Ctrl-C again to stop at once\n",
+            )
 
     before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a check failed, 2 something given cannot be used, 130 stop
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from threadpoolctl import threadpool_limits
 from tyro.extras import SubcommandApp
@@ -28,6 +29,7 @@ from numdnc.cli.text import sample_text, train_text
 from numdnc.cli.trace import trace_run
 from numdnc.cli.view import view_trace
 from numdnc.errors import UserError
+from numdnc.training import processes
 
 DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
 
@@ -63,26 +65,46 @@ def _commands(words: Sequence[str]) -> SubcommandApp:
 def main() -> None:
     """Run a command; errors that the user can mend become one line and exit code 2."""
     console.never_fail_to_encode()
+    words = sys.argv[1:]
     try:
         # At usual sizes a second BLAS thread gains nothing (benchmarks/blas_threads.py), and where the cores are
         # shared it can cost a factor of ten. Who sets the number is obeyed.
         chosen = any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
-        with threadpool_limits(limits=None if chosen else 1, user_api="blas"):
-            _commands(sys.argv[1:]).cli(prog="numdnc", description=DESCRIPTION)
+        silent = processes.place()[0] > 0 and not _of_a_sweep()
+        with console.silent(silent), threadpool_limits(limits=None if chosen else 1, user_api="blas"):
+            if words[:1] in (["train"], ["resume"]):
+                processes.join()
+            _commands(words).cli(prog="numdnc", description=DESCRIPTION)
         sys.stdout.flush()
     except UserError as error:
-        console.fail(str(error))
+        _fail(str(error))
     except MemoryError as error:
-        console.fail(f"the model must fit into memory, got: {error}. Lower its sizes.")
+        _fail(f"the model must fit into memory, got: {error}. Lower its sizes.")
     except KeyboardInterrupt:
-        print("\nstopped at once; the last checkpoint is whole", file=sys.stderr)
+        if _speaks():
+            print("\nstopped at once; the last checkpoint is whole", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output (such as `head`) has closed it; say nothing more to it, not at exit either.
         console.drop_output()
+        _speaks()
         sys.exit(0)
     except OSError as error:
         console.drop_output()
-        console.fail(
-            f"files and output must be usable, got: {error}. Check the disk and where the output goes."
-        )
+        _fail(f"files and output must be usable, got: {error}. Check the disk and where the output goes.")
+
+
+def _fail(text: str) -> NoReturn:
+    if _speaks():
+        console.fail(text)
+    sys.exit(2)
+
+
+def _speaks() -> bool:
+    """Of processes that train together one says why they end, the first that knows."""
+    return _of_a_sweep() or processes.speaks()
+
+
+def _of_a_sweep() -> bool:
+    """Those that share a sweep have runs of their own, and each speaks of them."""
+    return sys.argv[1:2] == ["sweep"]

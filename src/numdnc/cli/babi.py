@@ -13,7 +13,7 @@ from tyro.conf import OmitArgPrefixes, arg
 from numdnc import console
 from numdnc.cli.options import BABI, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, check_minutes, free_folder, train_run
+from numdnc.cli.training import View, begin, check_minutes, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About
@@ -32,7 +32,6 @@ from numdnc.tasks.babi import (
 )
 from numdnc.tasks.babi.task import FAILED, SCORED_AT_ONCE
 from numdnc.tasks.sequences import counted
-from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, new_run
@@ -95,8 +94,7 @@ def train_babi(
         batch=babi.batch,
         engine=chosen.name,
     )
-    folder = RunFolder(out or free_folder(f"babi-{model.model}"))
-    folder.begin(run)
+    folder = begin(run, out, f"babi-{model.model}")
     console.say(
         f"{spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine {chosen.name}; "
         f"{len(task.titles)} tasks of {babi.subset}, {len(task.vocabulary.words)} words; "

@@ -14,12 +14,11 @@ from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, engin
 from numdnc.cli.own import own_task, sequence_lines
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, check_minutes, free_folder, train_run
+from numdnc.cli.training import View, begin, check_minutes, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeSettings, EpisodeTask
 from numdnc.tasks.sequences import drawn
-from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Report
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
@@ -81,8 +80,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
         drawn_from = EpisodeTask(name, task, episodes, training.seed)
         run = _begin(drawn_from, described, model, training, optimizer, engine_on(engine, device))
         stem = name.rpartition(":")[2].lower()
-        folder = RunFolder(out or free_folder(f"{stem}-{model.model}"))
-        folder.begin(run)
+        folder = begin(run, out, f"{stem}-{model.model}")
         console.say(
             f"{run.spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine "
             f"{run.engine_name}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "

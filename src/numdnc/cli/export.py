@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from numdnc import console
-from numdnc.cli.training import free_folder
+from numdnc.cli.training import begin
 from numdnc.errors import UserError
 from numdnc.training.folder import RunFolder
 
@@ -58,8 +58,7 @@ def export_model(
         )
     run = files.run_of(module, origin)
     task = str(run.task["name"]).rpartition(":")[2].lower()
-    folder = RunFolder(out or free_folder(f"{task}-{run.spec.kind}"))
-    folder.begin(run)
+    folder = begin(run, out, f"{task}-{run.spec.kind}")
     console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")
     place, program = shlex.quote(str(folder.path)), console.command()
     console.say(

@@ -13,11 +13,12 @@ from numdnc.cli.episodes import episode_task, episodes_view
 from numdnc.cli.options import BABI, ENGINES, EPISODES, DataFolder, Device, engine_on, refuse_options
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.text import text_task, text_view
-from numdnc.cli.training import check_minutes, train_run
+from numdnc.cli.training import check_minutes, go_on, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
+from numdnc.training.processes import join
 
 
 def resume(
@@ -52,7 +53,7 @@ def resume(
     check_minutes(minutes)
     check_tensorboard(tensorboard)
     place = RunFolder(folder)
-    run = place.load_last()
+    run = go_on(place)
     if steps is not None:
         run.target = steps
     if run.target <= run.iteration:
@@ -77,6 +78,7 @@ def resume(
         refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
         text = text_task(run, corpus, data_folder)
         task, view = text, text_view(run, text)
-    place.tidy(run)
+    if join().rank == 0:
+        place.tidy(run)
     console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
     train_run(run, task, place, view, minutes=minutes, sample_every=sample_every, tensorboard=tensorboard)

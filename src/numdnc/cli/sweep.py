@@ -14,6 +14,7 @@ from numdnc import console
 from numdnc.cli.options import AsJson
 from numdnc.errors import UserError
 from numdnc.inspection.speed import cores
+from numdnc.training import processes
 from numdnc.training.outcomes import Outcome, Spread, Summary, summary
 from numdnc.training.sweep import Sweep, SweepFolder, Tick
 
@@ -29,6 +30,8 @@ def run_sweep(
     as_json: AsJson = False,
 ) -> None:
     """Train the same over seeds and settings, each run a process of its own; go on with what is not done yet.
+
+    Of several processes on one shared folder, each with its RANK of WORLD_SIZE, every one takes its share of the runs.
 
     Args:
         folder: The sweep's folder; each run has one of its own in it.
@@ -49,9 +52,11 @@ def run_sweep(
         sweep = place.load()
     else:
         sweep = place.agree(train, _varied(vary), seeds)
-        with place.held() as lock:
+        share = processes.place()
+        with place.held(share) as locks:
             place.save(sweep)
-            _run(place, sweep, cores() if jobs is None else jobs, lock, quiet=as_json)
+            at_once = max(1, cores() // processes.on_this_machine()) if jobs is None else jobs
+            _run(place, sweep, share, at_once, locks, quiet=as_json)
     outcomes = [place.outcome(run) for run in sweep.runs]
     if as_json:
         print(json.dumps(console.without_nan(_as_json(sweep, outcomes))))
@@ -73,18 +78,27 @@ def _varied(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return varied
 
 
-def _run(place: SweepFolder, sweep: Sweep, jobs: int, lock: int | None, *, quiet: bool) -> None:
-    """Run what is not done, a line as each run ends; where it is interrupted, say how to go on and exit."""
-    before = [place.outcome(run) for run in sweep.runs]
+def _run(
+    place: SweepFolder,
+    sweep: Sweep,
+    share: tuple[int, int],
+    jobs: int,
+    locks: tuple[int, ...],
+    *,
+    quiet: bool,
+) -> None:
+    """Run what is not done of a share, a line as each run ends; where it is interrupted, say how to go on and exit."""
+    number, count = share
+    runs = sweep.runs[number::count]
+    before = [place.outcome(run) for run in runs]
     todo = [
-        run
-        for run, found in zip(sweep.runs, before, strict=True)
-        if not (found.standing and found.standing.done)
+        run for run, found in zip(runs, before, strict=True) if not (found.standing and found.standing.done)
     ]
     done = len(before) - len(todo)
     if not quiet:
         pace = f", {min(jobs, len(todo))} at a time" if todo else ""
-        console.say(f"{len(todo)} of {len(before)} runs to do{pace}")
+        whose = f" in share {number} of {count}" if count > 1 else ""
+        console.say(f"{len(todo)} of {len(before)} runs to do{whose}{pace}")
     bar = Progress(
         TextColumn("      "),
         BarColumn(),
@@ -98,7 +112,7 @@ def _run(place: SweepFolder, sweep: Sweep, jobs: int, lock: int | None, *, quiet
     with console.stop_on_signals() as interrupted:
         with bar:
             task = bar.add_task("", total=len(before), completed=done)
-            for event in place.run_all(sweep, todo, jobs=jobs, lock=lock, interrupted=interrupted):
+            for event in place.run_all(sweep, todo, jobs=jobs, locks=locks, interrupted=interrupted):
                 if isinstance(event, Tick):
                     left = event.running + event.waiting
                     text = f"{event.running} running, {event.waiting} waiting"
@@ -107,7 +121,7 @@ def _run(place: SweepFolder, sweep: Sweep, jobs: int, lock: int | None, *, quiet
                     console.say(_line(event, width))
         if not interrupted():
             return
-    over = sum(place.outcome(run).ended for run in sweep.runs)
+    over = sum(place.outcome(run).ended for run in runs)
     folder = shlex.quote(str(place.path))
     sys.stderr.write(
         f"interrupted; {over} of {len(before)} runs have ended, the others are saved\n"

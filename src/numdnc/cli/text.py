@@ -13,7 +13,7 @@ from numdnc import console, data
 from numdnc.cli.given import as_symbols
 from numdnc.cli.options import BABI, EPISODES, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, check_minutes, free_folder, train_run
+from numdnc.cli.training import View, begin, check_minutes, train_run
 from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -65,7 +65,6 @@ def train_text(
     # Beside a window's states there are, when scoring, three or so of every stretch that is scored at once.
     states = max(text.batch * (text.window + 2), 3 * stretches_at_once(held_out))
     check_memory(spec, chosen, training.precision, states, text.batch)
-    folder = RunFolder(out or free_folder(f"text-{model.model}"))
     described = {
         "name": task.name,
         "settings": dataclasses.asdict(text),
@@ -82,7 +81,7 @@ def train_text(
         batch=text.batch,
         engine=chosen.name,
     )
-    folder.begin(run)
+    folder = begin(run, out, f"text-{model.model}")
     console.say(
         f"{spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine {chosen.name}; "
         f"{task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, {task.input_size} symbols"

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from numdnc import console
@@ -13,7 +14,9 @@ from numdnc.inspection.health import SEQUENCES, health
 from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Report, train
-from numdnc.training.run import Run
+from numdnc.training.processes import join
+from numdnc.training.run import Run, load_run
+from numdnc.tree import leaves
 
 
 class View(NamedTuple):
@@ -44,6 +47,9 @@ def train_run(
     tensorboard: bool,
 ) -> None:
     """Train, show how it goes, and say what to do next."""
+    processes = join()
+    first = processes.rank == 0
+    sample_every = sample_every if first else 0
     last: list[Report] = []
     example = task.example(SEQUENCES)
 
@@ -61,15 +67,16 @@ def train_run(
         ):
             show_sample()
 
-    events_at = folder.path / FOLDER if tensorboard else None
+    events_at = folder.path / FOLDER if tensorboard and first else None
     with event_file(events_at, run.iteration) as write_events, console.stop_on_signals() as interrupted:
         events = train(
             run,
             task,
             folder,
+            processes=processes,
             minutes=minutes,
             interrupted=interrupted,
-            health=lambda: health(run.spec, run.params, run.engine, example, task.loss),
+            health=lambda: health(run.spec, run.params, run.engine, example, task.loss) if first else {},
         )
         finished = console.show_training(
             events, line=view.line, target=run.target, start=run.iteration, on_report=on_report
@@ -111,7 +118,33 @@ def check_minutes(minutes: float) -> None:
         raise UserError(f"minutes must be above 0, got {minutes}.")
 
 
-def free_folder(stem: str) -> Path:
+def begin(run: Run, out: Path | None, stem: str) -> RunFolder:
+    """The folder of a new run, made: `out`, or else runs/STEM-1, or the first such that does not exist."""
+    processes = join()
+    processes.check_batch(len(leaves(run.state)[0]))
+    folder = RunFolder(Path(processes.agreed(str(out or _free_folder(stem)))))
+    if processes.rank == 0:
+        folder.begin(run)
+    return folder
+
+
+def go_on(folder: RunFolder) -> Run:
+    """The run as it was saved last, in every process; only the first has to have the folder."""
+    processes = join()
+    if processes.rank == 0:
+        run = folder.load_last()
+    if processes.count > 1:
+        contents = processes.told(folder.last.read_bytes() if processes.rank == 0 else b"")
+        if processes.rank > 0:
+            with TemporaryDirectory() as place:
+                copy = Path(place, folder.last.name)
+                copy.write_bytes(contents)
+                run = load_run(copy)
+        processes.check_batch(len(leaves(run.state)[0]))
+    return run
+
+
+def _free_folder(stem: str) -> Path:
     """runs/STEM-1, or the first such that does not exist."""
     number = 1
     while (path := Path("runs") / f"{stem}-{number}").exists():

@@ -20,6 +20,11 @@ class Batch(NamedTuple):
     fresh: bool = True  # whether the sequences begin here, so that the state must be the initial one
     mask: NDArray[Any] | None = None  # (T, B) booleans: where the loss counts; everywhere where None
 
+    def rows(self, chosen: slice) -> "Batch":
+        """Some of the sequences, padding included."""
+        parts: list[Any] = [part[:, chosen] if isinstance(part, np.ndarray) else part for part in self]
+        return Batch(*parts)
+
 
 Scores = dict[str, float]
 """Name -> number; lower is better. The first says which checkpoint is the best."""

@@ -1,23 +1,28 @@
 """The training loop: an update an iteration, a report now and then."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
-from numdnc.params import Array, DNCParams, as_numbers
-from numdnc.tasks import Batch, Played, Scores, Task
+from numdnc.params import Array, DNCParams, Inputs, as_numbers
+from numdnc.tasks import Batch, Forward, Played, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
+from numdnc.training.processes import ALONE, Processes
 from numdnc.training.run import Run, forward_with
-from numdnc.tree import named_leaves, zeros_like
+from numdnc.tree import leaves, map_leaves, named_leaves, zeros_like
 
 _DROPOUT = 1
 """Sets the random numbers of dropout apart from those of weight noise."""
+_STOPS = {1: "minutes", 2: "interrupted"}
+"""What can end a run from outside; the higher is said where both do."""
 
 
 class Report(NamedTuple):
@@ -60,6 +65,7 @@ def train(
     task: Task,
     folder: RunFolder,
     *,
+    processes: Processes = ALONE,
     minutes: float = math.inf,
     interrupted: Callable[[], bool] = lambda: False,
     health: Callable[[], dict[str, float]] = dict,
@@ -70,8 +76,16 @@ def train(
     A run also stops at the report at which its task is solved for the first time; after that it goes on if told to.
     A loss or gradient that is not finite raises UserError, names the first array that went bad, and leaves the
     last checkpoint as it was.
+
+    Each of several `processes` calls this with the same run and the same task, and holds its own rows of the state
+    meanwhile; the first writes for all.
     """
     task.move_to(run.position)
+    settled = [asdict(run.spec), asdict(run.training), asdict(run.optimizer), run.target, task.position()]
+    processes.note(json.dumps(settled).encode(), *leaves(run.params))
+    processes.compare()
+    rows = processes.rows(len(leaves(run.state)[0]))
+    run.state = map_leaves(lambda array: array[rows], run.state)
     began, began_seconds = time.perf_counter(), run.seconds
     first_iteration = run.iteration
     last_report, counted = began, run.recent_count
@@ -85,46 +99,50 @@ def train(
             remaining = (run.target - run.iteration) * (now - began) / max(1, done)
             speed = (run.recent_count - counted) / (now - last_report)
             left = min(remaining, 60 * minutes - (now - began))
-            yield _report(run, task, folder, norm, speed, left, health)
+            yield _report(run, task, folder, processes, norm, speed, left, health)
             last_report, counted = now, 0.0
         if run.solved_iteration is not None and not solved_before:
             reason = "solved"
         elif run.iteration >= run.target:
             reason = "steps"
-        elif interrupted():
-            reason = "interrupted"
-        elif now - began >= 60 * minutes:
-            reason = "minutes"
+        elif stop := max(processes.each(2 if interrupted() else now - began >= 60 * minutes)):
+            reason = _STOPS[int(stop)]
         else:
             with np.errstate(all="ignore"):  # whatever overflows is caught by name, not by a warning
-                norm = _iterate(run, task)
+                norm = _iterate(run, task, processes)
             yield Tick(run.iteration)
             continue
-        _save(run, folder)
+        _save(run, folder, processes)
         yield Finished(reason, run.iteration)
         return
 
 
-def _iterate(run: Run, task: Task) -> float:
+def _iterate(run: Run, task: Task, processes: Processes) -> float:
     """One update; the gradient's norm before clipping."""
     engine, spec = run.engine, run.spec
     batch = task.next_batch()
     if isinstance(task, Played):
-        batch = task.play(run.forward, batch)
+        batch = task.play(_shared(run.forward, processes), batch)
     batch = batch._replace(inputs=as_numbers(batch.inputs, run.params))
+    mask = _bypass_mask(run, batch)
+    processes.note(batch.inputs, batch.targets)
+    rows = processes.rows(batch.inputs.shape[1])
+    batch, mask = batch.rows(rows), mask if mask is None else mask[:, rows]
     params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
     if batch.fresh:
         run.state = initial_state(spec, params, batch.inputs.shape[1])
     outputs, state, tape = engine.forward(
-        spec, params, batch.inputs, run.state, keep_tape=True, bypass_mask=_bypass_mask(run, batch)
+        spec, params, batch.inputs, run.state, keep_tape=True, bypass_mask=mask
     )
     nats, count, d_outputs = task.loss(outputs, batch)
     gradient, _, d_before = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
     if batch.fresh:
         gradient = initial_state_backward(spec, gradient, d_before)
+    own = gradient
+    gradient, nats, count = processes.mean(gradient, nats, count)
     norm = gradient_norm(gradient)
     if not math.isfinite(nats) or not math.isfinite(norm):
-        raise UserError(_diagnosis(run, params, batch, gradient))
+        raise UserError(_stopped(_first_bad(run, params, batch, own, processes), run.iteration + 1))
     run.iteration += 1
     rate = learning_rate_at(run.optimizer, run.iteration, run.training.steps)
     params, moments = update(
@@ -156,14 +174,17 @@ def _report(
     run: Run,
     task: Task,
     folder: RunFolder,
+    processes: Processes,
     norm: float,
     speed: float,
     left: float,
     health: Callable[[], dict[str, float]],
 ) -> Report:
     """Score the held-out data, tell the task, note it in metrics.jsonl, save."""
+    processes.note(*leaves(run.params))
+    processes.compare()
     with np.errstate(all="ignore"):
-        scores = task.score(run.forward)
+        scores = processes.agreed(task.score(_shared(run.forward, processes)))
     if not all(map(math.isfinite, scores.values())):
         raise UserError(_stopped("the held-out score", run.iteration))
     held_out = next(iter(scores.values()))
@@ -189,12 +210,26 @@ def _report(
         run.solved_iteration, run.solved_seconds = run.iteration, run.seconds
     task.take(scores)
     run.position = task.position()
-    folder.append_metrics(report.record())
-    _save(run, folder, best=better)
+    if processes.rank == 0:
+        folder.append_metrics(report.record())
+    _save(run, folder, processes, best=better)
     return report
 
 
-def _save(run: Run, folder: RunFolder, *, best: bool = False) -> None:
+def _shared(forward: Forward, processes: Processes) -> Forward:
+    """The same model, of which each process computes its rows; the state it hands on is that of these rows."""
+
+    def shared(inputs: Inputs, state: Any) -> tuple[Array, Any]:
+        outputs, state = forward(inputs[:, processes.rows(inputs.shape[1])], state)
+        return processes.whole(outputs, axis=1), state
+
+    return shared
+
+
+def _save(run: Run, folder: RunFolder, processes: Processes, *, best: bool = False) -> None:
+    run = replace(run, state=map_leaves(processes.whole, run.state))
+    if processes.rank > 0:
+        return
     trees = (("params", run.params), ("moments", run.moments), ("state", run.state))
     bad = next(filter(None, (_first_not_finite(name, tree) for name, tree in trees)), None)
     if bad is not None:
@@ -204,8 +239,11 @@ def _save(run: Run, folder: RunFolder, *, best: bool = False) -> None:
     folder.save_last(run)
 
 
-def _diagnosis(run: Run, params: Any, batch: Batch, gradient: Any) -> str:
-    """Why the loss or gradient is not finite: what went bad first, in the order of computation."""
+def _first_bad(run: Run, params: Any, batch: Batch, gradient: Any, processes: Processes) -> str:
+    """Why the loss or gradient is not finite: what went bad first, in the order of computation.
+
+    Of several processes the first that finds something in its rows says so.
+    """
     forward, state = forward_with(run.engine, run.spec, params), run.state
     bad = _first_not_finite("params", params) or _first_not_finite("state", state)
     for t in range(len(batch.inputs)):
@@ -214,8 +252,11 @@ def _diagnosis(run: Run, params: Any, batch: Batch, gradient: Any) -> str:
         outputs, state = forward(batch.inputs[t : t + 1], state)
         bad = _first_not_finite("state", state) or _first_not_finite("outputs", outputs)
         bad = f"{bad} at step {t} of the window" if bad else None
-    bad = bad or _first_not_finite("gradient", gradient) or "the sum over the gradient"
-    return _stopped(bad, run.iteration + 1)
+    bad = bad or _first_not_finite("gradient", gradient)
+    found = processes.each(bad is not None)
+    if not any(found):
+        return "the sum over the gradient"
+    return processes.told((bad or "").encode(), by=found.index(1)).decode()
 
 
 def _stopped(bad: str, iteration: int) -> str:

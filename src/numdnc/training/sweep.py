@@ -10,16 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from urllib.parse import quote
 
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
 from numdnc.training.folder import RunFolder
 from numdnc.training.outcomes import Outcome, standing
+from numdnc.training.processes import VARIABLES
 
 PROGRAM = (sys.executable, "-m", "numdnc")
 """How a run is started; `train ..` or `resume ..` follows."""
@@ -30,6 +31,9 @@ ALSO_OF_RESUME = ("data", "minutes", "sample-every")
 """Options of `train` that hold for the process, not for the run: `resume` is given them again."""
 POLL = 0.1
 """Seconds between looks at the processes."""
+WHOLE = (0, 1)
+"""The share of a process that does a sweep alone: its number, and of how many."""
+_SHARE_LOCK = "share-{}-of-{}.lock"
 
 
 class Planned(NamedTuple):
@@ -165,32 +169,46 @@ class SweepFolder:
         write_atomically(self._description, text.encode() + b"\n")
 
     @contextmanager
-    def held(self) -> Iterator[int | None]:
-        """Make the folder and keep others from running the sweep too, where the system can.
+    def held(self, share: tuple[int, int] = WHOLE) -> Iterator[tuple[int, ...]]:
+        """Make the folder and keep others from running the sweep too, or this share of it, where the system can.
 
-        The lock lasts until the runs end that were given it, should this process be killed.
+        Locks last until the runs end that were given them, should this process be killed.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            file = self._lock.open("w")
+            everyone = self._lock.open("a+")
+            own = (self.path / _SHARE_LOCK.format(*share)).open("a+") if share != WHOLE else None
         except OSError as error:
             raise UserError(
                 f"{self.path} must be a folder that can be made and written to, got: {error.strerror}. Give another."
             ) from None
-        with file:
+        with everyone, own or nullcontext():
             if os.name != "posix":
-                yield None
+                yield ()
                 return
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _lock(everyone, alone=own is None):
                 raise UserError(
                     f"the runs of {self.path} must be left to one process, but another is at them. Wait for it or "
                     "stop it; --table shows how they stand."
-                ) from None
-            yield file.fileno()
+                )
+            if own is None:
+                yield (everyone.fileno(),)
+                return
+            if not _lock(own) or self._shared_otherwise(share[1]):
+                raise UserError(
+                    f"share {share[0]} of {share[1]} of the runs of {self.path} must be left to one process, and all "
+                    "processes must have the same WORLD_SIZE, but others are at these runs. Wait for them or stop "
+                    "them; --table shows how they stand."
+                )
+            yield everyone.fileno(), own.fileno()
+
+    def _shared_otherwise(self, count: int) -> bool:
+        """Whether a process is at a share of another number of shares."""
+        for path in self.path.glob(_SHARE_LOCK.format("*", "*")):
+            with path.open("a+") as file:
+                if not path.match(_SHARE_LOCK.format("*", count)) and not _lock(file):
+                    return True
+        return False
 
     def outcome(self, run: Planned) -> Outcome:
         """How a run stands."""
@@ -206,7 +224,7 @@ class SweepFolder:
         runs: Sequence[Planned],
         *,
         jobs: int,
-        lock: int | None = None,
+        locks: tuple[int, ...] = (),
         interrupted: Callable[[], bool] = lambda: False,
     ) -> Iterator["Tick | Outcome"]:
         """Start these runs, or continue them, at most `jobs` at a time; an Outcome as each ends, a Tick now and then.
@@ -222,7 +240,7 @@ class SweepFolder:
                         run.process.terminate()
                 while waiting and len(running) < jobs:
                     planned = waiting.pop(0)
-                    running[planned.name] = self._start(sweep, planned, lock)
+                    running[planned.name] = self._start(sweep, planned, locks)
                 ended = [run for run in running.values() if run.process.poll() is not None]
                 for run in ended:
                     del running[run.planned.name]
@@ -235,7 +253,7 @@ class SweepFolder:
                 run.process.kill()
                 run.process.wait()
 
-    def _start(self, sweep: Sweep, run: Planned, lock: int | None) -> "_Running":
+    def _start(self, sweep: Sweep, run: Planned, locks: tuple[int, ...]) -> "_Running":
         place = self.path / run.name
         if RunFolder(place).last.exists():
             again = [
@@ -248,6 +266,7 @@ class SweepFolder:
         place.mkdir(exist_ok=True)
         (place / "failure.txt").unlink(missing_ok=True)
         log = place / "log.txt"
+        inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
         with log.open("ab") as file:
             file.write(f"$ numdnc {shlex.join(words)}\n".encode())
             file.flush()
@@ -256,9 +275,9 @@ class SweepFolder:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={"NUMDNC_THREADS": "1", **os.environ},
+                env={"NUMDNC_THREADS": "1", **inherited},
                 process_group=0,  # Ctrl-C is for the sweep, which tells its runs just once
-                pass_fds=() if lock is None else (lock,),
+                pass_fds=locks,
             )
             return _Running(run, process, log, file.tell())
 
@@ -272,6 +291,17 @@ class SweepFolder:
         failure = f"{how}: {_last_words(_text(run.log, run.log_start))}"
         write_atomically(self.path / run.planned.name / "failure.txt", failure.encode())
         return outcome._replace(failure=failure)
+
+
+def _lock(file: IO[str], *, alone: bool = True) -> bool:
+    """Whether nobody is in the way of locking a file, alone or with others that do not lock it alone."""
+    import fcntl
+
+    try:
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Tick(NamedTuple):

@@ -35,10 +35,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def count_threads() -> int:
-    """As many as NUMDNC_THREADS says, or else one for each processor that this process may use."""
+    """As many as NUMDNC_THREADS says, or else one for each processor that this process may use.
+
+    Where torchrun has started several processes on this machine, each takes its share of the processors.
+    """
     given = os.environ.get(VARIABLE, "")
     if not given:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        here = os.environ.get("LOCAL_WORLD_SIZE", "")
+        return max(1, processors // int(here)) if here.isdecimal() and int(here) else processors
     if not given.isdecimal() or int(given) < 1:
         raise UserError(f"{VARIABLE} must be a whole number of at least 1, got {given!r}.")
     return int(given)

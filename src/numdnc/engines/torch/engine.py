@@ -1,5 +1,6 @@
 """The torch engine behind the two calls of `Engine`: arrays in, tensors inside, arrays out."""
 
+import os
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -110,7 +111,12 @@ def _array(tensor: torch.Tensor) -> Array:
 
 @lru_cache
 def engine_on(device: str) -> TorchEngine:
-    """The engine on a device, named as torch names it: cpu, cuda, cuda:1, .."""
+    """The engine on a device, named as torch names it: cpu, cuda, cuda:1, ..
+
+    Of the processes that torchrun starts on a machine, cuda is to each its own.
+    """
+    if device == "cuda" and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
     try:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:

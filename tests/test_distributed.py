@@ -1,0 +1,711 @@
+"""Several processes train as one: the same run to rounding, written once, stopped and resumed whole."""
+
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from commands import SMALL, TEXT, contents, done, finish, metrics, program, refused
+from numdnc import RNNSpec, UserError, init_params, map_leaves
+from numdnc.engines.cpu.threads import count_threads
+from numdnc.tasks import Batch
+from numdnc.tasks.bits import Copy
+from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
+from numdnc.training import processes
+from numdnc.training import sweep as sweeps
+from numdnc.training.checkpoint import load_checkpoint
+from numdnc.training.folder import RunFolder
+from numdnc.training.loop import train
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.processes import ALONE, Processes
+from numdnc.training.run import TrainingSettings, new_run
+from numdnc.tree import leaves
+
+TESTS = Path(__file__).parent
+PATIENCE = 60.0
+"""Seconds after which what was started must have ended."""
+TOLERANCE = 1e-13
+"""Relative, in float64, between one process and several after 18 updates; measured 1.4e-14."""
+PRECISE = ("--engine", "reference", "--precision", "float64", "--sample-every", 0)
+LEARN_TEXT = ("train", "text", "-c", "text.txt", *SMALL.split(), *PRECISE, "--report-every", 9)
+LEARN_COPY = (
+    *(
+        "train",
+        "copy",
+        "-m",
+        "dnc",
+        "-H",
+        6,
+        "-N",
+        5,
+        "-W",
+        4,
+        "-R",
+        1,
+        "--batch",
+        5,
+        "--evaluated",
+        7,
+        *PRECISE,
+    ),
+    *("--max-length", 5, "--grow", "max_length", "--pass-at", 1, "--report-every", 9),
+)
+FAMILY = (
+    *("--masking", "--deallocation", "--sharpness", "--normalisation", "--learned-state"),
+    *("--bypass-dropout", 0.2, "--weight-noise", 0.01, "--weight-decay", 0.01, "--clip-norm", 0.1),
+)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in (*processes.VARIABLES, "NUMDNC_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "text.txt").write_text(TEXT)
+    return tmp_path
+
+
+class Ended(NamedTuple):
+    """How processes ended, each by its rank."""
+
+    codes: list[int]
+    out: list[str]
+    err: list[str]
+
+    @property
+    def line(self) -> str:
+        """The one line of an error in which they all ended, said by one of them."""
+        (line,) = "".join(self.err).splitlines()
+        assert line.startswith("error: "), line
+        return line
+
+
+class Launcher:
+    """Starts several processes at a time, see launch_program.py."""
+
+    def __init__(self) -> None:
+        self._program = subprocess.Popen(
+            [sys.executable, TESTS / "launch_program.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={
+                **os.environ,
+                "OPENBLAS_NUM_THREADS": "1",
+                "TORCH_CPP_LOG_LEVEL": "ERROR",
+            },  # as `join` has it
+        )
+        self.running: list[int] = []
+
+    def _answer(self, line: str) -> list[int]:
+        assert self._program.stdin
+        assert self._program.stdout
+        self._program.stdin.write(line + "\n")
+        self._program.stdin.flush()
+        late = threading.Timer(PATIENCE, self.kill)
+        late.start()
+        try:
+            answer: list[int] = json.loads(self._program.stdout.readline())
+        finally:
+            late.cancel()
+        return answer
+
+    def start(self, count: int, *words: object) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        order = {"count": count, "words": [*map(str, words)], "folder": str(Path.cwd()), "port": port}
+        self.running = self._answer(json.dumps(order))
+
+    def wait(self) -> Ended:
+        codes, self.running = self._answer(""), []
+        out, err = (
+            [Path(f"{name}.{rank}").read_text() for rank in range(len(codes))] for name in ("out", "err")
+        )
+        return Ended(codes, out, err)
+
+    def run(self, count: int, *words: object) -> Ended:
+        self.start(count, *words)
+        return self.wait()
+
+    def kill(self) -> None:
+        for process in (*self.running, self._program.pid):
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[Launcher]:
+    started = Launcher()
+    yield started
+    started.kill()
+    started._program.communicate()
+
+
+def done_by(launcher: Launcher, count: int, *words: object) -> str:
+    """What a command prints that must succeed in every process and is heard from the first alone."""
+    ended = launcher.run(count, *words)
+    assert ended == ([0] * count, [ended.out[0], *[""] * (count - 1)], [""] * count)
+    return ended.out[0]
+
+
+def wait_for_report(folder: Path, iteration: int) -> None:
+    until = time.monotonic() + PATIENCE
+    while (
+        not (folder / "metrics.jsonl").exists()
+        or f'"iteration": {iteration},' not in (folder / "metrics.jsonl").read_text()
+    ):
+        assert time.monotonic() < until, f"a report of iteration {iteration} must come"
+        time.sleep(0.02)
+
+
+def worst(one: Any, other: Any, name: str = "") -> float:
+    """The largest relative difference between numbers that stand at the same place of JSON-like values."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), (name, one, other)
+        return max((worst(one[key], other[key], f"{name}.{key}") for key in one), default=0.0)
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) / max(abs(one), abs(other), 1e-3)
+    assert one == other, (name, one, other)
+    return 0.0
+
+
+def difference(one: Path, other: Path) -> float:
+    """The largest relative difference between two runs: reports, and every array and number of both checkpoints."""
+    found = [worst(*pair) for pair in zip(metrics(one), metrics(other), strict=True)]
+    assert sorted(file.name for file in one.iterdir()) == sorted(file.name for file in other.iterdir())
+    for name in ("last", "best"):
+        (arrays, plain), (others, others_plain) = (
+            load_checkpoint(folder / f"{name}.safetensors") for folder in (one, other)
+        )
+        for numbers in (plain, others_plain):
+            numbers.pop("seconds")
+        found.append(worst(plain, others_plain, name))
+        assert {key: (a.shape, a.dtype) for key, a in arrays.items()} == {
+            key: (a.shape, a.dtype) for key, a in others.items()
+        }
+        found += [
+            float(np.abs(array - others[key]).max() / max(1e-3, np.abs(array).max()))
+            for key, array in arrays.items()
+        ]
+    return max(found)
+
+
+# The same as one process.
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_separate_sequences_with_padding_and_a_curriculum(count: int, launcher: Launcher) -> None:
+    """A batch of 5 and 7 to be scored on: even for none of them."""
+    words = (*LEARN_COPY, "--steps", 18)
+    done(*words, "--out", "alone")
+    done_by(launcher, count, *words, "--out", "together")
+    levels = [report["level"] for report in metrics(Path("together")) if "level" in report]
+    assert levels == [1, 2]
+    assert difference(Path("alone"), Path("together")) < TOLERANCE
+
+
+def test_a_text_whose_state_is_carried(launcher: Launcher) -> None:
+    """18 updates go beyond the end of an epoch; 6 streams are 2, 2, 1 and 1."""
+    words = (*LEARN_TEXT, *FAMILY, "--steps", 18)
+    done(*words, "--out", "alone")
+    out = done_by(launcher, 4, *words, "--out", "together")
+    assert out.count(" iter ") == 2
+    assert difference(Path("alone"), Path("together")) < TOLERANCE
+
+
+def test_single_precision_and_the_fast_engine(launcher: Launcher) -> None:
+    words = (
+        "train",
+        "text",
+        "-c",
+        "text.txt",
+        *SMALL.split(),
+        "--steps",
+        6,
+        "--report-every",
+        3,
+        "-m",
+        "rnn",
+    )
+    words = (*words, "--engine", "cpu")
+    done(*words, "--out", "alone")
+    done_by(launcher, 2, *words, "--out", "together")
+    assert difference(Path("alone"), Path("together")) < 1e-6  # measured 1.4e-7
+    arrays, _ = load_checkpoint(Path("together/last.safetensors"))
+    assert {array.dtype.str for array in arrays.values()} == {"<f4"}
+
+
+def test_one_process_or_three_go_on_from_a_checkpoint_of_two(launcher: Launcher) -> None:
+    """In the middle of an epoch, as the run of a single process."""
+    words = (*LEARN_TEXT, "-m", "dnc", "--learned-state", "--weight-noise", 0.01, "--steps", 5)
+    done(*words, "--out", "alone")
+    done("resume", "alone", "--steps", 9, "--sample-every", 0)
+    done_by(launcher, 2, *words, "--out", "one")
+    shutil.copytree("one", "three")
+    assert "resuming one at iteration 5" in done("resume", "one", "--steps", 9, "--sample-every", 0)
+    out = done_by(launcher, 3, "resume", "three", "--steps", 9, "--sample-every", 0)
+    assert "resuming three at iteration 5" in out
+    assert difference(Path("alone"), Path("one")) < TOLERANCE
+    assert difference(Path("alone"), Path("three")) < TOLERANCE
+
+
+def test_every_process_uses_only_its_rows(launcher: Launcher) -> None:
+    """Else equal losses would say little of how the work is shared."""
+    seen = (
+        "import numpy, pathlib, os; from numdnc.engines.reference import ENGINE as e; was = type(e).forward\n"
+    )
+    seen += (
+        "def forward(self, spec, params, inputs, *rest, **more):\n"
+        "    with open('widths.' + os.environ['RANK'], 'a') as f: print(inputs.shape[1], file=f)\n"
+        "    return was(self, spec, params, inputs, *rest, **more)\n"
+        "type(e).forward = forward\n"
+    )
+    Path("spy.py").write_text(
+        f"{seen}\nfrom numdnc.tasks.bits import Copy\nfrom dataclasses import dataclass\n"
+        "@dataclass(frozen=True)\nclass Spied(Copy):\n    pass\n"
+    )
+    words = ("train", "spy:Spied", "-m", "rnn", "--batch", 5, "--evaluated", 7, "--steps", 3, *PRECISE)
+    done_by(launcher, 2, *words, "--out", "together")
+    widths = [Path(f"widths.{rank}").read_text().split() for rank in range(2)]
+    # Three updates; then 7 sequences scored, and 4 for the health of the first process.
+    assert widths[1] == ["2", "2", "2", "3"]
+    assert widths[0][:4] == ["3", "3", "3", "4"]
+
+
+# How it ends.
+
+
+@pytest.mark.parametrize("rank", [1, 0])
+def test_one_process_that_is_killed_ends_the_others_and_nothing_is_lost(
+    rank: int, launcher: Launcher
+) -> None:
+    """Without torchrun the first process holds what all meet at; without it, the two others both speak."""
+    launcher.start(3, *LEARN_COPY, "--steps", 10**6, "--out", "together")
+    wait_for_report(Path("together"), 18)
+    os.kill(launcher.running[rank], signal.SIGKILL)
+    ended = launcher.wait()
+    assert ended.codes == [-9 if number == rank else 2 for number in range(3)]
+    said = "".join(ended.err).splitlines()
+    assert len(said) == (1 if rank else 2)
+    for line in said:
+        assert re.match(
+            r"error: all 3 processes must stay until the end, but one was lost \([^()/]+\)\. ", line
+        )
+        assert line.endswith("go on with `numdnc resume`, on as many processes as you like.")
+    reached = load_checkpoint(Path("together/last.safetensors"))[1]["iteration"]
+    assert reached >= 9  # a report is noted before the checkpoint is written
+    done("resume", "together", "--steps", reached + 2, "--sample-every", 0)
+    done_by(launcher, 2, "resume", "together", "--steps", reached + 4, "--sample-every", 0)
+    assert metrics(Path("together"))[-1]["iteration"] == reached + 4
+
+
+def test_what_one_is_told_stops_all_at_the_same_iteration(launcher: Launcher) -> None:
+    launcher.start(2, *LEARN_TEXT, "-m", "rnn", "--steps", 10**6, "--out", "together")
+    wait_for_report(Path("together"), 9)
+    os.kill(launcher.running[1], signal.SIGTERM)
+    ended = launcher.wait()
+    assert (ended.codes, ended.err, ended.out[1]) == ([130, 130], ["", ""], "")
+    match = re.search(r"^interrupted at iteration (\d+); ", ended.out[0], re.MULTILINE)
+    assert match
+    stopped = int(match[1])
+    _, metadata = load_checkpoint(Path("together/last.safetensors"))
+    assert metadata["iteration"] == stopped >= 9
+    done("resume", "together", "--steps", stopped + 1, "--sample-every", 0)
+
+
+def test_time_is_up_for_all(launcher: Launcher) -> None:
+    out = done_by(launcher, 2, *LEARN_COPY, "--steps", 10**6, "--minutes", 0.01, "--out", "together")
+    assert "stopped after 0.01 minutes at iteration " in out
+
+
+def test_what_is_not_finite_is_said_once(launcher: Launcher) -> None:
+    words = (
+        "--learning-rate",
+        1e308,
+        "--clip-norm",
+        0,
+        "--optimizer",
+        "sgd",
+        "--steps",
+        24,
+        "--out",
+        "together",
+    )
+    ended = launcher.run(2, *LEARN_TEXT, "-m", "lstm", *words)
+    assert ended.codes == [2, 2]
+    assert "training must stay finite, but " in ended.line
+    assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == 0
+
+
+def test_a_full_disk_ends_all_and_is_said_once(launcher: Launcher) -> None:
+    Path("task.py").write_text(
+        "from numdnc.tasks.bits import Copy\nfrom numdnc.training import folder\nfrom numdnc.errors import UserError\n"
+        "from dataclasses import dataclass\n"
+        "@dataclass(frozen=True)\nclass Full(Copy):\n    pass\n"
+        "def full(self, record):\n    raise UserError('metrics must be writable, got: No space left. Make room.')\n"
+        "folder.RunFolder.append_metrics = full\n"
+    )
+    words = (
+        "train",
+        "task:Full",
+        "-m",
+        "rnn",
+        "--steps",
+        6,
+        "--report-every",
+        2,
+        *PRECISE,
+        "--out",
+        "together",
+    )
+    ended = launcher.run(2, *words)
+    assert ended.codes == [2, 2]
+    assert ended.line == "error: metrics must be writable, got: No space left. Make room."
+    assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == 0
+
+
+REFUSED: dict[str, tuple[int, tuple[object, ...], str]] = {
+    "fewer sequences than processes": (
+        3,
+        (*LEARN_TEXT, "--batch", 2, "--out", "new"),
+        "batch must be at least 3, a sequence for each process, got 2.",
+    ),
+    "fewer in a checkpoint": (
+        3,
+        ("resume", "two", "--steps", 9),
+        "batch must be at least 3, a sequence for each process, got 2.",
+    ),
+    "a run that is not there": (2, ("resume", "nothing"), "nothing must be the folder of a run"),
+    "a folder in use": (2, (*LEARN_TEXT, "--out", "two"), "two must not hold a run yet, got one."),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_trained_together_is_refused_once(case: str, launcher: Launcher) -> None:
+    count, words, expect = REFUSED[case]
+    done(*LEARN_TEXT, "-m", "rnn", "--batch", 2, "--steps", 3, "--out", "two")
+    before = contents(Path("two"))
+    ended = launcher.run(count, *words)
+    assert (ended.codes, "".join(ended.out)) == ([2] * count, "")
+    assert expect in ended.line
+    assert contents(Path("two")) == before
+    assert not Path("new").exists()
+
+
+LOOSE = """
+import os
+from dataclasses import dataclass
+from numdnc.tasks.bits import Copy
+
+@dataclass(frozen=True)
+class Loose(Copy):
+    def draw(self, rng, batch):
+        drawn = super().draw(rng, batch)
+        return drawn._replace(inputs=drawn.inputs * (1 + int(os.environ["RANK"])))
+"""
+DIFFERENT: dict[str, tuple[object, ...]] = {
+    "draws": ("loose:Loose", "-m", "rnn"),
+    "texts": ("text", "-c", "other.txt", *SMALL.split(), "-m", "rnn"),
+    "symbols": ("text", "-c", "strange.txt", *SMALL.split(), "-m", "rnn"),
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENT)
+def test_processes_that_do_not_learn_the_same_are_refused(what: str, launcher: Launcher) -> None:
+    for rank in range(2):
+        Path(f"host-{rank}").mkdir()
+        Path(f"host-{rank}/loose.py").write_text(LOOSE)
+        Path(f"host-{rank}/other.txt").write_text(TEXT.replace("mouse", "house") if rank else TEXT)
+        Path(f"host-{rank}/strange.txt").write_text(TEXT + "?!" * rank)
+    ended = launcher.run(2, "train", *DIFFERENT[what], "--steps", 3, *PRECISE, "--out", "run")
+    assert ended.codes == [2, 2]
+    expect = "all 2 processes must draw the same batches and come to the same parameters, but they differ."
+    assert expect in ended.line
+    assert load_checkpoint(Path("host-0/run/last.safetensors"))[1]["iteration"] == 0
+
+
+def test_only_the_first_has_to_have_the_folder(launcher: Launcher) -> None:
+    for rank in range(2):
+        Path(f"host-{rank}").mkdir()
+        Path(f"host-{rank}/text.txt").write_text(TEXT)
+    done_by(launcher, 2, *LEARN_TEXT, "-m", "rnn", "--steps", 2, "--out", "run")
+    done_by(launcher, 2, "resume", "run", "--steps", 4, "--sample-every", 0)
+    assert load_checkpoint(Path("host-0/run/last.safetensors"))[1]["iteration"] == 4
+    assert [path.name for path in Path("host-1").iterdir()] == ["text.txt"]
+
+
+def test_wrong_options_are_told_by_the_first_alone(launcher: Launcher) -> None:
+    ended = launcher.run(2, "train", "copy", "--hiden", 3)
+    assert ended.codes == [2, 2]
+    assert "Unrecognized options: --hiden" in ended.err[0]
+    assert (ended.err[1], ended.out) == ("", ["", ""])
+
+
+def test_folders_without_a_name_are_the_same_for_all(launcher: Launcher) -> None:
+    for number in (1, 2):
+        out = done_by(launcher, 2, *LEARN_TEXT, "-m", "rnn", "--steps", 2)
+        assert f"saved in runs/text-rnn-{number}\n" in out
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["text-rnn-1", "text-rnn-2"]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_without_torch(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = finish(program(*LEARN_TEXT, before="import sys; sys.modules['torch'] = None"))
+    assert (result.code, result.out) == (2, "")
+    expected = (
+        "error: training on 2 processes must find the package torch, got none. "
+        'Install it: pip install "numdnc[torch]".\n'
+    )
+    assert result.err == (expected if rank == 0 else "")
+    assert not Path("runs").exists()
+
+
+def test_one_process_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with mock.patch.dict(sys.modules, {"torch": None}):
+        done(*LEARN_TEXT, "-m", "rnn", "--steps", 2, "--out", "alone")
+
+
+@pytest.mark.parametrize(
+    ("rank", "count"), [("2", "2"), ("", "2"), ("-1", "2"), ("x", "2"), ("0", "0"), ("0", "two")]
+)
+def test_a_rank_that_cannot_be(rank: str, count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", count)
+    line = f"RANK must be a whole number from 0 and below WORLD_SIZE, got {rank!r} and {count!r}."
+    refused(*LEARN_TEXT, expect=line)
+
+
+def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    processors = count_threads()
+    for here, wanted in (("2", max(1, processors // 2)), ("1", processors), ("1000", 1), ("", processors)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", here)
+        assert count_threads() == wanted
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000")
+    monkeypatch.setenv("NUMDNC_THREADS", "3")
+    assert count_threads() == 3
+
+
+# By torchrun itself.
+
+
+def torchrun(*words: object) -> "subprocess.Popen[str]":
+    """`numdnc WORDS` in two processes; where one fails all are started again, once."""
+    options = ("--standalone", "--nproc-per-node", "2", "--max-restarts", "1")
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", *options, "-m", "numdnc", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+
+
+def workers(agent: int) -> dict[int, int]:
+    """Rank -> process number of what torchrun has started."""
+    found = {}
+    for child in Path(f"/proc/{agent}/task/{agent}/children").read_text().split():
+        for word in Path(f"/proc/{child}/environ").read_text().split("\0"):
+            if word.startswith("RANK="):
+                found[int(word.removeprefix("RANK="))] = int(child)
+    return found
+
+
+def test_torchrun_starts_a_resume_again_where_a_worker_was_killed() -> None:
+    """And what comes of it is what one process gives that was never stopped."""
+    done(*LEARN_COPY, "--steps", 9, "--out", "together")
+    shutil.copytree("together", "alone")
+    done("resume", "alone", "--steps", 45, "--sample-every", 0)
+    agent = torchrun("resume", "together", "--steps", 45, "--sample-every", 0)
+    try:
+        wait_for_report(Path("together"), 18)
+        os.kill(workers(agent.pid)[1], signal.SIGKILL)
+        out, err = agent.communicate(timeout=PATIENCE)
+    finally:
+        agent.kill()
+    assert agent.returncode == 0, err
+    assert err.count("error: ") == err.count("error: all 2 processes must stay until the end") <= 1
+    assert out.count("resuming together at iteration ") == 2
+    assert difference(Path("alone"), Path("together")) < 10 * TOLERANCE
+
+
+def test_ctrl_c_on_torchrun_saves() -> None:
+    agent = torchrun(*LEARN_TEXT, "-m", "rnn", "--steps", 10**6, "--out", "together")
+    try:
+        wait_for_report(Path("together"), 9)
+        agent.send_signal(signal.SIGINT)
+        out, err = agent.communicate(timeout=PATIENCE)
+    finally:
+        agent.kill()
+    match = re.search(r"^interrupted at iteration (\d+); ", out, re.MULTILINE)
+    assert match
+    assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == int(match[1])
+    assert err.count("finishing this iteration, then saving") == 1
+
+
+# How they add up, by threads that stand in for processes.
+
+
+class Threads(Processes):
+    """One of several threads that meet at every sum."""
+
+    def __init__(self, rank: int, parts: list[Any], meeting: threading.Barrier) -> None:
+        self.rank, self.count = rank, len(parts)
+        self._parts, self._meeting = parts, meeting
+
+    def sum(self, numbers: Any) -> Any:
+        self._parts[self.rank] = numbers.copy()
+        self._meeting.wait(PATIENCE)
+        total = sum(self._parts[1:], self._parts[0])
+        self._meeting.wait(PATIENCE)
+        return total
+
+
+def in_each(count: int, call: Callable[[Processes], Any]) -> list[Any]:
+    """What a call gives in each of so many processes."""
+    parts, meeting = [None] * count, threading.Barrier(count)
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(call, [Threads(rank, parts, meeting) for rank in range(count)]))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("total", [0, 1, 4, 5, 7, 15])
+def test_rows_are_shared_evenly_and_come_together_again(count: int, total: int) -> None:
+    numbers = np.arange(2 * total * 3.0).reshape(2, total, 3)
+
+    def shared(here: Processes) -> Any:
+        part = numbers[:, here.rows(total)]
+        assert part.shape[1] in (total // count, -(-total // count))
+        return here.whole(part, axis=1)
+
+    for found in in_each(count, shared):
+        assert np.array_equal(found, numbers)
+    assert np.array_equal(ALONE.whole(numbers[:, ALONE.rows(total)], axis=1), numbers)
+
+
+def test_means_are_those_over_everything_that_counts() -> None:
+    rng = np.random.default_rng(0)
+    params = init_params(RNNSpec(input_size=2, output_size=3, hidden_sizes=(4,)), 0, np.float64)
+    gradients = [map_leaves(lambda leaf: rng.standard_normal(leaf.shape), params) for _ in range(3)]
+    nats, counts = rng.random(3), np.array([5.0, 0, 2])
+    nats[1] = 0  # where nothing counts
+    for gradient, loss, count in in_each(
+        3, lambda p: p.mean(gradients[p.rank], nats[p.rank], counts[p.rank])
+    ):
+        assert count == 7
+        assert loss == pytest.approx((5 * nats[0] + 2 * nats[2]) / 7, rel=1e-15)
+        for found, first, last in zip(*map(leaves, (gradient, gradients[0], gradients[2])), strict=True):
+            np.testing.assert_allclose(found, (5 * first + 2 * last) / 7, rtol=1e-13)
+    (nothing, loss, count), _ = in_each(2, lambda p: p.mean(gradients[0], 0.0, 0))
+    assert (loss, count) == (0, 0)
+    assert not any(leaf.any() for leaf in leaves(nothing))
+
+
+def test_what_is_said_is_heard() -> None:
+    words = "größer than".encode()
+    assert in_each(3, lambda p: p.told(words if p.rank == 2 else b"ignored", by=2)) == [words] * 3
+    value = {"a": [1 / 3, None, "ü"], "b": math.inf}
+    assert in_each(2, lambda p: p.agreed(value if p.rank == 0 else p.rank)) == [value] * 2
+    assert in_each(3, lambda p: p.each(p.rank / 3)) == [[0, 1 / 3, 2 / 3]] * 3
+
+
+def test_the_process_whose_rows_go_bad_says_where(tmp_path: Path) -> None:
+    class Spoilt(EpisodeTask):
+        def next_batch(self) -> Batch:
+            batch = super().next_batch()
+            batch.inputs[2, 3] = math.nan
+            return batch
+
+    def trained(here: Processes) -> str:
+        task = Spoilt("copy", Copy(min_length=3, max_length=3), EpisodeSettings(batch=5), 0)
+        spec = RNNSpec(input_size=task.input_size, output_size=task.output_size, hidden_sizes=(4,))
+        run = new_run(
+            *(spec, TrainingSettings(), OptimizerSettings()),
+            **{"task": {}, "position": task.position(), "batch": 5, "engine": "reference"},
+        )
+        with pytest.raises(UserError) as error:
+            list(train(run, task, RunFolder(tmp_path / "none"), processes=here))
+        return str(error.value)
+
+    lines = in_each(3, trained)
+    assert lines == [lines[0]] * 3
+    assert "but state.controller.0.hidden at step 2 of the window is not, at iteration 1." in lines[0]
+
+
+# Sweeps.
+
+
+def share(number: int, count: int, *words: object) -> "subprocess.Popen[bytes]":
+    stand_in = (sys.executable, str(TESTS / "sweep_program.py"))
+    before = (
+        f"import os; os.environ |= {{'RANK': '{number}', 'WORLD_SIZE': '{count}', 'LOCAL_WORLD_SIZE': '2'}}\n"
+    )
+    before += f"import numdnc.training.sweep as sweeps; sweeps.PROGRAM = {stand_in!r}"
+    return program("sweep", "all", *words, before=before)
+
+
+def test_processes_share_a_sweep() -> None:
+    words = ("--seeds", 3, "--vary", "hidden=3,4", "--", "easy")
+    results = [finish(started) for started in [share(number, 2, *words) for number in range(2)]]
+    assert [(result.code, result.err) for result in results] == [(0, "")] * 2
+    for number, hidden in ((0, 3), (1, 4)):
+        assert f"3 of 3 runs to do in share {number} of 2, " in results[number].out
+        assert [f"hidden={hidden},seed={seed}  solved" in results[number].out for seed in range(3)] == [
+            True
+        ] * 3
+        assert f"hidden={7 - hidden},seed=0  solved" not in results[number].out
+    begun = [line for line in Path("journal.txt").read_text().splitlines() if line.startswith("begin ")]
+    assert len(begun) == 6
+    assert "0 of 6 runs to do\n" in done("sweep", "all")
+    assert re.findall(r"^hidden=(\d) +3 +3 +0 ", done("sweep", "all", "--table"), re.MULTILINE) == ["3", "4"]
+
+
+def test_a_share_of_a_sweep_is_left_to_one_process() -> None:
+    started = [share(number, 2, "--seeds", 2, "--", "patient") for number in range(2)]
+    try:
+        until = time.monotonic() + PATIENCE
+        while not Path("journal.txt").exists() or Path("journal.txt").read_text().count("ready") < 2:
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        for number, count in ((1, 2), (2, 3)):
+            again = finish(share(number, count))
+            assert again.code == 2
+            assert (
+                f"error: share {number} of {count} of the runs of all must be left to one process"
+                in again.err
+            )
+        with mock.patch.object(sweeps, "PROGRAM", ()):
+            refused(
+                "sweep", "all", expect="the runs of all must be left to one process, but another is at them"
+            )
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGINT)
+        ended = [finish(process).code for process in started]
+    assert ended == [130, 130]
+
+
+def test_runs_of_a_sweep_train_alone() -> None:
+    started = share(0, 2, "--seeds", 1, "--", "easy")
+    assert finish(started).code == 0
+    lines = Path("journal.txt").read_text().splitlines()
+    assert "--seed 0" in lines[0]
+    assert not [line for line in lines if line.startswith("beside ")]  # nothing says that it has others
