@@ -170,6 +170,34 @@ def test_sizes_and_labels_are_spread_evenly() -> None:
         np.testing.assert_allclose(labels / labels.sum(), 1 / 10, atol=0.01)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_share_of_the_graphs_has_few_labels_of_edges(share: float) -> None:
+    """Graphs of 12 nodes with 4 edges each: 48 edges, of at most 16 labels or of about 47."""
+    rng = np.random.default_rng(1)
+    task = Traversal(few_labels=share, min_nodes=12, max_nodes=12, min_degree=4, max_degree=4)
+    few, counts = 0, set()
+    for _ in range(200):
+        edges = Read(task.draw(rng, 1)).edges
+        assert len({(source, edge) for source, edge, _ in edges}) == len(edges) == 48
+        labels = len({edge for _, edge, _ in edges})
+        assert labels <= 16 or labels > 40
+        few += labels <= 16
+        counts.add(labels)
+    assert few / 200 == pytest.approx(share, abs=0.12)
+    if share:
+        assert set(range(4, 17)) <= counts
+    with pytest.raises(UserError, match=r"few_labels must lie in \[0, 1\], got 1.5"):
+        Traversal(few_labels=1.5)
+
+
+def test_without_few_labels_nothing_more_is_drawn() -> None:
+    one, other = (np.random.default_rng(3) for _ in range(2))
+    graph = random_graph(one, TRAVERSAL[0], 1000, 1000)
+    task = Traversal(lesson=1)
+    drawn_edges = sorted(Read(task.draw(other, 1)).edges)
+    assert drawn_edges == sorted(graph.triples)
+
+
 def test_searches_of_a_graph() -> None:
     graph = Graph([Triple(1, 7, 2), Triple(2, 7, 3), Triple(1, 8, 3), Triple(3, 7, 4), Triple(5, 7, 1)])
     assert graph.nodes == [1, 2, 3, 4, 5]

@@ -123,14 +123,14 @@ PRESETS = {
     ),
     "traversal": _graphs(
         "Follow a walk through a random graph, up to lesson 14 (Graves et al. 2016).",
-        Traversal(),
+        Traversal(few_labels=0.5),
         256,
         0.1,
         grow_from=7,
     ),
     "shortest-path": _graphs(
         "Name a shortest path in a random graph, up to lesson 8 (Graves et al. 2016).",
-        ShortestPath(),
+        ShortestPath(few_labels=0.5),
         160,
         0.2,
     ),

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numdnc.tasks.graphs.lessons import Lesson
 
@@ -68,11 +69,14 @@ class Graph:
         return path
 
 
-def random_graph(rng: np.random.Generator, lesson: Lesson, labels: int, edge_labels: int) -> Graph:
+def random_graph(
+    rng: np.random.Generator, lesson: Lesson, labels: int, edge_labels: int | NDArray[np.int64]
+) -> Graph:
     """Points in the unit square, each joined to its K nearest others; K is drawn for each (Graves et al. 2016).
 
     Number of points and K are uniform in the ranges of the lesson; K is at most the number of other points. Nodes have
-    distinct labels of 0..labels - 1, edges labels of 0..edge_labels - 1 that are distinct among those of one source.
+    distinct labels of 0..labels - 1, edges labels that are distinct among those of one source: of 0..edge_labels - 1,
+    or of those given.
     """
     count = int(rng.integers(*lesson.nodes, endpoint=True))
     points = rng.random((count, 2))

@@ -31,6 +31,7 @@ from numdnc.tasks.graphs.lessons import Lesson, Range
 from numdnc.tasks.sequences import counted, joined, steps_of
 
 MOST_DIGITS = 6
+FEW = 4
 TRIES = 1000
 """So many graphs are drawn, at most, until one has a question of the lesson."""
 
@@ -68,12 +69,17 @@ class GraphTask(ABC):
     """Edges of the path asked for, at least; 0 = as the lesson says."""
     max_path: int = 0
     """Edges of the path asked for, at most; 0 = as the lesson says."""
+    few_labels: float = 0.0
+    """Share of the graphs whose edges have few different labels, as on the map of a railway: from as many as may leave
+    a node to four times that. In the others hardly two are alike, and an edge can be told by its label alone."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.lesson <= len(self.lessons):
             raise UserError(f"lesson must be from 1 to {len(self.lessons)}, got {self.lesson}.")
         if not 1 <= self.digits <= MOST_DIGITS:
             raise UserError(f"digits must be from 1 to {MOST_DIGITS}, got {self.digits}.")
+        if not 0 <= self.few_labels <= 1:
+            raise UserError(f"few_labels must lie in [0, 1], got {self.few_labels}.")
         sizes = self.sizes
         for what, (low, high), least in zip(sizes._fields, sizes, (2, 1, 1), strict=True):
             if not least <= low <= high:
@@ -151,7 +157,7 @@ class GraphTask(ABC):
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         for _ in range(TRIES):
-            graph = random_graph(rng, self.sizes, 10**self.digits, self.edge_labels)
+            graph = random_graph(rng, self.sizes, 10**self.digits, self._labels_of_edges(rng))
             question = self.question(rng, graph)
             if question is not None:
                 return self.sequence(rng, graph.triples, question)
@@ -159,6 +165,14 @@ class GraphTask(ABC):
             f"graphs must have a path of the lengths asked for, got none in {TRIES}, with {self.sizes}. "
             "Lower min_path or raise min_degree."
         )
+
+    def _labels_of_edges(self, rng: np.random.Generator) -> int | NDArray[np.int64]:
+        """What the edges of a graph may be labelled with: 0 up to a number, or these."""
+        if not self.few_labels or rng.random() >= self.few_labels:
+            return self.edge_labels
+        least = self.sizes.degree[1]
+        count = int(rng.integers(least, min(FEW * least, self.edge_labels), endpoint=True))
+        return rng.choice(self.edge_labels, count, replace=False)
 
     def sequence(self, rng: np.random.Generator, triples: Sequence[Triple], question: Question) -> Batch:
         """A batch of one: the triples in random order, the question, steps to plan in, the answer."""
