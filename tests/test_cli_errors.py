@@ -151,6 +151,7 @@ OTHER = {
     "resume run --steps -1": "iterations left, but 12 of -1 are done",
     "resume run --steps 20 --minutes 0": "minutes must be above 0, got 0.0",
     "resume run --steps 20 --minutes nan": "minutes must be above 0, got nan",
+    "resume run --steps 20 --learning-rate 0": "learning_rate must be a number above 0, got 0.0",
     "resume run --steps 20 --engine warp": "engine must be one of",
     "data fetch alice30": "must be one of |got 'alice30'",
 }

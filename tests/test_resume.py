@@ -164,6 +164,14 @@ def test_the_comparison_sees_one_bit(straight: Any) -> None:
         assert found["metrics"] != expected["metrics"]
 
 
+def test_a_run_can_go_on_at_another_learning_rate(place: Path) -> None:
+    train("run", "--steps", 8, "--schedule", "constant", "--learning-rate", 0.01, corpus="../text.txt")
+    done("resume", "run", "--steps", 16, "--sample-every", 0, "--learning-rate", 0.002)
+    done("resume", "run", "--steps", 24, "--sample-every", 0)
+    rates = [line["learning_rate"] for line in metrics(Path("run"))]
+    assert rates == [0.01, 0.01, 0.002, 0.002, 0.002, 0.002]
+
+
 def test_a_finished_run_can_be_given_more_steps() -> None:
     """The schedule stays where the first step count ended it; the target is remembered."""
     train("run", corpus="../text.txt")

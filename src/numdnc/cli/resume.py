@@ -1,5 +1,6 @@
 """`resume`."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ def resume(
     *,
     steps: int | None = None,
     minutes: float = math.inf,
+    learning_rate: float | None = None,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
     device: Device = None,
@@ -34,12 +36,13 @@ def resume(
     sample_every: int = 10,
     tensorboard: bool = False,
 ) -> None:
-    """Continue a run from its last checkpoint, bit for bit as if it had never stopped.
+    """Continue a run from its last checkpoint, bit for bit as if it had never stopped, unless something is changed.
 
     Args:
         folder: The run's folder.
         steps: Iteration to train to (default: as the run was told last).
         minutes: Stop after so many minutes if the steps are not done by then.
+        learning_rate: Go on with this learning rate, at its highest; a schedule stays as it is (default: as before).
         memory_size: Go on with so many memory slots of a DNC, on which no parameter depends (default: as before;
             sequences only).
         engine: Go on with this engine (default: the one used so far).
@@ -63,6 +66,8 @@ def resume(
     if engine is not None or device is not None:
         name = engine_on(engine or run.engine_name, device)
         run.engine_name = select_engine(name, run.spec, run.training.precision).name
+    if learning_rate is not None:
+        run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
     task: Task
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
