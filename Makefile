@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: train test check bench
 
 train: .venv/installed
-	$(BIN)/numdnc train text --steps 4800 --minutes 2.5 --learning-rate 0.01 --weight-noise 0.03
+	$(BIN)/numdnc train text --steps 4800 --minutes 2.5 --learning-rate 0.01 --weight-noise 0.03 --input-scale 16
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest
