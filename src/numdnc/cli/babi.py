@@ -38,7 +38,7 @@ from numdnc.training.run import Run, TrainingSettings, new_run
 from numdnc.tree import leaves
 
 _MODEL = ModelOptions(hidden=128, memory_size=64, word_size=32, read_heads=4)
-_TRAINING = TrainingSettings(steps=100_000, report_every=500)
+_TRAINING = TrainingSettings(steps=60_000, report_every=500, input_scale=20)
 _OPTIMIZER = OptimizerSettings(learning_rate=1e-3, clip_norm=10)
 
 
