@@ -13,8 +13,7 @@ from tyro.conf import OmitArgPrefixes, arg
 from numdnc import console
 from numdnc.cli.options import BABI, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, begin, check_minutes, train_run
-from numdnc.engines import select_engine
+from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About
 from numdnc.params import Array
@@ -32,10 +31,8 @@ from numdnc.tasks.babi import (
 )
 from numdnc.tasks.babi.task import FAILED, SCORED_AT_ONCE
 from numdnc.tasks.sequences import counted
-from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, new_run
-from numdnc.tree import leaves
+from numdnc.training.run import Run, TrainingSettings
 
 _MODEL = ModelOptions(hidden=128, memory_size=64, word_size=32, read_heads=4)
 _TRAINING = TrainingSettings(steps=60_000, report_every=500, input_scale=20)
@@ -73,10 +70,7 @@ def train_babi(
     found = find_babi(data_folder)
     files = read_babi(found, babi.subset, babi.numbers)
     task = BabiTask(files, babi, training.seed)
-    spec = model.spec(task.input_size, task.output_size)
-    chosen = select_engine(engine_on(engine, device), spec, training.precision)
     states = max(babi.batch * (task.longest + 2), 3 * SCORED_AT_ONCE)
-    check_memory(spec, chosen, training.precision, states, babi.batch)
     described = {
         "name": task.name,
         "kind": BABI,
@@ -85,19 +79,19 @@ def train_babi(
         "sha256": files.sha256,
         "words": list(task.vocabulary.words),
     }
-    run = new_run(
-        spec,
+    run = fitting_run(
+        task,
+        described,
+        model,
         training,
         optimizer,
-        task=described,
-        position=task.position(),
+        engine_on(engine, device),
         batch=babi.batch,
-        engine=chosen.name,
+        states=states,
     )
     folder = begin(run, out, f"babi-{model.model}")
     console.say(
-        f"{spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine {chosen.name}; "
-        f"{len(task.titles)} tasks of {babi.subset}, {len(task.vocabulary.words)} words; "
+        f"{model_in_words(run)}; {len(task.titles)} tasks of {babi.subset}, {len(task.vocabulary.words)} words; "
         f"{len(task.train):,} stories to train on, {len(task.validation):,} to validate, {len(task.test):,} to test; "
         f"{task.batches:,} updates an epoch, {100 * task.padding:.0f} % of their steps padding"
     )

@@ -14,16 +14,13 @@ from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, engin
 from numdnc.cli.own import own_task, sequence_lines
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, begin, check_minutes, train_run
-from numdnc.engines import select_engine
+from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
 from numdnc.errors import UserError
 from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeSettings, EpisodeTask
 from numdnc.tasks.sequences import drawn
 from numdnc.training.loop import Report
-from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, new_run
-from numdnc.tree import leaves
+from numdnc.training.run import Run, TrainingSettings
 
 
 def preset_command(name: str) -> Callable[..., None]:
@@ -78,12 +75,21 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             "source": source,
         }
         drawn_from = EpisodeTask(name, task, episodes, training.seed)
-        run = _begin(drawn_from, described, model, training, optimizer, engine_on(engine, device))
+        steps = len(drawn(task, np.random.default_rng(training.seed), 1).inputs)
+        run = fitting_run(
+            drawn_from,
+            described,
+            model,
+            training,
+            optimizer,
+            engine_on(engine, device),
+            batch=episodes.batch,
+            states=max(episodes.batch * (steps + 2), 3 * EVALUATED_AT_ONCE),
+        )
         stem = name.rpartition(":")[2].lower()
         folder = begin(run, out, f"{stem}-{model.model}")
         console.say(
-            f"{run.spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine "
-            f"{run.engine_name}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
+            f"{model_in_words(run)}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
             f"{drawn_from.output_size} outputs"
         )
         train_run(
@@ -100,32 +106,6 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
     command.__annotations__["task"] = without_prefix[type(preset.episodes)]
     command.__doc__ = (command.__doc__ or "").replace("...", preset.summary, 1)
     return command
-
-
-def _begin(
-    task: EpisodeTask,
-    described: dict[str, Any],
-    model: ModelOptions,
-    training: TrainingSettings,
-    optimizer: OptimizerSettings,
-    engine: str,
-) -> Run:
-    """A new run, if it fits this machine."""
-    spec = model.spec(task.input_size, task.output_size)
-    chosen = select_engine(engine, spec, training.precision)
-    batch = task.settings.batch
-    steps = len(drawn(task.episodes, np.random.default_rng(training.seed), 1).inputs)
-    states = max(batch * (steps + 2), 3 * EVALUATED_AT_ONCE)
-    check_memory(spec, chosen, training.precision, states, batch)
-    return new_run(
-        spec,
-        training,
-        optimizer,
-        task=described,
-        position=task.position(),
-        batch=batch,
-        engine=chosen.name,
-    )
 
 
 def episode_task(run: Run) -> EpisodeTask:

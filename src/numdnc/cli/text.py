@@ -13,16 +13,14 @@ from numdnc import console, data
 from numdnc.cli.given import as_symbols
 from numdnc.cli.options import BABI, EPISODES, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, begin, check_minutes, train_run
+from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
 from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, sample, stretches_at_once
 from numdnc.training.folder import RunFolder
-from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
-from numdnc.tree import leaves
+from numdnc.training.run import Run, TrainingSettings, forward_with
 
 SAMPLE_LENGTH = 200
 
@@ -60,11 +58,8 @@ def train_text(
     found = data.load(corpus, data_folder)
     task = TextTask(found, text, training.seed)
     trained, held_out = task.characters
-    spec = model.spec(task.input_size, task.output_size)
-    chosen = select_engine(engine_on(engine, device), spec, training.precision)
     # Beside a window's states there are, when scoring, three or so of every stretch that is scored at once.
     states = max(text.batch * (text.window + 2), 3 * stretches_at_once(held_out))
-    check_memory(spec, chosen, training.precision, states, text.batch)
     described = {
         "name": task.name,
         "settings": dataclasses.asdict(text),
@@ -72,19 +67,20 @@ def train_text(
         "sha256": found.sha256,
         "vocabulary": task.vocabulary._asdict(),
     }
-    run = new_run(
-        spec,
+    run = fitting_run(
+        task,
+        described,
+        model,
         training,
         optimizer,
-        task=described,
-        position=task.position(),
+        engine_on(engine, device),
         batch=text.batch,
-        engine=chosen.name,
+        states=states,
     )
     folder = begin(run, out, f"text-{model.model}")
     console.say(
-        f"{spec.kind} with {sum(leaf.size for leaf in leaves(run.params)):,} parameters on engine {chosen.name}; "
-        f"{task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, {task.input_size} symbols"
+        f"{model_in_words(run)}; {task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, "
+        f"{task.input_size} symbols"
     )
     train_run(
         run,

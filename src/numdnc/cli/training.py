@@ -5,17 +5,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numdnc import console
+from numdnc.cli.options import ModelOptions
 from numdnc.cli.tensorboard import FOLDER, event_file
+from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.health import SEQUENCES, health
 from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Report, train
+from numdnc.training.memory import check_memory
+from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.processes import join
-from numdnc.training.run import Run, load_run
+from numdnc.training.run import Run, TrainingSettings, load_run, new_run
 from numdnc.tree import leaves
 
 
@@ -116,6 +120,38 @@ def check_minutes(minutes: float) -> None:
     """Refuse a time that is none."""
     if not minutes > 0:
         raise UserError(f"minutes must be above 0, got {minutes}.")
+
+
+def fitting_run(
+    task: Task,
+    described: dict[str, Any],
+    model: ModelOptions,
+    training: TrainingSettings,
+    optimizer: OptimizerSettings,
+    engine: str,
+    *,
+    batch: int,
+    states: int,
+) -> Run:
+    """A new run of a task, which a checkpoint says as `described`, if so many states fit into this machine's memory."""
+    spec = model.spec(task.input_size, task.output_size)
+    chosen = select_engine(engine, spec, training.precision)
+    check_memory(spec, chosen, training.precision, states, batch)
+    return new_run(
+        spec,
+        training,
+        optimizer,
+        task=described,
+        position=task.position(),
+        batch=batch,
+        engine=chosen.name,
+    )
+
+
+def model_in_words(run: Run) -> str:
+    """What is trained, how large it is and how it is computed."""
+    count = sum(leaf.size for leaf in leaves(run.params))
+    return f"{run.spec.kind} with {count:,} parameters on engine {run.engine_name}"
 
 
 def begin(run: Run, out: Path | None, stem: str) -> RunFolder:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -188,53 +188,44 @@ class _Recurrent(nn.Module):
         return map_leaves(lambda leaf: leaf[0], first_state(self.spec, initial, 1, like))
 
 
-class RNN(_Recurrent):
+class _WithoutMemory(_Recurrent):
+    """RNN and LSTM take the same arguments."""
+
+    _spec: ClassVar[type[RNNSpec | LSTMSpec]]
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        output_size: int,
+        *,
+        num_layers: int = 1,
+        batch_first: bool = False,
+        engine: str = "auto",
+        start: Start = "plain",
+        input_scale: float = 1.0,
+        seed: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        sizes = _layers(hidden_size, num_layers)
+        spec = self._spec(input_size=input_size, output_size=output_size, hidden_sizes=sizes)
+        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
+
+
+class RNN(_WithoutMemory):
     """A deep tanh network with recurrence and the skip connections of the paper's controller, and a linear output.
 
     hidden_size: H, or one for each layer. The other arguments are those of `_Recurrent`; see docs/torch.md.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        output_size: int,
-        *,
-        num_layers: int = 1,
-        batch_first: bool = False,
-        engine: str = "auto",
-        start: Start = "plain",
-        input_scale: float = 1.0,
-        seed: int | None = None,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        sizes = _layers(hidden_size, num_layers)
-        spec = RNNSpec(input_size=input_size, output_size=output_size, hidden_sizes=sizes)
-        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
+    _spec = RNNSpec
 
 
-class LSTM(_Recurrent):
+class LSTM(_WithoutMemory):
     """A deep LSTM with the skip connections of the paper's controller, and a linear output; arguments as for `RNN`."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int | Sequence[int],
-        output_size: int,
-        *,
-        num_layers: int = 1,
-        batch_first: bool = False,
-        engine: str = "auto",
-        start: Start = "plain",
-        input_scale: float = 1.0,
-        seed: int | None = None,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        sizes = _layers(hidden_size, num_layers)
-        spec = LSTMSpec(input_size=input_size, output_size=output_size, hidden_sizes=sizes)
-        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
+    _spec = LSTMSpec
 
 
 class DNC(_Recurrent):
