@@ -293,36 +293,67 @@ def test_relations_stand_for_paths(lesson: int) -> None:
 
 def test_relations_are_400_different_ones_that_never_change() -> None:
     meanings = Inference().meanings
-    assert list(meanings) == list(range(10, 410))
-    assert len(set(meanings.values())) == 400
-    assert Counter(map(len, meanings.values())) == {2: 100, 3: 100, 4: 100, 5: 100}
+    assert list(meanings) == list(range(410))
+    assert len(set(meanings.values())) == 410
+    assert Counter(map(len, meanings.values())) == {1: 10, 2: 100, 3: 100, 4: 100, 5: 100}
+    assert [meanings[edge] for edge in range(10)] == [(edge,) for edge in range(10)]
     assert {edge for edges in meanings.values() for edge in edges} == set(range(10))
-    assert Inference(lesson=1).meanings == meanings
     assert (meanings[10], meanings[13], meanings[409]) == MEANINGS  # checkpoints depend on them
-    few = Inference(relations=8, digits=2).meanings
-    assert list(few.items()) == list(meanings.items())[:8]
+    for few, count in (
+        (Inference(relations=8, digits=2), 8),
+        (Inference(lesson=1), 20),
+        (Inference(lesson=7), 160),
+    ):
+        assert list(few.meanings.items()) == list(meanings.items())[: 10 + count]
 
 
 MEANINGS = ((6, 7), (0, 7, 9, 0, 4), (5, 6, 9, 2, 0))
 
 
+@pytest.mark.parametrize("few_labels", [0, 1])
+def test_lengths_and_relations_come_equally_often(few_labels: float) -> None:
+    task = Inference(lesson=4, few_labels=few_labels)
+    found = Counter(read.asked[0][1] for read in reads(task, 3000))
+    lengths = Counter(len(task.meanings[relation or 0]) for relation in found.elements())
+    for length in range(1, 6):
+        assert lengths[length] / 3000 == pytest.approx(1 / 5, abs=0.04)
+    for relation in range(10, 30):
+        assert found[relation] / 3000 == pytest.approx(1 / 25, abs=0.015)
+
+
+def test_a_label_of_the_walk_is_on_edges_elsewhere_too() -> None:
+    """As often as any other, and once more where the walk's own edge got it: which it is, labels do not tell.
+
+    Of 10 labels a node has 3 in the mean, so 7 walks in 10 bring a label to a node that had it not.
+    """
+    task = Inference(lesson=11, min_path=2, max_path=2)
+    on_walk, elsewhere = [], []
+    for read in reads(task, 400):
+        sources = Counter(edge for _, edge, _ in read.edges)
+        of_walk = set(task.meanings[read.asked[0][1] or 0])
+        on_walk += [sources[edge] for edge in of_walk]
+        elsewhere += [sources[edge] for edge in range(10) if edge not in of_walk]
+    assert np.mean(on_walk) == pytest.approx(np.mean(elsewhere) + 0.7, abs=0.3)
+
+
 def test_every_pair_that_can_be_asked_for_is() -> None:
     """All (node, relation) that lead somewhere, found one by one, are found; lengths come equally often."""
-    task = Inference(lesson=4)
+    task = Inference(lesson=3, relations=400)
     graph = random_graph(np.random.default_rng(2), task.sizes, 1000, 10)
     wanted = {
         (node, relation, path[-1].destination)
         for node in graph.nodes
         for relation, edges in task.meanings.items()
-        if len(edges) <= 3 and (path := graph.walk(node, edges))
+        if len(edges) <= 4 and (path := graph.walk(node, edges))
     }
     found = task._pairs(graph)
     assert {tuple(row) for rows in found.values() for row in rows.tolist()} == wanted
-    assert set(found) == {2, 3}
+    assert set(found) == {1, 2, 3, 4}
     rng = np.random.default_rng(0)
     questions = [task.question(rng, graph) for _ in range(1000)]
     lengths = Counter(len(task.meanings[question.asked[0][1]]) for question in questions if question)
-    assert lengths[2] / 1000 == pytest.approx(0.5, abs=0.06)
+    assert set(lengths) == {1, 2, 3, 4}
+    assert lengths[2] / 1000 == pytest.approx(0.25, abs=0.05)
 
 
 # Lessons and settings
@@ -330,19 +361,23 @@ def test_every_pair_that_can_be_asked_for_is() -> None:
 
 def test_the_lessons_of_the_paper() -> None:
     assert len(TRAVERSAL) == 14
-    assert TRAVERSAL[0] == ((3, 10), (2, 4), (1, 1))
-    assert TRAVERSAL[13] == ((10, 40), (2, 6), (1, 20))
-    assert (SHORTEST_PATH[0], SHORTEST_PATH[-1]) == (((5, 10), (1, 2), (2, 2)), ((20, 25), (2, 6), (2, 5)))
-    assert (INFERENCE[0], INFERENCE[-1]) == (((3, 3), (2, 2), (2, 2)), ((20, 25), (2, 4), (2, 5)))
+    assert TRAVERSAL[0] == ((3, 10), (2, 4), (1, 1), 0)
+    assert TRAVERSAL[13] == ((10, 40), (2, 6), (1, 20), 0)
+    assert (SHORTEST_PATH[0], SHORTEST_PATH[-1]) == (
+        ((5, 10), (1, 2), (2, 2), 0),
+        ((20, 25), (2, 6), (2, 5), 0),
+    )
+    assert INFERENCE[-1] == ((20, 25), (2, 4), (2, 5), 400)
     for lessons in (TRAVERSAL, SHORTEST_PATH, INFERENCE):
         for one, other in pairwise(lessons):
-            assert all(a[1] <= b[1] for a, b in zip(one, other, strict=True))
+            assert all(a[1] <= b[1] for a, b in zip(one[:3], other[:3], strict=True))
+            assert one.relations <= other.relations
             assert one != other
 
 
 def test_settings_change_a_lesson() -> None:
     task = Traversal(lesson=14, max_nodes=12, min_path=3, max_path=4)
-    assert task.sizes == ((10, 12), (2, 6), (3, 4))
+    assert task.sizes == ((10, 12), (2, 6), (3, 4), 0)
     assert {len(read.answers) for read in reads(task, 20)} == {3, 4}
     assert task.most_held == 72
 
@@ -379,11 +414,14 @@ def test_lessons_are_a_curriculum() -> None:
         (
             Inference,
             {"digits": 1, "lesson": 1},
-            "relations must be from 5 to 0 with labels of 1 digits, got 400",
+            "relations must be from 4 to 0 with labels of 1 digits, got 20",
         ),
-        (Inference, {"relations": 401}, "relations must be from 5 to 400"),
-        (Inference, {"min_path": 1}, "min_path and max_path must be from 2 to 5"),
-        (Inference, {"max_path": 6}, "min_path and max_path must be from 2 to 5"),
+        (Inference, {"relations": 401}, "relations must be from 4 to 400"),
+        (
+            Inference,
+            {"max_path": 6},
+            "max_path must be at most 5, as many edges as a relation stands for, got 6",
+        ),
         (Inference, {"planning": -1}, "planning must be at least 0, got -1"),
         (ShortestPath, {"planning": -1}, "planning must be at least 0, got -1"),
         (ShortestPath, {"optimal_share": 1.5}, r"optimal_share must lie in \[0, 1\], got 1.5"),

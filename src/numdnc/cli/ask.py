@@ -104,10 +104,11 @@ def ask(
 
 
 def _graph_task(run: Run) -> GraphTask:
-    task = episode_task(run) if run.task.get("kind") == EPISODES else None
-    if task is None or not isinstance(task.episodes, GraphTask):
+    """As it is on the lesson that the run has come to, which says what relations it may know."""
+    task = episode_task(run).present if run.task.get("kind") == EPISODES else None
+    if not isinstance(task, GraphTask):
         raise UserError(
             "ask must be given a run of traversal, shortest-path, inference or babi, "
             f"got one of {run.task.get('name')}. Train one of those."
         )
-    return task.episodes
+    return task

@@ -143,8 +143,9 @@ def _understood(task: GraphTask, graph: NamedGraph, question: str, relations: Pa
             steps = tuple(part.strip() for part in name.split("/"))
             name = "/".join(steps)
         else:
-            name = _known(name, list(defined), "a relation of --relations, or edges with / between")
-            steps = defined[name]
+            either = [*defined, *graph.edge_names]
+            name = _known(name, either, "a relation of --relations, an edge, or edges with / between")
+            steps = defined.get(name, (name,))
         known = tuple(_known(step, graph.edge_names, "an edge of the graph") for step in steps)
         path = _walk(graph, start, known)
         return _Asked([start, *(edge.destination for edge in path)], path, known, name)

@@ -91,6 +91,11 @@ class EpisodeTask:
         return joined([drawn(episodes, self._rng, count) for episodes, count in groups])
 
     @property
+    def present(self) -> Episodes:
+        """The task as it is on the curriculum's present level; without a curriculum, the task."""
+        return self.episodes if self._curriculum is None else self._curriculum.episodes
+
+    @property
     def predictions(self) -> str:
         """What is predicted, as a word: bits or classes."""
         return "classes" if of_classes(self.example().targets) else "bits"
@@ -136,8 +141,7 @@ class EpisodeTask:
 
     def example(self, sequences: int = 1) -> Batch:
         """So many sequences that are never trained on, always the same; with a curriculum, of the present level."""
-        episodes = self.episodes if self._curriculum is None else self._curriculum.episodes
-        return drawn(episodes, np.random.default_rng([self._seed, _EVALUATION]), sequences)
+        return drawn(self.present, np.random.default_rng([self._seed, _EVALUATION]), sequences)
 
     def sequence(self, number: int) -> Batch:
         """A single one of the sequences that are scored on, without padding."""

@@ -13,6 +13,8 @@ class Lesson(NamedTuple):
     """Edges that leave a node."""
     path: Range
     """Edges of the path that a question asks for."""
+    relations: int = 0
+    """Of inference: how many relations there are."""
 
 
 TRAVERSAL = (
@@ -35,9 +37,9 @@ TRAVERSAL = (
 
 SHORTEST_PATH = (
     Lesson((5, 10), (1, 2), (2, 2)),
-    Lesson((5, 10), (1, 3), (2, 2)),
-    Lesson((5, 10), (2, 4), (2, 3)),
-    Lesson((10, 15), (2, 4), (2, 3)),
+    Lesson((5, 10), (1, 2), (2, 3)),
+    Lesson((5, 10), (1, 3), (2, 3)),
+    Lesson((10, 15), (1, 3), (2, 4)),
     Lesson((10, 15), (2, 4), (2, 4)),
     Lesson((10, 20), (2, 5), (2, 4)),
     Lesson((15, 20), (2, 5), (2, 5)),
@@ -46,13 +48,17 @@ SHORTEST_PATH = (
 """The first and the last of Graves et al. 2016; those between are ours."""
 
 INFERENCE = (
-    Lesson((3, 3), (2, 2), (2, 2)),
-    Lesson((3, 5), (2, 2), (2, 2)),
-    Lesson((3, 8), (2, 3), (2, 2)),
-    Lesson((5, 10), (2, 3), (2, 3)),
-    Lesson((5, 10), (2, 4), (2, 3)),
-    Lesson((10, 15), (2, 4), (2, 4)),
-    Lesson((15, 20), (2, 4), (2, 4)),
-    Lesson((20, 25), (2, 4), (2, 5)),
+    Lesson((5, 8), (2, 3), (1, 2), 20),
+    Lesson((5, 8), (2, 3), (1, 3), 20),
+    Lesson((5, 10), (2, 3), (1, 4), 20),
+    Lesson((5, 10), (2, 3), (1, 5), 20),
+    Lesson((5, 10), (2, 4), (1, 5), 40),
+    Lesson((5, 10), (2, 4), (1, 5), 80),
+    Lesson((10, 15), (2, 4), (1, 5), 160),
+    Lesson((10, 15), (2, 4), (1, 5), 240),
+    Lesson((10, 20), (2, 4), (1, 5), 320),
+    Lesson((15, 20), (2, 4), (2, 5), 400),
+    Lesson((20, 25), (2, 4), (2, 5), 400),
 )
-"""The first and the last of Graves et al. 2016; those between are ours."""
+"""The last is that of Graves et al. 2016, the others are ours: first how to follow a relation, with few relations and
+single edges, which stand for themselves; then more relations."""

@@ -43,8 +43,8 @@ def numbering_for(
     ]
     if not fitting:
         raise UserError(
-            f"a relation must be alike in form to one that the run has learned, of 2 to 5 edges, got "
-            f"{'/'.join(steps)}. Ask for another."
+            f"a relation must be alike in form to one of the {len(task.meanings)} of the run's lesson, of up to 5 "
+            f"edges, got {'/'.join(steps)}. Ask for another, or train further."
         )
     relation, edges = fitting[int(rng.integers(len(fitting)))]
     labels = dict(zip(steps, edges, strict=True))

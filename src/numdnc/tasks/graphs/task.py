@@ -81,7 +81,8 @@ class GraphTask(ABC):
         if not 0 <= self.few_labels <= 1:
             raise UserError(f"few_labels must lie in [0, 1], got {self.few_labels}.")
         sizes = self.sizes
-        for what, (low, high), least in zip(sizes._fields, sizes, (2, 1, 1), strict=True):
+        for what, least in (("nodes", 2), ("degree", 1), ("path", 1)):
+            low, high = getattr(sizes, what)
             if not least <= low <= high:
                 raise UserError(
                     f"min_{what} must be from {least} to max_{what}, got {low} and {high} "
@@ -106,10 +107,10 @@ class GraphTask(ABC):
         def changed(lesson_says: Range, low: int, high: int) -> Range:
             return low or lesson_says[0], high or lesson_says[1]
 
-        return Lesson(
-            changed(lesson.nodes, self.min_nodes, self.max_nodes),
-            changed(lesson.degree, self.min_degree, self.max_degree),
-            changed(lesson.path, self.min_path, self.max_path),
+        return lesson._replace(
+            nodes=changed(lesson.nodes, self.min_nodes, self.max_nodes),
+            degree=changed(lesson.degree, self.min_degree, self.max_degree),
+            path=changed(lesson.path, self.min_path, self.max_path),
         )
 
     @property
@@ -157,14 +158,18 @@ class GraphTask(ABC):
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         for _ in range(TRIES):
-            graph = random_graph(rng, self.sizes, 10**self.digits, self._labels_of_edges(rng))
-            question = self.question(rng, graph)
+            graph, question = self._graph_and_question(rng)
             if question is not None:
                 return self.sequence(rng, graph.triples, question)
         raise UserError(
             f"graphs must have a path of the lengths asked for, got none in {TRIES}, with {self.sizes}. "
             "Lower min_path or raise min_degree."
         )
+
+    def _graph_and_question(self, rng: np.random.Generator) -> tuple[Graph, Question | None]:
+        """A random graph and a question about it, None where there is none."""
+        graph = random_graph(rng, self.sizes, 10**self.digits, self._labels_of_edges(rng))
+        return graph, self.question(rng, graph)
 
     def _labels_of_edges(self, rng: np.random.Generator) -> int | NDArray[np.int64]:
         """What the edges of a graph may be labelled with: 0 up to a number, or these."""
