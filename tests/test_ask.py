@@ -337,7 +337,7 @@ QUESTIONS = {
     "shortest-path|Bond Street -> bond street": "a path must join two different nodes, got 'Bond Street' twice",
     "shortest-path|Holborn -> Bond Street": "the graph must have a path from 'Holborn' to 'Bond Street', got none",
     "inference|Bond Street -> Holborn": "a question to a run of inference must be written like",
-    "inference|Bond Street -aunt-> ?": "'aunt' must be a relation of --relations, an edge, or edges with / between, got none",
+    "inference|Bond Street -aunt-> ?": "'aunt' must be a relation of --relations, an edge, or edges with / between",
     "inference|Bond Street -Central Line/nothing-> ?": "'nothing' must be an edge of the graph",
     "inference|Bond Street -Victoria Line/Jubilee Line-> ?": "the graph must have the path that is asked for",
 }  # fmt: skip
