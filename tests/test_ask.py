@@ -141,6 +141,19 @@ def test_a_relation_is_told_in_names(runs: Path) -> None:
         assert (found["right"], found["edges"], found["nodes"]) == (True, 50, 16)
 
 
+@pytest.mark.usefixtures("knowing")
+def test_only_relations_of_the_present_lesson_are_asked_for(runs: Path, tmp_path: Path) -> None:
+    """Of the 5 of three edges on the first lessons none begins and ends alike; of the 100 on the last some do."""
+    question = "Olive -mother/father/mother-> ?"
+    edges = "Olive,mother,Ada", "Ada,father,Bob", "Bob,mother,Cleo"
+    (tmp_path / "few.csv").write_text("\n".join(["source,edge,destination", *edges]))
+    line = error_line(call("ask", runs / "inference", question, "--graph", "few.csv"))
+    assert "a relation must be alike in form to one of the 30 of the run's lesson" in line
+    last = tmp_path / "last"
+    done("train", "inference", "--grow-from", 11, *SMALL.split(), "--out", last)
+    assert ask(last, question, graph="few.csv").startswith("Olive -mother/father/mother-> Cleo  right\n")
+
+
 def test_a_model_that_knows_nothing_is_wrong(runs: Path) -> None:
     out = ask(runs / "traversal", "Bond Street -Jubilee Line-> ?")
     assert re.search(r"  WRONG: Bond Street -Jubilee Line-> Green Park\nwrong; shown 6 edges", out)

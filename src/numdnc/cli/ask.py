@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 from tyro.conf import Positional, arg
 
@@ -105,10 +105,11 @@ def ask(
 
 def _graph_task(run: Run) -> GraphTask:
     """As it is on the lesson that the run has come to, which says what relations it may know."""
-    task = episode_task(run).present if run.task.get("kind") == EPISODES else None
-    if not isinstance(task, GraphTask):
+    task = episode_task(run) if run.task.get("kind") == EPISODES else None
+    if task is None or not isinstance(task.episodes, GraphTask):
         raise UserError(
             "ask must be given a run of traversal, shortest-path, inference or babi, "
             f"got one of {run.task.get('name')}. Train one of those."
         )
-    return task
+    task.move_to(run.position)
+    return cast(GraphTask, task.present)
