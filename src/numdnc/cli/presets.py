@@ -44,16 +44,24 @@ _ONE_BY_ONE = TrainingSettings(steps=100_000, report_every=1000)
 _PLAIN_RMSPROP = OptimizerSettings(optimizer="rmsprop", learning_rate=1e-3, schedule="constant", momentum=0)
 
 
-def _graphs(summary: str, episodes: Episodes, memory_size: int, pass_at: float, grow_from: int = 1) -> Preset:
+def _graphs(
+    summary: str,
+    episodes: Episodes,
+    model: ModelOptions,
+    pass_at: float,
+    grow_from: int = 1,
+    batch: int = 8,
+    learning_rate: float = 1e-3,
+) -> Preset:
     """A graph task, lesson by lesson up to the one that its settings say."""
     return Preset(
         summary,
         episodes,
-        _dnc(256, memory_size, 64, 2, "feedforward"),
+        model,
         EpisodeSettings(
-            batch=8, evaluated=128, grow="lesson", grow_from=grow_from, pass_at=pass_at, fall_at=0.6
+            batch=batch, evaluated=128, grow="lesson", grow_from=grow_from, pass_at=pass_at, fall_at=0.6
         ),
-        OptimizerSettings(learning_rate=1e-3, schedule="constant", clip_norm=10),
+        OptimizerSettings(learning_rate=learning_rate, schedule="constant", clip_norm=10),
         TrainingSettings(steps=1_000_000, report_every=250, start="store", input_scale=5),
     )
 
@@ -124,21 +132,23 @@ PRESETS = {
     "traversal": _graphs(
         "Follow a walk through a random graph, up to lesson 14 (Graves et al. 2016).",
         Traversal(few_labels=0.5),
-        256,
+        _dnc(256, 256, 64, 2, "feedforward"),
         0.1,
         grow_from=7,
     ),
     "shortest-path": _graphs(
         "Name a shortest path in a random graph, up to lesson 8 (Graves et al. 2016).",
         ShortestPath(few_labels=0.5),
-        160,
+        _dnc(256, 160, 64, 4, "feedforward"),
         0.2,
     ),
     "inference": _graphs(
-        "Follow relations that are never explained in a random graph, up to lesson 8 (Graves et al. 2016).",
-        Inference(),
-        128,
+        "Follow relations that are never explained in a random graph, up to lesson 11 (Graves et al. 2016).",
+        Inference(few_labels=0.5),
+        _dnc(512, 128, 64, 4, "feedforward"),
         0.1,
+        batch=16,
+        learning_rate=5e-4,
     ),
 }
 """The presets by name."""
