@@ -312,7 +312,7 @@ MEANINGS = ((6, 7), (0, 7, 9, 0, 4), (5, 6, 9, 2, 0))
 
 @pytest.mark.parametrize("few_labels", [0, 1])
 def test_lengths_and_relations_come_equally_often(few_labels: float) -> None:
-    task = Inference(lesson=4, few_labels=few_labels)
+    task = Inference(lesson=4, min_path=1, few_labels=few_labels)
     found = Counter(read.asked[0][1] for read in reads(task, 3000))
     lengths = Counter(len(task.meanings[relation or 0]) for relation in found.elements())
     for length in range(1, 6):
@@ -338,7 +338,7 @@ def test_a_label_of_the_walk_is_on_edges_elsewhere_too() -> None:
 
 def test_every_pair_that_can_be_asked_for_is() -> None:
     """All (node, relation) that lead somewhere, found one by one, are found; lengths come equally often."""
-    task = Inference(lesson=3, relations=400)
+    task = Inference(lesson=3, min_path=1, relations=400)
     graph = random_graph(np.random.default_rng(2), task.sizes, 1000, 10)
     wanted = {
         (node, relation, path[-1].destination)
