@@ -403,7 +403,7 @@ def test_lessons_are_a_curriculum() -> None:
     [
         (Traversal, {"lesson": 0}, "lesson must be from 1 to 14, got 0"),
         (Traversal, {"lesson": 15}, "lesson must be from 1 to 14, got 15"),
-        (ShortestPath, {"lesson": 9}, "lesson must be from 1 to 8, got 9"),
+        (ShortestPath, {"lesson": 10}, "lesson must be from 1 to 9, got 10"),
         (Traversal, {"digits": 0}, "digits must be from 1 to 6, got 0"),
         (Traversal, {"digits": 1}, "max_nodes must be at most 10, the labels of 1 digits, got 40"),
         (Traversal, {"min_nodes": 41}, "min_nodes must be from 2 to max_nodes, got 41 and 40"),

@@ -137,7 +137,7 @@ PRESETS = {
         grow_from=7,
     ),
     "shortest-path": _graphs(
-        "Name a shortest path in a random graph, up to lesson 8 (Graves et al. 2016).",
+        "Name a shortest path in a random graph, up to lesson 9 (Graves et al. 2016).",
         ShortestPath(few_labels=0.5),
         _dnc(256, 160, 64, 4, "feedforward"),
         0.2,

@@ -56,7 +56,7 @@ class ShortestPath(GraphTask):
     lessons: ClassVar[tuple[Lesson, ...]] = SHORTEST_PATH
 
     lesson: int = len(SHORTEST_PATH)
-    """Sizes of graphs and paths, from 1, the easiest, to 8; see docs/tasks.md."""
+    """Sizes of graphs and paths, from 1, the easiest, to 9; see docs/tasks.md."""
     planning: int = 10
     """Steps between question and answer."""
     optimal_share: float = 0.8

@@ -1,0 +1,74 @@
+"""Share of sequences right against samples, lesson by lesson, of runs with a curriculum, as a picture.
+
+    python benchmarks/lessons.py runs/traversal-dnc-1 runs/inference-dnc-1 --out lessons.png
+
+Each point is a progress line: sequences of the lesson then learned that are never trained on. A lesson begins where
+its number stands.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from numdnc.inspection.picture import save_figure
+from numdnc.training.folder import RunFolder
+
+
+class Curve(NamedTuple):
+    """What the progress lines of a run say."""
+
+    title: str
+    samples: list[int]
+    right: list[float]
+    """Per cent of the sequences."""
+    lessons: list[int]
+
+
+def read_curve(folder: Path) -> Curve:
+    """The curve of a run's folder."""
+    place = RunFolder(folder)
+    run = place.load_last()
+    batch = run.task["episode_settings"]["batch"]
+    rows = [json.loads(line) for line in place.metrics.read_text().splitlines()]
+    return Curve(
+        f"{run.task['name']}, {batch} sequences an update",
+        [row["iteration"] * batch for row in rows],
+        [100 * (1 - row["sequence_error"]) for row in rows],
+        [int(row["level"]) for row in rows],
+    )
+
+
+def draw(curves: list[Curve], figure_class: Any) -> Any:
+    """One panel a run."""
+    figure = figure_class(figsize=(8, 2.3 * len(curves)), layout="constrained")
+    for axes, curve in zip(figure.subplots(len(curves), squeeze=False)[:, 0], curves, strict=True):
+        axes.plot([samples / 1000 for samples in curve.samples], curve.right, lw=1)
+        before = 0
+        for samples, lesson in zip(curve.samples, curve.lessons, strict=True):
+            if lesson != before:
+                axes.axvline(samples / 1000, color="0.75", lw=0.8, zorder=0)
+                axes.annotate(
+                    str(lesson), (samples / 1000, 3), xytext=(2, 0), textcoords="offset points", size=8
+                )
+            before = lesson
+        axes.set(ylim=(0, 102), xlim=(0, None), ylabel="sequences right, %")
+        axes.set_title(curve.title, size=10, loc="left")
+    axes.set_xlabel("thousands of samples; a number is where a lesson begins")
+    return figure
+
+
+def main() -> None:
+    """As told on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of runs with a curriculum")
+    parser.add_argument("--out", type=Path, required=True, help="a PNG, PDF or SVG file")
+    arguments = parser.parse_args()
+    curves = [read_curve(folder) for folder in arguments.runs]
+    save_figure(arguments.out, lambda figure_class: draw(curves, figure_class))
+
+
+if __name__ == "__main__":
+    main()
