@@ -19,9 +19,9 @@ from numdnc.tasks.episodes import EpisodeTask
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
 from numdnc.tasks.graphs.encoding import ABSENT, END, chosen, labels_of
 from numdnc.tasks.graphs.graph import Graph
+from numdnc.tasks.graphs.inference import asked_where
 from numdnc.tasks.graphs.named import Edge, NamedGraph, Numbering, OnGraph, read_graph
 from numdnc.tasks.graphs.relations import numbering_for, read_relations
-from numdnc.tasks.graphs.task import Question
 from numdnc.tasks.graphs.traversal import asked_for
 
 FORMS = {
@@ -101,7 +101,7 @@ def ask_graph(
     if isinstance(task, ShortestPath):
         wanted = task.between(rng, Graph(triples), start, end)
     elif isinstance(task, Inference):
-        wanted = Question([(start, relation, ABSENT)], [(start, relation, end)])
+        wanted = asked_where(start, relation, end)
     else:
         wanted = asked_for([numbering.triple(edge) for edge in asked.path])
     batch = task.sequence(rng, triples, wanted)

@@ -103,7 +103,7 @@ class Inference(GraphTask):
         if changed is None:
             return graph, None
         graph, path = changed
-        return graph, Question([(path[0], relation, ABSENT)], [(path[0], relation, path[-1])])
+        return graph, asked_where(path[0], relation, path[-1])
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
         """A relation that leads from a node of the graph to another, as the docstring of the class says."""
@@ -113,7 +113,7 @@ class Inference(GraphTask):
         lengths = sorted(pairs)
         found = pairs[lengths[int(rng.integers(len(lengths)))]]
         start, relation, end = (int(label) for label in found[int(rng.integers(len(found)))])
-        return Question([(start, relation, ABSENT)], [(start, relation, end)])
+        return asked_where(start, relation, end)
 
     def _pairs(self, graph: Graph) -> dict[int, NDArray[np.int64]]:
         """Length -> (M, 3), every (start, relation, end) of that length in the graph, where there is any."""
@@ -135,6 +135,11 @@ class Inference(GraphTask):
                 labels = np.array([label for label, _ in relations])[which]
                 found[length] = np.stack([nodes[starts], labels, nodes[at[starts, which]]], axis=1)
         return found
+
+
+def asked_where(start: int, relation: int, end: int) -> Question:
+    """The question where a relation leads from a node, and the answer."""
+    return Question([(start, relation, ABSENT)], [(start, relation, end)])
 
 
 def _with_walk(
@@ -171,7 +176,6 @@ def _by_length(count: int) -> dict[int, list[tuple[int, tuple[int, ...]]]]:
     return found
 
 
-@lru_cache(maxsize=16)
 def _relations(count: int) -> tuple[tuple[int, ...], ...]:
     """What so many relations stand for: different sequences, their lengths in turn from shortest to longest."""
     # Python promises that `random()` stays the same in every version; NumPy promises no such thing.
