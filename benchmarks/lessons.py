@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from numdnc.errors import UserError
 from numdnc.inspection.picture import save_figure
 from numdnc.training.folder import RunFolder
 
@@ -29,7 +30,10 @@ def read_curve(folder: Path) -> Curve:
     """The curve of a run's folder."""
     place = RunFolder(folder)
     run = place.load_last()
-    batch = run.task["episode_settings"]["batch"]
+    settings = run.task.get("episode_settings", {})
+    if not settings.get("grow"):
+        raise UserError(f"a run must be one with lessons, got {folder}, of {run.task['name']}. Name another.")
+    batch = settings["batch"]
     rows = [json.loads(line) for line in place.metrics.read_text().splitlines()]
     return Curve(
         f"{run.task['name']}, {batch} sequences an update",
@@ -66,8 +70,11 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs with a curriculum")
     parser.add_argument("--out", type=Path, required=True, help="a PNG, PDF or SVG file")
     arguments = parser.parse_args()
-    curves = [read_curve(folder) for folder in arguments.runs]
-    save_figure(arguments.out, lambda figure_class: draw(curves, figure_class))
+    try:
+        curves = [read_curve(folder) for folder in arguments.runs]
+        save_figure(arguments.out, lambda figure_class: draw(curves, figure_class))
+    except UserError as error:
+        parser.error(str(error))
 
 
 if __name__ == "__main__":
