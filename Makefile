@@ -2,13 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: train test check bench
+.PHONY: train test test-all check bench
 
 train: .venv/installed
 	$(BIN)/numdnc train text --steps 4800 --minutes 2.5 --learning-rate 0.01 --weight-noise 0.03 --input-scale 16
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest
+
+test-all: .venv/installed-test
+	$(BIN)/python -m pytest -m "thorough or not thorough"
 
 check: .venv/installed-check
 	$(BIN)/ruff format --check .
