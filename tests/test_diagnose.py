@@ -15,12 +15,14 @@ from commands import TEXT, contents, done, metrics, refused, rewrite
 from commands import train as train_text
 from examples import MODELS, VARIATIONS, random_inputs, random_params
 from numdnc import DNCSpec, initial_state, map_leaves
+from numdnc.cli.diagnose import CAVEAT
 from numdnc.data import Corpus
 from numdnc.engines import get_engine
-from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, Finding, diagnose
+from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
 from numdnc.inspection.gates import gates
 from numdnc.inspection.health import health
 from numdnc.inspection.lesion import interface_columns, lesions, without_head
+from numdnc.inspection.worth import Finding, Losses, noise, worth
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
@@ -314,7 +316,8 @@ def test_a_model_that_is_not_finite_is_named(copying: tuple[EpisodeTask, Run]) -
     assert isinstance(run.spec, DNCSpec)
     found = examined(task, run, with_bias(run.spec, run.params, "write_vector", np.inf))
     (memory,) = about(found, "memory")
-    assert memory.words == "The model must be mended first: the loss is nan."
+    assert memory.words == "The loss is nan: no part can be judged."
+    assert not about(found, "links") and not about(found, "content")
     assert not about(found, "training")[0].fine
     assert "Largest parameter (interface.bias): inf" in " ".join(finding.words for finding in found.findings)
 
@@ -351,18 +354,92 @@ def test_the_verdict_on_the_memory(
     copying: tuple[EpisodeTask, Run], whole: float, reads: float, writing: float, words: str
 ) -> None:
     task, run = copying
-    losses: Iterator[float] = iter([whole, reads, writing, whole, whole + 0.2, whole + 5e-4, whole])
-    found = diagnose(run.spec, run.params, run.engine, task, lambda params: {"loss": next(losses)})
+    losses: Iterator[float] = iter([whole, reads, writing, whole, whole, whole, whole])
+    with mock.patch("numdnc.inspection.diagnose.noise", lambda *given: dict.fromkeys(PARTS, 0.0)):
+        found = diagnose(run.spec, run.params, run.engine, task, lambda params: {"loss": next(losses)})
     (memory,) = about(found, "memory")
     assert memory.words == words
     assert memory.fine is words.startswith(("The memory carries", "The memory helps"))
-    (links,), (content,) = about(found, "links"), about(found, "content")
-    assert not links.fine and links.words.startswith("Links are dead: without them the loss stays at ")
-    assert content.fine and content.words.startswith("Content is needed: without it the loss rises from ")
-    if whole >= 0.01:
-        assert about(found, "head 0")[0].words.startswith(
-            "Head 0 is not needed: without it the loss rises from "
-        )
+    for part in PARTS[2:]:
+        (finding,) = about(found, part)
+        assert not finding.fine
+        assert " dead: without " in finding.words and " stays at " in finding.words
+
+
+PARTS = ("reads", "writing", "links", "content", "head 0", "head 1")
+
+
+def compared(part: float, *, reads: float, whole: float, noise: float = 0.0, nats: float = 1.0) -> Finding:
+    """What is said of links, by the losses whole, without links and without any reads."""
+    without = {"reads": reads, "writing": reads, "links": part}
+    losses = Losses(whole, without, dict.fromkeys(without, noise), "BPC", nats, math.log(2))
+    *_, links = worth(losses)
+    assert links.about == "links"
+    return links
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        (
+            compared(2.5, whole=2.2283, reads=2.61),
+            "Links are needed: without them BPC rises from 2.2283 to 2.5000.",
+        ),
+        (
+            compared(9.84, whole=2.2283, reads=2.61),
+            "The model depends on links: without them BPC rises from 2.2283 to 9.8400, further than without any "
+            "reads (2.6100). What it reads then misleads it, as training never did; links are worth at most what all "
+            "reads are, 0.3817.",
+        ),
+        (
+            compared(2.22831, whole=2.2283, reads=2.61),
+            "Links are not needed: without them BPC stays at 2.2283.",
+        ),
+        (compared(2.2283, whole=2.2283, reads=2.61), "Links are dead: without them BPC stays at 2.2283."),
+        (
+            compared(2.24, whole=2.2283, reads=2.61, nats=math.log(2)),
+            "Links are not needed: without them BPC rises from 2.2283 to 2.2400.",
+        ),
+        (
+            compared(2.3, whole=2.2283, reads=2.61, noise=0.1),
+            "Links are not needed: without them BPC rises from 2.2283 to 2.3000, no more than from sequence to "
+            "sequence (± 0.1000).",
+        ),
+        (
+            compared(2.1, whole=2.2283, reads=2.61),
+            "Links do harm: without them BPC falls from 2.2283 to 2.1000.",
+        ),
+        (
+            compared(math.nan, whole=2.2283, reads=2.61),
+            "Links are needed: without them BPC goes from 2.2283 to nan.",
+        ),
+    ],
+)
+def test_what_a_loss_without_a_part_can_tell_is_said(losses: Finding, words: str) -> None:
+    assert losses.words == words
+    assert losses.fine is words.startswith(("Links are needed", "The model depends"))
+
+
+def test_a_part_that_only_misleads_a_model_without_use_for_its_memory_is_to_be_looked_at() -> None:
+    links = compared(9.84, whole=2.2283, reads=2.2283)
+    assert not links.fine
+    assert links.words.endswith("worth at most what all reads are, 0.0000.")
+
+
+def test_noise_is_two_standard_errors_of_the_rise_over_sequences(copying: tuple[EpisodeTask, Run]) -> None:
+    """By the textbook where all sequences have as many predictions; 0 where the model is one and the same."""
+    task, run = copying
+    batch = EpisodeTask("copy", Copy(width=4, min_length=2, max_length=2), EPISODES, seed=3).example(20)
+    found = noise(run.spec, run.params, run.engine, batch, task.loss)
+    assert list(found) == list(PARTS)
+    each = []
+    for params in (run.params, lesions(run.spec, run.params)["head 1"]):
+        outputs, _ = forward_with(run.engine, run.spec, params)(batch.inputs, None)
+        each.append([task.loss(outputs[:, [b]], batch.rows(slice(b, b + 1)))[0] for b in range(20)])
+    rises = np.array(each[1]) - np.array(each[0])
+    assert found["head 1"] == pytest.approx(2 * rises.std(ddof=1) / math.sqrt(20), rel=1e-4)
+    silent = run.params._replace(output=map_leaves(np.zeros_like, run.params.output))
+    assert set(noise(run.spec, silent, run.engine, batch, task.loss).values()) == {0.0}
 
 
 @pytest.mark.parametrize("name", [*MODELS, *VARIATIONS])
@@ -482,6 +559,7 @@ def test_diagnose_a_run_of_sequences() -> None:
     first, *lines = text.splitlines()
     assert first == "copy, dnc at iteration 12, engine cpu"
     assert lines[1].split() == ["loss", "bit_error", "sequence_error"]
+    assert CAVEAT in lines
     titles = [
         "whole",
         *(f"without {part}" for part in ("reads", "writing", "links", "content", "head 0", "head 1")),
@@ -528,7 +606,7 @@ def test_numbers_that_are_not_finite_are_null_in_json() -> None:
     rewrite(Path("run/last.safetensors"), poison)
     found = json.loads(done("diagnose", "run", "--last", "--json"))
     assert found["scores"]["whole"] == {"bpc": None}
-    assert found["findings"][0]["words"] == "The model must be mended first: BPC is nan."
+    assert found["findings"][0]["words"] == "BPC is nan: no part can be judged."
 
 
 def test_what_cannot_be_diagnosed_is_refused() -> None:

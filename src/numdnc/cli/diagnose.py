@@ -18,6 +18,9 @@ from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, forward_with
 
+CAVEAT = "(what this trained model relies on; a model trained without a part may do as well)"
+"""Below the losses without each part."""
+
 
 def diagnose_run(
     folder: Positional[Path],
@@ -102,6 +105,8 @@ def _say(found: Diagnosis) -> None:
         title = part if part == "whole" else f"without {part}"
         rows.append([title, *(f"{scores[name]:.4g}" for name in names)])
     console.say(console.table_lines(rows))
+    if len(found.scores) > 1:
+        console.say(CAVEAT)
     console.say()
     for finding in found.findings:
         verdict = "ok  " if finding.fine else "LOOK"

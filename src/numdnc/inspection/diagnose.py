@@ -14,6 +14,7 @@ from numdnc.engines import Engine
 from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
 from numdnc.inspection.lesion import lesions
 from numdnc.inspection.reach import Reach, reach
+from numdnc.inspection.worth import Finding, Losses, noise, worth
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Scores, Task
@@ -22,14 +23,10 @@ from numdnc.tree import named_leaves
 
 SEQUENCES = 8
 """So many are looked into."""
+COMPARED = 32
+"""Over so many the loss without a part is compared with the whole model's, to tell a difference from noise."""
 BATCHES = 3
 """Over so many batches of the training gradients are taken."""
-MATTERS = 0.01
-"""A part matters where its loss rises by more than this share without it, ..."""
-NOTICED = 1e-3
-"""... and by more than so many nats per prediction."""
-NOTHING = 1e-6
-"""A change of the loss by less, in nats, is none."""
 STUCK = 0.01
 """A gate that never leaves this distance of 0 or of 1 is stuck."""
 FULL = 0.95
@@ -44,16 +41,6 @@ NUMB = 0.5
 """A controller is numb where more than this share of its hidden values is saturated."""
 NEAR = 1e6
 """Numbers are near overflow where so many times larger ones would."""
-
-
-class Finding(NamedTuple):
-    """One thing found."""
-
-    about: str
-    fine: bool
-    """False where one should look at it."""
-    words: str
-    numbers: dict[str, float]
 
 
 class Diagnosis(NamedTuple):
@@ -74,14 +61,16 @@ def diagnose(
         scores = {"whole": score(params)}
         if isinstance(spec, DNCSpec):
             scores |= {part: score(damaged) for part, damaged in lesions(spec, params).items()}
+            noises = noise(spec, params, engine, task.example(COMPARED), task.loss)
         example = task.example(SEQUENCES)
         activity = observe(spec, params, engine, example)
         batches = [task.next_batch() for _ in range(BATCHES)]
         reached = reach(spec, params, engine, batches, task.loss)
         findings: list[Finding] = []
         if isinstance(spec, DNCSpec):
-            losses = {part: found.get("loss", next(iter(found.values()))) for part, found in scores.items()}
-            findings += _worth(losses, task, chance(example.targets, activity.values["outputs"]))
+            findings += worth(
+                _losses(scores, task, noises, chance(example.targets, activity.values["outputs"]))
+            )
             findings.append(_usage(spec, activity))
             findings += [*_modes(spec, activity), *_sharpness(spec, activity), *_gates(spec, activity)]
         else:
@@ -92,50 +81,11 @@ def diagnose(
     return Diagnosis(scores, findings)
 
 
-def _worth(losses: dict[str, float], task: Task, chance: float) -> Iterator[Finding]:
-    """What each part is worth, from the losses in the task's unit."""
-    whole, name = losses["whole"], "the loss" if task.nats == 1 else task.unit
-    rises = {part: (loss - whole) * task.nats for part, loss in losses.items() if part != "whole"}
-
-    def matters(part: str) -> bool:
-        return not rises[part] <= max(MATTERS * whole * task.nats, NOTICED)  # so does what makes it NaN
-
-    def change(part: str) -> str:
-        if abs(rises[part]) < NOTHING:
-            return f"{name} stays at {_figure(whole)}"
-        return f"{name} {'rises' if rises[part] > 0 else 'falls'} from {_figure(whole)} to {_figure(losses[part])}"
-
-    fine, carries = False, rises["reads"] >= 0.5 * (chance - whole * task.nats) > 0
-    if not math.isfinite(whole):
-        words = f"The model must be mended first: {name} is {whole}."
-    elif not matters("reads"):
-        much = "hardly uses" if rises["reads"] > NOTICED else "does not use"
-        words = f"This model {much} its memory: without its reads {change('reads')}."
-        if rises["reads"] < -NOTICED:
-            words = f"The memory does harm: without its reads {change('reads')}."
-    elif not matters("writing"):
-        words = (
-            f"This model reads, but nothing that it writes: without its reads {change('reads')}, without writing to "
-            f"{_figure(losses['writing'])}. Its memory is a constant."
-        )
-    else:
-        fine = True
-        words = (
-            f"The memory {'carries the task' if carries else 'helps'}: without its reads {change('reads')}."
-        )
-    numbers = {"whole": whole, "without_reads": losses["reads"], "without_writing": losses["writing"]}
-    yield Finding("memory", fine, words, numbers)
-    for part, rise in rises.items():
-        if part in ("reads", "writing"):
-            continue
-        title, are, them = part.capitalize(), *(("are", "them") if part == "links" else ("is", "it"))
-        if matters(part):
-            words = f"{title} {are} needed: without {them} {change(part)}."
-        elif abs(rise) < NOTHING:
-            words = f"{title} {are} dead: without {them} {change(part)}."
-        else:
-            words = f"{title} {are} not needed: without {them} {change(part)}."
-        yield Finding(part, matters(part), words, {"whole": whole, "without": losses[part]})
+def _losses(scores: dict[str, Scores], task: Task, noises: dict[str, float], chance: float) -> Losses:
+    """What `worth` compares: of each part the score that is a loss."""
+    without = {part: found.get("loss", next(iter(found.values()))) for part, found in scores.items()}
+    name = "the loss" if task.nats == 1 else task.unit
+    return Losses(without.pop("whole"), without, noises, name, task.nats, chance)
 
 
 def _usage(spec: DNCSpec, activity: Activity) -> Finding:
@@ -269,11 +219,6 @@ def _magnitudes(spec: Spec, params: Any, activity: Activity, reached: Reach) -> 
 
 def _largest(values: Array) -> float:
     return float(np.abs(values).max())
-
-
-def _figure(loss: float) -> str:
-    """0.6931, or 1.2e-05 where so many digits would say little."""
-    return f"{loss:.4f}" if loss >= 0.01 else f"{loss:.1e}"
 
 
 def _list(names: list[str], most: int = 8) -> str:

@@ -1,0 +1,174 @@
+"""What the parts of a DNC are worth to it: its loss without a part, beside the loss whole and without any reads.
+
+An ablation changes a trained model and shows what that model relies on; another, trained without the part, may do as
+well. It also feeds the rest of the model values that training never did, and these may harm more than the part helped.
+A model without any reads is one without links, look-up or heads too: so what a part is worth is at most what all reads
+are, however far the loss rises without it.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numdnc.engines import Engine
+from numdnc.init import initial_state
+from numdnc.inspection.lesion import lesions
+from numdnc.params import as_numbers
+from numdnc.spec import DNCSpec
+from numdnc.tasks import Batch
+
+MATTERS = 0.01
+"""A part matters where its loss rises by more than this share without it, ..."""
+NOTICED = 1e-3
+"""... by more than so many nats per prediction, ..."""
+DEVIATIONS = 2.0
+"""... and by more than so many standard errors of the rise."""
+NOTHING = 1e-6
+"""A change of the loss by less, in nats, is none."""
+
+
+class Finding(NamedTuple):
+    """One thing found."""
+
+    about: str
+    fine: bool
+    """False where one should look at it."""
+    words: str
+    numbers: dict[str, float]
+
+
+def noise(
+    spec: DNCSpec, params: Any, engine: Engine, batch: Batch, loss: Callable[..., Any]
+) -> dict[str, float]:
+    """Part -> DEVIATIONS standard errors of the rise of the loss without it, in nats, over the sequences of a batch.
+
+        rise = sum_b c_b d_b / sum_b c_b,   error^2 = B / (B - 1) sum_b c_b^2 (d_b - rise)^2 / (sum_b c_b)^2
+
+    d_b is the rise of sequence b and c_b how many predictions it has. Every sequence begins with an initial state.
+    """
+    inputs = as_numbers(batch.inputs, params)
+    B = inputs.shape[1]
+
+    def each(params: Any) -> tuple[Any, Any]:
+        state = initial_state(spec, params, B)
+        outputs, _, _ = engine.forward(spec, params, inputs, state, keep_tape=False)
+        rows = [slice(row, row + 1) for row in range(B)]
+        found = [loss(outputs[:, row], batch.rows(row))[:2] for row in rows]
+        return np.array([nats for nats, _ in found]), np.array([count for _, count in found])
+
+    whole, counts = each(params)
+    errors = {}
+    for part, damaged in lesions(spec, params).items():
+        rises = each(damaged)[0] - whole
+        rise = (counts * rises).sum() / counts.sum()
+        square = B / max(1, B - 1) * (counts**2 * (rises - rise) ** 2).sum() / counts.sum() ** 2
+        errors[part] = DEVIATIONS * float(np.sqrt(square))
+    return errors
+
+
+class Losses(NamedTuple):
+    """Losses of a model whole and without its parts, and what is needed to compare them."""
+
+    whole: float
+    without: dict[str, float]
+    noise: dict[str, float]
+    """In nats, as that function gives it."""
+    name: str
+    """What the loss is called, ..."""
+    nats: float
+    """... and how many nats one of its unit is."""
+    chance: float
+    """Nats per prediction of a uniform guess."""
+
+    def rise(self, part: str) -> float:
+        """How much the loss rises without a part, in nats."""
+        return (self.without[part] - self.whole) * self.nats
+
+    def matters(self, part: str) -> bool:
+        """Whether the loss rises enough to speak of, and by more than noise; where it is no number it does."""
+        return not self.rise(part) <= self._least(part)
+
+    def harms(self, part: str) -> bool:
+        """Whether the loss falls as clearly."""
+        return self.rise(part) < -self._least(part)
+
+    def misleads(self, part: str) -> bool:
+        """Whether the loss rises clearly further than without any reads."""
+        return self.rise(part) - self.rise("reads") > self._least(part)
+
+    def change(self, part: str) -> str:
+        """From which loss to which, in words."""
+        before, after, rise = figure(self.whole), figure(self.without[part]), self.rise(part)
+        if not math.isfinite(rise):
+            return f"{self.name} goes from {before} to {after}"
+        if before == after:
+            return f"{self.name} stays at {before}"
+        words = f"{self.name} {'rises' if rise > 0 else 'falls'} from {before} to {after}"
+        if abs(rise) <= self.noise[part]:
+            words += f", no more than from sequence to sequence (± {figure(self.noise[part] / self.nats)})"
+        return words
+
+    def _least(self, part: str) -> float:
+        return max(MATTERS * self.whole * self.nats, NOTICED, self.noise[part])
+
+
+def worth(losses: Losses) -> Iterator[Finding]:
+    """What the memory is worth, then each part."""
+    yield _memory(losses)
+    if math.isfinite(losses.whole):
+        for part in losses.without:
+            if part not in ("reads", "writing"):
+                yield _part(losses, part)
+
+
+def _memory(losses: Losses) -> Finding:
+    whole, reads, writing = losses.whole, losses.without["reads"], losses.without["writing"]
+    carries = losses.rise("reads") >= 0.5 * (losses.chance - whole * losses.nats) > 0
+    change, fine = losses.change("reads"), False
+    if not math.isfinite(whole):
+        words = f"{losses.name[0].upper()}{losses.name[1:]} is {whole}: no part can be judged."
+    elif losses.harms("reads"):
+        words = f"The memory does harm: without its reads {change}."
+    elif not losses.matters("reads"):
+        much = "hardly uses" if losses.rise("reads") > max(NOTICED, losses.noise["reads"]) else "does not use"
+        words = f"This model {much} its memory: without its reads {change}."
+    elif not losses.matters("writing"):
+        words = (
+            f"This model reads, but nothing that it writes: without its reads {change}, without writing to "
+            f"{figure(writing)}. Its memory is a constant."
+        )
+    else:
+        fine = True
+        words = f"The memory {'carries the task' if carries else 'helps'}: without its reads {change}."
+    numbers = {"whole": whole, "without_reads": reads, "without_writing": writing}
+    return Finding("memory", fine, words, numbers | {"noise": losses.noise["reads"] / losses.nats})
+
+
+def _part(losses: Losses, part: str) -> Finding:
+    title, are, them = part.capitalize(), *(("are", "them") if part == "links" else ("is", "it"))
+    change, fine = f"without {them} {losses.change(part)}", False
+    if losses.harms(part):
+        words = f"{title} {'do' if part == 'links' else 'does'} harm: {change}."
+    elif abs(losses.rise(part)) < NOTHING:
+        words = f"{title} {are} dead: {change}."
+    elif not losses.matters(part):
+        words = f"{title} {are} not needed: {change}."
+    elif losses.misleads(part):
+        fine, most = losses.matters("reads"), max(0.0, losses.rise("reads")) / losses.nats
+        reads = figure(losses.without["reads"])
+        words = (
+            f"The model depends on {part}: {change}, further than without any reads ({reads}). What it reads then "
+            f"misleads it, as training never did; {part} {are} worth at most what all reads are, {figure(most)}."
+        )
+    else:
+        fine = True
+        words = f"{title} {are} needed: {change}."
+    numbers = {"whole": losses.whole, "without": losses.without[part]}
+    return Finding(part, fine, words, numbers | {"noise": losses.noise[part] / losses.nats})
+
+
+def figure(loss: float) -> str:
+    """0.6931, or 1.2e-05 where so many digits would say little."""
+    return f"{loss:.4f}" if not loss < 0.01 or loss == 0 else f"{loss:.1e}"
