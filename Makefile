@@ -1,8 +1,10 @@
 # Two commands are enough: `make train` and `make test`. Both set up all they need in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# On Linux PyPI's torch brings some 20 packages of CUDA; this index has the same release for the processor alone.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: train test test-all check bench
+.PHONY: train test test-all check bench torch
 
 train: .venv/installed
 	$(BIN)/numdnc train text --steps 4800 --minutes 2.5 --learning-rate 0.01 --weight-noise 0.03 --input-scale 16
@@ -22,6 +24,8 @@ check: .venv/installed-check
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/ring.py
 
+torch: .venv/installed-torch
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \
 	  sys.exit(sys.version_info < (3, 11) and f"numdnc needs Python 3.11 or newer, got {v}. Try: make PYTHON=python3.11")'
@@ -31,6 +35,17 @@ bench: .venv/installed-bench
 .venv/installed: .venv/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
+
+# Of all indexes together pip takes the highest version, and 2.13.0+cpu is above PyPI's 2.13.0.
+.venv/installed-torch: .venv/installed
+	@if [ "$$(uname -s)" != Linux ]; then index=; \
+	elif $(BIN)/python -c 'import sys, urllib.request as u; u.urlopen(sys.argv[1] + "/torch/", timeout=5)' \
+	    $(TORCH_INDEX) 2>/dev/null; then index="--extra-index-url $(TORCH_INDEX)"; \
+	else index=; echo "$(TORCH_INDEX) cannot be reached: torch comes from pip's own index, maybe with CUDA"; fi; \
+	set -x; $(BIN)/python -m pip install --quiet --group torch $$index
+	@touch $@
+
+.venv/installed-test .venv/installed-bench: .venv/installed-torch
 
 .venv/installed-test .venv/installed-check .venv/installed-bench: .venv/installed-%: .venv/installed
 	$(BIN)/python -m pip install --quiet --group $*

@@ -471,7 +471,7 @@ def test_without_torch(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.code, result.out) == (2, "")
     expected = (
         "error: training on 2 processes must find the package torch, got none. "
-        'Install it: pip install "numdnc[torch]".\n'
+        f"Install it by `{sys.executable} -m pip install 'torch<3,>=2.6'`.\n"
     )
     assert result.err == (expected if rank == 0 else "")
     assert not Path("runs").exists()

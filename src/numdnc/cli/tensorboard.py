@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from numdnc.errors import UserError
+from numdnc.errors import missing_package
 from numdnc.training.loop import Report
 
 FOLDER = "tensorboard"
@@ -19,10 +19,7 @@ def check_tensorboard(wanted: bool) -> None:
     try:
         import tensorboard.summary.writer.event_file_writer  # noqa: F401
     except ImportError:
-        raise UserError(
-            "--tensorboard must find the package tensorboard, got none. "
-            'Install it: pip install "numdnc[tensorboard]".'
-        ) from None
+        raise missing_package("--tensorboard", "tensorboard") from None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.errors import UserError
+from numdnc.errors import UserError, missing_package
 from numdnc.params import Array
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import counted, steps_of
@@ -106,9 +106,7 @@ def save_figure(path: Path, draw: Callable[[Any], Any]) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError(
-            'a picture in a file must be drawn by matplotlib, got none. Install it: pip install "numdnc[plot]".'
-        ) from None
+        raise missing_package("a picture in a file", "matplotlib") from None
     drawn = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks becomes a box

@@ -8,14 +8,12 @@ On the CPU they run the compiled engine `cpu`, elsewhere and in half precision t
 and cannot be used is said by a `numdnc.UserError`. See docs/torch.md.
 """
 
-from numdnc.errors import UserError
+from numdnc.errors import missing_package
 
 try:
     import torch  # noqa: F401
 except ImportError:
-    raise UserError(
-        "numdnc.nn must have PyTorch, got none. Install it with: pip install 'numdnc[torch]'."
-    ) from None
+    raise missing_package("numdnc.nn", "torch") from None
 
 from numdnc.nn.files import from_run, load, save
 from numdnc.nn.modules import DNC, LSTM, RNN

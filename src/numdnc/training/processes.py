@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.errors import UserError
+from numdnc.errors import UserError, missing_package
 from numdnc.tree import Tree, leaves, map_leaves
 
 TIMEOUT = timedelta(minutes=10)
@@ -118,10 +118,7 @@ class _Joined(Processes):
             self._torch = importlib.import_module("torch")
             self._distributed = importlib.import_module("torch.distributed")
         except ImportError:
-            raise UserError(
-                f"training on {count} processes must find the package torch, got none. "
-                'Install it: pip install "numdnc[torch]".'
-            ) from None
+            raise missing_package(f"training on {count} processes", "torch") from None
         try:
             store, _, _ = next(self._distributed.rendezvous("env://", timeout=TIMEOUT))
             self._store = self._distributed.PrefixStore(_attempt(count), store)

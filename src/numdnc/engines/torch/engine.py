@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from numdnc.engines.check import check_backward, check_forward, refuse_dtype
-from numdnc.errors import UserError
+from numdnc.errors import UserError, missing_package
 from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
 from numdnc.tree import leaves, map_leaves
@@ -16,9 +16,7 @@ from numdnc.tree import leaves, map_leaves
 try:
     import torch
 except ImportError:
-    raise UserError(
-        "the engine torch must have PyTorch, got none. Install it with: pip install 'numdnc[torch]'."
-    ) from None
+    raise missing_package("the engine torch", "torch") from None
 
 from numdnc.engines.torch.model import forward
 
