@@ -21,9 +21,10 @@ from numdnc.inspection import figures
 from numdnc.inspection.figures import save_trace_figure
 from numdnc.inspection.provenance import LEAST, NONE, provenance
 from numdnc.inspection.trace import Trace
-from numdnc.inspection.trace_file import save_trace
+from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.inspection.viewer import export
 from numdnc.inspection.viewer.thinning import SECONDARY, thinner
+from numdnc.training.folder import RunFolder
 from traces import EVIL, bits_trace, class_trace, group_trace, named, text_trace, with_arrays
 
 EXACT = 2.0**-16
@@ -330,17 +331,56 @@ def test_view_of_a_run_records_a_trace_first(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     sizes = "--hidden 5 -N 4 -W 3 -R 2 --batch 4 --steps 2 --max-length 3"
     done("train", "copy", *sizes.split(), "--out", "run")
-    done("view", "run", "--no-open")
+    first, second = done("view", "run", "--no-open").splitlines()
+    assert first.startswith("recorded copy, sequence 0 of those scored on: ")
+    assert second.endswith(" in run/trace.html")
     assert about_of(Path("run/trace.html").read_text("utf-8"))["task"] == "copy"
     before = Path("run/trace.safetensors").stat().st_mtime_ns
-    done("view", "run", "--no-open")
+    assert "recorded" not in done("view", "run", "--no-open")
     assert Path("run/trace.safetensors").stat().st_mtime_ns == before
-    save_trace(Path("run/trace.safetensors"), named(bits_trace(), iteration=99))
+
+
+def shown_iteration() -> int:
+    found: int = about_of(Path("run/trace.html").read_text("utf-8"))["iteration"]
+    return found
+
+
+def test_view_of_a_run_that_has_moved_records_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `resume` leaves it, and only what `view` itself would record."""
+    monkeypatch.chdir(tmp_path)
+    sizes = "--hidden 5 -N 4 -W 3 -R 2 --batch 4 --steps 2 --max-length 3"
+    done("train", "copy", *sizes.split(), "--out", "run")
+    done("view", "run", "--no-open")
+    assert shown_iteration() == 2
+    done("resume", "run", "--steps", 40)
+    best = RunFolder(Path("run")).load_best().iteration
+    assert best > 2
+    assert "recorded copy" in done("view", "run", "--no-open")
+    assert shown_iteration() == best
+    assert load_trace(Path("run/trace.safetensors")).about.iteration == best
+    other = named(load_trace(Path("run/trace.safetensors")), iteration=1, sequence="a sequence given by hand")
+    save_trace(Path("run/trace.safetensors"), other)
     late = call("view", "run", "--no-open")
     assert late.code == 0
     assert late.err == (
-        "this trace is of iteration 99, the run's best is at 2: `numdnc trace run` records it anew\n"
+        f"this trace is of iteration 1, the run's best is at {best}, and it is not recorded again: it is of a "
+        "sequence given by hand, as options asked for. Give them to `numdnc trace run` again.\n"
     )
+    assert shown_iteration() == 1
+    done("trace", "run", "--last")
+    assert "recorded" not in done("view", "run", "--no-open")
+    assert shown_iteration() == 40
+
+
+def test_a_trace_says_which_settings_were_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sizes = "--hidden 5 -N 4 -W 3 -R 2 --batch 4 --steps 2 --max-length 3"
+    done("train", "copy", *sizes.split(), "--out", "run")
+    done("trace", "run", "--set", "max_length=2")
+    trace = load_trace(Path("run/trace.safetensors"))
+    assert trace.about.sequence == "sequence 0 of those scored on, with max_length=2"
 
 
 def test_view_refuses_what_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

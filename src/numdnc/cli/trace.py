@@ -69,6 +69,34 @@ def trace_run(
     place = RunFolder(folder)
     run = place.load_last() if last else place.load_best()
     out = _free_file(place, out)
+    trace = record_run(
+        run,
+        given=given,
+        sample=sample,
+        length=length,
+        changes=changes,
+        memory_size=memory_size,
+        engine=engine,
+        corpus=corpus,
+        data_folder=data_folder,
+    )
+    save_trace(out, trace)
+    _say(out, trace, as_json=as_json)
+
+
+def record_run(
+    run: Run,
+    *,
+    given: str | None = None,
+    sample: int | None = None,
+    length: int | None = None,
+    changes: tuple[str, ...] = (),
+    memory_size: int | None = None,
+    engine: EngineName = "auto",
+    corpus: str | None = None,
+    data_folder: Path | None = None,
+) -> Trace:
+    """The trace that these options of `trace` ask for; without any, that of the first sequence it is scored on."""
     spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, STATES, STATES)
@@ -87,9 +115,7 @@ def trace_run(
     else:
         refuse_options(run, {"--set": changes}, "separate sequences")
         batch, about = _of_text(run, chosen.name, given, sample or 0, length, corpus, data_folder)
-    trace = record(spec, run.params, batch, about)
-    save_trace(out, trace)
-    _say(out, trace, as_json=as_json)
+    return record(spec, run.params, batch, about)
 
 
 def _free_file(place: RunFolder, out: Path | None) -> Path:
@@ -105,10 +131,13 @@ def _of_episodes(
 ) -> tuple[Batch, About]:
     task = changed_task(run, episode_task(run), changes, None)
     batch = task.played(forward, task.sequence(sample)) if given is None else given_steps(given, task)
+    altered = f", with {', '.join(changes)}" if changes else ""
     about = About(
         task=task.name,
         settings=dataclasses.asdict(task.episodes),  # type: ignore[call-overload]
-        sequence=f"sequence {sample} of those scored on" if given is None else "a sequence given by hand",
+        sequence=f"sequence {sample} of those scored on{altered}"
+        if given is None
+        else "a sequence given by hand",
         iteration=run.iteration,
         engine=engine,
         input_channels=channels(task.episodes, "input"),
@@ -147,6 +176,16 @@ def _of_text(
     return batch, about
 
 
+def in_a_line(trace: Trace) -> str:
+    """Which sequence of which model, and how many errors."""
+    about, (wrong, answers) = trace.about, trace.errors
+    errors = f"{wrong:,} of {answers:,} {trace.unit} wrong" if answers else "no targets"
+    return (
+        f"{about.task}, {about.sequence}: {trace.steps:,} steps, {errors} "
+        f"(iteration {about.iteration}, engine {about.engine})"
+    )
+
+
 def _say(out: Path, trace: Trace, *, as_json: bool) -> None:
     about, (wrong, answers), size = trace.about, trace.errors, out.stat().st_size
     if as_json:
@@ -166,11 +205,7 @@ def _say(out: Path, trace: Trace, *, as_json: bool) -> None:
         }
         print(json.dumps(result))
         return
-    errors = f"{wrong:,} of {answers:,} {trace.unit} wrong" if answers else "no targets"
-    console.say(
-        f"{about.task}, {about.sequence}: {trace.steps:,} steps, {errors} "
-        f"(iteration {about.iteration}, engine {about.engine})"
-    )
+    console.say(in_a_line(trace))
     for name, array in trace.arrays.items():
         console.say(f"  {name:<30}{' x '.join(map(str, array.shape))}")
     if trace.note:

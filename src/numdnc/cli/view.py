@@ -8,13 +8,15 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
-from numdnc.cli.trace import trace_run
+from numdnc.cli.trace import in_a_line, record_run
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
 from numdnc.inspection.figures import save_trace_figure
-from numdnc.inspection.trace_file import load_trace
+from numdnc.inspection.trace import Trace
+from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.inspection.viewer.export import page
 from numdnc.training.folder import RunFolder
+from numdnc.training.run import Run
 
 
 def view_trace(
@@ -27,7 +29,8 @@ def view_trace(
     """Look into a model: a trace as a page with a timeline, the memory and its links, which any browser opens.
 
     Args:
-        source: A trace, or a run's folder; of that its trace.safetensors, which is recorded first if there is none.
+        source: A trace, or a run's folder; of that its trace.safetensors, which is recorded first if there is none, and
+            again if the run has moved since.
         out: The HTML file to write (default: named as the trace).
         open_page: Open it in the browser.
         plot: Save a figure instead, or besides with --out: a PNG, PDF or SVG file (needs matplotlib).
@@ -35,14 +38,8 @@ def view_trace(
     """
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out must be named .html, got {out}. Give another name.")
-    file = source
-    if source.is_dir():
-        file = source / "trace.safetensors"
-        if not file.exists():
-            trace_run(source)
-    trace = load_trace(file)
-    if source.is_dir() and RunFolder(source).last.exists():
-        _say_if_outdated(source, trace.about.iteration)
+    file = source / "trace.safetensors" if source.is_dir() else source
+    trace = _trace_of_run(RunFolder(source), file) if source.is_dir() else load_trace(file)
     if plot is not None:
         save_trace_figure(plot, trace)
         console.say(f"figure in {plot}")
@@ -56,10 +53,37 @@ def view_trace(
         console.say("no browser could be started; open it in one")
 
 
-def _say_if_outdated(folder: Path, iteration: int) -> None:
-    now = RunFolder(folder).load_best().iteration
-    if iteration != now:
+def _trace_of_run(place: RunFolder, file: Path) -> Trace:
+    """The trace in a run's folder, recorded first if there is none, and again if the run has moved since."""
+    if not file.exists():
+        return _recorded(place.load_best(), file)
+    trace = load_trace(file)
+    if not place.last.exists():
+        return trace
+    best = place.load_best()
+    if trace.about.iteration in (best.iteration, place.load_last().iteration):
+        return trace
+    try:
+        return _recorded(best, file, instead_of=trace)
+    except UserError as error:
         sys.stderr.write(
-            f"this trace is of iteration {iteration}, the run's best is at {now}: "
-            f"`numdnc trace {folder}` records it anew\n"
+            f"this trace is of iteration {trace.about.iteration}, the run's best is at {best.iteration}, "
+            f"and it is not recorded again: {error}\n"
         )
+        return trace
+
+
+def _recorded(run: Run, file: Path, instead_of: Trace | None = None) -> Trace:
+    """A new trace of a run, in its file; never instead of one of another sequence, which options have asked for."""
+    trace = record_run(run)
+    if instead_of is not None and (instead_of.about.sequence, instead_of.spec) != (
+        trace.about.sequence,
+        trace.spec,
+    ):
+        raise UserError(
+            f"it is of {instead_of.about.sequence}, as options asked for. Give them to "
+            f"`numdnc trace {file.parent}` again."
+        )
+    save_trace(file, trace)
+    console.say(f"recorded {in_a_line(trace)}")
+    return trace
