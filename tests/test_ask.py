@@ -16,7 +16,8 @@ from graph_models import Knows
 from numdnc.errors import UserError
 from numdnc.inspection.trace_file import load_trace
 from numdnc.tasks.graphs import Inference, Traversal
-from numdnc.tasks.graphs.named import OnGraph, read_graph
+from numdnc.tasks.graphs.named import NamedGraph, OnGraph, read_graph
+from numdnc.tasks.graphs.questions import understood
 from numdnc.tasks.graphs.relations import numbering_for, read_relations
 from numdnc.tasks.sequences import drawn
 from numdnc.training.folder import RunFolder
@@ -256,6 +257,114 @@ def test_both_ways_and_twice_told_edges(place: Path) -> None:
     assert [edge[:3] for edge in one_way.edges] == [("a", "x", "b"), ("b", "x 1", "a"), ("b", "x 2", "c")]
     assert [edge[:3] for edge in both.edges] == [*(edge[:3] for edge in one_way.edges), ("c", "x", "b")]
     assert {edge.plain for edge in both.edges} == {"x"}
+
+
+def graph_of(place: Path, *rows: str, two_way: bool = False) -> NamedGraph:
+    (place / "graph.csv").write_text("\n".join(["source,edge,destination", *rows]) + "\n", "utf-8")
+    return read_graph(place / "graph.csv", two_way=two_way)
+
+
+def test_a_number_makes_no_name_that_an_edge_has_already(place: Path) -> None:
+    """Else two edges that leave A were both called "x 1"; and so for a name elsewhere, or in other letters."""
+    graph = graph_of(place, "A,x,B", "A,x,C", "A,x 1,D", "A,x 3,B", "D,X 2,A", "B,x,A", "B,x,C", "B,x,D")
+    assert [edge[:3] for edge in graph.edges] == [
+        ("A", "x 4", "B"), ("A", "x 5", "C"), ("A", "x 1", "D"), ("A", "x 3", "B"),
+        ("D", "X 2", "A"),
+        ("B", "x 4", "A"), ("B", "x 5", "C"), ("B", "x 6", "D"),
+    ]  # fmt: skip
+    assert len({edge[:2] for edge in graph.edges}) == len(graph.edges)
+
+
+@pytest.mark.usefixtures("knowing")
+def test_parallel_edges_are_answered_by_the_one_that_was_named(runs: Path, place: Path) -> None:
+    graph_of(place, "A,x,B", "A,x,C", "A,x 1,D")
+    for name, lines in (("x 1", ["A -x 1-> D"]), ("x 2", ["A -x 2-> B"]), ("x 3", ["A -x 3-> C"])):
+        found = json.loads(ask(runs / "traversal", f"A -{name}-> ?", "--json", graph="graph.csv"))
+        assert (found["answer"], found["truth"], found["notes"]) == (lines, lines, [])
+    found = json.loads(ask(runs / "traversal", "A -x-> ?", "--json", graph="graph.csv"))
+    assert found["truth"] == ["A -x 2-> B"]
+    assert found["notes"] == ["x leads from A to several: x 2 to B (taken), x 3 to C"]
+
+
+@pytest.mark.usefixtures("knowing")
+def test_names_that_differ_in_case_are_told_apart(runs: Path, place: Path) -> None:
+    graph_of(place, "bank,by,Pub", "Bank,By,pub", "pub,to,Caf\u00e9", "Pub,to,bank")
+    for question, answer in (
+        ("bank -by-> ?", "bank -by-> Pub"),
+        ("Bank -By-> ?", "Bank -By-> pub"),
+        ("Bank -By-> ? -TO-> ?", "pub -to-> Caf\u00e9"),
+    ):
+        found = json.loads(ask(runs / "traversal", question, "--json", graph="graph.csv"))
+        assert found["right"]
+        assert found["truth"][-1] == answer
+    path = json.loads(ask(runs / "shortest-path", "Bank -> cafe\u0301", "--json", graph="graph.csv"))
+    assert path["truth"] == ["Bank -By-> pub", "pub -to-> Caf\u00e9", "(end)"]
+    for question, expect in (
+        (
+            "BANK -by-> ?",
+            "'BANK' must be a node of the graph|could be any of 'bank', 'Bank'. Type it exactly",
+        ),
+        ("bank -BY-> ?", "'BY' must be an edge of the graph|could be any of 'by', 'By'"),
+        ("bank -By-> ?", "'By' leads nowhere from 'bank'. From there lead: by."),
+    ):
+        refused("ask", runs / "traversal", question, "--graph", "graph.csv", expect=expect)
+
+
+@pytest.mark.usefixtures("knowing")
+def test_names_may_hold_dashes_and_slashes(runs: Path, place: Path) -> None:
+    graph_of(place, "A -B,North - South,C", "A,x,C", "C,and/or,A", "C,y,A -B", "C,B -z,A", "C -B,z,A")
+    run = runs / "traversal"
+    for question, answer in (
+        ("A -B -North - South-> ?", "A -B -North - South-> C"),
+        ("A -x-> ? -and/or-> ?", "C -and/or-> A"),
+    ):
+        assert json.loads(ask(run, question, "--json", graph="graph.csv"))["truth"][-1] == answer
+    out = ask(runs / "inference", "C -and/or-> ?", graph="graph.csv")
+    assert out.startswith("C -and/or-> A  right\n")
+    expect = "a step of a question must be one node and one edge|'C' and 'B -z', 'C -B' and 'z'"
+    refused("ask", run, "C -B -z-> ?", "--graph", "graph.csv", expect=expect)
+
+
+def test_relations_must_be_told_apart_too(runs: Path, place: Path) -> None:
+    graph_of(place, "A,up,B", "B,up,C")
+    words = "ask", runs / "inference", "A -Up2-> ?", "--graph", "graph.csv", "--relations", "relations.csv"
+    for rows, expect in (
+        ("up2,up/up\nup2,up/up/up\n", "each relation of relations.csv must stand for one path, got 'up2'"),
+        ("up2,up/up\nUP2,up/up/up\n", "'Up2' must be a relation of|could be any of 'up2', 'UP2'"),
+        ("up,up/up\n", "a relation of --relations must have a name that no edge of the graph has, got 'up'"),
+    ):
+        (place / "relations.csv").write_text(f"relation,path\n{rows}")
+        refused(*words, expect=expect)
+    (place / "relations.csv").write_text("\ufeffRelation,Path\r\nup2,UP/up\r\nup2,UP/up\r\n", "utf-8")
+    assert call(*words).code == 0
+
+
+def test_walks_among_very_many_are_found(place: Path) -> None:
+    """A plain search looks at 2^60 walks before it finds that the last step leads nowhere, or where it must turn."""
+    pairs = [f"n{i},e,{side}{i}\n{side}{i},e,n{i + 1}" for i in range(30) for side in "ab"]
+    graph = graph_of(place, *pairs, "n30,f,a0")
+    task, question = Traversal(), "n0 " + "-e-> ? " * 60
+    found = understood(task, graph, question + "-F-> ?", None).path
+    assert [edge.destination for edge in found][:3] == ["a0", "n1", "a1"]
+    assert (len(found), found[-1][:3]) == (61, ("n30", "f", "a0"))  # all come to a0 twice, or to b0 first
+    with pytest.raises(UserError, match=r"'e' leads nowhere from 'n30'\. From there lead: f\."):
+        understood(task, graph, question + "-e-> ?", None)
+
+
+def test_large_graphs_take_no_longer_than_their_size(place: Path) -> None:
+    """Each took minutes: what looks at all edges for each of them comes to some 10^9."""
+    count = 40_000
+    many = graph_of(place, *(f"hub,x,leaf {number}" for number in range(count)))
+    assert (many.edges[-1].edge, many.edges[-1].plain) == (f"x {count}", "x")
+    chain = graph_of(place, *(f"n{number},e,n{number + 1}" for number in range(count)))
+    assert OnGraph(Traversal(), chain, nodes=20).most_held == 19
+    assert chain.shortest_path("n0", f"n{count}") == [f"n{number}" for number in range(count + 1)]
+    with pytest.raises(UserError, match=r"of 40,000 edges must have at most 75 steps, got 76"):
+        understood(Traversal(), chain, "n0 " + "-e-> ? " * 76, None)
+    with pytest.raises(UserError, match=r"'y' must be an edge of the graph, got none such"):
+        understood(Traversal(), many, "hub -y-> ?", None)
+    asked = understood(Traversal(), many, "hub -x-> ?", None)
+    assert asked.notes[0].endswith("x 11 to leaf 10, and 39,989 more")
 
 
 def test_relations_get_labels_that_the_run_has_learned() -> None:

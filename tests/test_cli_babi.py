@@ -169,8 +169,22 @@ def test_ask() -> None:
 
 
 def test_ask_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(STORY))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(STORY.encode())))
     assert done("ask", "run") == done("ask", "run", STORY)
+
+
+def test_standard_input_that_is_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, expect in (
+        (b"where is \xff?", "standard input must hold a question, got byte 0xff, which is not UTF-8"),
+        (
+            b"a" * ((1 << 20) + 1),
+            "standard input must hold a question, got none: it has more than 1,048,576 bytes",
+        ),
+    ):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        refused("ask", "run", expect=expect)
+    monkeypatch.setattr(sys, "stdin", None)
+    refused("ask", "run", expect="standard input must hold a question, got none: it is closed")
 
 
 def test_ask_needs_no_data(place: Path) -> None:

@@ -1,5 +1,6 @@
 """`ask`."""
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, cast
@@ -13,11 +14,14 @@ from numdnc.cli.graphs import ask_graph, say_answer
 from numdnc.cli.options import BABI, EPISODES, AsJson, EngineName, refuse_options
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.reading import read_stream
 from numdnc.tasks.graphs import GraphTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, forward_with
 
+MOST_TYPED = 1 << 20
+"""Bytes of a question on standard input."""
 _STATES = 3
 """Held at once: before a step and after it, and where the answer began."""
 
@@ -85,7 +89,7 @@ def ask(
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, _STATES, 1)
     forward = forward_with(chosen, spec, run.params)
-    text = sys.stdin.read().strip() if question is None else question
+    text = _standard_input() if question is None else question
     if episodes is None or graph is None:
         ask_story(run, forward, text, answer_words=words or 1, shown=shown or 4, as_json=as_json)
         return
@@ -101,6 +105,19 @@ def ask(
         seed=seed or 0,
     )
     say_answer(answer, run.iteration, as_json=as_json)
+
+
+def _standard_input() -> str:
+    """All of standard input, which must be text that a question can be."""
+    try:
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "it is closed")
+        return read_stream(sys.stdin.buffer, MOST_TYPED).decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        problem = f"byte 0x{error.object[error.start]:02x}, which is not UTF-8"
+    except OSError as error:
+        problem = f"none: {error.strerror}"
+    raise UserError(f"standard input must hold a question, got {problem}. Check what is written there.")
 
 
 def _graph_task(run: Run) -> GraphTask:

@@ -1,13 +1,34 @@
-"""Graphs of numbered nodes and edges, and plain searches in them."""
+"""Graphs of numbered nodes and edges, and the search that all graphs share."""
 
 from collections import deque
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.tasks.graphs.lessons import Lesson
+
+Node = TypeVar("Node", bound=Hashable)
+
+
+def breadth_first(
+    starts: Iterable[Node], beside: Callable[[Node], Iterable[Node]]
+) -> Iterator[tuple[Node, Node]]:
+    """Every node that can be reached from some, nearest first, and the node before it; before a start, itself.
+
+    `beside` gives the nodes to which a node's edges lead.
+    """
+    waiting = deque(dict.fromkeys(starts))
+    found = set(waiting)
+    yield from ((start, start) for start in tuple(waiting))
+    while waiting:
+        at = waiting.popleft()
+        for node in beside(at):
+            if node not in found:
+                found.add(node)
+                waiting.append(node)
+                yield node, at
 
 
 class Triple(NamedTuple):
@@ -40,14 +61,13 @@ class Graph:
 
     def steps_from(self, start: int) -> dict[int, int]:
         """Node -> edges of a shortest path to it, for all nodes that can be reached (a breadth-first search)."""
-        steps, waiting = {start: 0}, deque([start])
-        while waiting:
-            node = waiting.popleft()
-            for triple in self.leaving(node):
-                if triple.destination not in steps:
-                    steps[triple.destination] = steps[node] + 1
-                    waiting.append(triple.destination)
+        steps: dict[int, int] = {}
+        for node, before in breadth_first([start], self._after):
+            steps[node] = steps.get(before, -1) + 1
         return steps
+
+    def _after(self, node: int) -> list[int]:
+        return [triple.destination for triple in self.leaving(node)]
 
     def steps_to(self, end: int) -> dict[int, int]:
         """Node -> edges of a shortest path from it, for all nodes from which `end` can be reached."""

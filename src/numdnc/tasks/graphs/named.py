@@ -1,12 +1,13 @@
 """A graph whose nodes and edges have names, and the graph tasks on it: names are numbered at random.
 
 What leads from one node by the same name to several (a line of the Underground leads both ways) would make questions
-ambiguous; such edges are told apart by a number: "Central Line 1", "Central Line 2". Axes: T steps.
+ambiguous; such edges are told apart by a number: "Central Line 1", "Central Line 2", less those that are names of edges
+already. Axes: T steps.
 """
 
-import csv
-from collections import deque
-from collections.abc import Iterable, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,14 +16,18 @@ from typing import NamedTuple
 import numpy as np
 
 from numdnc.errors import UserError
+from numdnc.names import folded, quoted
 from numdnc.params import Array
+from numdnc.reading import read_csv
 from numdnc.tasks import Batch, Forward
-from numdnc.tasks.graphs.graph import Graph, Triple
+from numdnc.tasks.graphs.graph import Graph, Triple, breadth_first
 from numdnc.tasks.graphs.shortest_path import ShortestPath
 from numdnc.tasks.graphs.task import TRIES, GraphTask
 from numdnc.tasks.sequences import joined
 
 HEADER = ["source", "edge", "destination"]
+MOST_LOOKED_AT = 3_000_000
+"""So many nodes and edges, at most, are looked at for a number or a question that a smaller graph gives at once."""
 
 
 class Edge(NamedTuple):
@@ -73,19 +78,37 @@ class NamedGraph:
             found.setdefault(edge.source, []).append(edge)
         return found
 
+    @cached_property
+    def _beside(self) -> dict[str, list[str]]:
+        """The nodes that edges join each node with, whichever way they lead."""
+        found: dict[str, list[str]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.source, []).append(edge.destination)
+            found.setdefault(edge.destination, []).append(edge.source)
+        return found
+
+    @cached_property
+    def _place(self) -> dict[Edge, int]:
+        return {edge: place for place, edge in enumerate(self.edges)}
+
+    def shortest_path(self, start: str, end: str) -> list[str]:
+        """The nodes of a shortest path from one node to another; none where there is no path."""
+        before: dict[str, str] = {}
+        for node, at in breadth_first([start], lambda at: (edge.destination for edge in self.leaving(at))):
+            before[node] = at
+            if node == end:
+                path = [end]
+                while path[-1] != start:
+                    path.append(before[path[-1]])
+                return path[::-1]
+        return []
+
     def part(self, around: Sequence[str], count: int) -> "NamedGraph":
         """The graph of these nodes and those nearest to them, `count` in all, with the edges that join them."""
-        beside: dict[str, list[str]] = {}
-        for edge in self.edges:
-            beside.setdefault(edge.source, []).append(edge.destination)
-            beside.setdefault(edge.destination, []).append(edge.source)
-        kept, waiting = dict.fromkeys(around), deque(around)
-        while waiting and len(kept) < count:
-            for node in beside.get(waiting.popleft(), []):
-                if node not in kept and len(kept) < count:
-                    kept[node] = None
-                    waiting.append(node)
-        return NamedGraph(edge for edge in self.edges if edge.source in kept and edge.destination in kept)
+        nearest = breadth_first(around, lambda node: self._beside.get(node, []))
+        kept = {node for node, _ in itertools.islice(nearest, max(count, len(set(around))))}
+        edges = [edge for node in kept for edge in self.leaving(node) if edge.destination in kept]
+        return NamedGraph(sorted(edges, key=self._place.__getitem__))
 
     def check_fits(self, task: GraphTask) -> None:
         """Refuse a graph that has more names than a task has labels for."""
@@ -140,10 +163,12 @@ class OnGraph:
 
     @property
     def most_held(self) -> int:
-        """Edges of the largest graph that is shown."""
+        """Edges of the largest graph that is shown; of a graph with very many parts, of the largest of some."""
         if not self.nodes:
             return len(self.graph.edges)
-        return max(len(self.graph.part([node], self.nodes).edges) for node in self.graph.nodes)
+        nodes = self.graph.nodes
+        around = nodes[:: 1 + len(nodes) * (len(nodes) + len(self.graph.edges)) // MOST_LOOKED_AT]
+        return max(len(self.graph.part([node], self.nodes).edges) for node in around)
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
         """`batch` questions, each about the graph or a part of it."""
@@ -159,7 +184,8 @@ class OnGraph:
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         graph = self.graph
-        for _ in range(TRIES):
+        tries = max(1, min(TRIES, MOST_LOOKED_AT // len(graph.edges)))
+        for _ in range(tries):
             if self.nodes:
                 graph = self.graph.part(
                     [self.graph.nodes[int(rng.integers(len(self.graph.nodes)))]], self.nodes
@@ -172,7 +198,7 @@ class OnGraph:
         low, high = self.task.sizes.path
         raise UserError(
             f"the graph must have paths that {self.task.name} asks for, of {low} to {high} edges, "
-            f"got none in {TRIES} tries. Change --set lesson=.., min_path or max_path."
+            f"got none in {tries:,} tries. Change --set lesson=.., min_path or max_path."
         )
 
 
@@ -182,47 +208,56 @@ def read_graph(path: Path, *, two_way: bool) -> NamedGraph:
     if two_way:
         rows += [(destination, edge, source) for source, edge, destination in rows]
     rows = list(dict.fromkeys(rows))
-    together: dict[tuple[str, str], list[str]] = {}
+    alike = Counter((source, edge) for source, edge, _ in rows)
+    told_apart = _NumberedNames({edge for _, edge, _ in rows})
+    seen = Counter[tuple[str, str]]()
+    edges = []
     for source, edge, destination in rows:
-        together.setdefault((source, edge), []).append(destination)
+        name = edge
+        if alike[source, edge] > 1:
+            name = told_apart.name(edge, seen[source, edge])
+            seen[source, edge] += 1
+        edges.append(Edge(source, name, destination, edge))
+    return NamedGraph(edges)
 
-    def unique(source: str, edge: str, destination: str) -> str:
-        same = together[source, edge]
-        return edge if len(same) == 1 else f"{edge} {same.index(destination) + 1}"
 
-    return NamedGraph(Edge(s, unique(s, e, d), d, e) for s, e, d in rows)
+class _NumberedNames:
+    """Names with numbers after them, 1, 2, .., without those that edges have already, case aside."""
 
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = {folded(name) for name in taken}
+        self._found: dict[str, list[str]] = {}
+        self._more: dict[str, Iterator[str]] = {}
 
-def lines_of(path: Path, option: str) -> list[tuple[int, list[str]]]:
-    """Number and cells of each line of a CSV file that is not empty; `option` is what named the file."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = enumerate(csv.reader(file, strict=True), 1)
-            return [(number, [cell.strip() for cell in row]) for number, row in rows if row]
-    except OSError as error:
-        raise UserError(
-            f"{option} must name a CSV file that can be read, got {path}: {error.strerror}. Check its name."
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{option} must name a CSV file of UTF-8 text, got {path} ({error}).") from None
+    def name(self, plain: str, place: int) -> str:
+        """The name at a place, from 0, of those made of `plain`."""
+        found = self._found.setdefault(plain, [])
+        more = self._more.setdefault(plain, self._all(plain))
+        while len(found) <= place:
+            found.append(next(more))
+        return found[place]
+
+    def _all(self, plain: str) -> Iterator[str]:
+        numbered = (f"{plain} {number}" for number in itertools.count(1))
+        return (name for name in numbered if folded(name) not in self._taken)
 
 
 def _rows(path: Path) -> list[tuple[str, str, str]]:
-    rows = lines_of(path, "--graph")
+    rows = read_csv(path, "--graph")
     columns = ",".join(HEADER)
     if not rows or [name.lower() for name in rows[0][1]] != HEADER:
-        got = repr(",".join(rows[0][1])[:80]) if rows else "nothing"
+        got = quoted(",".join(rows[0][1])) if rows else "nothing"
         raise UserError(f"the first line of {path} must be {columns}, got {got}. Put that there.")
     triples = []
     for number, names in rows[1:]:
         if len(names) != len(HEADER) or not all(names):
             raise UserError(
-                f"each line of {path} must hold {columns}, none of them empty, got {','.join(names)[:80]!r} "
+                f"each line of {path} must hold {columns}, none of them empty, got {quoted(','.join(names))} "
                 f"as line {number}. Mend it; names with commas need quotes."
             )
         if names[0] == names[2]:
             raise UserError(
-                f"each edge of {path} must join two different nodes, got {names[0]!r} twice in line {number}. "
+                f"each edge of {path} must join two different nodes, got {quoted(names[0])} twice in line {number}. "
                 "Take it out."
             )
         triples.append((names[0], names[1], names[2]))

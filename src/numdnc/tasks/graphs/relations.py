@@ -6,28 +6,33 @@ from pathlib import Path
 import numpy as np
 
 from numdnc.errors import UserError
+from numdnc.names import quoted
+from numdnc.reading import read_csv
 from numdnc.tasks.graphs.inference import SINGLE, Inference
-from numdnc.tasks.graphs.named import NamedGraph, Numbering, lines_of
+from numdnc.tasks.graphs.named import NamedGraph, Numbering
 
 HEADER = ["relation", "path"]
 
 
 def read_relations(path: Path) -> dict[str, tuple[str, ...]]:
     """Name -> the edges it stands for, of a CSV file of relation, path; edges of a path have / between them."""
-    rows = [row for _, row in lines_of(path, "--relations")]
-    if not rows or rows[0] != HEADER:
-        raise UserError(
-            f"the first line of {path} must be {','.join(HEADER)}, got {rows[:1]}. Put that there."
-        )
-    found = {}
-    for row in rows[1:]:
+    rows = read_csv(path, "--relations")
+    if not rows or [cell.lower() for cell in rows[0][1]] != HEADER:
+        got = quoted(",".join(rows[0][1])) if rows else "nothing"
+        raise UserError(f"the first line of {path} must be {','.join(HEADER)}, got {got}. Put that there.")
+    found: dict[str, tuple[str, ...]] = {}
+    for line, row in rows[1:]:
         steps = tuple(step.strip() for step in row[-1].split("/"))
         if len(row) != len(HEADER) or not row[0] or len(steps) < 2 or not all(steps):
             raise UserError(
                 f"each line of {path} must be a relation and edges with / between, as grandmother,mother/mother, "
-                f"got {','.join(row)[:80]!r}. Mend it."
+                f"got {quoted(','.join(row))} as line {line}. Mend it."
             )
-        found[row[0]] = steps
+        if found.setdefault(row[0], steps) != steps:
+            raise UserError(
+                f"each relation of {path} must stand for one path, got {quoted(row[0])} with another in line {line}. "
+                "Rename one of them."
+            )
     return found
 
 
@@ -44,7 +49,7 @@ def numbering_for(
     if not fitting:
         raise UserError(
             f"a relation must be alike in form to one of the {len(task.meanings)} of the run's lesson, of up to 5 "
-            f"edges, got {'/'.join(steps)}. Ask for another, or train further."
+            f"edges, got {quoted('/'.join(steps))}. Ask for another, or train further."
         )
     relation, edges = fitting[int(rng.integers(len(fitting)))]
     labels = dict(zip(steps, edges, strict=True))

@@ -1,0 +1,75 @@
+"""Read files that users name: ordinary files only, and no more of them than there is use for.
+
+What is refused is an `OSError` with its reason in `strerror`, as for a file that is missing: the caller says what the
+file was for.
+"""
+
+import csv
+import errno
+import io
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from numdnc.errors import UserError
+
+MOST_CSV = 1 << 23
+"""Bytes of a CSV file: some hundred thousand rows."""
+MOST_DIGITS = 9
+"""Of a whole number in a text: all that are of use here have fewer."""
+_PIECE = 1 << 20
+
+
+def open_ordinary(path: Path) -> BinaryIO:
+    """Open an ordinary file to be read; a pipe or a device, which may have no end or never begin, is refused."""
+    try:
+        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    except ValueError:
+        raise OSError(errno.EINVAL, "its name holds a NUL") from None
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
+    return file
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The contents of an ordinary file of at most so many bytes."""
+    with open_ordinary(path) as file:
+        return read_stream(file, most)
+
+
+def read_stream(stream: BinaryIO, most: int) -> bytes:
+    """All that a stream gives, which must be at most so many bytes."""
+    pieces, size = [], 0
+    while piece := stream.read(_PIECE):
+        size += len(piece)
+        if size > most:
+            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
+    """Line and cells of each row of a CSV file that has any; `option` is what named the file."""
+    try:
+        text = read_bounded(path, MOST_CSV).decode("utf-8-sig")
+        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        return [(rows.line_num, cells) for row in rows if any(cells := [cell.strip() for cell in row])]
+    except OSError as error:
+        raise UserError(
+            f"{option} must name a CSV file that can be read, got {path}: {error.strerror}. Check its name."
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{option} must name a CSV file of UTF-8 text, got {path} ({error}). Save it as that."
+        ) from None
+
+
+def whole_number(word: str) -> int | None:
+    """The number that a few decimal digits say; None where there is something else."""
+    return int(word) if word.isascii() and word.isdecimal() and len(word) <= MOST_DIGITS else None
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
