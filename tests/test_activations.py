@@ -39,6 +39,11 @@ def test_sigmoid_at_known_points():
     assert_array_equal(sigmoid(EXTREMES[[0, 4]]), [0, 1])
 
 
+def test_sigmoid_near_0_is_accurate_in_single_precision():
+    z = np.linspace(-80, 20, 101, dtype=np.float32)
+    assert_allclose(sigmoid(z), 1 / (1 + np.exp(-z.astype(float))), rtol=3e-7)
+
+
 def test_oneplus_at_known_points():
     assert_allclose(oneplus(np.array([0.0, np.log(3)])), [1 + np.log(2), 1 + np.log(4)], rtol=1e-15)
     assert_array_equal(oneplus(EXTREMES[[0, 4]]), [1, 10001])

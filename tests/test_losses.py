@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 from examples import single
 from gradients import assert_gradient
@@ -96,3 +96,53 @@ def test_loss_stays_single_finite_and_leaves_the_outputs_at_extremes(loss, case,
     assert gradient.dtype == np.float32
     assert np.isfinite(gradient).all()
     assert_array_equal(outputs, given)
+
+
+def bits_known_well(rng, margin):
+    targets = rng.integers(2, size=(T, B, Y)).astype(float)
+    return (2 * targets - 1) * (margin + rng.standard_normal(targets.shape)), targets
+
+
+def symbols_known_well(rng, margin):
+    outputs, targets = symbols_case(rng)
+    np.put_along_axis(outputs, targets[..., None], margin + 3, -1)
+    return outputs, targets
+
+
+@pytest.mark.parametrize("margin, nats", [(10.8, 2e-5), (16.8, 5e-8)])
+@pytest.mark.parametrize(
+    "loss, case", [(softmax_cross_entropy, symbols_known_well), (sigmoid_cross_entropy, bits_known_well)]
+)
+def test_single_precision_is_accurate_where_the_targets_are_known_well(loss, case, margin, nats, rng):
+    """Each number of the gradient, not only the largest: Adam divides by how large it usually is."""
+    outputs, targets = case(rng, margin)
+    outputs = outputs.astype(np.float32)
+    value, gradient = loss(outputs, targets)
+    expected, expected_gradient = loss(outputs.astype(float), targets)
+    assert nats / 3 < expected < 3 * nats
+    assert value == pytest.approx(expected, rel=1e-6)
+    assert gradient.dtype == np.float32
+    assert_allclose(gradient, expected_gradient, rtol=3e-6)
+
+
+@pytest.mark.parametrize("target", [0.001, 0.3, 0.999])
+def test_single_precision_is_accurate_next_to_a_target_between_0_and_1(target):
+    """At y = log(z / (1 - z)) the gradient is 0: on both sides of it the sign is right, far from it every digit."""
+    target = np.full((1, 1, 4), target, np.float32)
+    best = np.log(target / (1 - target))
+    outputs = best + np.array([-8, -1e-3, 1e-3, 8], np.float32)
+    _, gradient = sigmoid_cross_entropy(outputs, target)
+    _, expected = sigmoid_cross_entropy(outputs.astype(float), target.astype(float))
+    assert_allclose(gradient[..., [1, 2]], expected[..., [1, 2]], rtol=2e-3)
+    assert_allclose(gradient[..., [0, 3]], expected[..., [0, 3]], rtol=1e-6)
+    assert_array_equal(np.sign(gradient[0, 0]), [-1, -1, 1, 1])
+
+
+def test_loss_of_a_wrong_certainty_is_how_far_it_is_off():
+    outputs = np.array([[[60.0, -60, 60, -60]]], np.float32)
+    loss, gradient = sigmoid_cross_entropy(outputs, np.array([[[0.0, 1, 1, 0]]]))
+    assert loss == pytest.approx(30)
+    assert_allclose(gradient[0, 0], np.array([1, -1, -np.exp(-60), np.exp(-60)]) / 4, rtol=1e-6)
+    loss, gradient = softmax_cross_entropy(outputs, np.array([[1]]))
+    assert loss == pytest.approx(120 + np.log(2))
+    assert_allclose(gradient[0, 0], [0.5, -1, 0.5, np.exp(-120)], rtol=1e-6, atol=1e-40)

@@ -12,8 +12,8 @@ from numdnc.reference.normalisation import layer_norm, layer_norm_backward
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + e^-z), in [0, 1]; by tanh, which cannot overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * z))  # type: ignore[no-any-return]
+    """1 / (1 + e^-z) = e^min(z, 0) / (1 + e^-|z|), in [0, 1]: cannot overflow, and is accurate near 0 too."""
+    return np.exp(np.minimum(z, 0)) / (1 + np.exp(-np.abs(z)))  # type: ignore[no-any-return]
 
 
 def sigmoid_backward(s: Array, d_s: Array) -> Array:
