@@ -17,6 +17,7 @@ from rich.console import Console
 
 from commands import SMALL, TEXT, call, contents, done, finish, metrics, on_disk, program, train
 from numdnc import console
+from numdnc.cli import progress
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.loop import Finished, Report, Tick
@@ -260,7 +261,7 @@ def test_the_real_program_and_the_module_are_the_same(place: Path) -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_terminal_shows_a_bar_and_a_file_only_lines(terminal: bool) -> None:
     def events() -> Iterator[Any]:
-        yield Tick(41)
+        yield Tick(41, 1.5, 61)
         time.sleep(0.3)  # the bar is drawn ten times a second
         yield Report(2.5, 42, 1.25, 1.5, {"bpc": 1.5}, False, 1234.5, 61, 0.1, 0.2, {})
         yield Finished("steps", 42)
@@ -270,11 +271,12 @@ def test_a_terminal_shows_a_bar_and_a_file_only_lines(terminal: bool) -> None:
         file=out, force_terminal=terminal, highlight=False, width=100, _environ={"TERM": "xterm"}
     )
     with mock.patch.object(console, "console", screen):
-        finished = console.show_training(
+        finished = progress.show_training(
             events(),
-            line=lambda report: console.progress_line(report, "BPC"),
+            line=lambda report: progress.text_line(report, "BPC"),
             target=42,
             start=40,
+            seconds=0.0,
             on_report=reported.append,
         )
     assert (finished, [report.iteration for report in reported]) == (Finished("steps", 42), [42])

@@ -221,7 +221,10 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path: Path) -> None:
 
     with (
         mock.patch.object(builtins, "__import__", without),
-        pytest.raises(UserError, match=r"picture in a file must find the package matplotlib.*-m pip install 'matplotlib<4,>=3.8'`\."),
+        pytest.raises(
+            UserError,
+            match=r"picture in a file must find the package matplotlib.*-m pip install 'matplotlib<4,>=3.8'`\.",
+        ),
     ):
         save_picture(tmp_path / "a.png", *sample(), 1, IN, OUT)
 

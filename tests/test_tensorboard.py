@@ -65,7 +65,9 @@ def test_nothing_is_written_unless_asked_for() -> None:
 @pytest.mark.parametrize("task", [["text", "-c", "text.txt"], COPY.split()], ids=["text", "copy"])
 def test_a_missing_package_is_said_before_anything_is_done(task: list[str]) -> None:
     missing = mock.patch.dict(sys.modules, {"tensorboard.summary.writer.event_file_writer": None})
-    line = "--tensorboard must find the package tensorboard, got none.|-m pip install 'tensorboard<3,>=2.17'`."
+    line = (
+        "--tensorboard must find the package tensorboard, got none.|-m pip install 'tensorboard<3,>=2.17'`."
+    )
     with missing:
         refused("train", *task, "--tensorboard", "--out", "run", expect=line)
     train("run")

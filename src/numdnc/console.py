@@ -8,26 +8,17 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
 from numdnc.tasks import Scores
-from numdnc.training.loop import Finished, Report, Tick
 
 console = Console(highlight=False, soft_wrap=True, emoji=False)
 PATIENCE = 2.0
@@ -129,42 +120,6 @@ def waiting_for(text: str) -> Iterator[None]:
         late.cancel()
 
 
-def progress_line(report: Report, unit: str) -> str:
-    """Seconds, iteration, score in training and on held-out data, speed, time left."""
-    return (
-        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, {report.train:.4f} {unit}, "
-        f"{report.held_out:.4f} held-out {unit}, {report.per_second:9.2f} char/s, {duration(report.seconds_left)} left"
-    )
-
-
-def episodes_line(report: Report, predictions: str, batch: int) -> str:
-    """Seconds, iteration, sequences trained on, loss in training and on held-out sequences, errors, level if there are
-    any, speed, time left.
-
-    `predictions` are bits or classes, `batch` the sequences of an iteration.
-    """
-    scores = report.scores
-    level = f"level {scores['level']:.0f}, " if "level" in scores else ""
-    return (
-        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, {report.iteration * batch:8,d} samples, "
-        f"loss {loss(report.train):>7}, "
-        f"held-out {loss(report.held_out):>7}, {100 * scores['bit_error']:5.2f} % {predictions} wrong, "
-        f"{100 * (1 - scores['sequence_error']):5.1f} % sequences right, {level}"
-        f"{report.per_second:9.0f} {predictions}/s, {duration(report.seconds_left)} left"
-    )
-
-
-def babi_line(report: Report, tasks: int) -> str:
-    """Seconds, iteration, loss in training and on validating stories, mean error, failed tasks, speed, time left."""
-    scores = report.scores
-    return (
-        f"{report.seconds:9.1f} s, iter {report.iteration:6d}, loss {loss(report.train):>7}, "
-        f"held-out {loss(scores['loss']):>7}, mean error {100 * scores['mean_error']:5.2f} %, "
-        f"{scores['failed']:.0f} of {tasks} tasks failed, {report.per_second:6.0f} answers/s, "
-        f"{duration(report.seconds_left)} left"
-    )
-
-
 def loss(nats: float) -> str:
     """0.6931, or 1.2e-05 where so many digits would say little."""
     return f"{nats:.4f}" if nats >= 0.01 else f"{nats:.1e}"
@@ -176,39 +131,6 @@ def scores_in_words(scores: Scores, predictions: str) -> str:
         f"loss {loss(scores['loss'])}, {100 * scores['bit_error']:.2f} % of {predictions} wrong, "
         f"{100 * (1 - scores['sequence_error']):.1f} % of sequences without error"
     )
-
-
-def show_training(
-    events: Iterable[Tick | Report | Finished],
-    *,
-    line: Callable[[Report], str],
-    target: int,
-    start: int,
-    on_report: Callable[[Report], None],
-) -> Finished:
-    """Print events as they come, with a bar on a terminal; `on_report` is called after each progress line."""
-    bar = Progress(
-        TextColumn("      "),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    finished = None
-    with bar:
-        task = bar.add_task("", total=target, completed=start)
-        for event in events:
-            if isinstance(event, Tick):
-                bar.update(task, completed=event.iteration)
-            elif isinstance(event, Report):
-                say(line(event))
-                on_report(event)
-            else:
-                finished = event
-    assert finished is not None
-    return finished
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc import console
+from numdnc.cli import progress
 from numdnc.cli.options import BABI, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
@@ -149,7 +150,7 @@ def babi_view(run: Run, task: BabiTask) -> View:
         return console.printable(text)
 
     return View(
-        line=lambda report: console.babi_line(report, len(task.titles)),
+        line=lambda report: progress.babi_line(report, len(task.titles)),
         sample=story,
         score="mean error",
         number=lambda error: f"{100 * error:.2f} %",

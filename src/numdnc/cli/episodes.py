@@ -10,6 +10,7 @@ import numpy as np
 from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc import console
+from numdnc.cli import progress
 from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.own import own_task, sequence_lines
 from numdnc.cli.presets import PRESETS, Preset
@@ -148,7 +149,7 @@ def episodes_view(run: Run, task: EpisodeTask) -> View:
         return console.scores_in_words(report.scores, predictions)
 
     return View(
-        line=lambda report: console.episodes_line(report, predictions, task.settings.batch),
+        line=lambda report: progress.episodes_line(report, predictions, task.settings.batch),
         sample=picture,
         score="loss",
         number=console.loss,

@@ -10,6 +10,7 @@ import numpy as np
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
+from numdnc.cli import progress
 from numdnc.cli.given import as_symbols
 from numdnc.cli.options import BABI, EPISODES, DataFolder, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
@@ -158,7 +159,7 @@ def text_view(run: Run, task: TextTask) -> View:
         return console.printable("".join(text))
 
     return View(
-        line=lambda report: console.progress_line(report, task.unit),
+        line=lambda report: progress.text_line(report, task.unit),
         sample=written,
         score=task.unit,
         number=lambda score: f"{score:.4f}",

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from numdnc import console
 from numdnc.cli.options import ModelOptions
+from numdnc.cli.progress import show_training
 from numdnc.cli.tensorboard import FOLDER, event_file
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -82,8 +83,13 @@ def train_run(
             interrupted=interrupted,
             health=lambda: health(run.spec, run.params, run.engine, example, task.loss) if first else {},
         )
-        finished = console.show_training(
-            events, line=view.line, target=run.target, start=run.iteration, on_report=on_report
+        finished = show_training(
+            events,
+            line=view.line,
+            target=run.target,
+            start=run.iteration,
+            seconds=run.seconds,
+            on_report=on_report,
         )
     if sample_every > 0 and finished.reason != "interrupted":
         show_sample()

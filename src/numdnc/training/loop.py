@@ -15,6 +15,7 @@ from numdnc.params import Array, DNCParams, Inputs, as_numbers
 from numdnc.tasks import Batch, Forward, Played, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
+from numdnc.training.pace import Pace
 from numdnc.training.processes import ALONE, Processes
 from numdnc.training.run import Run, forward_with
 from numdnc.tree import leaves, map_leaves, named_leaves, zeros_like
@@ -34,7 +35,9 @@ class Report(NamedTuple):
     held_out: float  # the first of the scores; with a curriculum, on its present level
     scores: Scores
     solved: bool  # whether nothing is left to learn
-    per_second: float  # predictions trained on, since the last report, scoring and saving included
+    per_second: (
+        float  # predictions trained on, since the last report (or the first iteration, which may compile)
+    )
     seconds_left: float
     learning_rate: float
     gradient_norm: float  # of the last iteration, before clipping
@@ -51,6 +54,8 @@ class Tick(NamedTuple):
     """An iteration is done."""
 
     iteration: int
+    train: float  # mean loss since the last report, in the task's unit
+    seconds_left: float
 
 
 class Finished(NamedTuple):
@@ -89,18 +94,24 @@ def train(
     began, began_seconds = time.perf_counter(), run.seconds
     first_iteration = run.iteration
     last_report, counted = began, run.recent_count
+    pace, warm = Pace(first_iteration, began), [first_iteration + 1]
     norm, solved_before = 0.0, run.solved_iteration is not None
     while True:
         now = time.perf_counter()
         run.seconds = began_seconds + now - began
         due = run.iteration % run.training.report_every == 0 or run.iteration == run.target
+        if run.iteration in warm:
+            pace.settle(run.iteration, now)
+            if not due and len(warm) == 1:
+                last_report, counted = now, run.recent_count
+        remaining = pace.seconds(run.target - run.iteration, run.iteration, now)
+        left = max(0.0, min(remaining, 60 * minutes - (now - began)))
         if due and run.recent_count:
-            done = run.iteration - first_iteration
-            remaining = (run.target - run.iteration) * (now - began) / max(1, done)
             speed = (run.recent_count - counted) / (now - last_report)
-            left = min(remaining, 60 * minutes - (now - began))
             yield _report(run, task, folder, processes, norm, speed, left, health)
             last_report, counted = now, 0.0
+            if len(warm) == 1:  # the first report compiles too
+                warm.append(run.iteration + 1)
         if run.solved_iteration is not None and not solved_before:
             reason = "solved"
         elif run.iteration >= run.target:
@@ -110,11 +121,16 @@ def train(
         else:
             with np.errstate(all="ignore"):  # whatever overflows is caught by name, not by a warning
                 norm = _iterate(run, task, processes)
-            yield Tick(run.iteration)
+            yield Tick(run.iteration, _mean_loss(run, task), left)
             continue
         _save(run, folder, processes)
         yield Finished(reason, run.iteration)
         return
+
+
+def _mean_loss(run: Run, task: Task) -> float:
+    """Since the last report, in the task's unit; NaN where nothing was to be predicted."""
+    return run.recent_nats / run.recent_count / task.nats if run.recent_count else math.nan
 
 
 def _iterate(run: Run, task: Task, processes: Processes) -> float:
@@ -191,12 +207,12 @@ def _report(
     report = Report(
         seconds=round(run.seconds, 3),
         iteration=run.iteration,
-        train=run.recent_nats / run.recent_count / task.nats,
+        train=_mean_loss(run, task),
         held_out=held_out,
         scores=scores,
         solved=task.solved(scores),
         per_second=speed,
-        seconds_left=max(0.0, left),
+        seconds_left=left,
         learning_rate=learning_rate_at(run.optimizer, run.iteration, run.training.steps),
         gradient_norm=norm,
         health=health(),

@@ -1,0 +1,99 @@
+"""What is printed while a model trains: lines often enough, of a width that fits, with a time left that is right."""
+
+import io
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from numdnc.cli import progress
+from numdnc.training.loop import Finished, Report, Tick
+from numdnc.training.pace import Pace
+
+REPORT = Report(48.3, 4800, 1.457, 1.773, {}, False, 48417.27, 61, 0.1, 0.2, {})
+EPISODES = REPORT._replace(scores={"loss": 1.0, "bit_error": 0.01, "sequence_error": 0.25, "level": 3.0})
+BABI = REPORT._replace(scores={"loss": 1.0, "mean_error": 0.15, "failed": 7.0})
+LINES: dict[str, Callable[[], str]] = {
+    "text": lambda: progress.text_line(REPORT, "BPC"),
+    "episodes": lambda: progress.episodes_line(EPISODES, "classes", 16),
+    "babi": lambda: progress.babi_line(BABI, 20),
+}
+KEPT = {
+    "text": "1.7730 held-out BPC",
+    "episodes": "75.0 % sequences right, level 3",
+    "babi": "mean error 15.00 %",
+}
+
+
+def shown(events: Iterator[Any], patience: float = 0.3, **options: Any) -> list[str]:
+    """The lines that a training prints where output is a file."""
+    out = io.StringIO()
+    with redirect_stdout(out), mock.patch.multiple(progress, FIRST=patience, LATER=2 * patience):
+        progress.show_training(
+            events, line=lambda report: "REPORT", target=50, on_report=lambda report: None, **options
+        )
+    return out.getvalue().splitlines()
+
+
+def test_the_first_iteration_says_that_it_is_under_way() -> None:
+    def events() -> Iterator[Any]:
+        time.sleep(1.2)
+        yield Finished("steps", 50)
+
+    lines = shown(events(), start=7, seconds=100.0)
+    assert re.fullmatch(
+        r" +10\d\.\d s, iter      7, first iteration, which may have to compile the model", lines[0]
+    )
+
+
+def test_a_line_comes_between_reports_that_are_far_apart() -> None:
+    def events() -> Iterator[Any]:
+        yield Tick(12, 0.6931, 61)
+        time.sleep(1.5)
+        yield REPORT
+        yield Tick(13, math.nan, 61)
+        yield Finished("steps", 50)
+
+    first, *between, report = shown(events(), start=0, seconds=0.0)
+    assert re.fullmatch(r" +\d+\.\d s, iter     12, 0\.6931 in training so far, 1:01 left", first)
+    assert all("iter     12" in line for line in between)
+    assert report == "REPORT"
+
+
+def test_no_line_comes_between_reports_that_are_near() -> None:
+    def events() -> Iterator[Any]:
+        for iteration in range(1, 6):
+            yield Tick(iteration, 0.5, 1)
+            yield REPORT
+        yield Finished("steps", 50)
+
+    assert shown(events(), 60, start=0, seconds=0.0) == ["REPORT"] * 5
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_lines_fit_the_columns_and_keep_what_matters(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    whole = LINES[kind]()
+    assert "/s" in whole
+    for columns in (120, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert len(LINES[kind]()) <= columns
+        for kept in ("48.3 s", "iter   4800", KEPT[kind], "1:01 left" if columns > 70 else ""):
+            assert kept in LINES[kind]()
+    monkeypatch.setenv("COLUMNS", "200")
+    assert LINES[kind]() == whole
+
+
+def test_what_compiles_does_not_count_into_the_time_left() -> None:
+    """30 s to compile, then 2 s an iteration."""
+    pace = Pace(iteration=5, now=0)
+    assert pace.seconds(10, 5, now=0) == math.inf
+    assert pace.seconds(10, 6, now=32) == 320  # nothing better is known yet
+    pace.settle(6, now=32)
+    assert pace.seconds(10, 6, now=32) == 320
+    assert pace.seconds(10, 8, now=36) == 20
