@@ -6,19 +6,22 @@ import hashlib
 import io
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from numdnc import corpora, data
+from numdnc import corpora, data, download
 from numdnc.errors import UserError
 
 TEXT = b"It was the best of times,\r\nit was the worst of times.\r\n" * 40
@@ -47,7 +50,9 @@ class Server(ThreadingHTTPServer):
         }
         self.asked: list[str] = []
         self.cut = 0
-        self.says_length = True
+        self.says_length: bool | int = True
+        self.pause = 0.0
+        """Seconds between two bytes, headers included; 0 = all at once."""
         self.awake = threading.Event()
         self.awake.set()
 
@@ -66,11 +71,21 @@ class Handler(BaseHTTPRequestHandler):
         if body is None:
             self.send_error(404)
             return
+        if self.server.pause:
+            self.drip(b"HTTP/1.0 200 OK\r\n\r\n" + body)
+            return
         self.send_response(200)
         if self.server.says_length:
-            self.send_header("Content-Length", str(len(body)))
+            length = len(body) if self.server.says_length is True else self.server.says_length
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(body[: len(body) - self.server.cut])
+
+    def drip(self, answer: bytes) -> None:
+        with contextlib.suppress(OSError):
+            for byte in answer:
+                self.wfile.write(bytes([byte]))
+                time.sleep(self.server.pause)
 
     def log_message(self, *arguments: object) -> None:
         pass
@@ -176,11 +191,11 @@ def test_what_is_no_corpus_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_unreadable_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied(path: Path) -> bytes:
+    def denied(path: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     # Simulated, since no file mode stops a test that runs as root.
-    monkeypatch.setattr(Path, "read_bytes", denied)
+    monkeypatch.setattr(data, "open_ordinary", denied)
     with refused("mine.txt must be readable", "Permission denied"):
         data.load(str(write(tmp_path / "mine.txt", b"text")))
 
@@ -319,11 +334,13 @@ def test_progress_counts_the_bytes_of_the_body(
     says_length: bool, served: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.says_length = says_length
-    monkeypatch.setattr(data, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(download, "CHUNK_BYTES", 100)
     seen: list[tuple[int, int | None]] = []
     data.fetch("tale", tmp_path, lambda received, expected: seen.append((received, expected)))
-    steps = [*range(100, len(ARCHIVE), 100), len(ARCHIVE)]
-    assert seen == [(step, len(ARCHIVE) if says_length else None) for step in steps]
+    steps = [received for received, _ in seen]
+    assert all(0 < after - before <= 100 for before, after in pairwise([0, *steps]))
+    assert steps[-1] == len(ARCHIVE)
+    assert {expected for _, expected in seen} == {len(ARCHIVE) if says_length else None}
 
 
 def test_a_wrong_file_is_replaced_only_by_the_right_one(served: Server, tmp_path: Path) -> None:
@@ -390,11 +407,94 @@ def test_a_server_that_cannot_be_reached_is_said(tmp_path: Path, monkeypatch: py
 
 
 def test_a_silent_server_is_given_up(served: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.05)
     served.awake.clear()
     with refused("timed out"):
         data.fetch("tale", tmp_path)
     assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("seconds", [0.05, 1.0], ids=["in the headers", "in the body"])
+def test_a_server_that_never_ends_is_given_up(
+    seconds: float, served: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never silent for long: a byte comes now and then."""
+    monkeypatch.setattr(download, "START_SECONDS", seconds)
+    served.bodies["/tale.zip"], served.pause = ARCHIVE * 100, 0.01
+    with refused("must be downloadable in full, got: only ", "bytes in"):
+        data.fetch("tale", tmp_path)
+    assert left_in(tmp_path) == []
+
+
+def test_no_more_is_downloaded_than_can_be_right(served: Server, tmp_path: Path) -> None:
+    served.bodies["/part.one.txt"] = b"one\n" + bytes(1 << 20)
+    served.says_length = False
+    with refused("bytes or more, where at most 4 can be right"):
+        data.fetch("parts", tmp_path)
+    served.says_length, most = 3_000_000_000, len(TEXT) + (1 << 24)
+    seen: list[int] = []
+    with refused(f"got: 3,000,000,000 bytes or more, where at most {most:,} can be right"):
+        data.fetch("tale", tmp_path, lambda received, expected: seen.append(received))
+    assert seen == []
+    assert left_in(tmp_path) == []
+
+
+def test_an_archive_that_unpacks_to_far_more_is_not_unpacked(served: Server, tmp_path: Path) -> None:
+    bomb = zipped({"tale.txt": TEXT + bytes(1 << 24)})
+    served.bodies["/tale.zip"] = bomb
+    with refused("must give tale.txt with SHA-256", hashlib.sha256(TEXT + b"\0").hexdigest()):
+        data.fetch("tale", tmp_path / "new")
+    with refused("got more bytes, "):
+        data.load("tale", write(tmp_path / "tale.zip", bomb).parent)
+
+
+def test_leftovers_of_a_killed_download_are_removed_when_old(served: Server, tmp_path: Path) -> None:
+    old, fresh = (
+        write(tmp_path / ".fetch-a" / "x", b"").parent,
+        write(tmp_path / ".fetch-b" / "x", b"").parent,
+    )
+    os.utime(old, (0, 0))
+    data.fetch("tale", tmp_path)
+    assert (old.exists(), fresh.exists()) == (False, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_of_a_download(number: int, served: Server, tmp_path: Path) -> None:
+    served.bodies["/tale.zip"], served.pause = ARCHIVE, 0.05
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import pytest, test_data; from numdnc import cli\n"
+        "test_data.register(pytest.MonkeyPatch(), sys.argv[2])\n"
+        "sys.argv = ['numdnc', 'data', 'fetch', 'tale', '--data', sys.argv[3]]; cli.main()"
+    )
+    words = [sys.executable, "-c", code, str(Path(__file__).parent), served.url, str(tmp_path / "new")]
+    with subprocess.Popen(words) as process:
+        while not list(tmp_path.glob("new/.fetch-*/*")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait() == 128 + number
+    assert left_in(tmp_path / "new") == []
+
+
+def test_a_pipe_is_no_corpus(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with refused("must be an ordinary file"):
+        data.load(str(tmp_path / "pipe"))
+    os.mkfifo(tmp_path / "tale.txt")  # not looked at, as a folder of that name is not
+    with refused("got it incomplete or not at all"):
+        data.load("tale", tmp_path)
+    with refused("must be readable, got: its name holds a NUL"):
+        data.load("a\0b")
+
+
+def test_a_text_that_does_not_fit_is_refused_with_the_sum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "memory_bytes", lambda: 3 * 1999)
+    path = write(tmp_path / "mine.txt", bytes(2000))
+    with refused("fit into the 5,997 bytes of this machine's memory", "got 2,000 bytes", "may take 6,000"):
+        data.load(str(path))
+    assert len(data.load(str(write(path, bytes(1999)))).data) == 1999
 
 
 def test_a_folder_that_cannot_be_written_is_said(

@@ -1,6 +1,7 @@
 """The text task: what is read, what is trained on, what is held out, how it is scored."""
 
 import math
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -25,25 +26,64 @@ def task_of(text: str, seed: int = 0, **options: Any) -> TextTask:
 
 
 def test_newlines_are_universal_and_a_byte_order_mark_is_dropped() -> None:
-    assert decode(Corpus("x", b"\xef\xbb\xbfa\r\nb\rc\nd"), "characters") == "a\nb\nc\nd"
+    assert list(decode(Corpus("x", b"\xef\xbb\xbfa\r\nb\rc\nd"), "characters")) == ["a\nb\nc\nd"]
 
 
 def test_bytes_are_left_alone() -> None:
     raw = bytes(range(256)) + b"\r\n"
-    assert decode(Corpus("x", raw), "bytes").encode("latin-1") == raw
+    assert "".join(decode(Corpus("x", raw), "bytes")).encode("latin-1") == raw
 
 
 @pytest.mark.parametrize(("raw", "words"), [(b"ab\xff", "0xff at offset 2"), (b"a\0b", "NUL at offset 1")])
 def test_what_is_no_text_is_refused_with_the_way_out(raw: bytes, words: str) -> None:
     with pytest.raises(UserError, match=words) as refusal:
-        decode(Corpus("x", raw), "characters")
+        list(decode(Corpus("x", raw), "characters"))
     assert "--unit bytes" in str(refusal.value)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 100])
+def test_pieces_are_cut_anywhere(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a character, a line break or the byte order mark; offsets are those of the file."""
+    monkeypatch.setattr(text_module, "_PIECE", piece)
+    text = "\ufeffa\r\n\u00e4\r\u20ac\n\r\n\U0001f600\ufeffb\r"
+    expected = text[1:].replace("\r\n", "\n").replace("\r", "\n")
+    assert "".join(decode(Corpus("x", text.encode()), "characters")) == expected
+    task = task_of(text * 50)
+    assert "".join(task.vocabulary.symbols[number] for number in task._text) == (
+        expected + ("\ufeff" + expected) * 49
+    )
+    assert task._text.dtype == np.uint8
+    for raw, words in (
+        (b"\xef\xbb\xbfab\xc3\xa4\xff", "0xff at offset 7"),
+        (b"abc\xc3", "0xc3 at offset 3"),
+        (b"ab\xe2\x82", "0xe2 at offset 2"),
+        ("\u00e4b\0".encode(), "NUL at offset 2"),
+    ):
+        with pytest.raises(UserError, match=words):
+            list(decode(Corpus("x", raw), "characters"))
+
+
+def test_a_text_is_held_as_bytes_and_numbers_and_nothing_else() -> None:
+    """It took 22 bytes a character; a fuller alphabet takes two bytes for a number."""
+    data = b"The quick brown fox jumps over the lazy dog.\r\n" * 300_000
+    tracemalloc.start()
+    try:
+        task = TextTask(Corpus("x", data), TextSettings(), 0)
+        held, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1.1 * len(data)
+    assert most < 1.1 * len(data) + 40 * text_module._PIECE
+    assert sum(task.characters) == 45 * 300_000
+    wide = "".join(map(chr, range(0x4E00, 0x4E00 + 300))) * 10
+    assert task_of(wide)._text.dtype == np.uint16
+    assert task_of("".join(map(chr, range(256))) * 10, unit="bytes")._text.dtype == np.uint8
 
 
 @given(st.text(min_size=1))
 @settings(deadline=None, derandomize=True)
 def test_encoding_is_undone_by_looking_symbols_up(text: str) -> None:
-    vocabulary = Vocabulary.of(text, "characters")
+    vocabulary = Vocabulary.of([text], "characters")
     assert list(vocabulary.symbols) == sorted(set(text))
     assert "".join(vocabulary.symbols[number] for number in vocabulary.encode(text)) == text
 

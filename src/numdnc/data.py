@@ -9,20 +9,27 @@ Everything a user can cause raises `UserError` in one line.
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterator
+import time
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from numdnc.corpora import CORPORA, EMBEDDED, Registered, SourceFile
+from numdnc.download import CHUNK_BYTES, Progress, download, reason
 from numdnc.errors import UserError
+from numdnc.machine import memory_bytes
+from numdnc.names import quoted
+from numdnc.reading import open_ordinary
 
 FOLDER_VARIABLE = "NUMDNC_DATA"
-TIMEOUT_SECONDS = 30.0
-"""How long a server may stay silent, when connecting and between two pieces of the body."""
-CHUNK_BYTES = 1 << 18
-
-Progress = Callable[[int, int | None], None]
-"""Told the bytes received and expected (None if the server does not say) of the file under way."""
+BYTES_A_CHARACTER = 3
+"""What a text takes, at most, while its characters are numbered: its bytes and two for each number."""
+_BESIDES = 1 << 24
+"""So many bytes an archive may have more than the file in it."""
+_WORK = ".fetch-"
+"""What folders of downloads under way are called, to begin with."""
+_LEFTOVER_SECONDS = 86_400
+"""A download takes less: what lies in a folder for longer was left behind by a process that was killed."""
 
 
 class Corpus(NamedTuple):
@@ -183,7 +190,7 @@ def _reading(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"{path} must be readable, got: {_reason(error)}. Check the path and its permissions, or give another."
+            f"{path} must be readable, got: {reason(error)}. Check the path and its permissions, or give another."
         ) from error
 
 
@@ -198,15 +205,27 @@ def _read_path(given: str) -> bytes:
                 "a pipe or device. Write its contents to a file first."
             )
         try:
-            data = path.read_bytes()
+            with open_ordinary(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                _check_fits(given, size)
+                data = file.read(size)
         except FileNotFoundError as error:
             raise UserError(
-                f"the corpus must be one of {', '.join(CORPORA)} or the path of a file, got {given!r}, "
+                f"the corpus must be one of {', '.join(CORPORA)} or the path of a file, got {quoted(given)}, "
                 "which is neither. Check the spelling, or give a path such as ./my-text.txt."
             ) from error
     if not data:
         raise UserError(f"the corpus must hold some text, got the empty file {given}. Give another file.")
     return data
+
+
+def _check_fits(given: str, size: int) -> None:
+    here, needed = memory_bytes(), BYTES_A_CHARACTER * size
+    if here is not None and needed > here:
+        raise UserError(
+            f"the corpus must fit into the {here:,} bytes of this machine's memory, got {size:,} bytes in "
+            f"{quoted(given)}, which may take {needed:,}. Give a part of it."
+        )
 
 
 def _read_checked(corpus: str, file: SourceFile, path: Path) -> bytes:
@@ -216,36 +235,58 @@ def _read_checked(corpus: str, file: SourceFile, path: Path) -> bytes:
     if digest != file.sha256:
         raise UserError(
             f"{path} must hold the published {file.name} ({file.size} bytes, SHA-256 {file.sha256}), "
-            f"got {len(data)} bytes, {digest}. "
+            f"got {len(data) if len(data) <= file.size else 'more'} bytes, {digest}. "
             f"Remove it and run `numdnc data fetch {corpus}`, or use it as it is by its path."
         )
     return data
 
 
 def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None, None]:
-    """The file piece by piece, out of the zip if `path` is one; `shown` names the zip in an error."""
+    """The file piece by piece, out of the zip if `path` is one; `shown` names the zip in an error.
+
+    Of one that is longer than the published one no more than shows that.
+    """
     if path.name == file.name:
-        with path.open("rb") as stream:
-            yield from iter(lambda: stream.read(CHUNK_BYTES), b"")
+        with open_ordinary(path) as stream:
+            yield from _pieces(stream, file.size + 1)
         return
     import zipfile
     import zlib
 
     try:
         # Only this one member is read, by its exact name: no name inside the archive becomes a path.
-        with zipfile.ZipFile(path) as archive, archive.open(file.name) as member:
-            yield from iter(lambda: member.read(CHUNK_BYTES), b"")
+        with (
+            open_ordinary(path) as packed,
+            zipfile.ZipFile(packed) as archive,
+            archive.open(file.name) as member,
+        ):
+            yield from _pieces(cast(BinaryIO, member), file.size + 1)
     except KeyError as error:
         raise UserError(
             f"{shown} must contain {file.name}, got an archive without it. "
             f"Put {file.name} itself into the data folder."
         ) from error
     # Damage shows as any of these, depending on the byte that is wrong.
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        LookupError,
+    ) as error:
         raise UserError(
-            f"{shown} must be a sound zip archive, got one that cannot be unpacked ({_reason(error)}). "
+            f"{shown} must be a sound zip archive, got one that cannot be unpacked ({reason(error)}). "
             f"Fetch it again, or put {file.name} itself into the data folder."
         ) from error
+
+
+def _pieces(stream: BinaryIO, most: int) -> Iterator[bytes]:
+    """The first bytes of a stream, so many at most."""
+    while most and (piece := stream.read(min(most, CHUNK_BYTES))):
+        most -= len(piece)
+        yield piece
 
 
 def _is_right(file: SourceFile, folder: Path) -> bool:
@@ -265,10 +306,12 @@ def _fetch_file(file: SourceFile, folder: Path, progress: Progress) -> None:
 
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(folder)
         # Beside the target, so that the last step is a rename within one file system; gone after any failure.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as work:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_WORK) as work:
             received, ready = Path(work, file.archive or file.name), Path(work, file.name)
-            _store(received, _download(file.url, folder, progress))
+            most = file.size + _BESIDES if file.archive else file.size
+            _store(received, download(file.url, most, folder, progress))
             if file.archive:
                 _store(ready, _unpacked(file, received, file.url))
             with ready.open("r+b") as checked:
@@ -283,6 +326,16 @@ def _fetch_file(file: SourceFile, folder: Path, progress: Progress) -> None:
             ready.replace(folder / file.name)
 
 
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed left of a download."""
+    import shutil
+
+    for work in folder.glob(f"{_WORK}*"):
+        with contextlib.suppress(FileNotFoundError):  # another process may clear them too
+            if time.time() - work.stat().st_mtime > _LEFTOVER_SECONDS:
+                shutil.rmtree(work, ignore_errors=True)
+
+
 def _store(path: Path, chunks: Generator[bytes, None, None]) -> None:
     with path.open("xb") as out, contextlib.closing(chunks):
         out.writelines(chunks)
@@ -295,43 +348,6 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"{folder} must be a folder with room to write in, got: {_reason(error)}. "
+            f"{folder} must be a folder with room to write in, got: {reason(error)}. "
             "Free some space, or give another folder with --data."
         ) from error
-
-
-def _download(url: str, folder: Path, progress: Progress) -> Generator[bytes, None, None]:
-    """The body of `url` piece by piece; `folder` only serves the advice of an error."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    received, expected = 0, None
-    request = urllib.request.Request(url, headers={"User-Agent": "numdnc"})
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
-            length = response.headers.get("Content-Length", "")
-            expected = int(length) if length.isdecimal() else None
-            while chunk := response.read(CHUNK_BYTES):
-                received += len(chunk)
-                progress(received, expected)
-                yield chunk
-        # http.client takes a connection that broke off for the end of the body.
-        problem = None if expected in (None, received) else f"only {received} of {expected} bytes"
-    except urllib.error.HTTPError as error:
-        error.close()
-        problem = f"HTTP status {error.code}"
-    except (OSError, http.client.HTTPException) as error:
-        problem = _reason(error)
-    if problem:
-        raise UserError(
-            f"{url} must be downloadable in full, got: {problem}. Check the network and try again, "
-            f"or fetch it elsewhere and put it into {folder}."
-        )
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong, in a few words on one line."""
-    cause = getattr(error, "reason", error)  # a URLError wraps the real error
-    text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-    return " ".join(text.split())

@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import sys
-from importlib import metadata
 
 
 class UserError(Exception):
@@ -25,6 +24,8 @@ def missing_package(what: str, package: str) -> UserError:
 
 def _requirement(package: str) -> str:
     """The package with the versions that pyproject.toml allows, as far as numdnc is installed and can tell."""
+    from importlib import metadata  # it takes as long as all else here, and only an error needs it
+
     try:
         requirements = metadata.requires("numdnc") or []
     except metadata.PackageNotFoundError:

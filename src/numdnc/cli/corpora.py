@@ -1,5 +1,10 @@
 """`data list`, `data fetch`."""
 
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tyro.conf import Positional
 
 from numdnc import console, data
@@ -26,6 +31,20 @@ def fetch_data(name: Positional[str], *, data_folder: DataFolder = None) -> None
         data_folder: Folder to put it in (or set NUMDNC_DATA; default: a cache folder of yours).
 
     """
-    with console.download_bar() as progress:
+    with _stopped_in_order(), console.download_bar() as progress:
         path = data.fetch(name, data_folder, progress)
     console.say(f"{name} is at {path}")
+
+
+@contextmanager
+def _stopped_in_order() -> Iterator[None]:
+    """Make a signal that ends this process an exit, so that what was half done is removed."""
+    numbers = [
+        number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None
+    ]
+    before = {number: signal.signal(number, lambda got, frame: sys.exit(128 + got)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -68,6 +68,7 @@ def train_text(
         "sha256": found.sha256,
         "vocabulary": task.vocabulary._asdict(),
     }
+    del found  # a large text need not be held twice
     run = fitting_run(
         task,
         described,

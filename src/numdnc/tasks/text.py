@@ -5,8 +5,11 @@ B streams that lie side by side in the first part, window by window, with the mo
 to window (gradients are not: truncated back-propagation). Scores are bits per character (BPC).
 """
 
+import codecs
+import io
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -30,26 +33,45 @@ MOST_STRETCHES = 256
 """So many at once, to bound memory."""
 
 
-def decode(corpus: Corpus, unit: Unit) -> str:
-    r"""The text of a corpus.
+_PIECE = 1 << 20
+"""Bytes that are decoded at once: a text is held as its bytes and as the numbers of its symbols, nothing else."""
+
+
+def decode(corpus: Corpus, unit: Unit) -> Iterator[str]:
+    r"""The text of a corpus, piece by piece.
 
     Characters: UTF-8 (a byte order mark is dropped) with universal newlines: \r\n and \r are read as \n.
     Bytes: each byte, unchanged, as the character of that number (Latin-1).
     """
     if unit not in get_args(Unit):
         raise UserError(f"unit must be characters or bytes, got {unit!r}.")
+    data = memoryview(corpus.data)
     if unit == "bytes":
-        return corpus.data.decode("latin-1")
-    hint = f"Give --unit bytes to model {corpus.name} byte by byte, or give a text file."
-    try:
-        text = corpus.data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"a text corpus must be UTF-8, got byte 0x{corpus.data[error.start]:02x} at offset {error.start}. {hint}"
-        ) from None
-    if "\0" in text:
-        raise UserError(f"a text corpus must be text, got a NUL at offset {text.index(chr(0))}. {hint}")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+        return (str(data[at : at + _PIECE], "latin-1") for at in range(0, len(data), _PIECE))
+    return _characters(data, f"Give --unit bytes to model {corpus.name} byte by byte, or give a text file.")
+
+
+def _characters(data: memoryview, hint: str) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    begin = len(codecs.BOM_UTF8) if bytes(data[:3]) == codecs.BOM_UTF8 else 0
+    read = 0
+    for at in range(begin, len(data), _PIECE):
+        last = at + _PIECE >= len(data)
+        kept = len(decoder.getstate()[0])  # bytes of a character that the piece before ended in
+        try:
+            text = decoder.decode(data[at : at + _PIECE], last)
+        except UnicodeDecodeError as error:
+            place = at - kept + error.start
+            raise UserError(
+                f"a text corpus must be UTF-8, got byte 0x{data[place]:02x} at offset {place}. {hint}"
+            ) from None
+        if "\0" in text:
+            raise UserError(
+                f"a text corpus must be text, got a NUL at offset {read + text.index(chr(0))}. {hint}"
+            )
+        read += len(text)
+        yield newlines.decode(text, last)
 
 
 class Vocabulary(NamedTuple):
@@ -59,9 +81,12 @@ class Vocabulary(NamedTuple):
     unit: Unit
 
     @classmethod
-    def of(cls, text: str, unit: Unit) -> "Vocabulary":
-        """All symbols of a text."""
-        return cls("".join(sorted(set(text))), unit)
+    def of(cls, text: Iterable[str], unit: Unit) -> "Vocabulary":
+        """All symbols of the pieces of a text."""
+        seen = np.zeros(sys.maxunicode + 1, bool)
+        for piece in text:
+            seen[_code_points(piece)] = True
+        return cls("".join(map(chr, np.flatnonzero(seen))), unit)
 
     def encode(self, text: str) -> NDArray[np.integer]:
         """Symbol numbers, a byte each if that suffices; a character that the vocabulary lacks is a UserError."""
@@ -73,7 +98,12 @@ class Vocabulary(NamedTuple):
                 f"text must use the {len(known)} symbols the model was trained on, "
                 f"got {', '.join(repr(chr(code)) for code in strangers[:5])} besides. Leave them out."
             )
-        return numbers.astype(np.min_scalar_type(len(known)))
+        return numbers.astype(self.dtype)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest that holds every number."""
+        return np.min_scalar_type(len(self.symbols) - 1)
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
@@ -111,18 +141,17 @@ class TextTask:
     nats = math.log(2)
 
     def __init__(self, corpus: Corpus, settings: TextSettings, seed: int) -> None:
-        text = decode(corpus, settings.unit)
         self.corpus_name = corpus.name
         self.settings = settings
-        self.vocabulary = Vocabulary.of(text, settings.unit)
+        self.vocabulary = Vocabulary.of(decode(corpus, settings.unit), settings.unit)
         self.input_size = self.output_size = len(self.vocabulary.symbols)
         if self.input_size < 2:
             raise UserError(
                 f"a corpus must have at least 2 different symbols, got {self.vocabulary.symbols!r} only in "
                 f"{corpus.name}. There is nothing to predict; give another text."
             )
-        self._text = self.vocabulary.encode(text)
-        self._cut = len(text) - max(1, round(settings.held_out * len(text)))
+        self._text = _numbers(corpus, self.vocabulary)
+        self._cut = len(self._text) - max(1, round(settings.held_out * len(self._text)))
         shortest = settings.batch * settings.window + settings.window
         if self._cut < shortest:
             raise UserError(
@@ -220,6 +249,15 @@ class TextTask:
         """Continue from a `position`."""
         self._epoch, self._read, self._shift = position["epoch"], position["read"], position["shift"]
         self._rng = generator_from(position["rng"])
+
+
+def _numbers(corpus: Corpus, vocabulary: Vocabulary) -> NDArray[np.integer]:
+    """The numbers of all symbols of a corpus."""
+    numbers, end = np.empty(len(corpus.data), vocabulary.dtype), 0  # a character has at least a byte
+    for piece in decode(corpus, vocabulary.unit):
+        numbers[end : end + len(piece)] = vocabulary.encode(piece)
+        end += len(piece)
+    return numbers[:end]
 
 
 def stretches_at_once(held_out: int) -> int:

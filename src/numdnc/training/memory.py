@@ -1,11 +1,10 @@
 """What a model needs of this machine's memory, said before it is taken."""
 
-import os
-
 import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.errors import UserError
+from numdnc.machine import memory_bytes
 from numdnc.spec import GATES, DNCSpec, Spec
 
 
@@ -15,9 +14,9 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
     A lower bound of what engines take. All of the states are held with their links and the memory as every key sees it
     if the engine keeps every link, else those of a `batch`.
     """
-    if not hasattr(os, "sysconf"):
+    here = memory_bytes()
+    if here is None:
         return
-    here = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     rows = spec.input_size + spec.reads_size + 2 * max(spec.hidden_sizes)
     whole = states if engine.keeps_every_link else batch
     fixed = 4 * GATES[spec.controller] * rows * spec.hidden_total

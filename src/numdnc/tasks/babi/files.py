@@ -1,23 +1,31 @@
 """The files of bAbI, from the published archive or its unpacked folder; nothing is ever written to disk."""
 
+import errno
 import gzip
 import hashlib
+import os
 import re
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from numdnc.data import FOLDER_VARIABLE, default_folder
 from numdnc.errors import UserError
+from numdnc.names import quoted
+from numdnc.reading import open_ordinary, read_stream
 
 ADDRESS = "https://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz"
 FOLDER = "tasks_1-20_v1-2"
 _NAMES = (FOLDER, f"{FOLDER}.tar.gz", f"babi_{FOLDER}.tar.gz")
-_FILE = re.compile(r"qa(\d+)_(.+)_(train|test)\.txt")
-_LARGEST = 1 << 26
-"""Bytes of a file; the published ones have a few million. Bounds what a hostile archive can make us hold."""
+_FILE = re.compile(r"qa([1-9][0-9]{0,3})(?:_(.+))?_(train|valid|test)\.txt")
+"""The folders en-valid and en-valid-10k have names without the title, and a part that validates."""
+_LARGEST, _LARGEST_SUBSET = 1 << 26, 1 << 27
+"""Bytes of a file, and of the files of a subset; the published ones have a few and some thirty million. ..."""
+_LARGEST_ARCHIVE = 1 << 29
+"""... and of all that an archive unpacks to, some 200 million. Bounds what a hostile one can make us hold and read."""
 _CHUNK = 1 << 20
 
 _Entry = tuple[PurePosixPath, Callable[[], bytes]]
@@ -28,9 +36,11 @@ class BabiFiles(NamedTuple):
     """The text of each task, by its number."""
 
     train: dict[int, str]
+    valid: dict[int, str]
+    """Empty where the subset leaves it to its users to hold stories out."""
     test: dict[int, str]
     titles: dict[int, str]
-    """What the files call the task, such as "single-supporting-fact"."""
+    """What the files call the task, such as "single-supporting-fact", or those of other subsets if these do not."""
     sha256: str
     """Sum of all these texts, the same whether they came from an archive or a folder."""
 
@@ -62,19 +72,32 @@ def read_babi(path: Path, subset: str, only: tuple[int, ...] = ()) -> BabiFiles:
     texts: dict[tuple[int, str], bytes] = {}
     titles: dict[int, str] = {}
     subsets: set[str] = set()
+    everywhere: dict[int, str] = {}
+    size = 0
     try:
         for name, contents in _folder(path) if path.is_dir() else _archive(path):
             match = _FILE.fullmatch(name.name)
             if match is None or len(name.parts) < 2:
                 continue
             subsets.add(name.parts[-2])
-            number, part = int(match[1]), match[3]
+            number, title, part = int(match[1]), match[2] or "", match[3]
+            everywhere[number] = everywhere.get(number) or title
             if name.parts[-2] != subset or (only and number not in only):
                 continue
             if (number, part) in texts:
                 raise UserError(f"{path} must hold task {number}'s {part} file once, got {name} besides.")
-            texts[number, part], titles[number] = contents(), match[2]
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            texts[number, part], titles[number] = contents(), title
+            size += len(texts[number, part])
+            if size > _LARGEST_SUBSET:
+                raise UserError(
+                    f"the files of {subset} must have at most {_LARGEST_SUBSET:,} bytes together, got more in {path}. "
+                    f"That is not bAbI; download {ADDRESS}."
+                )
+    # What gzip and tarfile make of damage depends on the byte that is wrong.
+    except (
+        *(gzip.BadGzipFile, tarfile.TarError, EOFError, zlib.error),
+        *(ValueError, ArithmeticError, LookupError),
+    ) as error:
         raise UserError(
             f"{path} must be a whole tar.gz archive or a folder, got one that cannot be read ({error}). "
             f"Download it again from {ADDRESS}."
@@ -88,8 +111,9 @@ def read_babi(path: Path, subset: str, only: tuple[int, ...] = ()) -> BabiFiles:
             f"{path} must hold a folder {subset} of files such as qa1_single-supporting-fact_train.txt, "
             f"got {', '.join(sorted(subsets)) or 'none of the kind'}. Choose another with --subset or --data."
         )
+    parts = ["train", "valid", "test"] if any(part == "valid" for _, part in texts) else ["train", "test"]
     for number in only or sorted(titles):
-        for part in ("train", "test"):
+        for part in parts:
             if (number, part) not in texts:
                 raise UserError(
                     f"{path} must hold {subset}/qa{number}_.._{part}.txt, got none. Leave it out of --only."
@@ -97,26 +121,33 @@ def read_babi(path: Path, subset: str, only: tuple[int, ...] = ()) -> BabiFiles:
     numbers = sorted(titles)
     return BabiFiles(
         train={number: _decoded(texts[number, "train"], path) for number in numbers},
+        valid={number: _decoded(texts[number, "valid"], path) for number in numbers if "valid" in parts},
         test={number: _decoded(texts[number, "test"], path) for number in numbers},
-        titles={number: titles[number] for number in numbers},
+        titles={number: titles[number] or everywhere[number] for number in numbers},
         sha256=_digest(texts),
     )
 
 
 def _folder(path: Path) -> Iterator[_Entry]:
     for file in sorted(path.glob("*/qa*.txt")):
-        _check_size(path, file.name, file.stat().st_size)
-        yield PurePosixPath(file.parent.name, file.name), file.read_bytes
+        yield PurePosixPath(file.parent.name, file.name), partial(_contents, path, file)
+
+
+def _contents(path: Path, file: Path) -> bytes:
+    with open_ordinary(file) as stream:
+        _check_size(path, file.name, os.fstat(stream.fileno()).st_size)
+        return read_stream(stream, _LARGEST)
 
 
 def _archive(path: Path) -> Iterator[_Entry]:
-    with gzip.open(path) as stream:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+    with open_ordinary(path) as packed, gzip.GzipFile(fileobj=packed) as unpacked:
+        stream = _Bounded(unpacked)
+        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|") as archive:
             for member in archive:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts:
                     raise UserError(
-                        f"{path} must hold paths inside its own folder, got {member.name!r}. "
+                        f"{path} must hold paths inside its own folder, got {quoted(member.name)}. "
                         f"Do not trust it; download {ADDRESS}."
                     )
                 file = archive.extractfile(member) if member.isfile() else None
@@ -127,17 +158,31 @@ def _archive(path: Path) -> Iterator[_Entry]:
             pass
 
 
+class _Bounded:
+    """What an archive unpacks to, up to a limit."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream, self._left = stream, _LARGEST_ARCHIVE
+
+    def read(self, size: int) -> bytes:
+        contents = self._stream.read(size)
+        self._left -= len(contents)
+        if self._left < 0:
+            raise OSError(errno.EFBIG, f"it unpacks to more than {_LARGEST_ARCHIVE:,} bytes")
+        return contents
+
+
 def _check_size(path: Path, name: str, size: int) -> None:
     if size > _LARGEST:
         raise UserError(
-            f"files of {path} must have at most {_LARGEST:,} bytes, got {size:,} in {name}. "
+            f"files of {path} must have at most {_LARGEST:,} bytes, got {size:,} in {quoted(name)}. "
             f"That is not bAbI; download {ADDRESS}."
         )
 
 
 def _decoded(contents: bytes, path: Path) -> str:
     try:
-        return contents.decode("utf-8")
+        return contents.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
             f"files of {path} must be UTF-8, got byte 0x{contents[error.start]:02x}. Download {ADDRESS} again."

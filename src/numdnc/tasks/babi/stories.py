@@ -1,6 +1,5 @@
 """Stories as words, and words as numbers."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError
+from numdnc.names import closest, quoted
+from numdnc.reading import whole_number
 from numdnc.tasks import Batch
 
 BLANK, ANSWER = 0, 1
@@ -59,18 +60,21 @@ def stories_of(task: int, text: str, source: str) -> list[Story]:
     known: dict[str, Line] = {}  # sentences come back thousands of times
     stories: list[list[Line]] = []
     before = 0
-    for place, row in enumerate(text.splitlines(), 1):
-        number, _, rest = row.partition(" ")
+    # Not `splitlines`, which ends lines at characters that may stand in a sentence too.
+    rows = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for place, row in enumerate(rows, 1):
         if not row.strip():
             continue
-        if not number.isdecimal() or not rest.strip():
+        word, _, rest = row.partition(" ")
+        number = whole_number(word)
+        if number is None or not rest.strip():
             raise UserError(
-                f"each line of {source} must be a number and a sentence, got {row[:50]!r} as line {place}. "
+                f"each line of {source} must be a number and a sentence, got {quoted(row)} as line {place}. "
                 "Download the data again."
             )
-        if int(number) <= before or not stories:
+        if number <= before or not stories:
             stories.append([])
-        before = int(number)
+        before = number
         shown = rest.rsplit("\t", 1)[0] if rest.count("\t") > 1 else rest
         line = known.get(shown)
         if line is None:
@@ -80,7 +84,7 @@ def stories_of(task: int, text: str, source: str) -> list[Story]:
         if not any(line.answers for line in story):
             raise UserError(
                 f"each story of {source} must ask something, got one that begins with "
-                f"{' '.join(story[0].words)!r} and does not. Download the data again."
+                f"{quoted(' '.join(story[0].words))} and does not. Download the data again."
             )
     if not stories:
         raise UserError(f"{source} must hold stories, got none. Download the data again.")
@@ -90,10 +94,10 @@ def stories_of(task: int, text: str, source: str) -> list[Story]:
 def _line(shown: str, source: str, place: int) -> Line:
     sentence, tab, answer = shown.partition("\t")
     words = tokens(sentence)
-    answers = tuple(word for word in answer.strip().lower().split(",") if word)
+    answers = tuple(word for part in answer.lower().split(",") if (word := part.strip()))
     if not words or bool(tab) != bool(answers):
         raise UserError(
-            f"each question of {source} must have words and an answer, got {shown[:50]!r} as line {place}. "
+            f"each question of {source} must have words and an answer, got {quoted(shown)} as line {place}. "
             "Download the data again."
         )
     return Line(words, answers)
@@ -118,13 +122,11 @@ class Vocabulary:
         """Numbers of words; those that are not known are a UserError, which names the known ones most like them."""
         strangers = [word for word in dict.fromkeys(words) if word not in self._numbers]
         if strangers:
-            near = [
-                match for word in strangers[:5] for match in difflib.get_close_matches(word, self.words, 3)
-            ]
+            near = [match for word in strangers[:5] for match in closest(word, self.words, cutoff=0.6)]
             hint = f"Like these are {', '.join(dict.fromkeys(near))}." if near else "Say it in other words."
             raise UserError(
                 f"words must be among the {len(self.words)} the model was trained on, "
-                f"got {', '.join(map(repr, strangers[:5]))} besides. {hint}"
+                f"got {', '.join(map(quoted, strangers[:5]))} besides. {hint}"
             )
         return np.array([self._numbers[word] for word in words], np.int64)
 

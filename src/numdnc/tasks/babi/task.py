@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError
+from numdnc.names import quoted
 from numdnc.params import Array
+from numdnc.reading import whole_number
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks import Batch, Forward, Scores
 from numdnc.tasks.babi.batches import batches_by_length, padding
@@ -31,13 +33,15 @@ class BabiSettings:
     only: str = ""
     """Numbers of the tasks to learn, as 1,2,3; empty = all that there are."""
     subset: str = "en-10k"
-    """The folder of the archive: en-10k has 10,000 questions a task to train on, en has 1,000."""
+    """The folder of the archive: en-10k has 10,000 questions a task to train on, en has 1,000; en-valid-10k and
+    en-valid are the same with the validating stories in files of their own; also hn, shuffled, and each -10k."""
     batch: int = 16
     """B, stories of an update."""
     pause: int = 0
     """Blank steps between a question and its answer (Csordas and Schmidhuber 2019: 3)."""
     validation: float = 0.1
-    """Share of the stories of each task that is never trained on: progress lines are scored on a part of it."""
+    """Share of the stories of each task that is never trained on: progress lines are scored on a part of it. Where the
+    subset has files that validate, those are taken instead."""
     evaluated: int = 100
     """So many questions of each task, if there are as many, in the stories that every progress line is scored on."""
     longest: int = 0
@@ -49,9 +53,9 @@ class BabiSettings:
                 raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if not 0 < self.validation < 1:
             raise UserError(f"validation must lie between 0 and 1, got {self.validation}.")
-        if not all(word.isdecimal() and int(word) > 0 for word in self.only.split(",") if self.only):
+        if not all(whole_number(word) for word in self.only.split(",") if self.only):
             raise UserError(
-                f"only must be numbers of tasks with commas between, as 1,2,3, got {self.only!r}."
+                f"only must be numbers of tasks with commas between, as 1,2,3, got {quoted(self.only)}."
             )
 
     @property
@@ -85,10 +89,12 @@ class BabiTask:
 
     def __init__(self, files: BabiFiles, settings: BabiSettings, seed: int) -> None:
         self.settings, self.titles, self._seed = settings, files.titles, seed
-        train = {task: stories_of(task, text, f"qa{task} train") for task, text in files.train.items()}
-        test = {task: stories_of(task, text, f"qa{task} test") for task, text in files.test.items()}
+        train, valid, test = (
+            {task: stories_of(task, text, f"qa{task} {part}") for task, text in texts.items()}
+            for part, texts in (("train", files.train), ("valid", files.valid), ("test", files.test))
+        )
         self.vocabulary = Vocabulary.of(
-            story for part in (train, test) for stories in part.values() for story in stories
+            story for part in (train, valid, test) for stories in part.values() for story in stories
         )
         self.input_size = self.output_size = len(self.vocabulary.symbols)
         reader = Reader(self.vocabulary, settings.pause)
@@ -103,7 +109,10 @@ class BabiTask:
         self.validation: list[Told] = []
         """Never trained on, to choose by; in the order of the tasks."""
         for task, stories in train.items():
-            kept, validating = self._split(task, told(stories))
+            if files.valid:
+                kept, validating = told(stories), told(valid[task])
+            else:
+                kept, validating = self._split(task, told(stories))
             self.train += [story for story in kept if not settings.longest or story.steps <= settings.longest]
             self.validation += validating
         if not self.train:
