@@ -137,6 +137,19 @@ def test_epochs_are_cut_at_other_places() -> None:
     assert max(shifts) < 8
 
 
+def test_streams_begin_at_the_shift_of_their_epoch() -> None:
+    text = "".join(map(chr, range(300, 1300)))  # no character twice: it tells its place
+    task, shifts = task_of(text), set()
+    for _ in range(200):
+        batch = task.next_batch()
+        if batch.fresh:
+            shift = task.position()["shift"]
+            length = (900 - 1 - shift) // 3
+            assert batch.inputs[0].tolist() == [shift, shift + length, shift + 2 * length]
+            shifts.add(shift)
+    assert len(shifts) > 2
+
+
 def test_a_task_moved_to_a_position_goes_on_as_if_never_stopped() -> None:
     straight, stopped = task_of(LETTERS), task_of(LETTERS, seed=5)
     for _ in range(50):
@@ -173,6 +186,7 @@ def test_every_held_out_character_is_scored_once_and_with_context(
     """A model that errs on one held-out place only is charged for exactly that place."""
     monkeypatch.setattr(text_module, "SCORED_STRETCH", 64)
     monkeypatch.setattr(text_module, "WARM_UP", 16)
+    monkeypatch.setattr(text_module, "MOST_STRETCHES", 3)  # of up to 10
     rng = np.random.default_rng(0)
     text = "".join(rng.choice(list("abcdef"), length))
     task = task_of(text, batch=2, window=4, held_out=0.3)
@@ -228,6 +242,25 @@ def test_a_limit_scores_the_first_held_out_characters_only() -> None:
     assert task.score(prefers_a)["bpc"] < 0.1 < 1 < task.score(prefers_a, whole=True)["bpc"]
 
 
+def test_stretches_and_examples_are_held_out_and_read_from_the_character_before() -> None:
+    task = task_of("".join(map(chr, range(300, 1300))))  # no character twice: it tells its place
+    for number in range(14):
+        batch = task.stretch(number, 7)
+        assert batch.targets[:, 0].tolist() == list(range(900 + 7 * number, 907 + 7 * number))
+        np.testing.assert_array_equal(batch.inputs + 1, batch.targets)
+    with pytest.raises(
+        UserError, match="one of the 14 of 7 characters that the 100 held-out ones make, got number 14"
+    ):
+        task.stretch(14, 7)
+    batch = task.example(3)
+    assert batch.targets[0].tolist() == [900, 946, 992]  # windows of 8, evenly apart
+    assert batch.targets[-1].tolist() == [907, 953, 999]
+    np.testing.assert_array_equal(batch.inputs + 1, batch.targets)
+    assert task.example(40).targets.shape == (2, 40)
+    assert (text_module.stretches_at_once(512), text_module.stretches_at_once(513)) == (1, 2)
+    assert text_module.stretches_at_once(10**9) == text_module.MOST_STRETCHES
+
+
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
@@ -258,6 +291,18 @@ def draw(temperature: float, seed: int = 0) -> str:
 
 def test_sampling_reads_what_it_wrote() -> None:
     assert draw(0.0) == ("deabc" * 80)
+
+
+def test_sampling_reads_the_whole_prime_and_carries_the_state() -> None:
+    """A model that says the symbol whose number is how many symbols it has read, of five."""
+
+    def length(inputs: Any, state: Any) -> tuple[Any, Any]:
+        read = (state or 0) + np.arange(1, len(inputs) + 1)
+        return 9.0 * np.eye(5)[read % 5][:, None], read[-1]
+
+    rng = np.random.default_rng(0)
+    written = sample(length, Vocabulary("abcde", "characters"), length=6, prime="bad", temperature=0, rng=rng)
+    assert "".join(written) == "deabcd"
 
 
 def test_temperature_spreads_the_choices() -> None:

@@ -1,0 +1,124 @@
+"""Which questions the graph tasks ask: every length of a lesson, every answer, and each as often as it should be."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
+from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
+from numdnc.tasks.graphs.inference import _with_walk
+from numdnc.tasks.graphs.lessons import INFERENCE
+from numdnc.tasks.graphs.task import Question
+
+LESSONS = [
+    (kind, n) for kind in (Traversal, ShortestPath, Inference) for n in range(1, len(kind.lessons) + 1)
+]
+LADDER = Graph([Triple(n, way, n + 1) for n in range(5) for way in (7, 8)])
+"""Nodes 0 to 5 in a row, each joined to the next by two edges: 6 - k pairs are k apart, by 2^k paths."""
+
+
+def questions(task: GraphTask, graph: Graph, count: int) -> list[Question]:
+    rng = np.random.default_rng(0)
+    found = [task.question(rng, graph) for _ in range(count)]
+    return [question for question in found if question is not None]
+
+
+def length(task: GraphTask, question: Question) -> int:
+    """Edges of the path that is asked for."""
+    if isinstance(task, Inference):
+        return len(task.meanings[question.asked[0][1]])
+    return len(question.answers) - question.fed
+
+
+@pytest.mark.parametrize(("kind", "lesson"), LESSONS)
+def test_every_length_of_a_lesson_is_asked_for(kind: Any, lesson: int) -> None:
+    task, rng = kind(lesson=lesson), np.random.default_rng(lesson)
+    low, high = task.sizes.path
+    seen = set()
+    for _ in range(300):
+        _, question = task._graph_and_question(rng)
+        if question is not None:
+            seen.add(length(task, question))
+        if len(seen) == high - low + 1:
+            break
+    assert seen == set(range(low, high + 1))
+
+
+def test_a_shortest_path_has_each_length_as_often() -> None:
+    task = ShortestPath(max_path=4)
+    found = Counter(length(task, question) for question in questions(task, LADDER, 900))
+    assert sorted(found) == [2, 3, 4]
+    for count in found.values():
+        assert count / 900 == pytest.approx(1 / 3, abs=0.06)
+
+
+def test_walks_have_each_length_as_often() -> None:
+    task = Traversal(min_path=1, max_path=4)
+    ring = Graph([Triple(n, edge, (n + 1) % 3) for n in range(3) for edge in (1, 2)])
+    found = Counter(len(question.answers) for question in questions(task, ring, 1200))
+    assert sorted(found) == [1, 2, 3, 4]
+    for count in found.values():
+        assert count / 1200 == pytest.approx(1 / 4, abs=0.05)
+
+
+def test_shortest_paths_lead_from_any_node_by_any_edge() -> None:
+    """Of length 2 in the ladder: 4 pairs of nodes, and 4 paths between them, all as likely."""
+    task = ShortestPath(max_path=2)
+    found = Counter(tuple(question.answers[:-1]) for question in questions(task, LADDER, 1600))
+    assert len(found) == 16
+    for count in found.values():
+        assert count / 1600 == pytest.approx(1 / 16, abs=0.03)
+
+
+def test_relations_are_asked_for_from_any_node() -> None:
+    """A ring by edges of every label: each of 3 nodes and of 100 relations of 2 edges leads somewhere."""
+    ring = Graph([Triple(n, edge, (n + 1) % 3) for n in range(3) for edge in range(10)])
+    task = Inference(max_path=2)
+    found = Counter(question.asked[0][:2] for question in questions(task, ring, 3000))
+    starts = Counter(start for start, _ in found.elements())
+    assert len({relation for _, relation in found}) == 100
+    for node in range(3):
+        assert starts[node] / 3000 == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_walks_that_relations_are_made_of_start_at_any_node() -> None:
+    """In a random graph labels are moved so that a walk has them; that walk begins at any of the nodes."""
+    task, rng = Inference(lesson=1, min_nodes=5, max_nodes=5), np.random.default_rng(0)
+    places = Counter[int]()
+    for _ in range(1500):
+        graph, question = task._graph_and_question(rng)
+        if question is not None:
+            places[graph.nodes.index(question.asked[0][0])] += 1
+    for place in range(5):
+        assert places[place] / places.total() == pytest.approx(1 / 5, abs=0.08)
+
+
+def test_labels_change_places_and_nothing_else() -> None:
+    """A walk gets its labels from other edges of its nodes; every edge stays, with a label of its own."""
+    rng, moved = np.random.default_rng(0), 0
+    for _ in range(200):
+        graph = random_graph(rng, INFERENCE[3], 1000, 10)
+        edges = tuple(rng.integers(10, size=4).tolist())
+        changed = _with_walk(rng, graph, edges)
+        if changed is None:
+            continue
+        after, path = changed
+        walked = after.walk(path[0], edges)
+        assert walked is not None
+        assert [triple.destination for triple in walked] == path[1:]
+        for node in graph.nodes:
+            one, other = graph.leaving(node), after.leaving(node)
+            assert sorted(edge.destination for edge in one) == sorted(edge.destination for edge in other)
+            assert len({edge.edge for edge in other}) == len(other)
+            if node not in path[:-1]:
+                assert sorted(one) == sorted(other)
+        moved += sorted(graph.triples) != sorted(after.triples)
+    assert moved > 50
+
+
+def test_sizes_of_graphs_reach_both_ends() -> None:
+    task, rng = Traversal(lesson=3), np.random.default_rng(0)
+    sizes = {len(random_graph(rng, task.sizes, 1000, 1000).nodes) for _ in range(300)}
+    assert sizes == set(range(5, 11))
