@@ -139,6 +139,13 @@ def test_another_task_memory_and_engine() -> None:
     assert traced("bits")[0].about.engine == "cpu"
 
 
+def test_a_graph_task_says_the_digits_of_its_labels() -> None:
+    sizes = ["--digits", 2, "--lesson", 1, "--grow", "", "--evaluated", 2, "--batch", 2]
+    done("train", "traversal", *TINY.split(), *sizes, "--out", "graph")
+    assert traced("graph")[0].about.digits == 2
+    assert traced("bits")[0].about.digits is None
+
+
 def test_a_stretch_of_the_text_that_is_held_out() -> None:
     held_out = TEXT[len(TEXT) - round(0.1 * len(TEXT)) :]
     first, said = traced("text", "--length", 10)

@@ -25,6 +25,7 @@ from numdnc.spec import Spec
 from numdnc.tasks import Batch
 from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
 from numdnc.tree import map_leaves
+from traces import graph_trace
 
 SPECS: dict[str, Spec] = {
     **MODELS,
@@ -530,7 +531,32 @@ WRONG: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "settings": (told(settings=3), "settings are no object"),
     "sequence": (told(sequence=3), "task, sequence and engine are not text"),
     "spec": (told(spec=[]), "must"),
+    "digits": (told(digits=1), "digits are not those of labels in"),
 }
+
+
+def test_a_trace_of_a_graph_task_says_how_its_labels_are_written(tmp_path: Path) -> None:
+    path, trace = tmp_path / "trace.safetensors", graph_trace()
+    save_trace(path, trace)
+    assert load_trace(path).about.digits == 2
+    arrays, metadata = trace_file.load_arrays(path, trace_file._kind())
+    for digits in (3, 0, -1, True, 2.0, "2", 10**30):
+        trace_file.save_arrays(path, trace_file._kind(), arrays, metadata | {"digits": digits})
+        with pytest.raises(UserError, match="digits are not those of labels in 62 inputs"):
+            load_trace(path)
+    one = arrays["targets"][:, 0]
+    trace_file.save_arrays(path, trace_file._kind(), arrays | {"targets": one}, metadata)
+    with pytest.raises(UserError, match="targets of a graph are not triples"):
+        load_trace(path)
+
+
+def test_a_trace_of_an_older_version_says_nothing_of_digits(tmp_path: Path) -> None:
+    path = tmp_path / "trace.safetensors"
+    trace = saved(path)
+    arrays, metadata = trace_file.load_arrays(path, trace_file._kind())
+    del metadata["digits"]
+    trace_file.save_arrays(path, trace_file._kind(), arrays, metadata)
+    assert load_trace(path).about == trace.about
 
 
 @pytest.mark.parametrize("name", WRONG)

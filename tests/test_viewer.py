@@ -23,9 +23,10 @@ from numdnc.inspection.provenance import LEAST, NONE, provenance
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.inspection.viewer import export
+from numdnc.inspection.viewer.graphs import places
 from numdnc.inspection.viewer.thinning import SECONDARY, thinner
 from numdnc.training.folder import RunFolder
-from traces import EVIL, bits_trace, class_trace, group_trace, named, text_trace, with_arrays
+from traces import EVIL, bits_trace, class_trace, graph_trace, group_trace, named, text_trace, with_arrays
 
 EXACT = 2.0**-16
 """Largest relative error of a packed float."""
@@ -188,6 +189,74 @@ def test_json_in_a_page_is_harmless_and_says_the_same(text: str) -> None:
     assert written.isascii()
     assert not set("<>&") & set(written)
     assert json.loads(written) == {text: text}
+
+
+def test_a_page_cuts_names_that_are_too_long_to_be_shown() -> None:
+    long = "x" * 5000
+    trace = named(
+        bits_trace(),
+        task=long,
+        sequence=long,
+        settings={long: long, "size": [long]},
+        input_channels=(long,) * 3,
+    )
+    described = about_of(export.page(trace))
+    assert {len(name) for name in described["input_channels"]} == {export.LONGEST_NAME}
+    shown = (
+        described["task"],
+        described["sequence"],
+        *described["settings"],
+        *described["settings"].values(),
+    )
+    assert all(len(text) <= export.LONGEST_NAME for text in shown)
+    assert [text[-1] for text in shown] == ["…", "…", "…", "e", "…", "…"]
+
+
+def test_a_page_of_a_graph_task_says_its_labels() -> None:
+    trace = graph_trace()
+    described, mask = about_of(export.page(trace))["graph"], trace.arrays["mask"].astype(bool)
+    question, answer = described["question"], int(mask.argmax())
+    assert (trace.arrays["inputs"][:, -2] > 0).nonzero()[0].tolist() == [question]
+    assert described["edges"] == list(range(question))
+    edges = described["input"][:question]
+    walk = [described["target"][step] for step in range(answer, trace.steps)]
+    assert all(edge in edges for edge in walk)
+    assert described["input"][question] == [*walk[0][:2], -1]
+    assert described["input"][question + 1 : answer] == [[-1, edge, -1] for _, edge, _ in walk[1:]]
+    assert described["input"][answer:] == [[-1, -1, -1]] * len(walk)
+    assert described["output"][answer : trace.steps - 1] == walk[:-1]
+    assert described["output"][-1][:2] == walk[-1][:2]
+    assert described["output"][-1] != walk[-1]
+    assert set(described["nodes"]) == {
+        node for source, _, destination in edges for node in (source, destination)
+    }
+    assert len(described["places"]) == len(described["nodes"])
+    assert about_of(export.page(bits_trace()))["graph"] is None
+
+
+def test_nodes_stand_as_far_apart_as_the_edges_between_them() -> None:
+    chain = places(5, [(0, 1), (1, 2), (2, 3), (3, 4)])
+    along = np.linalg.norm(chain - chain[0], axis=1)
+    assert (np.diff(along) > 0.1).all()
+    assert chain.min() == 0
+    assert chain.max() == pytest.approx(1)
+    rng = np.random.default_rng(0)
+    points = rng.random((30, 2))
+    nearest = np.argsort(((points[:, None] - points) ** 2).sum(2), axis=1)[:, 1:4]
+    edges = [(node, int(other)) for node, others in enumerate(nearest) for other in others]
+    found = places(30, edges)
+    apart = np.linalg.norm(found[:, None] - found, axis=2)
+    joined = [apart[edge] for edge in edges]
+    assert np.mean(joined) < 0.5 * apart[~np.eye(30, dtype=bool)].mean()
+    assert apart[~np.eye(30, dtype=bool)].min() > 0.08
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 101])
+def test_every_number_of_nodes_has_places(count: int) -> None:
+    found = places(count, [(0, 0), (0, count - 1)] if count else [])
+    assert found.shape == (count, 2)
+    assert np.isfinite(found).all()
+    assert len(np.unique(found.round(6), axis=0)) == count
 
 
 def test_a_page_allows_itself_no_network_and_no_other_script() -> None:

@@ -11,6 +11,7 @@ from numdnc import DNCSpec
 from numdnc.inspection.trace import About, Trace, record
 from numdnc.spec import SPECS, Spec
 from numdnc.tasks import Batch
+from numdnc.tasks.graphs import Traversal
 
 EVIL = "</script><script>numdncWasHere=1</script><img src=x onerror='numdncWasHere=1'><!--\u2028\u2029\"'&amp;\\\n"
 """What a text must not be able to do anything with."""
@@ -81,6 +82,34 @@ def group_trace() -> Trace:
     batch = Batch(inputs, rng.integers(3, size=(10, 1, 2)), mask=rng.random((10, 1)) < 0.8)
     names = tuple(f"{part} = {number}" for part in ("one", "other") for number in range(3))
     return record(spec, random_params(spec, rng, 1.0), batch, about(spec, output_channels=names))
+
+
+def graph_trace(**settings: Any) -> Trace:
+    """Of a random DNC that is to walk through a graph; its outputs are made right but for the last destination."""
+    task = Traversal(**{"lesson": 3, "digits": 2, "min_path": 3, "max_path": 3, **settings})
+    spec = DNCSpec(
+        input_size=task.input_size,
+        output_size=task.output_size,
+        hidden_sizes=(8,),
+        memory_size=8,
+        word_size=4,
+        read_heads=2,
+    )
+    rng = np.random.default_rng(4)
+    batch = task.draw(rng, 1)
+    described = about(
+        spec,
+        task="traversal",
+        input_channels=task.input_channels,
+        output_channels=task.output_channels,
+        digits=task.digits,
+    )
+    trace = sharpened(record(spec, random_params(spec, rng, 1.0), batch, described))
+    outputs = trace.arrays["outputs"].reshape(trace.steps, -1, 10)
+    hot = 20 * np.eye(10, dtype=np.float32)[trace.arrays["targets"]]
+    hot[-1, -1] = np.roll(hot[-1, -1], 1)
+    answered = trace.arrays["mask"].astype(bool)[:, None, None]
+    return with_arrays(trace, outputs=np.where(answered, hot, outputs).reshape(trace.steps, -1))
 
 
 def text_trace(text: str = "the cat " + EVIL) -> Trace:

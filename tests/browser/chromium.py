@@ -38,9 +38,17 @@ class Page:
             self._call(f"{domain}.enable")
 
     def open(
-        self, path: Path, *, width: int = 1400, height: int = 900, scale: float = 1, dark: bool = False
+        self,
+        path: Path,
+        *,
+        width: int = 1400,
+        height: int = 900,
+        scale: float = 1,
+        dark: bool = False,
+        touch: bool = False,
     ) -> None:
-        """Open a file and wait until it has drawn itself."""
+        """Open a file, on a touch screen if so wanted, and wait until it has drawn itself."""
+        self._call("Emulation.setTouchEmulationEnabled", enabled=touch)
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -105,6 +113,15 @@ class Page:
         self.point(x, y)
         self.point(x, y, kind="mousePressed")
         self.point(x, y, kind="mouseReleased")
+
+    def tap(self, x: float, y: float, to: float | None = None) -> None:
+        """Touch a point with one finger, or drag it from there to another x, and lift it."""
+        ends = [] if to is None else [(x + (to - x) * k / 4, y) for k in range(1, 5)]
+        self._call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        for there, height in ends:
+            self._call("Input.dispatchTouchEvent", type="touchMove", touchPoints=[{"x": there, "y": height}])
+        self._call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.settle()
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"]))

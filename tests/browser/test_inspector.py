@@ -18,7 +18,7 @@ from numdnc.inspection.provenance import NONE
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer import export
 from test_viewer import plain_origin
-from traces import bits_trace, class_trace, group_trace, named, text_trace, with_arrays
+from traces import bits_trace, class_trace, graph_trace, group_trace, named, text_trace, with_arrays
 
 PROGRAM = chromium.find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
@@ -186,6 +186,7 @@ def test_cells_have_the_colour_of_their_value(show: Show, trace: Trace) -> None:
 
 def test_keys_step_through_time(show: Show, trace: Trace) -> None:
     page = show(trace)
+    page.press("Home")
     assert page.run("numdnc.step") == 0
     page.press("ArrowRight", times=5)
     page.press("ArrowLeft")
@@ -485,6 +486,8 @@ def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> Non
         class_trace(symbols=True),
         class_trace(symbols=False),
         group_trace(),
+        graph_trace(),
+        named(with_arrays(graph_trace(), inputs=np.zeros_like(graph_trace().arrays["inputs"]))),
         with_arrays(bits_trace(), mask=np.zeros(12, np.uint8)),
         named(bits_trace(), task="", settings={}),
         with_arrays(bits_trace(), memory=np.full((12, 6, 4), np.nan, np.float32)),
@@ -496,6 +499,8 @@ def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> Non
         "symbols",
         "classes",
         "several classes",
+        "a graph",
+        "a graph that is not shown",
         "no targets",
         "nameless",
         "not a number",
@@ -506,6 +511,193 @@ def test_every_kind_of_trace_opens(show: Show, trace: Trace) -> None:
     fold_out(page)
     page.press("End")
     assert page.run("numdnc.step") == trace.steps - 1
+
+
+def test_it_opens_at_a_step_with_something_to_see(show: Show, trace: Trace) -> None:
+    """Of the steps that count the middle one at which a head reads what was written before it."""
+    counts = trace.arrays["mask"].astype(bool)
+    reads = [
+        any(plain_origin(trace.arrays, step, head, False)[1] not in (NONE, step) for head in (0, 1))
+        for step in range(trace.steps)
+    ]
+    wanted = np.flatnonzero(counts & np.array(reads))
+    assert 0 < len(wanted) < trace.steps
+    assert show(trace).run("numdnc.step") == wanted[len(wanted) // 2]
+    lstm = bits_trace("lstm", steps=30)
+    asked = np.flatnonzero(lstm.arrays["mask"])
+    assert show(lstm).run("numdnc.step") == asked[len(asked) // 2]
+
+
+def few_slots(used: tuple[int, ...] = (1, 4, 7)) -> Trace:
+    """Of 10 slots most are never written, read or anything but blank."""
+    trace = bits_trace(seed=3, N=10)
+    unused = [slot for slot in range(10) if slot not in used]
+    arrays = {name: trace.arrays[name].copy() for name in ("write_weights", "read_weights", "memory", "link")}
+    for name in ("write_weights", "memory", "link"):
+        arrays[name][:, unused] = 0
+    for name in ("read_weights", "link"):
+        arrays[name][:, :, unused] = 0
+    for slot in used:
+        arrays["memory"][3, slot, 0] = 5
+    return with_arrays(trace, **arrays)
+
+
+def test_where_most_slots_are_blank_only_those_in_use_are_shown(show: Show) -> None:
+    trace = few_slots()
+    page = show(trace)
+    rows = {panel["name"]: panel["rows"] for panel in page.run("numdnc.panels()")}
+    assert (rows["write_weights"], rows["read_weights 1"], rows["usage"]) == (3, 3, 3)
+    page.point(*place(page, "usage", 2, 5))
+    assert "slot 7 · step 5" in readout(page)
+    assert float(readout(page).split("= ")[1]) == pytest.approx(trace.arrays["usage"][5, 7], rel=DIGITS)
+    page.run("numdnc.goTo(3)")
+    left, top = corner_of(page, "memory")
+    page.point(left + 44 + 26 * 3, top + 16 + 14 * 1.5)
+    assert "number 0 · slot 4 · step 3 = 5" in readout(page)
+    page.run("document.getElementById('links-matrix').click()")
+    left, top = corner_of(page, "links")
+    cell = (page.run("document.getElementById('links').clientWidth") - 28) / 3
+    page.point(left + 26 + 0.5 * cell, top + 26 + 2.5 * cell)
+    assert "from slot 1 to slot 7" in readout(page)
+    assert page.run("document.getElementById('slots-used').textContent") == "Used 3"
+    page.run("document.getElementById('slots-all').click()")
+    page.settle()
+    rows = {panel["name"]: panel["rows"] for panel in page.run("numdnc.panels()")}
+    assert (rows["write_weights"], rows["read_weights 1"], rows["usage"]) == (10, 10, 10)
+    assert page.run("document.getElementById('slots-all').getAttribute('aria-pressed')") == "true"
+    page.point(*place(page, "usage", 2, 5))
+    assert "slot 2 · step 5" in readout(page)
+    most = few_slots((0, 1, 2, 3, 5, 8))
+    page = show(most)
+    assert {panel["rows"] for panel in page.run("numdnc.panels()") if panel["name"] == "usage"} == {10}
+    assert page.run("document.getElementById('slots-choice').offsetParent !== null")
+
+
+def test_a_graph_is_shown_by_its_labels_and_drawn_with_the_walk(show: Show) -> None:
+    trace = graph_trace()
+    page = show(trace)
+    panels = {panel["name"]: panel["rows"] for panel in page.run("numdnc.panels()")}
+    names = ("input", "flags", "target", "output", "errors", "surprise")
+    assert [panels[name] for name in names] == [3, 2, 3, 3, 3, 3]
+    assert "1 of 9 labels wrong" in page.run("document.getElementById('facts').textContent")
+    digits = trace.arrays["inputs"][:, :-2].reshape(trace.steps, 3, 2, 10)
+    shown = np.where(digits.any((2, 3)), digits.argmax(3) @ [10, 1], NONE)
+    wanted = trace.arrays["targets"].reshape(trace.steps, 3, 2) @ [10, 1]
+    asked = np.flatnonzero(trace.arrays["mask"]).tolist()
+    for row, part in enumerate(("source", "edge", "destination")):
+        page.point(*place(page, "input", row, asked[0] - 4))
+        assert readout(page).endswith(f"{part} · step {asked[0] - 4} = {shown[asked[0] - 4, row]:02}")
+        page.point(*place(page, "target", row, asked[1]))
+        assert readout(page).endswith(f"{part} · step {asked[1]} = {wanted[asked[1], row]:02}")
+    page.point(*place(page, "input", 2, asked[0] - 1))
+    assert readout(page).endswith(" = not given")
+
+    def walked(step: int) -> int:
+        """Pixels in the colour of the walk."""
+        page.run(f"numdnc.goTo({step})")
+        page.settle()
+        found: int = page.run(
+            "(() => { const graph = document.getElementById('graph'), { width, height } = graph;"
+            " const copy = Object.assign(document.createElement('canvas'), { width, height }).getContext('2d');"
+            " copy.drawImage(graph, 0, 0); const { data } = copy.getImageData(0, 0, width, height);"
+            " let found = 0; for (let k = 0; k < data.length; k += 4)"
+            " found += data[k] > 190 && data[k + 1] < 200 && data[k + 2] < 160; return found; })()"
+        )
+        return found
+
+    told = "document.getElementById('happens').textContent"
+    ink = [walked(step) for step in (asked[0] - 1, *asked)]
+    assert ink == sorted(set(ink))
+    source, edge, destination = (f"{label:02}" for label in wanted[asked[-1]])
+    said = f"{(wanted[asked[-1]][2] + 1) % 100:02}" if wanted[asked[-1]][2] % 10 < 9 else ""
+    assert f"wanted{source} –{edge}→ {destination}" in page.run(told)
+    assert f"output{source} –{edge}→ {said}" in page.run(told)
+    page.run("numdnc.goTo(0)")
+    page.settle()
+    first = " ".join(f"{label:02}" for label in shown[0])
+    assert page.run(told).startswith("shown{} –{}→ {}".format(*first.split()))
+    assert page.run("document.getElementById('graph-note').textContent").startswith("1 of ")
+
+
+def test_words_stand_upright_and_do_not_collide(show: Show) -> None:
+    names = tuple(f"a-long-word-{number}" for number in range(3))
+    page = show(named(class_trace(symbols=True), input_channels=names), width=500)
+    (_, top), (_, below) = (page.run(f"numdnc.placeOf('{name}', 0, 5)") for name in ("input", "target"))
+    assert below - top > 60
+    between = page.run("numdnc.placeOf('input', 0, 6)[0] - numdnc.placeOf('input', 0, 5)[0]")
+    assert between >= 12
+
+
+LONG = "supercalifragilistic" * 250
+
+
+def test_long_names_take_no_time_to_fit(show: Show) -> None:
+    """Few measurements of each: not one for every letter that is too many."""
+    trace = bits_trace()
+    names = tuple(f"{number} {LONG}" for number in range(3))
+    page = show(named(trace, input_channels=names, task=LONG, sequence=LONG, settings={LONG: LONG}))
+    page.run(
+        "(() => { const measure = CanvasRenderingContext2D.prototype.measureText; window.measured = 0;"
+        " CanvasRenderingContext2D.prototype.measureText = function (text) {"
+        " window.measured += 1; return measure.call(this, text); }; })()"
+    )
+    page.run("document.querySelector('.fold').click()")
+    page.run("document.querySelector('.fold').click()")
+    page.settle()
+    assert 0 < page.run("window.measured") < 200
+    assert (
+        page.run(
+            "Math.max(...[...document.querySelectorAll('h1, p, title')].map((one) => one.textContent.length))"
+        )
+        < 500
+    )
+    assert page.run("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("width", [360, 420, 800])
+def test_on_a_narrow_screen_nothing_is_lost_and_the_memory_is_a_tap_away(
+    show: Show, trace: Trace, width: int
+) -> None:
+    page = show(trace, width=width, height=800)
+    assert page.run("document.documentElement.scrollWidth <= window.innerWidth")
+    ends = page.run(
+        "[...document.querySelectorAll('#bar button, #bar input, #bar output')]"
+        ".map((one) => one.getBoundingClientRect()).map(({ left, right }) => [left, right])"
+    )
+    assert all(0 <= left < right <= width for left, right in ends)
+    memory = "document.getElementById('memory')"
+    assert page.run(f"{memory}.offsetParent === null")
+    page.run("document.getElementById('show-step').click()")
+    page.settle()
+    assert page.run(f"{memory}.getBoundingClientRect().top") < 700
+    assert page.run(f"{memory}.clientWidth > 200 && {memory}.getBoundingClientRect().right <= {width}")
+    assert page.run("document.getElementById('panels').offsetParent === null")
+    page.press("ArrowRight")
+    page.run("document.getElementById('show-timeline').click()")
+    page.settle()
+    assert page.run("document.getElementById('panels').offsetParent !== null")
+
+
+def test_fingers_choose_scrub_and_jump(show: Show, trace: Trace) -> None:
+    step, head, slot, write = some_read(trace)
+    page = show(trace, touch=True)
+    assert "Tap a cell" in readout(page)
+    page.tap(*place(page, "usage", 4, 9))
+    assert page.run("numdnc.step") == 9
+    assert float(readout(page).split("= ")[1]) == pytest.approx(trace.arrays["usage"][9, 4], rel=DIGITS)
+    x, y = place(page, "usage", 2, 1)
+    page.tap(x, y, to=page.run("numdnc.placeOf('usage', 2, 7)[0]"))
+    assert page.run("numdnc.step") == 7
+    read = place(page, f"read_weights {head}", slot, step)
+    page.tap(*read)
+    assert page.run("numdnc.step") == step
+    assert f"tap again: go to the write, step {write}" in readout(page)
+    page.tap(*read)
+    assert page.run("numdnc.step") == write
+    page.run("numdnc.goTo(8)")
+    left, top = corner_of(page, "memory")
+    page.tap(left + 44 + 26 * (2.5 + 2 + 0.5), top + 16 + 14 * 3.5)
+    assert "number 2 · slot 3 · step 8" in readout(page)
 
 
 @pytest.mark.parametrize("largest", [20_000, 4_000])

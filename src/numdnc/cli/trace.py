@@ -21,6 +21,7 @@ from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace, record
 from numdnc.inspection.trace_file import save_trace
 from numdnc.tasks import Batch, Forward
+from numdnc.tasks.graphs import GraphTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, forward_with
@@ -142,6 +143,7 @@ def _of_episodes(
         engine=engine,
         input_channels=channels(task.episodes, "input"),
         output_channels=channels(task.episodes, "output"),
+        digits=task.episodes.digits if isinstance(task.episodes, GraphTask) else None,
     )
     return batch, about
 

@@ -48,6 +48,8 @@ class About:
     """... and the Y outputs."""
     symbols: str | None = None
     """Of a text, the vocabulary: symbol n is its character n."""
+    digits: int | None = None
+    """Of a graph task, the decimal digits of a label: inputs and outputs are triples as in tasks/graphs/encoding.py."""
 
 
 class Trace(NamedTuple):

@@ -15,6 +15,7 @@ from numdnc.errors import UserError
 from numdnc.files import FileKind, load_arrays, save_arrays
 from numdnc.inspection.trace import About, Trace, array_shapes, thins_links
 from numdnc.spec import SPECS, DNCSpec, Spec
+from numdnc.tasks.graphs.encoding import sizes
 
 SCHEMA = 1
 """Raised whenever an older numdnc could not read the file."""
@@ -38,6 +39,7 @@ def load_trace(path: Path) -> Trace:
     arrays, metadata = load_arrays(path, _kind())
     try:
         spec = SPECS[metadata["kind"]](**metadata["spec"])
+        metadata.setdefault("digits", None)  # which traces of version 0.1 lack
         about = About(**{field.name: metadata[field.name] for field in dataclasses.fields(About)})
         about = dataclasses.replace(
             about,
@@ -78,6 +80,12 @@ def _check_about(spec: Spec, about: About) -> None:
         isinstance(about.symbols, str) and len(about.symbols) == spec.input_size == spec.output_size
     ):
         raise UserError(f"symbols are not {spec.input_size} characters")
+    if about.digits is not None and (
+        type(about.digits) is not int
+        or about.digits < 1
+        or sizes(about.digits) != (spec.input_size, spec.output_size)
+    ):
+        raise UserError(f"digits are not those of labels in {spec.input_size} inputs")
 
 
 def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -96,6 +104,10 @@ def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[
         if about.symbols is not None and not whole:
             raise UserError(f"{name} of a text are not symbols")
         groups = arrays[name].shape[1:] if whole and name == "targets" and about.symbols is None else ()
+        if about.digits is not None and (
+            whole != (name == "targets") or (whole and groups != (3 * about.digits,))
+        ):
+            raise UserError(f"{name} of a graph are not triples")
         if len(groups) > 1 or any(not group or size % group for group in groups):
             raise UserError(f"targets are not one or several classes of {size} outputs")
         wanted[name] = ((T, *groups), np.int32) if whole else ((T, size), np.float32)

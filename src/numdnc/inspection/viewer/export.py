@@ -18,14 +18,27 @@ from numpy.typing import NDArray
 
 from numdnc.inspection.provenance import LEAST, Provenance, provenance
 from numdnc.inspection.trace import Trace
+from numdnc.inspection.viewer.graphs import graph_of
 from numdnc.inspection.viewer.thinning import Thinned, thinner
 from numdnc.spec import DNCSpec
 
 LARGEST = 4_800_000
 """Bytes that the numbers of a page may take, as text; style and script are some 50 kB more."""
+LONGEST_NAME = 200
+"""Characters of a name, or of another text about the trace, that a page shows."""
 SCRIPTS = (
-    *("trace.js", "words.js", "panels.js", "colours.js", "heat.js", "arcs.js", "memory.js", "links.js"),
-    *("step.js", "overlay.js", "time.js", "input.js", "page.js"),
+    *(
+        "trace.js",
+        "words.js",
+        "slots.js",
+        "panels.js",
+        "colours.js",
+        "heat.js",
+        "marks.js",
+        "arcs.js",
+        "memory.js",
+    ),
+    *("links.js", "graph.js", "step.js", "overlay.js", "time.js", "input.js", "page.js"),
 )
 """Parts of the one script, in this order."""
 
@@ -81,7 +94,8 @@ def _in_24_bits(array: NDArray[Any]) -> NDArray[np.uint32]:
 def _about(trace: Trace, thinned: Thinned) -> dict[str, Any]:
     """All that is no array, as JSON."""
     about = {
-        **dataclasses.asdict(trace.about),
+        **_brief(dataclasses.asdict(trace.about)),
+        "graph": graph_of(trace, thinned.steps),
         "kind": trace.spec.kind,
         "spec": dataclasses.asdict(trace.spec),
         "unit": trace.unit,
@@ -100,6 +114,24 @@ def _about(trace: Trace, thinned: Thinned) -> dict[str, Any]:
         about |= {"provenance": {name: array.tolist() for name, array in found._asdict().items()}}
         about |= {"least": LEAST}
     return about
+
+
+def _brief(described: dict[str, Any]) -> dict[str, Any]:
+    """The same with names cut that are too long to be shown, which keeps the page small and fast."""
+    settings = {
+        short(name): value if len(json.dumps(value)) <= LONGEST_NAME else short(str(value))
+        for name, value in described["settings"].items()
+    }
+    names = {
+        side: [short(name) for name in described[side]] for side in ("input_channels", "output_channels")
+    }
+    words = {name: short(described[name]) for name in ("task", "sequence", "engine")}
+    return {**described, **names, **words, "settings": settings}
+
+
+def short(text: str) -> str:
+    """A text of at most LONGEST_NAME characters."""
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 def _source(name: str) -> str:

@@ -14,9 +14,9 @@ const plotWidth = () => Math.min(room(), cellWidth() * Math.min(view.shown, abou
 
 /** Height of a row in pixels: readable where there are few, all within reach where there are many. */
 function rowHeight(panel) {
-  if (panel.kind === "glyph") return 20;
+  if (panel.kind === "glyph") return glyphHeight(panel);
   if (panel.kind === "arcs") return 72 / panel.rows;
-  if (panel.kind === "errors") return panel.rows > 1 ? 6 : 13;
+  if (panel.kind === "errors") return panel.rows > 4 ? 6 : 13;
   if (panel.rows <= 12) return panel.rows > 6 ? 11 : 13;
   return Math.max(2, Math.min(9, Math.floor(256 / panel.rows)));
 }
@@ -97,62 +97,10 @@ function drawLabels(context, panel, height) {
 /** The next of 1, 2, 4, 8, 16, .. that is at least this. */
 const nextRound = (number) => 2 ** Math.ceil(Math.log2(number));
 
-/** A text, or as much of it as there is room for. */
-function fitted(context, text, width) {
-  if (context.measureText(text).width <= width) return text;
-  const letters = Array.from(text);
-  while (letters.length > 1 && context.measureText(`${letters.join("")}…`).width > width) letters.pop();
-  return `${letters.join("")}…`;
-}
-
 const stepsInView = () => {
   const from = Math.max(0, Math.floor(view.first));
   return [from, Math.min(about.steps, Math.ceil(view.first + view.shown))];
 };
-
-/** Symbols, or crosses where something is wrong. */
-function drawMarks(context, panel) {
-  const [wide, high] = [cellWidth(), rowHeight(panel)];
-  const [from, to] = stepsInView();
-  context.fillStyle = theme.sequential[0];
-  context.fillRect(xOfStep(from), 0, (to - from) * wide, high * panel.rows);
-  context.textAlign = "center";
-  for (let step = from; step < to; step++) {
-    const x = xOfStep(step);
-    for (let row = 0; row < panel.rows && panel.counts(step); row++) {
-      if (panel.kind === "glyph") drawGlyph(context, panel.glyph(row, step), x + wide / 2, (row + 0.5) * high, wide);
-      else if (panel.value(row, step) === 1) drawCross(context, x, row * high, wide, high);
-    }
-  }
-}
-
-function drawGlyph(context, text, x, y, width) {
-  context.fillStyle = theme.ink;
-  context.font = "13px ui-monospace, monospace";
-  if (context.measureText(text).width <= width + 1) context.fillText(text, x, y);
-  else {
-    context.font = "9px system-ui, sans-serif";
-    if (width >= 14) context.fillText(fitted(context, text, width - 1), x, y);
-    else context.fillRect(x - 0.5, y - 1, 1, 2);
-  }
-}
-
-function drawCross(context, x, y, width, height) {
-  context.fillStyle = theme.wrong;
-  context.fillRect(x, y, width, height);
-  const reach = Math.min(width, height) / 2 - 3;
-  if (reach < 2) return;
-  const [middle, centre] = [x + width / 2, y + height / 2];
-  context.strokeStyle = theme.sequential[0];
-  context.lineWidth = 1.5;
-  context.beginPath();
-  context.moveTo(middle - reach, centre - reach);
-  context.lineTo(middle + reach, centre + reach);
-  context.moveTo(middle + reach, centre - reach);
-  context.lineTo(middle - reach, centre + reach);
-  context.stroke();
-  context.lineWidth = 1;
-}
 
 /** A dot where the loss does not count, or a veil over what came out nevertheless. */
 function drawUncounted(context, panel, height) {
@@ -202,11 +150,11 @@ function drawAxis() {
     if (step % apart !== 0) continue;
     const x = xOfStep(step + 0.5);
     const covered = Math.abs(x - xOfStep(now.step + 0.5)) < 26 && now.step >= from && now.step < to;
-    if (x < view.width - 8 && !covered) context.fillText(String(step), x, 9);
+    if (x > GUTTER + 4 && x < view.width - 8 && !covered) context.fillText(String(step), x, 9);
     context.fillRect(x - 0.5, 17, 1, 5);
   }
   context.textAlign = "right";
-  context.fillText("step", GUTTER - 6, 9);
+  context.fillText("step", GUTTER - 12, 9);
   if (now.step < from || now.step >= to) return;
   const wide = Math.max(18, context.measureText(String(now.step)).width + 10);
   const x = Math.min(view.width - wide / 2, xOfStep(now.step + 0.5));

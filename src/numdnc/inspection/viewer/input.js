@@ -13,7 +13,8 @@ function cellAt(panel, event) {
 function isJump({ panel, row, step }) {
   if (panel.kind === "arcs") return about.provenance.writes[step][row] !== NOTHING;
   if (!panel.reads || about.provenance.writes[step][panel.head] === NOTHING) return false;
-  return Math.abs(about.provenance.slots[step][panel.head] - row) * rowHeight(panel) <= 4;
+  const read = rowRead(panel.head, step);
+  return read !== NOTHING && Math.abs(read - row) * rowHeight(panel) <= 4;
 }
 
 const headOf = ({ panel, row }) => (panel.kind === "arcs" ? row : panel.head);
@@ -29,7 +30,7 @@ function showStep() {
   const slider = document.getElementById("slider");
   slider.value = now.step;
   slider.setAttribute("aria-valuetext", `step ${now.step} of ${about.steps - 1}`);
-  document.getElementById("clock").textContent = `step ${now.step} of ${about.steps - 1}`;
+  byId("clock").replaceChildren(make("span", "word", "step "), `${now.step} of ${about.steps - 1}`);
   document.getElementById("back").disabled = now.jumps.length === 0;
   showValue();
 }
@@ -39,11 +40,12 @@ function showValue() {
   const cell = now.hover ?? now.cell;
   if (!cell) return;
   const jump = isJump(cell)
-    ? ` — ${now.hover ? "click" : "Enter"}: go to the write, step ${about.provenance.writes[cell.step][headOf(cell)]}`
+    ? ` — ${now.hover ? "click" : isTouched() ? "tap again" : "Enter"}: go to the write, step ${about.provenance.writes[cell.step][headOf(cell)]}`
     : "";
   say(valueInWords(cell) + jump);
 }
 
+const isTouched = () => matchMedia("(pointer: coarse)").matches;
 const say = (text) => (document.getElementById("readout").textContent = text);
 
 function listenToPanel(panel) {
@@ -53,14 +55,18 @@ function listenToPanel(panel) {
     const cell = cellAt(panel, event);
     if (event.button !== 0 || !cell) return;
     panel.canvas.setPointerCapture(event.pointerId);
-    waiting = isJump(cell) ? { cell, x: event.clientX } : null;
+    const isTouch = event.pointerType === "touch";
+    const isNew = now.cell?.panel !== panel || now.cell.row !== cell.row || now.cell.step !== cell.step;
+    // A finger cannot point without pressing: its first tap chooses a cell, a second one on it jumps.
+    waiting = isJump(cell) && !(isTouch && isNew) ? { cell, x: event.clientX } : null;
     scrubbing = !waiting;
     if (scrubbing) goTo(cell.step);
+    if (isTouch) choose(panel, cell.row);
   });
   panel.canvas.addEventListener("pointermove", (event) => {
     if (waiting && Math.abs(event.clientX - waiting.x) > 3) [waiting, scrubbing] = [null, true];
     if (scrubbing) goTo(stepAtX(event.clientX - panel.canvas.getBoundingClientRect().left));
-    now.hover = cellAt(panel, event);
+    now.hover = event.pointerType === "touch" ? null : cellAt(panel, event);
     panel.canvas.style.cursor = now.hover && isJump(now.hover) ? "pointer" : "crosshair";
     showValue();
     ask("cursor");

@@ -11,14 +11,13 @@ function isNewLink(i, j) {
   return linkNow(i, j) - (kept === 0 ? 0 : linkAt(kept - 1, i, j)) >= FAINTEST;
 }
 
-/** Links of some strength, as [i, j, strength]: those that the trace has kept of each row. */
+/** Links of some strength between slots that are shown, as [i, j, strength]: those that the trace has kept of each row. */
 function strongLinks() {
-  const N = about.spec.memory_size;
   const kept = keptIndex(now.step);
   const found = [];
-  for (let i = 0; i < N; i++) {
+  for (const i of slots.shown) {
     if (arrays.has("link")) {
-      for (let j = 0; j < N; j++) {
+      for (const j of slots.shown) {
         const strength = at("link", kept, i, j);
         if (strength >= FAINTEST) found.push([i, j, strength]);
       }
@@ -26,7 +25,8 @@ function strongLinks() {
     }
     for (let k = 0; k < arrays.get("link_slots").shape[2]; k++) {
       const strength = at("link_values", kept, i, k);
-      if (strength >= FAINTEST) found.push([i, at("link_slots", kept, i, k), strength]);
+      const j = at("link_slots", kept, i, k);
+      if (strength >= FAINTEST && slots.rows[j] !== NOTHING) found.push([i, j, strength]);
     }
   }
   return found;
@@ -40,64 +40,67 @@ function drawLinks() {
   else drawLinkGraph(context);
 }
 
-const linkCell = () => (links.size - links.edge - 2) / about.spec.memory_size;
+const linkCell = () => (links.size - links.edge - 2) / slots.shown.length;
 
 function drawLinkMatrix(context) {
-  const N = about.spec.memory_size;
+  const N = slots.shown.length;
   const [edge, cell] = [links.edge, linkCell()];
+  const corner = (i, j) => [edge + slots.rows[j] * cell, edge + slots.rows[i] * cell];
   context.fillStyle = theme.sequential[0];
   context.fillRect(edge, edge, N * cell, N * cell);
   const fresh = [];
   const whole = arrays.has("link");
-  for (let i = 0; i < N; i++) {
-    for (let j = 0; j < N && whole; j++) {
+  for (const i of slots.shown) {
+    for (const j of whole ? slots.shown : []) {
       context.fillStyle = colourOf(linkNow(i, j), [0, 1], false);
-      context.fillRect(edge + j * cell, edge + i * cell, cell + 0.3, cell + 0.3);
+      context.fillRect(...corner(i, j), cell + 0.3, cell + 0.3);
     }
   }
   for (const [i, j, strength] of strongLinks()) {
     context.fillStyle = colourOf(strength, [0, 1], false);
-    if (!whole) context.fillRect(edge + j * cell, edge + i * cell, cell + 0.3, cell + 0.3);
+    if (!whole) context.fillRect(...corner(i, j), cell + 0.3, cell + 0.3);
     if (isNewLink(i, j)) fresh.push([i, j]);
   }
   context.strokeStyle = theme.cursor;
   context.lineWidth = 1.5;
-  for (const [i, j] of fresh) context.strokeRect(edge + j * cell + 0.5, edge + i * cell + 0.5, cell - 1, cell - 1);
+  for (const [i, j] of fresh) {
+    const [x, y] = corner(i, j);
+    context.strokeRect(x + 0.5, y + 0.5, cell - 1, cell - 1);
+  }
   context.lineWidth = 1;
   context.strokeStyle = theme.line;
   context.strokeRect(edge, edge, N * cell, N * cell);
   context.fillStyle = theme.faint;
   const every = nextRound(Math.max(1, Math.ceil(15 / cell)));
-  for (let slot = 0; slot < N; slot += every) {
+  for (let row = 0; row < N; row += every) {
     context.textAlign = "center";
-    context.fillText(String(slot), edge + (slot + 0.5) * cell, 18);
+    context.fillText(String(slots.shown[row]), edge + (row + 0.5) * cell, 18);
     context.textAlign = "right";
-    context.fillText(String(slot), edge - 5, edge + (slot + 0.5) * cell);
+    context.fillText(String(slots.shown[row]), edge - 5, edge + (row + 0.5) * cell);
   }
   context.textAlign = "left";
   context.fillText("j → i", 0, 6);
   if (links.cell) {
     context.strokeStyle = theme.ink;
     context.lineWidth = 2;
-    context.strokeRect(edge + links.cell.j * cell, edge + links.cell.i * cell, cell, cell);
+    context.strokeRect(...corner(links.cell.i, links.cell.j), cell, cell);
   }
 }
 
-/** Where a slot stands, slot 0 at the top, then clockwise. */
+/** Where a slot stands, the first that is shown at the top, then clockwise. */
 function place(slot, distance = 0, turn = 0) {
-  const angle = (2 * Math.PI * slot) / about.spec.memory_size - Math.PI / 2 + turn;
+  const angle = (2 * Math.PI * slots.rows[slot]) / slots.shown.length - Math.PI / 2 + turn;
   const radius = links.size / 2 - 26 - 3 * about.spec.read_heads + distance;
   return [links.size / 2 + radius * Math.cos(angle), links.size / 2 + radius * Math.sin(angle)];
 }
 
-const dotSize = () => Math.max(2, Math.min(9, 130 / about.spec.memory_size));
+const dotSize = () => Math.max(2, Math.min(9, 130 / slots.shown.length));
 
 function drawLinkGraph(context) {
-  const N = about.spec.memory_size;
   for (const [i, j, strength] of strongLinks()) drawLink(context, i, j, strength);
-  const every = nextRound(Math.max(1, Math.ceil(N / 32)));
+  const every = nextRound(Math.max(1, Math.ceil(slots.shown.length / 32)));
   const size = dotSize();
-  for (let slot = 0; slot < N; slot++) {
+  for (const [row, slot] of slots.shown.entries()) {
     const [x, y] = place(slot);
     context.fillStyle = colourOf(at("usage", now.step, slot), [0, 1], false);
     context.strokeStyle = theme.faint;
@@ -109,7 +112,7 @@ function drawLinkGraph(context) {
     const [labelX, labelY] = place(slot, size + 9 + 3 * about.spec.read_heads);
     context.fillStyle = theme.faint;
     context.textAlign = "center";
-    if (slot % every === 0) context.fillText(String(slot), labelX, labelY);
+    if (row % every === 0) context.fillText(String(slot), labelX, labelY);
   }
 }
 
@@ -165,12 +168,11 @@ function drawLink(context, i, j, strength) {
 
 /** The cell of the matrix, or the slot (as {i, j: null}) of the graph, at a point. */
 function linkCellAt(x, y) {
-  const N = about.spec.memory_size;
   if (links.matrix) {
-    const [i, j] = [Math.floor((y - links.edge) / linkCell()), Math.floor((x - links.edge) / linkCell())];
-    return i < 0 || j < 0 || i >= N || j >= N ? null : { i, j };
+    const [i, j] = [y, x].map((along) => slots.shown[Math.floor((along - links.edge) / linkCell())]);
+    return i === undefined || j === undefined ? null : { i, j };
   }
-  for (let slot = 0; slot < N; slot++) {
+  for (const slot of slots.shown) {
     const [slotX, slotY] = place(slot);
     if (Math.hypot(x - slotX, y - slotY) <= dotSize() + 5) return { i: slot, j: null };
   }

@@ -1,4 +1,4 @@
-// The memory at the cursor's step: all slots with their words, beside them what is done to them.
+// The memory at the cursor's step: slots with their words, beside them what is done to them.
 
 const CHANGED = 0.1;
 const MEMORY_LABELS = 44;
@@ -34,37 +34,44 @@ function change(slot, number) {
 const hasChanged = (slot, number) => Math.abs(change(slot, number)) >= CHANGED * memory.largest;
 
 function drawMemory() {
-  const N = about.spec.memory_size;
+  const count = slots.shown.length;
   const width = memory.canvas.parentElement.clientWidth;
   memory.wide = Math.min(26, (width - MEMORY_LABELS - 1) / memory.across);
-  memory.high = Math.max(2, Math.min(14, Math.floor(420 / N)));
-  const context = prepare(memory.canvas, width, memory.top + N * memory.high + 1);
+  memory.high = Math.max(2, Math.min(14, Math.floor(420 / count)));
+  const context = prepare(memory.canvas, width, memory.top + count * memory.high + 1);
   context.textAlign = "center";
   for (const column of memory.columns) {
     const x = MEMORY_LABELS + column.x * memory.wide;
     context.fillStyle = column.head === undefined ? theme.faint : headColour(column.head);
-    const readable = column.number === undefined || memory.wide >= 15 || column.number % 8 === 0;
-    const title = memory.wide < 15 && column.head !== undefined ? String(column.head) : column.title;
-    if (readable) context.fillText(title, x + memory.wide / 2, 7);
-    for (let slot = 0; slot < N; slot++) {
+    const title = columnTitle(column);
+    if (title !== "") context.fillText(title, x + memory.wide / 2, 7);
+    slots.shown.forEach((slot, row) => {
       context.fillStyle = colourOf(column.value(slot), column.limits, column.signed);
-      context.fillRect(x, memory.top + slot * memory.high, memory.wide + 0.3, memory.high + 0.3);
-    }
+      context.fillRect(x, memory.top + row * memory.high, memory.wide + 0.3, memory.high + 0.3);
+    });
   }
-  drawFrames(context, N);
-  drawSlotLabels(context, N);
-  drawChanges(context, N);
+  drawFrames(context, count);
+  drawSlotLabels(context, count);
+  drawChanges(context);
   if (memory.cell) {
-    const { slot, column } = memory.cell;
+    const { row, column } = memory.cell;
     context.strokeStyle = theme.ink;
     context.lineWidth = 2;
     const x = MEMORY_LABELS + memory.columns[column].x * memory.wide;
-    context.strokeRect(x, memory.top + slot * memory.high, memory.wide, memory.high);
+    context.strokeRect(x, memory.top + row * memory.high, memory.wide, memory.high);
   }
 }
 
+/** What stands above a column, as far as there is room. */
+function columnTitle({ title, number, head }) {
+  if (number !== undefined) return memory.wide >= 15 || number % 8 === 0 ? title : "";
+  if (memory.wide >= 15) return title;
+  if (memory.wide >= 8) return head === undefined ? title : String(head);
+  return title === "w" ? "uw" : head === 0 ? "r" : "";
+}
+
 /** Around each of the three groups of columns. */
-function drawFrames(context, N) {
+function drawFrames(context, rows) {
   const { word_size: W, read_heads: R } = about.spec;
   context.strokeStyle = theme.line;
   for (const [x, count] of [
@@ -72,25 +79,25 @@ function drawFrames(context, N) {
     [2.5, W],
     [3 + W, R],
   ]) {
-    context.strokeRect(MEMORY_LABELS + x * memory.wide, memory.top, count * memory.wide, N * memory.high);
+    context.strokeRect(MEMORY_LABELS + x * memory.wide, memory.top, count * memory.wide, rows * memory.high);
   }
 }
 
-function drawSlotLabels(context, N) {
+function drawSlotLabels(context, count) {
   const every = memory.high >= 10 ? 1 : nextRound(Math.ceil(14 / memory.high));
   context.textAlign = "right";
-  for (let slot = 0; slot < N; slot += every) {
+  for (let row = 0; row < count; row += every) {
     context.fillStyle = theme.faint;
-    context.fillText(String(slot), MEMORY_LABELS - 14, memory.top + (slot + 0.5) * memory.high);
+    context.fillText(String(slots.shown[row]), MEMORY_LABELS - 14, memory.top + (row + 0.5) * memory.high);
   }
 }
 
 /** A frame around every number that changed much, an arrow at its slot. */
-function drawChanges(context, N) {
+function drawChanges(context) {
   context.strokeStyle = context.fillStyle = theme.cursor;
   context.lineWidth = 1.5;
-  for (let slot = 0; slot < N; slot++) {
-    const y = memory.top + slot * memory.high;
+  for (const [row, slot] of slots.shown.entries()) {
+    const y = memory.top + row * memory.high;
     let any = false;
     for (const column of memory.columns) {
       if (column.number === undefined || !hasChanged(slot, column.number)) continue;
@@ -109,13 +116,14 @@ function drawChanges(context, N) {
 }
 
 function memoryCellAt(x, y) {
-  const slot = Math.floor((y - memory.top) / memory.high);
+  const row = Math.floor((y - memory.top) / memory.high);
   const place = (x - MEMORY_LABELS) / memory.wide;
   const column = memory.columns.findIndex((one) => place >= one.x && place < one.x + 1);
-  return slot < 0 || slot >= about.spec.memory_size || column < 0 ? null : { slot, column };
+  return row < 0 || row >= slots.shown.length || column < 0 ? null : { row, column };
 }
 
-function memoryInWords({ slot, column }) {
+function memoryInWords({ row, column }) {
+  const slot = slots.shown[row];
   const { name, value, number } = memory.columns[column];
   const what = number === undefined ? name : `memory, ${name}`;
   const step = number === undefined ? now.step : keptStep(now.step);

@@ -22,18 +22,19 @@ function drawOverlay() {
 }
 
 function drawReads(context) {
-  const { slots, writes } = about.provenance;
+  const { writes } = about.provenance;
   const written = panels.find((panel) => panel.name === "write_weights");
   for (const reading of panels.filter((panel) => panel.reads && panel.open)) {
-    const [slot, write] = [slots[now.step][reading.head], writes[now.step][reading.head]];
-    if (slot === NOTHING) continue;
-    const [toX, toY] = middle(reading, slot, now.step);
+    const write = writes[now.step][reading.head];
+    const row = rowRead(reading.head, now.step);
+    if (row === NOTHING) continue;
+    const [toX, toY] = middle(reading, row, now.step);
     context.strokeStyle = context.fillStyle = headColour(reading.head);
     context.lineWidth = 2;
     disc(context, toX, toY, 5);
     context.stroke();
     if (write === NOTHING || write < view.first || !written.open) continue;
-    const [fromX, fromY] = middle(written, slot, write);
+    const [fromX, fromY] = middle(written, row, write);
     disc(context, fromX, fromY, 5);
     context.stroke();
     context.globalAlpha = 0.8;
@@ -43,6 +44,12 @@ function drawReads(context) {
     context.stroke();
     context.globalAlpha = 1;
   }
+}
+
+/** The row of the slot that a head reads most at a step; NOTHING where there is none, or it is not shown. */
+function rowRead(head, step) {
+  const slot = about.provenance.slots[step][head];
+  return slot === NOTHING ? NOTHING : slots.rows[slot];
 }
 
 /** A cell's upper left corner and its middle, from the corner of the timeline inside its border. */

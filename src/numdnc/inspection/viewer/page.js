@@ -48,7 +48,7 @@ function errorsInWords() {
       wrong += errors.value(row, step);
     }
   }
-  return all === 0 ? "no targets" : `${wrong} of ${all} ${about.unit} wrong`;
+  return all === 0 ? "no targets" : `${wrong} of ${all} ${about.graph ? "labels" : about.unit} wrong`;
 }
 
 function showPanels() {
@@ -97,7 +97,11 @@ function showLegend() {
     make("span", "wrong", "× wrong"),
     make("span", "lost", "■ not a number"),
   ]);
-  byId("legend").replaceChildren(scales, list);
+  const ways = make("dl");
+  for (const [who, what] of Object.entries(WAYS)) {
+    ways.append(make("div", "", [make("dt", "", who), make("dd", "", what)]));
+  }
+  byId("legend").replaceChildren(scales, ways, list);
 }
 
 /** A strip of a map's colours between two words. */
@@ -126,8 +130,9 @@ function listenToSide({ canvas }, cellOf, moved, words, part) {
     if (cell) say(words(cell));
     ask("cursor");
   };
-  canvas.addEventListener("pointermove", (event) => tell(cellOf(event.offsetX, event.offsetY)));
-  canvas.addEventListener("pointerleave", () => tell(null));
+  for (const kind of ["pointerdown", "pointermove"])
+    canvas.addEventListener(kind, (event) => tell(cellOf(event.offsetX, event.offsetY)));
+  canvas.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && tell(null));
   canvas.addEventListener("keydown", (event) => {
     const [down, right] = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[
       event.key
@@ -141,7 +146,7 @@ function listenToSide({ canvas }, cellOf, moved, words, part) {
 const within = (number, count) => Math.max(0, Math.min(count - 1, number));
 
 function showMemory() {
-  const N = about.spec.memory_size;
+  showSlotChoice();
   byId("memory-part").hidden = false;
   buildMemory();
   listenToSide(
@@ -149,9 +154,9 @@ function showMemory() {
     memoryCellAt,
     (cell, down, right) =>
       cell === null
-        ? { slot: 0, column: 0 }
+        ? { row: 0, column: 0 }
         : {
-            slot: within(cell.slot + down, N),
+            row: within(cell.row + down, slots.shown.length),
             column: within(cell.column + right, memory.columns.length),
           },
     memoryInWords,
@@ -163,9 +168,11 @@ function showMemory() {
     links,
     linkCellAt,
     (cell, down, right) => {
-      if (cell === null) return { i: 0, j: links.matrix ? 0 : null };
-      if (links.matrix) return { i: within(cell.i + down, N), j: within(cell.j + right, N) };
-      return { i: (cell.i + down + right + N) % N, j: null };
+      const { shown, rows } = slots;
+      const count = shown.length;
+      if (cell === null) return { i: shown[0], j: links.matrix ? shown[0] : null };
+      if (!links.matrix) return { i: shown[(rows[cell.i] + down + right + count) % count], j: null };
+      return { i: shown[within(rows[cell.i] + down, count)], j: shown[within(rows[cell.j] + right, count)] };
     },
     linkInWords,
     links,
@@ -179,6 +186,26 @@ function showMemory() {
       ask("cursor");
     });
   }
+}
+
+/** Buttons for the slots that are shown, here and in the timeline; none where all are used. */
+function showSlotChoice() {
+  const [used, all] = [slots.used.length, about.spec.memory_size];
+  byId("slots-choice").hidden = used === 0 || used === all;
+  byId("slots-used").textContent = `Used ${used}`;
+  byId("slots-all").textContent = `All ${all}`;
+  const press = () => {
+    byId("slots-used").setAttribute("aria-pressed", String(someSlotsHidden()));
+    byId("slots-all").setAttribute("aria-pressed", String(!someSlotsHidden()));
+  };
+  for (const name of ["used", "all"]) {
+    byId(`slots-${name}`).addEventListener("click", () => {
+      showSlots(name === "used");
+      press();
+      ask("all");
+    });
+  }
+  press();
 }
 
 function listen() {
@@ -199,18 +226,31 @@ function listen() {
     },
   };
   for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
+  for (const name of ["timeline", "step"]) byId(`show-${name}`).addEventListener("click", () => showTab(name));
   byId("slider").max = about.steps - 1;
   byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
   document.addEventListener("keydown", onKey);
   timeline.addEventListener("wheel", onWheel, { passive: false });
   dark.addEventListener("change", () => switchTheme(dark.matches ? "dark" : "light"));
   listenToAxis();
-  new ResizeObserver(resize).observe(timeline);
+  const observer = new ResizeObserver(resize);
+  for (const watched of [timeline, byId("bar")]) observer.observe(watched);
+  new ResizeObserver(() => ask("cursor")).observe(byId("side"));
+}
+
+/** On a narrow screen, where only one of the two has room: the timeline, or the step with its memory. */
+function showTab(name) {
+  document.body.dataset.tab = name;
+  for (const other of ["timeline", "step"])
+    byId(`show-${other}`).setAttribute("aria-pressed", String(other === name));
+  resize();
+  ask("all");
 }
 
 function resize() {
+  document.documentElement.style.setProperty("--bar", `${byId("bar").offsetHeight}px`);
   const width = byId("panels").clientWidth;
-  if (width === view.width) return;
+  if (width === view.width || width === 0) return;
   const whole = view.shown >= mostShown();
   view.width = width;
   look(view.first, whole ? Infinity : view.shown);
@@ -223,17 +263,27 @@ async function start() {
   useTheme(dark.matches ? "dark" : "light");
   showHeading();
   showPanels();
-  if (about.kind === "dnc") showMemory();
-  else {
+  if (about.graph) {
+    byId("graph-part").hidden = false;
+    buildGraph();
+  }
+  if (about.kind === "dnc") {
+    findSlots();
+    showMemory();
+  } else {
     byId("no-memory").hidden = false;
     byId("no-memory").textContent =
       `An ${MODELS[about.kind]} has no memory but its hidden units, which the timeline shows.`;
   }
   listen();
   switchTheme(theme.name);
-  view.width = byId("panels").clientWidth;
-  showAll();
-  goTo(0);
+  if (isTouched()) {
+    byId("keys").textContent = "The legend says what fingers do.";
+    say("Tap a cell for its value; drag along a panel to move through time.");
+  }
+  showTab("timeline");
+  goTo(openingStep());
+  showReadable();
   draw();
   performance.mark("drawn");
   // For the browser's console, and for tests: what the page itself shows, by the functions it shows it with.

@@ -21,6 +21,7 @@ function buildPanels() {
       limits: () => [0, 1],
       counts: () => true,
       faded: () => false,
+      isWrong: () => false,
       open: true,
       describe: (row, step) => inDigits(value(row, step)),
       ...more,
@@ -35,11 +36,14 @@ function buildPanels() {
 function addTask(add) {
   const counts = (step) => at("mask", step) === 1;
   const faded = (step) => !counts(step);
-  addSide(add, "input", "inputs", about.input_channels, () => true);
-  if (about.groups > 1) add("target", "target", about.groups, groupName, target, { ...classGlyphs(target), counts });
-  else addSide(add, "target", "targets", about.output_channels, counts);
   const classes = about.output_channels.length;
   const probability = (row, step) => at("probabilities", step, row);
+  if (about.graph) addTriples(add, counts, faded);
+  else {
+    addSide(add, "input", "inputs", about.input_channels, () => true);
+    if (about.groups > 1) add("target", "target", about.groups, groupName, target, { ...classGlyphs(target), counts });
+    else addSide(add, "target", "targets", about.output_channels, counts);
+  }
   const names = (row) => (characters === null ? about.output_channels[row] : glyph(row));
   if (about.unit === "bits") {
     add("output", "output", classes, names, probability, { faded });
@@ -48,27 +52,83 @@ function addTask(add) {
     add("errors", "errors", classes, names, wrong, { counts, kind: "errors" });
     return;
   }
+  if (!about.graph) addClasses(add, counts, faded);
+  add("probabilities", "probabilities", classes, names, probability, { faded, open: !about.graph && classes <= 16 });
+}
+
+/** What the model makes of one or several classes a step. */
+function addClasses(add, counts, faded) {
   const groups = about.groups;
-  const each = classes / groups;
-  const most = (group, step) => {
-    const first = group * each;
-    let best = 0;
-    for (let k = 1; k < each; k++)
-      if (at("outputs", step, first + k) > at("outputs", step, first + best)) best = k;
-    return best;
-  };
   const which = (group) => (groups === 1 ? "likeliest" : groupName(group));
-  add("output", "likeliest", groups, which, most, { ...classGlyphs(most), faded });
-  const wrong = (group, step) => Number(counts(step) && most(group, step) !== target(group, step));
-  add("errors", "errors", groups, (group) => (groups === 1 ? "" : groupName(group)), wrong, { counts, kind: "errors" });
-  const bits = (group, step) =>
-    -Math.log2(Math.max(at("probabilities", step, group * each + target(group, step)), 1e-30));
+  const isWrong = (group, step) => counts(step) && most(group, step) !== target(group, step);
+  add("output", "likeliest", groups, which, most, { ...classGlyphs(most), faded, isWrong });
+  const title = (group) => (groups === 1 ? "" : groupName(group));
+  add("errors", "errors", groups, title, (group, step) => Number(isWrong(group, step)), { counts, kind: "errors" });
+  addSurprise(add, groups, title, bits, counts);
+}
+
+/** Rows of bits of loss, coloured up to the largest that counts. */
+function addSurprise(add, rows, title, value, counts) {
   let worst = 1;
   for (let step = 0; step < about.steps; step++)
-    for (let group = 0; group < groups && counts(step); group++) worst = Math.max(worst, bits(group, step));
-  const range = (group) => `${groups === 1 ? "" : `${groupName(group)}, `}0 to ${inDigits(worst)}`;
-  add("surprise", "surprise", groups, range, bits, { counts, limits: () => [0, worst] });
-  add("probabilities", "probabilities", classes, names, probability, { faded, open: classes <= 16 });
+    for (let row = 0; row < rows && counts(step); row++) worst = Math.max(worst, value(row, step));
+  const note = `colours from 0 to ${inDigits(worst)}`;
+  add("surprise", "surprise", rows, title, value, { counts, note, limits: () => [0, worst] });
+}
+
+/** The likeliest class of one of the groups of a step, ... */
+function most(group, step) {
+  const each = about.output_channels.length / about.groups;
+  let best = 0;
+  for (let k = 1; k < each; k++) {
+    if (at("outputs", step, group * each + k) > at("outputs", step, group * each + best)) best = k;
+  }
+  return best;
+}
+
+/** ... and the bits of loss of that group. */
+function bits(group, step) {
+  const each = about.output_channels.length / about.groups;
+  return -Math.log2(Math.max(at("probabilities", step, group * each + target(group, step)), 1e-30));
+}
+
+/** Of a graph task: labels of source, edge and destination in place of their one-hot digits. */
+function addTriples(add, counts, faded) {
+  const { input, target, output, digits } = about.graph;
+  const part = (row) => PARTS[row];
+  const labels = (triples) => {
+    const value = (row, step) => triples[step][row];
+    const shown = (row, step) => labelText(value(row, step));
+    const describe = (row, step) => (value(row, step) === NOTHING ? "not given" : shown(row, step));
+    return [PARTS.length, part, value, { kind: "glyph", glyph: shown, describe }];
+  };
+  const addLabels = (name, words, triples, more) => {
+    const [rows, label, value, kind] = labels(triples);
+    add(name, words, rows, label, value, { ...kind, ...more });
+  };
+  addLabels("input", "input", input, {});
+  const first = about.input_channels.length - FLAGS.length;
+  add("flags", "flags", FLAGS.length, (row) => FLAGS[row], (row, step) => at("inputs", step, first + row));
+  addLabels("target", "target", target, { counts });
+  const isWrong = (row, step) => counts(step) && output[step][row] !== target[step][row];
+  addLabels("output", "likeliest", output, { faded, isWrong });
+  add("errors", "errors", 3, part, (row, step) => Number(isWrong(row, step)), { counts, kind: "errors" });
+  const sum = (row, step) => {
+    let total = 0;
+    for (let digit = 0; digit < digits; digit++) total += bits(row * digits + digit, step);
+    return total;
+  };
+  addSurprise(add, 3, part, sum, counts);
+}
+
+const PARTS = ["source", "edge", "destination"];
+const FLAGS = ["question", "answer"];
+const labelText = (label) => (label === NOTHING ? "·" : String(label).padStart(about.graph.digits, "0"));
+
+/** A triple of labels, as in "417 –023→ 105". */
+function tripleText([source, edge, destination]) {
+  const known = (label) => (label === NOTHING ? "?" : labelText(label));
+  return `${known(source)} –${known(edge)}→ ${known(destination)}`;
 }
 
 /** The class that is due, of one of the groups of a step. */
@@ -78,9 +138,9 @@ const target = (group, step) => (about.groups === 1 ? at("targets", step) : at("
 function groupName(group) {
   const each = about.output_channels.length / about.groups;
   const names = about.output_channels.slice(group * each, (group + 1) * each);
-  let common = names[0];
-  for (const name of names) while (!name.startsWith(common)) common = common.slice(0, -1);
-  return common.replace(/[\s=:]+$/, "") || `answer ${group}`;
+  let length = 0;
+  while (length < names[0].length && names.every((name) => name[length] === names[0][length])) length += 1;
+  return names[0].slice(0, length).replace(/[\s=:]+$/, "") || `answer ${group}`;
 }
 
 /** Classes as cells: by name where there is one a step, by number within its group where there are several. */
@@ -133,18 +193,20 @@ function addSide(add, name, array, channels, counts) {
 function addMemory(add) {
   const { memory_size: N, read_heads: R } = about.spec;
   const heads = [...Array(R).keys()];
-  const slot = (row) => `slot ${row}`;
-  const slots = (name, open) => {
-    if (arrays.has(name)) add(name, name, N, slot, (row, step) => at(name, step, row), { open, ...weightScale(name) });
+  const slot = (row) => `slot ${slots.shown[row]}`;
+  const perSlot = (name, open) => {
+    const value = (row, step) => at(name, step, slots.shown[row]);
+    if (arrays.has(name)) add(name, name, N, slot, value, { slots: true, open, ...weightScale(name) });
   };
   const perHead = (name, open) => {
     if (!arrays.has(name)) return;
-    const shared = { open, reads: name === "read_weights", ...weightScale(name) };
+    const shared = { slots: true, open, reads: name === "read_weights", ...weightScale(name) };
     for (const head of heads) {
-      add(`${name} ${head}`, name, N, slot, (row, step) => at(name, step, head, row), { head, ...shared });
+      const value = (row, step) => at(name, step, head, slots.shown[row]);
+      add(`${name} ${head}`, name, N, slot, value, { head, ...shared });
     }
   };
-  slots("write_weights", true);
+  perSlot("write_weights", true);
   const { writes } = about.provenance;
   add(
     "arcs",
@@ -158,8 +220,8 @@ function addMemory(add) {
     },
   );
   perHead("read_weights", true);
-  slots("usage", true);
-  slots("allocation", true);
+  perSlot("usage", true);
+  perSlot("allocation", true);
   const gates = [
     ...heads.map((head) => [`free ${head}`, (step) => at("free_gates", step, head)]),
     ["allocation", (step) => at("allocation_gate", step)],
@@ -177,9 +239,9 @@ function addMemory(add) {
     const label = (row) => `${Math.floor(row / 3)} ${modes[row % 3]}`;
     add("read_modes", "read_modes", 3 * R, label, (row, step) => at("read_modes", step, Math.floor(row / 3), row % 3));
   }
-  slots("precedence", false);
-  slots("retention", false);
-  slots("write_content", false);
+  perSlot("precedence", false);
+  perSlot("retention", false);
+  perSlot("write_content", false);
   for (const name of ["read_content", "forward", "backward"]) perHead(name, false);
   const above = (name, words, wide, label, value) => {
     const limits = [0, 1];
@@ -240,8 +302,8 @@ function addController(add) {
 
 /** A read and its write, in words. */
 function inWords(head, step) {
-  const { slots, writes } = about.provenance;
-  const slot = slots[step][head];
+  const { writes } = about.provenance;
+  const slot = about.provenance.slots[step][head];
   if (slot === NOTHING) return "reads no slot in particular";
   const read = `reads slot ${slot} (${inDigits(at("read_weights", step, head, slot))})`;
   const write = writes[step][head];

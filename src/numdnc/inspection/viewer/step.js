@@ -3,9 +3,11 @@
 function drawSide() {
   byId("side-title").textContent = `Step ${now.step}`;
   const happens = byId("happens");
+  if (byId("side").offsetParent === null) return;
   const focused = [...happens.querySelectorAll("button")].indexOf(document.activeElement);
   happens.replaceChildren(...outcome(), ...(about.kind === "dnc" ? [writeNow(), ...readsNow()] : []));
   if (focused >= 0) (happens.querySelectorAll("button")[focused] ?? byId("play")).focus();
+  if (about.graph) drawGraph();
   if (about.kind !== "dnc") return;
   const old = keptStep(now.step) === now.step ? "" : `as of step ${keptStep(now.step)}`;
   byId("memory-note").textContent = old;
@@ -16,6 +18,7 @@ function drawSide() {
 
 /** Of symbols and classes: what came in, what was to come out, and the likeliest three. */
 function outcome() {
+  if (about.graph) return outcomeOfTriples();
   if (about.unit === "bits") return [];
   if (about.groups > 1) return [outcomeOfGroups()];
   const classes = about.output_channels.length;
@@ -30,6 +33,29 @@ function outcome() {
   const input =
     arrays.get("inputs").shape.length === 1 ? [`in ${glyph(at("inputs", now.step), about.input_channels)} → `] : [];
   return [make("p", "event", [...input, `target ${target}; output ${likeliest.join(", ")}`])];
+}
+
+/** Of a graph task: what was shown or asked, what was due, and what the model said. */
+function outcomeOfTriples() {
+  const { input, target, output, edges, question } = about.graph;
+  const given = input[now.step].some((label) => label !== NOTHING);
+  const what = edges.includes(now.step) ? "shown" : now.step < question || at("mask", now.step) === 1 ? "in" : "asked";
+  const triple = (labels, kind = "") => make("span", `whole ${kind}`, tripleText(labels));
+  const lines = given ? [make("p", "event", [make("b", "", what), triple(input[now.step])])] : [];
+  if (at("mask", now.step) === 1) {
+    const isRight = target[now.step].every((label, part) => label === output[now.step][part]);
+    const said = triple(output[now.step], isRight ? "" : "wrong");
+    lines.push(make("p", "event", [make("b", "", "wanted"), triple(target[now.step])]));
+    lines.push(make("p", "event", [make("b", "", "output"), said, isRight ? " ✓" : " ✗"]));
+  } else if (!given) lines.push(make("p", "event", "no input, and no answer is due"));
+  return lines;
+}
+
+/** What went in at a step, in brackets: a character, a word or an edge; nothing where that is no text. */
+function inputInWords(step) {
+  if (about.graph?.edges.includes(step)) return make("span", "whole", ` (${tripleText(about.graph.input[step])})`);
+  if (arrays.get("inputs").shape.length > 1) return "";
+  return ` (${glyph(at("inputs", step), about.input_channels)})`;
 }
 
 /** Of several classes a step: what was due and what is likeliest, by number. */
@@ -76,7 +102,7 @@ function readsNow() {
     const origin =
       write === NOTHING
         ? [", never written"]
-        : [", written at ", stepButton(`${write}`, `go to step ${write}, which wrote it`, write, head)];
+        : [", written at ", stepButton(`${write}`, `go to step ${write}, which wrote it`, write, head), inputInWords(write)];
     return make("p", "event", [badge, read, ...origin]);
   });
 }

@@ -68,6 +68,24 @@ function zoom(factor, step = now.step + 0.5) {
   ask("all");
 }
 
+/** A step with something to see: of those that count the middle one at which a head reads what was written before. */
+function openingStep() {
+  const all = [...Array(about.steps).keys()];
+  const counting = all.filter((step) => at("mask", step) === 1);
+  const asked = counting.length ? counting : all;
+  const writes = about.kind === "dnc" ? about.provenance.writes : [];
+  const reading = asked.filter((step) => writes[step]?.some((write) => write !== NOTHING && write < step));
+  const chosen = reading.length ? reading : asked;
+  return chosen[Math.floor(chosen.length / 2)];
+}
+
+/** As many steps as can be read, around the cursor's. */
+function showReadable() {
+  const shown = Math.min(about.steps, mostReadable());
+  look(now.step + 0.5 - shown / 2, shown);
+  ask("all");
+}
+
 function showAll() {
   look(0, Infinity);
   ask("all");
@@ -82,6 +100,6 @@ function play(on) {
     now.timer = setInterval(() => (now.step === about.steps - 1 ? play(false) : goTo(now.step + 1)), 1000 / pace);
   }
   const button = document.getElementById("play");
-  button.textContent = on ? "⏸ Pause" : "▶ Play";
+  button.replaceChildren(on ? "⏸" : "▶", make("span", "word", on ? " Pause" : " Play"));
   button.setAttribute("aria-label", on ? "pause" : "play");
 }

@@ -1,7 +1,16 @@
-// What every quantity is: title, equation, meaning. docs/equations.md says the same at length.
+// What pointer, keys and fingers do; and what every quantity is: title, equation, meaning. docs/equations.md says the same at length.
+
+const WAYS = {
+  Mouse:
+    "Point at a cell for its value; click or drag to go to a step; click on what a head reads most to go to the step that wrote it. Shift and wheel move the view, Ctrl and wheel zoom.",
+  Keys: "Space plays, ← and → step, Home and End go to the ends; Tab and ↑ ↓ choose a row, Enter on what a head reads goes to the step that wrote it, Backspace comes back; + − 0 zoom.",
+  Touch:
+    "Tap a cell for its value and its step; drag along a panel or the axis to move through time, up and down to scroll; tap what a head reads most, then again, to go to the step that wrote it. The buttons −, + and All zoom; on a narrow screen Timeline and Step show one or the other.",
+};
 
 const WORDS = {
   input: ["input", "x", "What goes into the model at each step."],
+  flags: ["flags", "x", "Where the question begins, and where an answer is wanted."],
   target: ["target", "z", "What should come out; a dot where the loss does not count."],
   output: [
     "output",
@@ -11,7 +20,7 @@ const WORDS = {
   likeliest: [
     "output",
     "argmax y",
-    "The class or character that the model holds likeliest; pale where the loss does not count.",
+    "The class, character or label that the model holds likeliest; pale where the loss does not count.",
   ],
   probabilities: ["probabilities", "softmax(y)", "The probability that the model gives to each class or character."],
   errors: ["errors", "output ≠ target", "A cross where what is more likely than not is not what should come out."],

@@ -22,6 +22,11 @@ END = (0, 0, 0)
 """Ends an answer of unknown length: no edge joins a node with itself, so no graph holds it."""
 
 
+def sizes(digits: int) -> tuple[int, int]:
+    """X and Y, the widths of inputs and outputs with labels of so many digits."""
+    return 30 * digits + FLAGS, 30 * digits
+
+
 def digits_of(
     labels: NDArray[np.integer] | Sequence[Sequence[int]] | Sequence[int], digits: int
 ) -> NDArray[np.int64]:

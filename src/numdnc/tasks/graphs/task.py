@@ -25,6 +25,7 @@ from numdnc.tasks.graphs.encoding import (
     digits_of,
     encoded,
     labels_of,
+    sizes,
 )
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.lessons import Lesson, Range
@@ -141,12 +142,12 @@ class GraphTask(ABC):
     @property
     def input_size(self) -> int:
         """X."""
-        return 30 * self.digits + FLAGS
+        return sizes(self.digits)[0]
 
     @property
     def output_size(self) -> int:
         """Y."""
-        return 30 * self.digits
+        return sizes(self.digits)[1]
 
     @abstractmethod
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:

@@ -1,0 +1,108 @@
+"""What a page shows of a graph task: labels instead of one-hot digits, and where the nodes of the graph stand.
+
+Axes: T steps, V nodes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.inspection.trace import Trace
+from numdnc.tasks.graphs.encoding import ABSENT, ANSWER, PHASE, chosen, decoded, labels_of
+
+MOST_PLACED = 100
+"""More nodes than this stand on a circle, which needs no search."""
+ROUNDS = 200
+"""Steps of that search, and of what follows it."""
+ROOM = 0.75
+"""Of V nodes two are at least this far apart, times the side of a square that is V's share, where there is room."""
+
+
+def graph_of(trace: Trace, steps: int) -> dict[str, Any] | None:
+    """Labels of the first steps and the graph that they show, as JSON; None where the task is not of graphs.
+
+    "input", "target" and "output" hold a triple of labels a step, ABSENT for what is not given; "edges" the steps that
+    show an edge, "question" the step that begins the question (T if none does); "nodes" labels, "places" their x and y
+    in [0, 1].
+    """
+    if trace.about.digits is None:
+        return None
+    inputs, targets = trace.arrays["inputs"][:steps], trace.arrays["targets"][:steps].astype(np.int64)
+    shown = decoded(inputs)
+    question = int(inputs[:, PHASE].argmax()) if (inputs[:, PHASE] > 0).any() else steps
+    whole = (shown != ABSENT).all(axis=1) & (inputs[:, ANSWER] == 0)
+    edges = [step for step in np.flatnonzero(whole).tolist() if step < question]
+    pairs = shown[edges][:, [0, 2]]
+    nodes = list(dict.fromkeys(pairs.ravel().tolist()))
+    number = {node: place for place, node in enumerate(nodes)}
+    joined = [(number[source], number[destination]) for source, destination in pairs.tolist()]
+    return {
+        "digits": trace.about.digits,
+        "input": shown.tolist(),
+        "target": labels_of(targets).tolist(),
+        "output": chosen(trace.arrays["outputs"][:steps]).tolist(),
+        "edges": edges,
+        "question": question,
+        "nodes": nodes,
+        "places": np.round(places(len(nodes), joined), 3).tolist(),
+    }
+
+
+def places(count: int, edges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    """(V, 2) in [0, 1]: nodes as far apart as the edges between them, as well as a plane allows.
+
+        minimise sum_{i<j} (|x_i - x_j| - d_ij)^2 / d_ij^2
+
+    by stress majorization from a circle (Gansner, Koren and North 2005); d_ij is how many edges lie between two nodes,
+    whatever their direction.
+    """
+    angles = 2 * np.pi * np.arange(count) / max(1, count)
+    found = np.stack([np.sin(angles), -np.cos(angles)], axis=1)
+    if 2 < count <= MOST_PLACED:
+        found = _relaxed(found, _distances(count, edges))
+    return _apart(_in_square(found), ROOM / np.sqrt(max(1, count)))
+
+
+def _in_square(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same from 0 to 1 in both directions."""
+    low, high = found.min(axis=0, initial=np.inf), found.max(axis=0, initial=-np.inf)
+    inside: NDArray[np.float64] = (found - low) / np.maximum(high - low, 1e-9)
+    return inside
+
+
+def _apart(found: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """The same with nodes that are closer than `least` pushed apart, a little each time."""
+    for _ in range(ROUNDS):
+        between = found[:, None] - found[None]
+        far = np.sqrt((between**2).sum(axis=2))
+        push = np.where(far > 0, np.maximum(0, least - far) / np.maximum(far, 1e-9), 0)
+        if not push.any():
+            break
+        found = _in_square(found + 0.25 * (between * push[:, :, None]).sum(axis=1))
+    return found
+
+
+def _distances(count: int, edges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    """(V, V): the fewest edges between two nodes; one more than the most where there is no way."""
+    apart = np.full((count, count), np.inf)
+    np.fill_diagonal(apart, 0)
+    for one, other in edges:
+        if one != other:
+            apart[one, other] = apart[other, one] = 1
+    for middle in range(count):
+        apart = np.minimum(apart, apart[:, [middle]] + apart[middle])
+    return np.where(np.isinf(apart), apart[np.isfinite(apart)].max() + 1, apart)
+
+
+def _relaxed(start: NDArray[np.float64], apart: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = start * apart.max() / 2
+    others = ~np.eye(len(start), dtype=bool)
+    weights = np.where(others, 1 / np.maximum(apart, 1) ** 2, 0)
+    inverse = np.linalg.pinv(np.diag(weights.sum(axis=1)) - weights)
+    for _ in range(ROUNDS):
+        now = np.sqrt(((found[:, None] - found[None]) ** 2).sum(axis=2))
+        pull = np.where(others, weights * apart / np.maximum(now, 1e-9), 0)
+        found = inverse @ ((np.diag(pull.sum(axis=1)) - pull) @ found)
+    return found

@@ -1,0 +1,39 @@
+// Which memory slots are shown: all, or those that this trace uses.
+
+const slots = { used: [], shown: [], rows: [] };
+const STAINED = 0.05;
+
+/** A slot is used where something is written to it or read from it, or where its word is not blank, at any step. */
+function findSlots() {
+  const { memory_size: N, word_size: W } = about.spec;
+  const most = arrays.has("memory") ? largest("memory") : 0;
+  const above = (name, first, count, across, least) => {
+    const { values } = arrays.get(name);
+    for (let start = first; start < values.length; start += across) {
+      for (let k = 0; k < count; k++) if (Math.abs(values[start + k]) >= least) return true;
+    }
+    return false;
+  };
+  const isUsed = (slot) =>
+    above("write_weights", slot, 1, N, about.least) ||
+    above("read_weights", slot, 1, N, about.least) ||
+    (most > 0 && above("memory", slot * W, W, N * W, STAINED * most));
+  slots.used = [...Array(N).keys()].filter(isUsed);
+  showSlots(slots.used.length > 0 && slots.used.length < N / 2);
+}
+
+/** Rows of slots are those used, or all. */
+function showSlots(onlyUsed) {
+  const N = about.spec.memory_size;
+  slots.shown = onlyUsed ? slots.used : [...Array(N).keys()];
+  slots.rows = Array(N).fill(NOTHING);
+  slots.shown.forEach((slot, row) => (slots.rows[slot] = row));
+  for (const panel of panels.filter((one) => one.slots)) {
+    panel.rows = slots.shown.length;
+    panel.image = null;
+  }
+  for (const cell of [now.cell, now.hover]) if (cell?.panel.slots) cell.row = within(cell.row, cell.panel.rows);
+  memory.cell = links.cell = null;
+}
+
+const someSlotsHidden = () => slots.shown.length < about.spec.memory_size;
