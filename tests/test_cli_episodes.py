@@ -50,10 +50,11 @@ def evaluation(*more: object) -> dict[str, Any]:
 
 
 def test_train_eval_and_resume() -> None:
-    first, *lines = train("--sample-every", 10).splitlines()
+    first, few, *lines = train("--sample-every", 10).splitlines()
     assert first.startswith("dnc with ")
     assert "engine cpu; copy: width 2, min_length 1, max_length 3, " in first
     assert first.endswith("4 inputs, 2 outputs")
+    assert re.fullmatch(r"few such sequences exist: \d\d % of those to train on are scored on too", few)
     progress = [LINE.fullmatch(line) for line in lines[:3]]
     stored = metrics(Path("run"))
     for match, record in zip(progress, stored, strict=True):

@@ -305,11 +305,14 @@ REFUSED = {
     "few digits": ("bits -i 100", "must be 4 digits 0 or 1, got '100' as row 1|bit 0, bit 1, start, stop"),
     "no digits": ("bits -i 10a0", "must be 4 digits 0 or 1, got '10a0' as row 1"),
     "many digits": ("bits -i " + "1" * 9999, "must be 4 digits 0 or 1"),
-    "no such file": ("bits -i none.csv", "or name a CSV file that can be read, got none.csv"),
+    "no such file": (
+        "bits -i none.csv",
+        "--input must name a CSV file that can be read, got none.csv: No such file",
+    ),
     "few numbers": ("bits -i few.csv", "must be 4 numbers, with commas between, got '1,2' as row 2"),
     "no numbers": ("bits -i words.csv", "must be 4 numbers, with commas between, got 'a,b,c,nan' as row 1"),
     "nothing in it": ("bits -i empty.csv", "--input must hold at least one row of 4 numbers"),
-    "no text": ("bits -i text/best.safetensors.csv", "or name a CSV file that can be read"),
+    "no text": ("bits -i text/best.safetensors.csv", "--input must name a CSV file of UTF-8 text"),
     "no symbols": ("classes -i 0,4", "must be a whole number from 0 to 3, got '0,4' as number 1"),
     "a symbol too many": ("classes -i 4", "must be a whole number from 0 to 3, got '4' as number 1"),
 }

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pytest
 
 from numdnc import LSTMSpec, RNNSpec, UserError
 from numdnc.tasks import Batch
-from numdnc.tasks.bits import Copy
+from numdnc.tasks.bits import Copy, RepeatCopy
 from numdnc.tasks.curriculum import Curriculum
 from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
-from numdnc.tasks.sequences import drawn, joined
+from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
+from numdnc.tasks.sequences import alone, drawn, joined
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Finished, Report, train
 from numdnc.training.optimizers import OptimizerSettings
@@ -72,6 +74,55 @@ def test_training_goes_on_from_a_position_as_if_it_had_never_stopped() -> None:
     assert all(map(same, expected, [again.next_batch() for _ in range(3)]))
     assert not same(expected[0], expected[1])
     assert not same(task_of(seed=4).next_batch(), task_of(seed=3).next_batch())
+
+
+def sequences_of(batches: Iterable[Batch]) -> list[bytes]:
+    """The inputs of every sequence, without padding."""
+    return [alone(batch, row).inputs.tobytes() for batch in batches for row in range(batch.inputs.shape[1])]
+
+
+@pytest.mark.parametrize("grow", ["", "max_length"])
+def test_none_of_the_sequences_scored_on_is_trained_on(grow: str) -> None:
+    """On no level, though short ones are drawn on all of them; what else is drawn stays as it was."""
+    episodes = Copy(width=10, max_length=4)
+    task = task_of(episodes, grow=grow, grow_by=2, batch=40, easier=0.5)
+    levels = [Copy(width=10, max_length=length) for length in ((1, 3, 4) if grow else (4,))]
+    scored = {one for level in levels for one in sequences_of(task.evaluation(level))}
+    batches = []
+    for level in levels:
+        if grow:
+            task.move_to({**task.position(), "level": level.max_length})
+        batches += [task.next_batch() for _ in range(30)]
+    assert not scored & set(sequences_of(batches))
+    assert {len(one) for one in sequences_of(batches)} == {len(one) for one in scored}
+    assert task.shared == 0
+    if not grow:
+        rng = np.random.default_rng([0, 0])
+        free = [drawn(episodes, rng, 40) for _ in range(30)]
+        assert scored & set(sequences_of(free))
+        first = next(number for number, batch in enumerate(free) if scored & set(sequences_of([batch])))
+        assert all(map(same, batches[:first], free[:first]))
+        before, after = sequences_of([free[first]]), sequences_of([batches[first]])
+        assert [old == new for old, new in zip(before, after, strict=True)] == [
+            old not in scored for old in before
+        ]
+
+
+def test_where_few_sequences_exist_all_are_trained_on_and_the_share_is_known() -> None:
+    task, again = (task_of(RepeatCopy(), evaluated=256, batch=400) for _ in range(2))
+    assert 0.5 < task.shared < 0.8  # 0.61 of 10^6
+    scored = set(sequences_of(task.evaluation()))
+    trained = sequences_of([task.next_batch()])
+    assert 0.5 < sum(one in scored for one in trained) / len(trained) < 0.75
+    assert same(again.next_batch(), drawn(RepeatCopy(), np.random.default_rng([0, 0]), 400))
+
+
+def test_labels_tell_whether_graphs_can_come_twice() -> None:
+    assert not any(graphs(lesson=1).repeats for graphs in (Traversal, ShortestPath, Inference))
+    small = Traversal(lesson=1, digits=1, max_nodes=3, max_degree=2)
+    assert small.repeats
+    task = task_of(small, evaluated=30, batch=20)
+    assert not set(sequences_of(task.evaluation())) & set(sequences_of(task.next_batch() for _ in range(5)))
 
 
 def test_the_sequences_to_be_scored_on_stay_the_same_and_are_not_those_trained_on() -> None:

@@ -93,6 +93,10 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             f"{model_in_words(run)}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
             f"{drawn_from.output_size} outputs"
         )
+        if drawn_from.shared:
+            console.say(
+                f"few such sequences exist: {100 * drawn_from.shared:.0f} % of those to train on are scored on too"
+            )
         train_run(
             run,
             drawn_from,

@@ -48,7 +48,7 @@ def evaluate(
     plot: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a run: bits per character on all of a text's held-out part, or errors on sequences not trained on; of bAbI
+    """Score a run: bits per character on all of a text's held-out part, or errors on sequences kept out of training; of bAbI
     on the stories of the test.
 
     Args:

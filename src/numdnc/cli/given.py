@@ -1,6 +1,5 @@
 """A sequence that the user gives instead of one of the task's: a text, or the rows of numbers of its steps."""
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,9 @@ import numpy as np
 
 from numdnc.cli.own import channels
 from numdnc.errors import UserError
+from numdnc.names import quoted
 from numdnc.params import Inputs
+from numdnc.reading import read_csv
 from numdnc.tasks import Batch
 from numdnc.tasks.episodes import EpisodeTask
 from numdnc.tasks.text import Vocabulary
@@ -25,7 +26,8 @@ def given_text(text: str, vocabulary: Vocabulary) -> Batch:
     numbers = vocabulary.encode(as_symbols(text, vocabulary))
     if len(numbers) < 2:
         raise UserError(
-            f"--input must hold at least 2 characters, got {text!r}: each but the first is to be predicted. Give more."
+            f"--input must hold at least 2 characters, got {quoted(text)}: each but the first is to be predicted. "
+            "Give more."
         )
     return Batch(numbers[:-1, None], numbers[1:, None])
 
@@ -38,7 +40,7 @@ def given_steps(text: str, task: EpisodeTask) -> Batch:
     example = task.example()
     path = Path(text)
     file = path.suffix.lower() == ".csv"
-    rows = _file_rows(path) if file else [list(row) for row in text.split()]
+    rows = [row for _, row in read_csv(path, "--input")] if file else [list(row) for row in text.split()]
     if example.inputs.ndim == 2:
         rows = rows if file else [[number] for number in text.split()]
         inputs = _symbols(rows, task.input_size)
@@ -49,29 +51,22 @@ def given_steps(text: str, task: EpisodeTask) -> Batch:
     return Batch(inputs[:, None], targets, mask=np.zeros((T, 1), bool))
 
 
-def _file_rows(path: Path) -> list[list[str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"--input must be rows of 0 and 1 or name a CSV file that can be read, got {path} ({error}). "
-            "Check its name."
-        ) from None
-
-
 def _vectors(rows: Sequence[Sequence[str]], names: Sequence[str], *, bits: bool) -> Inputs:
     """(T, X) of floats."""
     what = f"{len(names)} {'digits 0 or 1' if bits else 'numbers, with commas between'}"
     hint = f"A row is a step; its channels are {', '.join(names)}."
     if not rows:
         raise UserError(f"--input must hold at least one row of {what}, got none. {hint}")
+    found = []
     for number, row in enumerate(rows, 1):
-        good = len(row) == len(names) and all(word in "01" if bits else _is_finite(word) for word in row)
-        if not good:
+        values = [_value(word, bits=bits) for word in row]
+        if len(row) != len(names) or None in values:
             given = "".join(row) if bits else ",".join(row)
-            raise UserError(f"each row of --input must be {what}, got {given!r} as row {number}. {hint}")
-    return np.array(rows).astype(np.float32)
+            raise UserError(
+                f"each row of --input must be {what}, got {quoted(given)} as row {number}. {hint}"
+            )
+        found.append(values)
+    return np.array(found, np.float32)
 
 
 def _symbols(rows: Sequence[Sequence[str]], size: int) -> Inputs:
@@ -81,7 +76,7 @@ def _symbols(rows: Sequence[Sequence[str]], size: int) -> Inputs:
         if len(row) != 1 or row[0].strip() not in known:
             raise UserError(
                 f"each step of --input must be a whole number from 0 to {size - 1}, "
-                f"got {','.join(row)!r} as number {number}. Put spaces between, or lines in a CSV file."
+                f"got {quoted(','.join(row))} as number {number}. Put spaces between, or lines in a CSV file."
             )
     if not rows:
         raise UserError(
@@ -90,8 +85,12 @@ def _symbols(rows: Sequence[Sequence[str]], size: int) -> Inputs:
     return np.array([known[row[0].strip()] for row in rows])
 
 
-def _is_finite(word: str) -> bool:
+def _value(word: str, *, bits: bool) -> float | None:
+    """The number that a word says: 0 or 1, or any that float32 can hold; else None."""
+    if bits:
+        return {"0": 0.0, "1": 1.0}.get(word)
     try:
-        return bool(np.isfinite(np.float32(word)))
+        value = float(word)
     except ValueError:
-        return False
+        return None
+    return value if abs(value) <= float(np.finfo(np.float32).max) else None

@@ -50,11 +50,11 @@ class Task(Protocol):
         ...
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
-        """Scores on data that is never trained on; `whole`: on all of it, however long that takes."""
+        """Scores on data that is kept out of training; `whole`: on all of it, however long that takes."""
         ...
 
     def example(self, sequences: int) -> Batch:
-        """So many sequences that are never trained on, always the same."""
+        """So many sequences of the data that is scored on, always the same."""
         ...
 
     def solved(self, scores: Scores) -> bool:

@@ -41,6 +41,12 @@ class Curriculum:
         return self._at(self.level)
 
     @property
+    def levels(self) -> list[Episodes]:
+        """The task as it is on each level, the last is the task itself."""
+        values = dict.fromkeys([*range(self._first, self.last, self._step), self.last])
+        return [self._at(value) for value in values]
+
+    @property
     def done(self) -> bool:
         """Whether this is the last level: the task itself."""
         return self.level == self.last

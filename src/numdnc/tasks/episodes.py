@@ -7,6 +7,7 @@ prediction: a bit, or a class where targets are classes.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.tasks import Batch, Forward, Scores, generator_from
+from numdnc.tasks.apart import MOST_SHARED, KeptApart
 from numdnc.tasks.curriculum import Curriculum
 from numdnc.tasks.sequences import Episodes, alone, counted, drawn, joined
 from numdnc.tasks.targets import cross_entropy, errors, of_classes
 
-_TRAINING, _EVALUATION = 0, 1
-"""Set the random numbers of sequences to train on apart from those to be scored on."""
+_TRAINING, _EVALUATION, _MEASUREMENT = 0, 1, 2
+"""Set the random numbers of sequences to train on apart from those to be scored on, and both from those to count."""
 EVALUATED_AT_ONCE = 64
 """So many sequences are scored side by side, to bound memory."""
 
@@ -84,11 +86,27 @@ class EpisodeTask:
             )
 
     def next_batch(self) -> Batch:
-        """Fresh sequences; with a curriculum, most of the current level and some of earlier ones."""
+        """Fresh sequences, none of those scored on if there are enough others; with a curriculum, most of the current
+        level and some of earlier ones.
+        """
         if self._curriculum is None:
-            return drawn(self.episodes, self._rng, self.settings.batch)
+            return self._apart.drawn(self.episodes, self._rng, self.settings.batch)
         groups = self._curriculum.groups(self._rng, self.settings.batch)
-        return joined([drawn(episodes, self._rng, count) for episodes, count in groups])
+        return joined([self._apart.drawn(episodes, self._rng, count) for episodes, count in groups])
+
+    @cached_property
+    def _apart(self) -> KeptApart:
+        levels = [self.episodes] if self._curriculum is None else self._curriculum.levels
+        scored = (
+            batch for level in levels if getattr(level, "repeats", True) for batch in self.evaluation(level)
+        )
+        return KeptApart(scored, [self._seed, _MEASUREMENT])
+
+    @property
+    def shared(self) -> float:
+        """The share of what is drawn to train on, on the present level, that is also scored on; 0 if kept apart."""
+        share = self._apart.share(self.present)
+        return share if share > MOST_SHARED else 0.0
 
     @property
     def present(self) -> Episodes:
@@ -140,7 +158,7 @@ class EpisodeTask:
             yield drawn(self.episodes if episodes is None else episodes, rng, count)
 
     def example(self, sequences: int = 1) -> Batch:
-        """So many sequences that are never trained on, always the same; with a curriculum, of the present level."""
+        """So many of the sequences scored on, always the same; with a curriculum, of the present level."""
         return drawn(self.present, np.random.default_rng([self._seed, _EVALUATION]), sequences)
 
     def sequence(self, number: int) -> Batch:

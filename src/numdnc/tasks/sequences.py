@@ -3,6 +3,7 @@
 Axes: T steps, B batch, X input, Y output.
 """
 
+import hashlib
 import traceback
 from typing import Any, Protocol
 
@@ -22,7 +23,8 @@ class Episodes(Protocol):
     vectors a sequence makes one hold at once, a memory of fewer slots is warned of. Where there is
     `in_words(batch, outputs, row)`, its text stands in the terminal for the picture of a sequence. Where there is
     `play(forward, batch, rng)`, inputs or targets depend on what the model says: it gives the batch as it is after the
-    model has chosen, in training with `rng`, in scoring with None.
+    model has chosen, in training with `rng`, in scoring with None. Where `repeats` is there and False, no sequence is
+    ever drawn twice, so none need be looked for.
     """
 
     @property
@@ -75,6 +77,19 @@ def steps_of(batch: Batch, row: int) -> int:
     for array in (batch.inputs, batch.targets):
         used = used | (array[:, row].reshape(len(used), -1) != 0).any(axis=1)
     return int(np.flatnonzero(used)[-1]) + 1 if used.any() else len(used)
+
+
+def digests(batch: Batch) -> list[bytes]:
+    """A digest of the inputs of each sequence, without the padding at its end: the same for the same sequence."""
+    steps, rows = batch.inputs.shape[:2]
+    used = counted(batch).astype(bool)
+    for array in (batch.inputs, batch.targets):
+        used = used | (array.reshape(steps, rows, -1) != 0).any(axis=2)
+    ends = steps - used[::-1].argmax(axis=0)
+    return [
+        hashlib.blake2b(batch.inputs[:end, row].tobytes(), digest_size=16).digest()
+        for row, end in enumerate(ends)
+    ]
 
 
 def alone(batch: Batch, row: int) -> Batch:

@@ -3,6 +3,7 @@
 Axes: T steps, B batch, D digits of a label, G digits of a triple.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from numdnc.tasks.sequences import counted, joined, steps_of
 
 MOST_DIGITS = 6
 FEW = 4
+NEVER_TWICE = 12
+"""Random decimal digits of a sequence with which none comes twice."""
 TRIES = 1000
 """So many graphs are drawn, at most, until one has a question of the lesson."""
 
@@ -123,6 +126,12 @@ class GraphTask(ABC):
     def plan(self) -> int:
         """Steps between question and answer."""
         return 0
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a sequence may be drawn twice: hardly, where the labels alone can be given in 10^12 ways."""
+        edge_digits = math.log10(self.edge_labels)
+        return self.digits * self.sizes.nodes[0] + edge_digits * self.sizes.degree[0] < NEVER_TWICE
 
     @property
     def most_held(self) -> int:
