@@ -52,6 +52,14 @@ bit 1 |··· x|
 ' ' 0, ░▒▓ between, █ 1 (or least to most where a channel says so); · the loss does not count; x wrong"""
 
 
+def test_long_names_are_cut() -> None:
+    batch, outputs = sample()
+    names = tuple(f"{number} {'x' * 5000}" for number in range(3))
+    lines = picture_lines(batch, outputs, 1, names, names[:2], width=80, encoding="utf-8").splitlines()
+    assert max(map(len, lines[:-1])) < 80
+    assert lines[1].startswith("0 xxx")
+
+
 def test_four_panels_without_the_padding() -> None:
     batch, outputs = sample()
     assert picture_lines(batch, outputs, 1, IN, OUT, width=80, encoding="utf-8") == BLOCKS

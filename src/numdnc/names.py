@@ -14,7 +14,12 @@ _COMPARED, _LONGEST = 2000, 60
 
 def quoted(name: str) -> str:
     """A name in quotes, cut where it is long."""
-    return repr(name if len(name) <= SHOWN else f"{name[: SHOWN - 3]}...")
+    return repr(short(name))
+
+
+def short(text: str, most: int = SHOWN) -> str:
+    """A text, or as much of it as `most` characters hold."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def find_name(typed: str, known: Iterable[str], what: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError, missing_package
+from numdnc.names import short
 from numdnc.params import Array
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import counted, steps_of
@@ -30,6 +31,8 @@ ERROR = "error"
 FEWEST_STEPS = 10
 """So many are shown side by side, however narrow the terminal is."""
 FORMATS = (".png", ".pdf", ".svg")
+LONGEST_NAME = 40
+"""Characters of a channel's name in a picture."""
 
 
 class Panel(NamedTuple):
@@ -138,8 +141,9 @@ def task_panels(
     wrong = likeliest(raw, targets) != (wanted > 0.5)
     note = f"({misses.sum()} of {misses.size} {'classes' if of_classes(targets) else 'bits'} wrong)"
     end = steps_of(batch, row)
-    names, shaded = _between_0_and_1(input_channels, inputs)
-    whole, answered, outs = np.ones(end, bool), counts[:end], tuple(output_channels)
+    names, shaded = _between_0_and_1([short(name, LONGEST_NAME) for name in input_channels], inputs)
+    whole, answered = np.ones(end, bool), counts[:end]
+    outs = tuple(short(name, LONGEST_NAME) for name in output_channels)
     panels = [
         Panel("input", "", names, shaded[:end], whole),
         Panel("target", "", outs, wanted[:end], answered),

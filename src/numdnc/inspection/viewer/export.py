@@ -20,6 +20,7 @@ from numdnc.inspection.provenance import LEAST, Provenance, provenance
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer.graphs import graph_of
 from numdnc.inspection.viewer.thinning import Thinned, thinner
+from numdnc.names import short
 from numdnc.spec import DNCSpec
 
 LARGEST = 4_800_000
@@ -119,19 +120,17 @@ def _about(trace: Trace, thinned: Thinned) -> dict[str, Any]:
 def _brief(described: dict[str, Any]) -> dict[str, Any]:
     """The same with names cut that are too long to be shown, which keeps the page small and fast."""
     settings = {
-        short(name): value if len(json.dumps(value)) <= LONGEST_NAME else short(str(value))
+        short(name, LONGEST_NAME): value
+        if len(json.dumps(value)) <= LONGEST_NAME
+        else short(str(value), LONGEST_NAME)
         for name, value in described["settings"].items()
     }
     names = {
-        side: [short(name) for name in described[side]] for side in ("input_channels", "output_channels")
+        side: [short(name, LONGEST_NAME) for name in described[side]]
+        for side in ("input_channels", "output_channels")
     }
-    words = {name: short(described[name]) for name in ("task", "sequence", "engine")}
+    words = {name: short(described[name], LONGEST_NAME) for name in ("task", "sequence", "engine")}
     return {**described, **names, **words, "settings": settings}
-
-
-def short(text: str) -> str:
-    """A text of at most LONGEST_NAME characters."""
-    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 1]}…"
 
 
 def _source(name: str) -> str:
