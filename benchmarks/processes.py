@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from numdnc.processors import count_processors
+
 SETUPS = {
     "text": (
         *("text", "--model", "dnc", "--hidden", "256", "-N", "32", "-W", "32", "-R", "4"),
@@ -74,7 +76,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--report-every", type=int, default=20, help="iterations between two readings")
     options = parser.parse_args()
-    print(f"{os.cpu_count()} cores; {options.rounds} rounds; one thread a process; batch 32, shared")
+    print(f"{count_processors()} cores; {options.rounds} rounds; one thread a process; batch 32, shared")
     for name, words in SETUPS.items():
         speeds, losses = {count: [] for count in options.counts}, {}
         with tempfile.TemporaryDirectory() as place:

@@ -29,7 +29,8 @@ from typing import Any
 from contenders import CONTENDERS, DIFFERS
 
 from numdnc import console
-from numdnc.inspection.speed import LARGEST_ERROR, SHAPES, Rates, Shape, cores, floor_ms
+from numdnc.inspection.speed import LARGEST_ERROR, SHAPES, Rates, Shape, floor_ms
+from numdnc.processors import count_processors
 
 HERE = Path(__file__).resolve().parent
 JAX_PEERS = (HERE.parents[1] / "shared" / "peers" / "jax_dnc.py", HERE / "jax_peer.py")
@@ -277,7 +278,7 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--shapes", nargs="+", choices=SHAPES)
     parser.add_argument("--contenders", nargs="+", default=list(CONTENDERS), choices=CONTENDERS)
-    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, min(2, cores())}))
+    parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, min(2, count_processors())}))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, at least three runs")
     parser.add_argument("--jax-peer", type=Path, default=next(file for file in JAX_PEERS if file.exists()))
@@ -287,8 +288,8 @@ def parsed() -> argparse.Namespace:
     options = parser.parse_args()
     if not options.seconds > 0 or options.rounds < 1:
         parser.error("--seconds must be more than 0, --rounds at least 1")
-    if not all(1 <= threads <= cores() for threads in options.threads):
-        parser.error(f"--threads must be from 1 to {cores()}, the cores that this process may use")
+    if not all(1 <= threads <= count_processors() for threads in options.threads):
+        parser.error(f"--threads must be from 1 to {count_processors()}, the cores that this process may use")
     if not options.jax_peer.is_file():
         parser.error(f"--jax-peer must be a file, got {options.jax_peer}")
     return options

@@ -30,10 +30,10 @@ from numdnc.inspection.speed import (
     LARGEST_ERROR,
     SHAPES,
     Shape,
-    cores,
     problem,
     repeat,
 )
+from numdnc.processors import count_processors
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tree import leaves, map_leaves, zeros_like
 
@@ -148,15 +148,15 @@ def parsed() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
-    parser.add_argument("--threads", type=int, default=min(2, cores()))
+    parser.add_argument("--threads", type=int, default=min(2, count_processors()))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, at least three runs")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     options = parser.parse_args()
     if not options.seconds > 0 or options.rounds < 1:
         parser.error("--seconds must be more than 0, --rounds at least 1")
-    if not 1 <= options.threads <= cores():
-        parser.error(f"--threads must be from 1 to {cores()}, the cores that this process may use")
+    if not 1 <= options.threads <= count_processors():
+        parser.error(f"--threads must be from 1 to {count_processors()}, the cores that this process may use")
     return options
 
 

@@ -13,7 +13,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from numdnc import console
 from numdnc.cli.options import AsJson
 from numdnc.errors import UserError
-from numdnc.inspection.speed import cores
+from numdnc.processors import count_processors
 from numdnc.training import processes
 from numdnc.training.outcomes import Outcome, Spread, Summary, summary
 from numdnc.training.sweep import Sweep, SweepFolder, Tick
@@ -55,7 +55,7 @@ def run_sweep(
         share = processes.place()
         with place.held(share) as locks:
             place.save(sweep)
-            at_once = max(1, cores() // processes.on_this_machine()) if jobs is None else jobs
+            at_once = max(1, count_processors() // processes.on_this_machine()) if jobs is None else jobs
             _run(place, sweep, share, at_once, locks, quiet=as_json)
     outcomes = [place.outcome(run) for run in sweep.runs]
     if as_json:

@@ -4,7 +4,6 @@ Only a right engine has a speed: `check` compares it with the definition first.
 """
 
 import ctypes
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from numdnc.engines import Engine, get_engine
 from numdnc.init import init_params
 from numdnc.inspection.gradcheck import random_state
 from numdnc.params import Array, Inputs, zero_state
+from numdnc.processors import count_processors
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.spec import DNCSpec
 from numdnc.tree import leaves, map_leaves, zeros_like
@@ -206,18 +206,11 @@ def machine(threads: int | None = None, seconds: float = 0.5) -> Rates:
 
     a, b = np.random.default_rng(0).random((2, 1024, 1024), np.float32)
     source, copy = np.ones((2, 2**25), np.float32)
-    with threadpool_limits(limits=threads or cores(), user_api="blas"):
+    with threadpool_limits(limits=threads or count_processors(), user_api="blas"):
         product = fastest(lambda: a @ b)
     return Rates(
         2 * 1024**3 / product / 1e9, 2 * source.nbytes / fastest(lambda: np.copyto(copy, source)) / 1e9
     )
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def floor_ms(shape: Shape, rates: Rates) -> float:
