@@ -181,6 +181,43 @@ def test_backward_needs_a_tape(engine_name: str) -> None:
 
 
 @for_each_engine
+@pytest.mark.parametrize("other_name", ["reference", "cpu"])
+def test_the_tape_of_another_engine_is_refused(engine_name: str, other_name: str) -> None:
+    if other_name == engine_name:
+        pytest.skip("that is no other engine")
+    case, other = (Case(name, "dnc-2-layers", "float32") for name in (engine_name, other_name))
+    _, _, tape = other.forward(GOOD, keep_tape=True)
+    assert_refused(f"tape|engine {engine_name} |{other_name}", case.backward, GOOD, tape)
+
+
+@for_each_engine
+@pytest.mark.parametrize("tape", [7, (), "tape"])
+def test_what_is_no_tape_is_refused(engine_name: str, tape: Any) -> None:
+    case = Case(engine_name, "dnc-2-layers", "float32")
+    assert_refused(f"tape|engine {engine_name} |{type(tape).__name__}", case.backward, GOOD, tape)
+
+
+@for_each_engine
+def test_the_tape_of_another_model_is_refused(engine_name: str) -> None:
+    """Also where only the equations differ, and all shapes are the same."""
+    cases = [Case(engine_name, "dnc-2-layers", "float32"), Case(engine_name, "lstm", "float32")]
+    _, _, tape = cases[1].forward(OTHER, keep_tape=True)
+    assert_refused("tape|the same model|LSTMSpec", cases[0].backward, GOOD, tape)
+    spec = replace(PLAIN, masking=True)
+    problem, engine = make_problem(spec, "float32"), cases[0].engine
+    _, _, tape = forward(engine, replace(spec, mask_floor=0.5), problem, keep_tape=True)
+    assert_refused(
+        "tape|the same model|mask_floor=0.5",
+        engine.backward,
+        spec,
+        problem.params,
+        tape,
+        problem.d_outputs,
+        problem.d_state,
+    )
+
+
+@for_each_engine
 def test_layers_without_state_are_counted(engine_name: str) -> None:
     """Feed-forward layers carry no arrays, so only the tree itself tells how many they are."""
     case = Case(engine_name, "dnc-feedforward", "float32")

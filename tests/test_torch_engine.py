@@ -15,6 +15,7 @@ from commands import TEXT, call, train
 from examples import FAMILY
 from numdnc import DNCSpec, UserError, init_params, initial_state, select_engine
 from numdnc.engines import get_engine
+from numdnc.engines.torch.engine import engine_on
 from numdnc.engines.torch.model import forward
 from numdnc.training.folder import RunFolder
 from numdnc.tree import leaves, map_leaves
@@ -177,3 +178,18 @@ def test_where_torch_is_missing(place: Path) -> None:
         "train", "text", "-c", "text.txt", "--steps", "1", "--engine", "reference", "--hidden", "3"
     )
     assert other.returncode == 0, other.stderr
+
+
+@pytest.mark.parametrize(("rank", "own"), [("", "cuda"), ("2", "cuda:2"), ("5", "cuda:1")])
+def test_cuda_is_a_device_of_its_own_to_each_process(
+    rank: str, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the device that others in this process use by default stays theirs."""
+    zeros = torch.zeros
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", None)
+    monkeypatch.setattr(torch, "zeros", lambda *shape, device: zeros(*shape))
+    found = engine_on.__wrapped__("cuda")
+    assert (found.name, found._device) == ("torch:cuda", torch.device(own))

@@ -39,6 +39,22 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
         _check_leaf("bypass_mask", (*inputs.shape[:2], spec.hidden_total), dtype, bypass_mask)
 
 
+def check_tape(engine: str, kind: type[Any], spec: Spec, tape: Any) -> None:
+    """Raise UserError unless this is the tape of a forward of this engine, for this spec; kind: what its tapes are."""
+    if tape is None:
+        raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
+    if not isinstance(tape, kind):
+        raise UserError(
+            f"backward of the engine {engine} must be given a tape of its own forward, "
+            f"got a {type(tape).__name__} of {type(tape).__module__}. Call both of the same engine."
+        )
+    if tape.spec != spec:
+        raise UserError(
+            f"backward must be given a tape of the same model, {spec}, got one of {tape.spec}. "
+            "Call it with the spec that forward was called with."
+        )
+
+
 def check_backward(spec: Spec, params: Any, steps: int, batch: int, d_outputs: Any, d_state: Any) -> None:
     """Raise UserError unless the gradients fit what `forward` gave for this many steps and this batch."""
     dtype = _float_dtype(params)

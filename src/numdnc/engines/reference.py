@@ -5,9 +5,9 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from numdnc import reference
-from numdnc.engines.check import check_backward, check_forward, refuse_dtype
-from numdnc.errors import UserError
+from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.params import Array, Inputs
+from numdnc.reference.sequence import Tape
 from numdnc.spec import Spec
 
 
@@ -39,8 +39,7 @@ class ReferenceEngine:
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
     ) -> tuple[Any, Array | None, Any]:
         """See `Engine.backward`."""
-        if tape is None:
-            raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
+        check_tape(self.name, Tape, spec, tape)
         steps, batch = tape.inputs.shape[:2]
         check_backward(spec, params, steps, batch, d_outputs, d_state)
         return reference.backward(spec, params, tape, d_outputs, d_state)

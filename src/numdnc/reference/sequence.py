@@ -18,6 +18,7 @@ from numdnc.tree import map_leaves
 class Tape(NamedTuple):
     """What the backward pass needs of a sequence."""
 
+    spec: Spec
     inputs: Inputs
     steps: list[Any]  # a tape per step
 
@@ -38,7 +39,7 @@ def forward(
         outputs[t], state, tape = step(spec, params, inputs[t], state, *masks)
         if keep_tape:
             steps.append(tape)
-    return outputs, map_leaves(np.array, state), Tape(inputs, steps) if keep_tape else None
+    return outputs, map_leaves(np.array, state), Tape(spec, inputs, steps) if keep_tape else None
 
 
 def backward(

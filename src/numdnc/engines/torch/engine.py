@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from numdnc.engines.check import check_backward, check_forward, refuse_dtype
+from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.errors import UserError, missing_package
 from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
@@ -24,6 +24,7 @@ from numdnc.engines.torch.model import forward
 class Tape(NamedTuple):
     """What the backward pass needs: tensors that went in, tensors that came out, and torch's graph between them."""
 
+    spec: Spec
     params: Any
     inputs: torch.Tensor
     state: Any
@@ -36,9 +37,9 @@ class TorchEngine:
 
     keeps_every_link = True
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, own: str) -> None:
         self.name = "torch" if device == "cpu" else f"torch:{device}"
-        self._device = torch.device(device)
+        self._device = torch.device(own)
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """Every model, in float32 and float64."""
@@ -62,15 +63,14 @@ class TorchEngine:
             if keep_tape:
                 given = map_leaves(_to_differentiate, given)
             outputs, after = forward(spec, *given, mask)
-        tape = Tape(*given, outputs, after) if keep_tape else None
+        tape = Tape(spec, *given, outputs, after) if keep_tape else None
         return _array(outputs), map_leaves(_array, after), tape
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
     ) -> tuple[Any, Array | None, Any]:
         """See `Engine.backward`."""
-        if tape is None:
-            raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
+        check_tape(self.name, Tape, spec, tape)
         steps, batch = tape.inputs.shape[:2]
         check_backward(spec, params, steps, batch, d_outputs, d_state)
         by: Any = (tape.params, tape.inputs, tape.state)
@@ -113,16 +113,19 @@ def engine_on(device: str) -> TorchEngine:
 
     Of the processes that torchrun starts on a machine, cuda is to each its own.
     """
-    if device == "cuda" and torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    own, rank = device, os.environ.get("LOCAL_RANK", "")
+    if device == "cuda" and rank.isdecimal() and torch.cuda.is_available():
+        own = (
+            f"cuda:{int(rank) % torch.cuda.device_count()}"  # torch's current device is not for us to change
+        )
     try:
-        torch.zeros(1, device=device).cpu()
+        torch.zeros(1, device=own).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"the device must be one that torch can use here, got {device} ({reason}). Use cpu, or leave --device out."
         ) from None
-    return TorchEngine(device)
+    return TorchEngine(device, own)
 
 
 ENGINE = engine_on("cpu")
