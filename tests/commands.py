@@ -13,6 +13,7 @@ from unittest import mock
 
 from numdnc import cli
 from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
+from patience import PATIENCE, without_notice
 
 TEXT = "".join(
     f"{who} {verb} on the {what}.\n"
@@ -122,9 +123,9 @@ def program(*words: object, before: str = "", **options: Any) -> "subprocess.Pop
 
 
 def finish(process: "subprocess.Popen[bytes]") -> Result:
-    """How a process ended, after all it printed was read."""
-    out, err = process.communicate(timeout=60)
-    return Result(process.returncode, out.decode("utf-8", "replace"), err.decode(), out)
+    """How a process ended, after all it printed was read, but for the notice that kernels are compiled."""
+    out, err = process.communicate(timeout=PATIENCE)
+    return Result(process.returncode, out.decode("utf-8", "replace"), without_notice(err.decode()), out)
 
 
 def rewrite(path: Path, change: Any) -> None:

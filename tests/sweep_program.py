@@ -27,6 +27,7 @@ from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.processes import VARIABLES
 from numdnc.training.run import TrainingSettings, new_run
+from patience import PATIENCE
 
 JOURNAL = Path("journal.txt")
 
@@ -43,8 +44,8 @@ def save(run: Any, folder: RunFolder, iteration: int, **scores: float) -> None:
 
 
 def wait_until(come: Callable[[], bool]) -> None:
-    """For a minute at most, so that nothing lives on after a test that failed."""
-    until = time.monotonic() + 60
+    """Not for ever, so that nothing lives on after a test that failed."""
+    until = time.monotonic() + PATIENCE
     while not come():
         if time.monotonic() > until:
             sys.exit(3)

@@ -297,7 +297,7 @@ def tasks(draw: Any) -> Any:
 
 
 @given(tasks(), st.integers(0, 2**32), st.integers(1, 4))
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=300)
 def test_every_answer_follows_from_the_inputs_and_nothing_else_is_shown(
     task: Any, seed: int, batch: int
 ) -> None:
@@ -310,7 +310,7 @@ def test_every_answer_follows_from_the_inputs_and_nothing_else_is_shown(
 
 
 @given(tasks(), st.integers(0, 2**32))
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 def test_the_generator_settles_what_is_drawn_and_nothing_else_does(task: Any, seed: int) -> None:
     one, same, more = drawn(task, seed, 3), drawn(task, seed, 3), drawn(task, seed, 5)
     for part in ("inputs", "targets", "mask"):

@@ -16,6 +16,7 @@ from numdnc import RNNSpec
 from numdnc.engines.cpu.kernels import activations, allocation, products, teams
 from numdnc.engines.cpu.teams import give_up, places
 from numdnc.spec import EPSILON
+from patience import PATIENCE
 
 for_each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
@@ -201,7 +202,7 @@ usages = st.lists(st.sampled_from(TIED) | st.floats(0, 1, width=32), min_size=1,
 with_a_start = usages.flatmap(lambda usage: st.tuples(st.just(usage), st.permutations(range(len(usage)))))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(with_a_start, st.sampled_from([np.float32, np.float64]))
 def test_slots_by_rising_usage_from_any_order(given_slots, dtype):
     usage = np.array(given_slots[0], dtype)
@@ -219,7 +220,7 @@ def test_any_number_of_slots_is_sorted(slots):
             np.testing.assert_array_equal(sorted_slots(usage, start), np.argsort(usage, kind="stable"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(with_a_start, st.data())
 def test_nan_leaves_a_permutation(given_slots, data):
     usage = np.array(given_slots[0], np.float64)
@@ -318,11 +319,11 @@ def team_of(members):
 
 
 def finished(calls, found):
-    """Whether these calls at the same time have come back within half a minute; they are let go in any case."""
+    """Whether these calls at the same time come back by themselves; they are let go in any case."""
     each = [threading.Thread(target=call, daemon=True) for call in calls]
     for thread in each:
         thread.start()
-    end = time.monotonic() + 30
+    end = time.monotonic() + PATIENCE
     for thread in each:
         thread.join(max(0, end - time.monotonic()))
     done = not any(thread.is_alive() for thread in each)
@@ -348,5 +349,5 @@ def test_who_is_given_up_need_not_wait():
     alone.join(0.3)
     assert alone.is_alive()
     give_up(found)
-    alone.join(60)
+    alone.join(PATIENCE)
     assert not alone.is_alive()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 import numdnc
+from patience import PATIENCE
 
 TESTS = Path(__file__).parent
 PACKAGE = Path(numdnc.__file__).parent
@@ -63,7 +64,7 @@ def run_tests(package, *files):
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     imported, _, output = done.stdout.partition("\n")
     assert Path(imported).parent == package, f"another numdnc was tested:\n{done.stdout}{done.stderr}"

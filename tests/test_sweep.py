@@ -17,6 +17,7 @@ from commands import SMALL, TEXT, call, done, finish, metrics, on_disk, program,
 from numdnc.training import sweep as sweeps
 from numdnc.training.outcomes import Outcome, Standing, summary, wilson
 from numdnc.training.sweep import Sweep, SweepFolder, Tick
+from patience import PATIENCE
 
 STAND_IN = (sys.executable, str(Path(__file__).parent / "sweep_program.py"))
 
@@ -228,7 +229,7 @@ BEFORE = f"import numdnc.training.sweep as sweeps; sweeps.PROGRAM = {STAND_IN!r}
 
 
 def wait_for_journal(word: str, count: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while len(journal(word)) < count:
         assert time.monotonic() < until, f"{word} must come {count} times"
         time.sleep(0.02)

@@ -81,7 +81,7 @@ def test_a_text_is_held_as_bytes_and_numbers_and_nothing_else() -> None:
 
 
 @given(st.text(min_size=1))
-@settings(deadline=None, derandomize=True)
+@settings(derandomize=True)
 def test_encoding_is_undone_by_looking_symbols_up(text: str) -> None:
     vocabulary = Vocabulary.of([text], "characters")
     assert list(vocabulary.symbols) == sorted(set(text))
