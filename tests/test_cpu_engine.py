@@ -1,100 +1,32 @@
-"""What is particular to the engine `cpu`: threads in teams, links run again, what it keeps, how it is compiled.
+"""What is particular to the engine `cpu`: threads in teams, links run again, what it keeps.
 
-That it computes every model is in test_engines.py, its kernels one by one in test_cpu_kernels.py.
+That it computes every model is in test_engines.py, its kernels one by one in test_cpu_kernels.py; its threads are in
+test_cpu_threads.py, what it keeps on disk in test_cpu_cache.py.
 """
 
 import os
-import shutil
-import subprocess
-import sys
-import threading
-import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 import numdnc
 from contract import (
-    DTYPES,
     RANDOM_SPECS,
     SPECS,
-    Case,
-    Problem,
     Result,
     assert_identical,
     assert_result_close,
     cast,
     make_problem,
 )
+from cpu_teams import TEAMS, for_each_dtype, for_each_team, no_endless_wait, run, run_python, team
 from numdnc import DNCSpec, LSTMSpec, RNNSpec
-from numdnc.engines.cpu import ENGINE, CPUEngine, buffers, engine, plans, projections, shapes, teams, threads
-from numdnc.engines.cpu.kernels import compiling
-from numdnc.engines.cpu.kernels.teams import GIVEN_UP
-from numdnc.errors import UserError
-
-PACKAGE = Path(numdnc.__file__).parent
-TEAMS = [(1, None), (2, False), (2, True), (3, False), (3, True)]
-for_each_team = pytest.mark.parametrize(
-    ("count", "together"), TEAMS, ids=["alone", "2-apart", "2-together", "3-apart", "3-together"]
-)
-for_each_dtype = pytest.mark.parametrize("dtype", DTYPES)
-
-
-@dataclass(frozen=True)
-class TeamCase(Case):
-    """A case of this engine on so many threads."""
-
-    threads: int = 1
-    together: bool | None = None
-
-    @property
-    def engine(self) -> CPUEngine:
-        return CPUEngine(self.threads, self.together)
-
-
-def team(spec_name: str, dtype: str, count: int = 1, together: bool | None = None) -> TeamCase:
-    return TeamCase("cpu", spec_name, dtype, count, together)
-
-
-@contextmanager
-def no_endless_wait(seconds: float = 300) -> Iterator[None]:
-    """A team that still waits after this time is given up, and the test fails instead of hanging.
-
-    The time is ample because kernels may have to be compiled first.
-    """
-    made: list[Any] = []
-    late: list[bool] = []
-
-    def places(*arguments: Any) -> Any:
-        made.append(teams.places(*arguments))
-        return made[-1]
-
-    def let_go() -> None:
-        for found in made:
-            found[0].barrier[GIVEN_UP] = 1
-
-    def end() -> None:
-        late.append(True)
-        let_go()
-
-    timer = threading.Timer(seconds, end)
-    timer.start()
-    try:
-        with mock.patch.object(engine, "places", places):
-            yield
-    finally:
-        timer.cancel()
-        let_go()
-    assert not late, "threads of a team waited for each other without end"
+from numdnc.engines.cpu import CPUEngine, buffers, plans, shapes, teams
 
 
 @pytest.fixture(autouse=True)
@@ -188,15 +120,6 @@ def test_rows_of_64_take_more_room_than_slightly_longer_ones(spec: Any, count: i
     problem = make_problem(spec, "float64", steps=4, batch=3, gap=1e-7)
     wanted = run(numdnc.engines.get_engine("reference"), spec, problem)
     assert_result_close("parity", "float64", run(CPUEngine(count), spec, problem), wanted)
-
-
-def run(which: Any, spec: Any, problem: Problem) -> Result:
-    """Forward and backward of any spec."""
-    outputs, state, tape = which.forward(spec, problem.params, problem.inputs, problem.state, keep_tape=True)
-    d_params, d_inputs, d_before = which.backward(
-        spec, problem.params, tape, problem.d_outputs, problem.d_state
-    )
-    return Result(outputs, state, d_params, d_inputs, d_before)
 
 
 @pytest.mark.parametrize("together", [False, True, None])
@@ -395,6 +318,30 @@ def test_tiles_are_few_and_alike() -> None:
         assert slots - (tiles - 1) * width <= width
 
 
+# No index beyond an array.
+
+CHECKED = """
+import itertools
+from contract import DTYPES, RANDOM_SPECS, SPECS
+from cpu_teams import TEAMS, team
+
+for name, dtype in itertools.product(SPECS | RANDOM_SPECS, DTYPES):
+    for count, together in TEAMS:
+        case = team(name, dtype, count, together)
+        case.run(case.problem(batch=2))
+print("checked")
+"""
+
+
+@pytest.mark.thorough
+def test_no_index_lies_beyond_its_array(tmp_path: Path) -> None:
+    """Kernels that Numba has compiled to look at every index; with links that are made again, in more than one tile."""
+    few = "from numdnc.engines.cpu import plans, shapes\nplans._FEW_BYTES, shapes._TILE = 0, 3\n"
+    checks = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
+    for code in (CHECKED, few + CHECKED):
+        assert run_python(code, **checks).stdout == "checked\n"
+
+
 # Nothing grows.
 
 BUSY = DNCSpec(input_size=8, output_size=8, hidden_sizes=(32,), memory_size=128, word_size=16, read_heads=2)
@@ -427,358 +374,3 @@ def test_calls_leave_nothing_behind(count: int) -> None:
         tracemalloc.stop()
     assert grown < 1e6
     assert resident() - held < 50e6
-
-
-# Threads.
-
-
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many threads each kernel is called on from now on."""
-    counts: list[int] = []
-    on_each = engine.on_each
-
-    def count(calls: Any, **rest: Any) -> None:
-        counts.append(len(calls))
-        on_each(calls, **rest)
-
-    monkeypatch.setattr(engine, "on_each", count)
-    return counts
-
-
-LARGE = RNNSpec(input_size=3, output_size=3, hidden_sizes=(128,))
-"""With 10 sequences of 50 steps, enough for more than one thread."""
-
-
-@pytest.mark.parametrize("given", ["1", "2", "3", "", None])
-def test_the_environment_says_how_many_threads(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    if given is None:
-        monkeypatch.delenv("NUMDNC_THREADS", raising=False)
-    else:
-        monkeypatch.setenv("NUMDNC_THREADS", given)
-    if given:
-        wanted = int(given)
-    else:
-        wanted = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    counts = counted(monkeypatch)
-    run(ENGINE, LARGE, make_problem(LARGE, "float32", steps=50, batch=10))
-    assert counts == [wanted, wanted]
-    run(CPUEngine(2), LARGE, make_problem(LARGE, "float32", steps=2, batch=1))
-    assert counts[2:] == [2, 2]
-    run(ENGINE, LARGE, make_problem(LARGE, "float32", steps=2, batch=1))
-    assert counts[4:] == [1, 1]
-
-
-@pytest.mark.parametrize("given", ["0", "x", "-1", "1.5", " "])
-def test_a_wrong_number_of_threads_is_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMDNC_THREADS", given)
-    with pytest.raises(UserError, match=f"^NUMDNC_THREADS must be a whole number .* got '{given}'"):
-        run(ENGINE, LARGE, make_problem(LARGE, "float32", steps=1, batch=1))
-
-
-@pytest.mark.parametrize("given", [0, -1])
-def test_no_threads_are_refused(given: int) -> None:
-    with pytest.raises(UserError, match=f"^threads must be at least 1, got {given}"):
-        CPUEngine(given)
-
-
-def test_calls_are_made_at_the_same_time_and_the_first_here() -> None:
-    together, names = threading.Barrier(3, timeout=60), [""] * 3
-
-    def call(number: int) -> Callable[[], None]:
-        def meet() -> None:
-            names[number] = threading.current_thread().name
-            together.wait()
-
-        return meet
-
-    threads.on_each([call(number) for number in range(3)])
-    assert names[0] == threading.current_thread().name
-    assert len(set(names)) == 3
-
-
-def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-
-    def blas_threads() -> list[int]:
-        return [library["num_threads"] for library in threads._blas().info()]
-
-    for name in ("outputs", "outputs_backward", "weight_gradients"):
-        original = getattr(projections, name)
-
-        def spied(*arguments: Any, original: Any = original) -> Any:
-            seen.extend(blas_threads())
-            return original(*arguments)
-
-        monkeypatch.setattr(projections, name, spied)
-    problem = make_problem(LARGE, "float32", steps=4, batch=2)
-    with threadpool_limits(2, user_api="blas"):
-        before = blas_threads()
-        run(CPUEngine(2), LARGE, problem)
-        assert blas_threads() == before
-    if set(before) != {2}:
-        pytest.skip("this BLAS has one thread anyway")
-    assert set(seen) == {1}
-
-
-@pytest.mark.parametrize("count", [2, 3])
-def test_several_python_threads_at_once(count: int) -> None:
-    names = ("dnc-all", "lstm-2-layers", "dnc-odd", "rnn-2-layers")
-    cases = [team(name, "float64", count, True) for name in names]
-    problems = [case.problem(batch=batch) for case, batch in zip(cases, (1, 2, 3, 5), strict=True)]
-    wanted = [case.run(problem) for case, problem in zip(cases, problems, strict=True)]
-    same: list[int] = []
-
-    def work(number: int) -> None:
-        for _ in range(40):
-            assert_identical(cases[number].run(problems[number]), wanted[number])
-        same.append(number)
-
-    workers = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(4)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # so that they get in each other's way
-    try:
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join(60)
-    finally:
-        sys.setswitchinterval(interval)
-    assert sorted(same) == [0, 1, 2, 3]
-
-
-def test_teams_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two teams at once would each hold threads that the other waits for."""
-    workers, broken = threads._workers, []
-
-    class Slow:
-        def __init__(self, *arguments: Any) -> None:
-            self.pool = workers(*arguments)
-
-        def submit(self, *call: Any) -> Any:
-            time.sleep(0.01)
-            return self.pool.submit(*call)
-
-    def work() -> None:
-        for _ in range(5):
-            meeting = threading.Barrier(3, timeout=5)
-            try:
-                threads.on_each([meeting.wait] * 3)
-            except threading.BrokenBarrierError:
-                broken.append(meeting)
-
-    monkeypatch.setattr(threads, "_workers", Slow)
-    each = [threading.Thread(target=work, daemon=True) for _ in range(3)]
-    for thread in each:
-        thread.start()
-    for thread in each:
-        thread.join(60)
-    assert not broken
-
-
-class Interruption(BaseException):
-    """Like a KeyboardInterrupt, but not one that ends the tests."""
-
-
-@pytest.mark.parametrize("interruption", [Interruption, KeyboardInterrupt, MemoryError])
-@pytest.mark.parametrize("spec_name", ["rnn-2-layers", "dnc-odd"])
-def test_no_thread_waits_for_one_that_failed(
-    spec_name: str, interruption: type[BaseException], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case = team(spec_name, "float64", 3, True)
-    problem = case.problem(batch=1)
-    wanted = case.run(problem)
-    on_each = engine.on_each
-    back = [threading.Event() for _ in range(2)]
-
-    def fail() -> None:
-        raise interruption
-
-    def with_one_that_fails(calls: Any, **rest: Any) -> None:
-        def other(number: int) -> None:
-            calls[1 + number]()
-            back[number].set()
-
-        on_each([fail, lambda: other(0), lambda: other(1)], **rest)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "on_each", with_one_that_fails)
-        with pytest.raises(interruption):
-            case.run(problem)
-    for event in back:
-        assert event.wait(30)
-    assert_identical(case.run(problem), wanted)
-
-
-def test_nobody_waits_for_another_thread_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same where it is not the first thread that fails."""
-    case = team("rnn-2-layers", "float64", 2, True)
-    problem = case.problem()
-    wanted = case.run(problem)
-    on_each = engine.on_each
-
-    def fail() -> None:
-        raise MemoryError
-
-    with monkeypatch.context() as patch, no_endless_wait(3):
-        patch.setattr(engine, "on_each", lambda calls, **rest: on_each([calls[0], fail], **rest))
-        with pytest.raises(MemoryError):
-            case.run(problem)
-    assert_identical(case.run(problem), wanted)
-
-
-FORK = """
-import os, sys, threading, time
-import numpy as np
-from contract import assert_identical
-from test_cpu_engine import team
-from numdnc.engines.cpu import threads
-
-case = team("rnn-2-layers", "float64", 2, True)
-problem = case.problem()
-wanted = case.run(problem)
-
-def child_is_right():
-    child = os.fork()
-    if child == 0:
-        try:
-            assert_identical(case.run(problem), wanted)
-        except BaseException as error:
-            print(error)
-            os._exit(1)
-        os._exit(0)
-    for _ in range(500):
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status == 0
-        time.sleep(0.01)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return False
-
-{statements}
-"""
-"""A process that forks; what it prints last is what a test looks at."""
-
-FORK_AT_REST = "print(child_is_right(), child_is_right())\nassert_identical(case.run(problem), wanted)"
-FORK_AT_WORK = """
-begun, end = threading.Event(), threading.Event()
-worker = threading.Thread(target=threads.on_each, args=([lambda: (begun.set(), end.wait(60)), int],))
-worker.start()
-begun.wait()
-print(child_is_right())
-end.set()
-worker.join()
-assert_identical(case.run(problem), wanted)
-"""
-
-
-def run_python(code: str, *, warnings: str = "error", **environment: str) -> subprocess.CompletedProcess[str]:
-    """What a fresh interpreter does with this code; NUMBA_CACHE_DIR and NUMDNC_THREADS are not handed on."""
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("NUMBA_CACHE_DIR", "NUMDNC_THREADS")
-    }
-    path = os.pathsep.join([str(Path(__file__).parent), str(PACKAGE.parent)])
-    done = subprocess.run(
-        [sys.executable, "-W", warnings, "-c", code],
-        env={**kept, "PYTHONPATH": path, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-
-
-@needs_fork
-def test_a_forked_child_computes_too() -> None:
-    done = run_python(FORK.format(statements=FORK_AT_REST), warnings="ignore")
-    assert done.stdout.split() == ["True", "True"]
-
-
-@needs_fork
-def test_a_child_forked_while_another_thread_is_at_work_computes_too() -> None:
-    done = run_python(FORK.format(statements=FORK_AT_WORK), warnings="ignore")
-    assert done.stdout.split() == ["True"]
-
-
-# Compilation, of the model that compiles fastest.
-
-COMPILE = """
-import numpy as np
-import numdnc
-from numdnc.engines.cpu import CPUEngine
-
-spec = numdnc.RNNSpec(input_size=2, output_size=3, hidden_sizes=(4,))
-params, state = numdnc.init_params(spec, 0), numdnc.zero_state(spec, 1)
-outputs, state, tape = CPUEngine(1).forward(spec, params, np.ones((3, 1, 2), np.float32), state, keep_tape=True)
-assert np.isfinite(outputs).all()
-"""
-BOTH_WAYS = COMPILE + "CPUEngine(1).backward(spec, params, tape, outputs, state)\n"
-
-
-def test_kernels_are_compiled_once_and_that_is_said(tmp_path: Path) -> None:
-    first = run_python(BOTH_WAYS, XDG_CACHE_HOME=str(tmp_path))
-    (folder,) = (tmp_path / "numdnc").iterdir()
-    assert folder.name.startswith("kernels-")
-    assert first.stderr.count("\n") == 1
-    assert first.stderr.startswith("engine cpu is compiled")
-    assert str(folder) in first.stderr
-    kept = sorted(path.name for path in folder.rglob("*.nbc"))
-    assert len(kept) == 2
-    assert "recurrent_backward" in kept[0]
-    assert "recurrent_forward" in kept[1]
-
-    second = run_python(BOTH_WAYS, XDG_CACHE_HOME=str(tmp_path))
-    assert second.stderr == ""
-    assert first.stdout == second.stdout == ""
-    assert sorted(path.name for path in folder.rglob("*.nbc")) == kept
-
-
-@pytest.fixture(scope="module")
-def nowhere_to_keep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A copy of the package, and what it did where no cache folder can be made."""
-    folder = tmp_path_factory.mktemp("nowhere")
-    copy = Path(shutil.copytree(PACKAGE, folder / "numdnc", ignore=shutil.ignore_patterns("__pycache__")))
-    file = folder / "file"
-    file.touch()
-    places = {"HOME": str(file), "XDG_CACHE_HOME": str(file / "cache"), "PYTHONPATH": str(folder)}
-    places |= {"LOCALAPPDATA": str(file), "USERPROFILE": str(file)}
-    return copy, run_python(COMPILE + "import sys; print(numdnc.__file__)", **places)
-
-
-def test_without_a_cache_folder_it_works(nowhere_to_keep: tuple[Path, Any]) -> None:
-    copy, done = nowhere_to_keep
-    assert Path(done.stdout.strip()).parent == copy
-    assert "engine cpu is compiled" in done.stderr
-
-
-def test_without_a_cache_folder_nothing_is_kept(nowhere_to_keep: tuple[Path, Any]) -> None:
-    """Numba would keep kernels beside the source, and use them when another file that they are made of has changed."""
-    copy, _ = nowhere_to_keep
-    assert [path.name for path in copy.rglob("*.nb?")] == []
-
-
-def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Path(compiling.__file__).parent
-    copy = Path(shutil.copytree(source, tmp_path / "kernels", ignore=shutil.ignore_patterns("__pycache__")))
-    there = compiling._cache_folder()
-    monkeypatch.setattr(compiling, "__file__", str(copy / "compiling.py"))
-    assert compiling._cache_folder() == there
-    folders = [there]
-    for path in sorted(copy.glob("*.py")):
-        path.write_text(path.read_text(encoding="utf-8") + "# another\n", encoding="utf-8")
-        folders.append(compiling._cache_folder())
-    assert len(set(folders)) == len(folders)
-
-
-@pytest.mark.parametrize("name", ["NUMBA_CACHE_DIR", "XDG_CACHE_HOME"])
-def test_the_cache_folder_can_be_chosen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.delenv(each, raising=False)
-    assert compiling._cache_folder().parents[1] == Path.home() / ".cache"
-    monkeypatch.setenv(name, str(tmp_path))
-    assert compiling._cache_folder().parents[1] == tmp_path

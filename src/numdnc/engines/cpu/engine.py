@@ -7,16 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from numdnc.engines.check import check_backward, check_forward, refuse_dtype
+from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.engines.cpu import buffers, projections
+from numdnc.engines.cpu.blas import blas_on_one_thread
 from numdnc.engines.cpu.kernels import sequence
 from numdnc.engines.cpu.kernels.layout import Controller, ControllerTape, Interface, MemoryTape
 from numdnc.engines.cpu.parameters import fill_controller, fill_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
 from numdnc.engines.cpu.teams import give_up, places, threads_worth
-from numdnc.engines.cpu.threads import blas_on_one_thread, count_threads, on_each
+from numdnc.engines.cpu.threads import at_hand, count_threads, on_each, say_too_many
 from numdnc.errors import UserError
 from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
+from numdnc.processors import count_processors
 from numdnc.spec import Spec
 from numdnc.tree import zeros_like
 
@@ -24,6 +26,7 @@ from numdnc.tree import zeros_like
 class Tape(NamedTuple):
     """What the backward pass needs of a sequence."""
 
+    spec: Spec
     inputs: Inputs
     plan: Plan
     threads: int
@@ -37,8 +40,9 @@ class Tape(NamedTuple):
 class CPUEngine:
     """As fast as a processor allows.
 
-    threads: how many to use; None for NUMDNC_THREADS, or else every processor this process may use. together: whether
-    they all work on the same rows (None chooses). Results depend on both by rounding, and on nothing else.
+    threads: how many to use; None for NUMDNC_THREADS, or else every processor this process may use. Where the system
+    lets fewer be started, these do the work. together: whether they all work on the same rows (None chooses). Results
+    depend on both by rounding, and on nothing else.
     """
 
     name = "cpu"
@@ -47,6 +51,8 @@ class CPUEngine:
     def __init__(self, threads: int | None = None, together: bool | None = None) -> None:
         if threads is not None and threads < 1:
             raise UserError(f"threads must be at least 1, got {threads}.")
+        if threads is not None and threads > (processors := count_processors()):
+            say_too_many("threads", threads, processors, "they will wait for each other, perhaps for long")
         self._threads = threads
         self._together = together
 
@@ -93,15 +99,14 @@ class CPUEngine:
         hidden = _bypass(tape, bypass_mask)
         outputs = projections.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
         after = buffers.final_state(spec, plan.sizes, tape, memory, scratch.link)
-        kept = Tape(inputs, plan, threads, controller, interface, tape, memory, bypass_mask)
+        kept = Tape(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask)
         return outputs.reshape(T, B, spec.output_size), after, kept if keep_tape else None
 
     def backward(
-        self, spec: Spec, params: Any, tape: Tape | None, d_outputs: Array, d_state: Any
+        self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
     ) -> tuple[Any, Array | None, Any]:
         """See `Engine.backward`."""
-        if tape is None:
-            raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
+        check_tape(self.name, Tape, spec, tape)
         T, B = tape.inputs.shape[:2]
         check_backward(spec, params, T, B, d_outputs, d_state)
         with blas_on_one_thread():
@@ -153,7 +158,7 @@ class CPUEngine:
 
     def _run(self, spec: Spec, batch: int, threads: int, kernel: Any, *given: Any) -> None:
         """Call the kernel on every thread, each in its place."""
-        found = places(spec, batch, threads, given[1].bias.itemsize, self._together)
+        found = places(spec, batch, at_hand(threads), given[1].bias.itemsize, self._together)
         on_each([partial(kernel, *given, place) for place in found], on_failure=partial(give_up, found))
 
 

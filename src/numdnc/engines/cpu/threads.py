@@ -1,82 +1,152 @@
 """The threads of the engine: all they do is call kernels and BLAS, without Python's lock."""
 
+import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache, partial
-from threading import Lock
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from numdnc.errors import UserError
 from numdnc.params import Array
+from numdnc.processors import count_processors
 
 VARIABLE = "NUMDNC_THREADS"
 """The environment variable that says how many threads to use."""
 
+_LOG = logging.getLogger("numdnc")
+
 _WORTH_SHARING = 8_000_000
 """Multiply-adds in fewer than which another thread is not worth waking."""
 
-_turn = Lock()
-"""Threads of a team wait for each other, so only one team may be at work."""
+
+class _Worker:
+    """A thread that makes calls, one after the other.
+
+    A daemon, because it must neither keep the process alive nor end with the main thread: other threads, and functions
+    registered with atexit, may go on to compute.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._calls: SimpleQueue[Callable[[], Any]] = SimpleQueue()
+        Thread(target=self._work, name=f"numdnc-{number}", daemon=True).start()
+
+    def submit(self, call: Callable[[], Any]) -> None:
+        """Have this called, which must not raise."""
+        self._calls.put(call)
+
+    def _work(self) -> None:
+        while True:
+            call = self._calls.get()
+            call()
+            del call  # or its arrays would be kept until the next one
 
 
-def _take_new_turns() -> None:
-    """In a forked child, where nobody would ever give back a turn taken in its parent."""
-    global _turn
-    _turn = Lock()
+class _Team:
+    """The workers of this process."""
+
+    def __init__(self) -> None:
+        self.turn = Lock()
+        """Threads of a team wait for each other, so only one team may be at work."""
+        self._starting = Lock()
+        self._workers: list[_Worker] = []
+
+    def workers(self, count: int) -> list[_Worker]:
+        """As many as that, or fewer if the system lets no more threads be started."""
+        if len(self._workers) < count:
+            with self._starting:
+                try:
+                    while len(self._workers) < count:
+                        self._workers.append(_Worker(len(self._workers) + 1))
+                except RuntimeError as error:  # too many already, or Python is about to end
+                    _say_fewer(str(error))
+        return self._workers[:count]
+
+
+_team = _Team()
+
+
+@cache
+def _say_fewer(reason: str) -> None:
+    _LOG.warning("engine cpu works on fewer threads than it should: %s", reason)
+
+
+def _found_team() -> None:
+    """In a forked child, which has none of its parent's threads."""
+    global _team
+    _team = _Team()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_take_new_turns)
+    os.register_at_fork(after_in_child=_found_team)
 
 
 def count_threads() -> int:
-    """As many as NUMDNC_THREADS says, or else one for each processor that this process may use.
+    """As many as NUMDNC_THREADS says, or else one for each processor; never more than there are processors.
 
     Where torchrun has started several processes on this machine, each takes its share of the processors.
     """
-    given = os.environ.get(VARIABLE, "")
+    given, processors = os.environ.get(VARIABLE, ""), count_processors()
     if not given:
-        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         here = os.environ.get("LOCAL_WORLD_SIZE", "")
         return max(1, processors // int(here)) if here.isdecimal() and int(here) else processors
     if not given.isdecimal() or int(given) < 1:
         raise UserError(f"{VARIABLE} must be a whole number of at least 1, got {given!r}.")
-    return int(given)
+    if int(given) > processors:
+        say_too_many(VARIABLE, int(given), processors, f"using {processors}")
+    return min(int(given), processors)
+
+
+@cache
+def say_too_many(name: str, given: int, processors: int, consequence: str) -> None:
+    """Warn, once, of threads that would only wait for each other."""
+    noun = "processor" if processors == 1 else "processors"
+    _LOG.warning("%s is %d, but this process may use %d %s: %s", name, given, processors, noun, consequence)
+
+
+def at_hand(count: int) -> int:
+    """How many calls `on_each` can make at the same time, up to `count`."""
+    return 1 + len(_team.workers(count - 1))
 
 
 def on_each(calls: list[Callable[[], Any]], on_failure: Callable[[], None] = lambda: None) -> None:
     """Make these calls at the same time, the first of them here; if one fails, on_failure is called at once."""
+    first, *others = calls
+    if not others:
+        first()
+        return
+    ended: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def guarded(call: Callable[[], Any]) -> None:
         try:
             call()
-        except BaseException:
+        except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
             on_failure()
-            raise
+            ended.put(error)
+        else:
+            ended.put(None)
 
-    if len(calls) == 1:
-        calls[0]()
-        return
-    with _turn:
+    with _team.turn:
         try:
-            others = [_workers(os.getpid(), len(calls) - 1).submit(guarded, call) for call in calls[1:]]
-            calls[0]()
+            for worker, call in zip(_team.workers(len(others)), others, strict=True):
+                worker.submit(partial(guarded, call))
+            first()
         except BaseException:
             on_failure()
             raise
-        for other in others:
-            other.result()
+        failures = [error for _ in others if (error := ended.get()) is not None]
+    if failures:
+        raise failures.pop()
 
 
 def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
     """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each."""
     work = sum(out.size * a.shape[1] for out, a, _ in products)
-    if threads == 1 or work < _WORTH_SHARING:
+    threads = at_hand(threads) if work >= _WORTH_SHARING else 1
+    if threads == 1:
         for out, a, b in products:
             np.matmul(a, b, out=out)
         return
@@ -87,23 +157,3 @@ def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
             np.matmul(a[share], b, out=out[share])
 
     on_each([partial(rows, thread) for thread in range(threads)])
-
-
-def blas_on_one_thread() -> AbstractContextManager[Any]:
-    """BLAS adds no threads to these while it lasts: they would fight for the same processors."""
-    blas = _blas()
-    if all(library.get_num_threads() == 1 for library in blas.lib_controllers):
-        return nullcontext()
-    limited: AbstractContextManager[Any] = blas.limit(limits=1)
-    return limited
-
-
-@cache
-def _workers(process: int, count: int) -> ThreadPoolExecutor:
-    """Threads that wait for work; of this process, since a forked one has none."""
-    return ThreadPoolExecutor(count, thread_name_prefix="numdnc")
-
-
-@cache
-def _blas() -> Any:
-    return ThreadpoolController().select(user_api="blas")

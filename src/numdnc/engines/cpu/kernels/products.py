@@ -10,7 +10,7 @@ from numdnc.engines.cpu.kernels.constants import constant
 
 @kernel
 def add_product(z, x, w):
-    """z += x w; z (rows, C) contiguous, x (rows, K), w (K, C or more) contiguous."""
+    """z += x w; x (rows, K); z (rows, ..) and w (K, ..), both contiguous, in the columns that they both have."""
     (rows, K), b = x.shape, 0
     while b + 4 <= rows:
         _add_product_4(z[b : b + 4], x[b : b + 4, 0:K], w)
@@ -38,7 +38,7 @@ def add_product_transposed(z, x, w):
 
 @kernel
 def _add_product_4(z, x, w):
-    K, C = x.shape[1], z.shape[1]
+    K, C = x.shape[1], min(z.shape[1], w.shape[1])
     k = 0
     while k + 4 <= K:
         a0, a1, a2, a3 = x[0, k], x[0, k + 1], x[0, k + 2], x[0, k + 3]
@@ -66,7 +66,7 @@ def _add_product_4(z, x, w):
 
 @kernel
 def _add_product_2(z, x, w):
-    K, C = x.shape[1], z.shape[1]
+    K, C = x.shape[1], min(z.shape[1], w.shape[1])
     k = 0
     while k + 4 <= K:
         a0, a1, a2, a3 = x[0, k], x[0, k + 1], x[0, k + 2], x[0, k + 3]
@@ -88,7 +88,7 @@ def _add_product_2(z, x, w):
 
 @kernel
 def _add_product_1(z, x, w):
-    K, C = x.shape[1], len(z)
+    K, C = x.shape[1], min(len(z), w.shape[1])
     k = 0
     while k + 8 <= K:
         x0, x1, x2, x3 = x[0, k], x[0, k + 1], x[0, k + 2], x[0, k + 3]

@@ -1,0 +1,77 @@
+"""BLAS on one thread while the engine computes: its threads would fight with the engine's for the same processors."""
+
+import os
+from functools import cache
+from threading import Lock, get_ident
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class _Hold:
+    """Holds BLAS to one thread while any Python thread is inside.
+
+    The number of threads is a setting of the whole process. So the first thread that comes in remembers and sets it,
+    and the last one out gives back what was there.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self._inside: set[int] = set()
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self._inside and self._limit is None:
+                blas = _blas()
+                if any(library.get_num_threads() != 1 for library in blas.lib_controllers):
+                    self._limit = blas.limit(limits=1)
+            self._inside.add(get_ident())
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self._inside.discard(get_ident())
+            if not self._inside:
+                self.release()
+
+    def release(self) -> None:
+        """Give back what was there before."""
+        if self._limit is not None:
+            self._limit.restore_original_limits()
+            self._limit = None
+
+
+_hold = _Hold()
+
+
+def blas_on_one_thread() -> _Hold:
+    """BLAS adds no threads to these while it lasts."""
+    return _hold
+
+
+def _before_fork() -> None:
+    _hold.lock.acquire()
+
+
+def _after_fork_in_parent() -> None:
+    _hold.lock.release()
+
+
+def _after_fork_in_child() -> None:
+    """The threads that were inside are not in the child, so they cannot give back what was there before."""
+    global _hold
+    _hold.release()
+    _hold = _Hold()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
+
+
+@cache
+def _blas() -> Any:
+    return ThreadpoolController().select(user_api="blas")

@@ -1,0 +1,137 @@
+"""Machine code of kernels kept on disk, so that a later process need not compile them.
+
+One file per kernel and types of its arguments. The file's name depends on everything that the machine code depends on,
+and its first bytes are a checksum of the rest. A file that cannot be used is made anew, and without a folder everything
+works as well, only slower: nothing that is wrong with the cache is ever an error.
+"""
+
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numba
+from numba.core import config
+from numba.core.caching import _Cache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+_LOG = logging.getLogger("numdnc")
+
+_SOURCES = {"numdnc.engines.cpu.kernels": None, "numdnc": ("spec",)}
+"""Packages whose modules kernels are made of: all of them, or those named."""
+_SETTINGS = ("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE")
+"""Settings of Numba that change the machine code; the processor is part of the codegen's own key."""
+_CHECKSUM = sha256().digest_size
+
+
+class KernelCache(_Cache):
+    """What Numba asks for the machine code of one kernel before it compiles, and gives it to afterwards."""
+
+    def __init__(self, kernel: str) -> None:
+        self._kernel = kernel
+
+    @property
+    def cache_path(self) -> str | None:
+        """The folder, for whoever inspects a kernel."""
+        folder = cache_folder()
+        return None if folder is None else str(folder)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The compiled kernel for these types; None if it must be compiled."""
+        target_context.refresh()
+        path = self._path(sig, target_context.codegen())
+        if path is None:
+            return None
+        try:
+            contents = path.read_bytes()
+        except OSError:
+            return None
+        if contents[:_CHECKSUM] != sha256(contents[_CHECKSUM:]).digest():
+            return None
+        try:
+            return CompileResult._rebuild(target_context, *pickle.loads(contents[_CHECKSUM:]))
+        except Exception:  # noqa: BLE001 - whatever cannot be used is compiled anew, which is announced
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a compiled kernel, as a whole or not at all."""
+        path = self._path(sig, data.codegen)
+        if path is None or obstacle() is not None:
+            return
+        code = dumps(data._reduce())
+        unfinished = path.with_name(f"{path.name}.{uuid4().hex}")
+        try:
+            try:
+                unfinished.write_bytes(sha256(code).digest() + code)
+                unfinished.replace(path)
+            finally:
+                unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            _say_once(f"{path.parent}: {error.strerror or error}")
+
+    def enable(self) -> None:
+        """A part of Numba's protocol; there is nothing to switch."""
+
+    def disable(self) -> None:
+        """The same."""
+
+    def flush(self) -> None:
+        """The same: files that are no longer true are no longer found."""
+
+    def _path(self, sig: Any, codegen: Any) -> Path | None:
+        folder = cache_folder()
+        if folder is None:
+            return None
+        versions = (sys.implementation.cache_tag, sys.abiflags, numba.__version__)
+        settings = [getattr(config, name) for name in _SETTINGS]
+        key = repr((str(sig), codegen.magic_tuple(), versions, settings))
+        return folder / f"{self._kernel}-{sha256(key.encode()).hexdigest()[:16]}.nbc"
+
+
+@cache
+def _say_once(reason: str) -> None:
+    _LOG.warning("compiled kernels cannot be kept in %s; each process will compile them again", reason)
+
+
+def obstacle() -> str | None:
+    """Why nothing can be kept; None where it can, in a folder that is there now."""
+    folder = cache_folder()
+    if folder is None:
+        return "no folder for caches is known"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return f"{folder} cannot be made"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"{folder} cannot be written to"
+
+
+@cache
+def cache_folder() -> Path | None:
+    """A folder for exactly this source of the kernels, safe to delete; None where there is no place for one.
+
+    In $NUMBA_CACHE_DIR if that is set, else with other caches of this user.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    try:
+        base = Path(chosen) if chosen and Path(chosen).is_absolute() else Path.home() / ".cache"
+        source = b"".join(_contents())
+    except (OSError, RuntimeError):  # a user without a home folder, a package that cannot be read
+        return None
+    return base / "numdnc" / f"kernels-{sha256(source).hexdigest()[:12]}" if source else None
+
+
+def _contents() -> Iterator[bytes]:
+    """The files of all modules that kernels are made of: sources, or compiled ones where only these were installed."""
+    for package, names in _SOURCES.items():
+        for file in sorted(files(package).iterdir(), key=lambda file: file.name):
+            name, _, suffix = file.name.rpartition(".")
+            if suffix in ("py", "pyc") and (names is None or name in names):
+                yield file.read_bytes()

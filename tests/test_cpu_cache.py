@@ -1,0 +1,222 @@
+"""What the engine `cpu` keeps on disk: machine code, compiled once, and never a failure.
+
+The model is the one that compiles fastest.
+"""
+
+import compileall
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cpu_teams import PACKAGE, run_python
+from numdnc.engines.cpu import cache
+from numdnc.engines.cpu.kernels import compiling
+
+COMPILE = """
+import numpy as np
+import numdnc
+from numdnc.engines.cpu import CPUEngine
+
+spec = numdnc.RNNSpec(input_size=2, output_size=3, hidden_sizes=(4,))
+params, state = numdnc.init_params(spec, 0), numdnc.zero_state(spec, 1)
+outputs, state, tape = CPUEngine(1).forward(spec, params, np.ones((3, 1, 2), np.float32), state, keep_tape=True)
+assert np.isfinite(outputs).all()
+"""
+BOTH_WAYS = COMPILE + "CPUEngine(1).backward(spec, params, tape, outputs, state)\n"
+SAY_WHERE = COMPILE + "print(numdnc.__file__)\n"
+NOTICE = "engine cpu is compiled for this kind of model: up to half a minute, "
+
+
+def compile_in(folder: Path, code: str = COMPILE, **environment: str) -> Any:
+    """What a fresh interpreter does whose caches are in this folder."""
+    return run_python(code, **{"NUMBA_CACHE_DIR": "", "XDG_CACHE_HOME": str(folder), **environment})
+
+
+def kept(folder: Path) -> list[Path]:
+    """Every file that is kept below."""
+    return sorted(path for path in (folder / "numdnc").rglob("*") if path.is_file())
+
+
+def test_kernels_are_compiled_once_and_that_is_said(tmp_path: Path) -> None:
+    first = compile_in(tmp_path, BOTH_WAYS)
+    (folder,) = (tmp_path / "numdnc").iterdir()
+    assert folder.name.startswith("kernels-")
+    assert first.stderr == f"{NOTICE}once (kept in {folder})\n"
+    files = kept(tmp_path)
+    assert [path.name.partition("-")[0] for path in files] == ["recurrent_backward", "recurrent_forward"]
+    second = compile_in(tmp_path, BOTH_WAYS)
+    assert first.stdout == second.stdout == second.stderr == ""
+    assert kept(tmp_path) == files
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with one kernel in it."""
+    folder = tmp_path_factory.mktemp("filled")
+    compile_in(folder)
+    return folder
+
+
+def cut_short(contents: bytes) -> bytes:
+    return contents[: len(contents) // 2]
+
+
+def emptied(contents: bytes) -> bytes:
+    return b""
+
+
+def altered(contents: bytes) -> bytes:
+    return contents[:5000] + bytes([contents[5000] ^ 1]) + contents[5001:]
+
+
+def of_another_kind(contents: bytes) -> bytes:
+    """Whole, and of no use."""
+    return sha256(b"no pickle").digest() + b"no pickle"
+
+
+@pytest.mark.parametrize("spoil", [cut_short, emptied, altered, of_another_kind])
+def test_a_file_that_cannot_be_used_is_made_anew(spoil: Any, filled: Path, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(filled, tmp_path / "cache"))
+    (file,) = kept(place)
+    file.write_bytes(spoil(file.read_bytes()))
+    assert compile_in(place).stderr.startswith(f"{NOTICE}once")
+    assert kept(place) == [file]
+    assert compile_in(place).stderr == ""
+
+
+FULL_DISK = """
+import errno, pathlib
+def full(path, contents):
+    path.open("wb").write(contents[:100])
+    raise OSError(errno.ENOSPC, "No space left on device")
+pathlib.Path.write_bytes = full
+"""
+
+
+def test_a_full_disk_is_said_once_and_left_as_it_was(tmp_path: Path) -> None:
+    done = compile_in(tmp_path, FULL_DISK + BOTH_WAYS)
+    notice, warning = done.stderr.splitlines()
+    assert notice.startswith(NOTICE)
+    (folder,) = (tmp_path / "numdnc").iterdir()
+    assert warning == (
+        f"compiled kernels cannot be kept in {folder}: No space left on device; each process will compile them again"
+    )
+    assert kept(tmp_path) == []
+
+
+NOBODY = """
+import os, pwd
+def getpwuid(number):
+    raise KeyError(f"getpwuid(): uid not found: {number}")
+pwd.getpwuid = getpwuid
+os.environ.pop("HOME", None)
+"""
+
+
+def test_a_user_without_a_home_needs_no_cache() -> None:
+    pytest.importorskip("pwd")
+    done = run_python(NOBODY + COMPILE, NUMBA_CACHE_DIR="", XDG_CACHE_HOME="")
+    assert done.stderr == f"{NOTICE}every time (no folder for caches is known)\n"
+
+
+@pytest.fixture(scope="module")
+def nowhere_to_keep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
+    """A copy of the package, a cache folder that cannot be made, and what happened."""
+    folder = tmp_path_factory.mktemp("nowhere")
+    copy = Path(shutil.copytree(PACKAGE, folder / "numdnc", ignore=shutil.ignore_patterns("__pycache__")))
+    file = folder / "file"
+    file.touch()
+    return copy, file, compile_in(file / "cache", SAY_WHERE, HOME=str(file), PYTHONPATH=str(folder))
+
+
+def test_without_a_cache_folder_it_works(nowhere_to_keep: tuple[Path, Path, Any]) -> None:
+    copy, file, done = nowhere_to_keep
+    assert Path(done.stdout.strip()).parent == copy
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{NOTICE}every time ({file}")
+    assert line.endswith(" cannot be made)")
+
+
+def test_without_a_cache_folder_nothing_is_kept(nowhere_to_keep: tuple[Path, Path, Any]) -> None:
+    """Numba would keep kernels beside the source, and use them when another file that they are made of has changed."""
+    assert [path.name for path in nowhere_to_keep[0].rglob("*.nb?")] == []
+
+
+def in_a_zip(folder: Path) -> Path:
+    return Path(shutil.make_archive(str(folder), "zip", PACKAGE.parent, "numdnc"))
+
+
+def of_compiled_files_only(folder: Path) -> Path:
+    copy = shutil.copytree(PACKAGE, folder / "numdnc", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(copy, quiet=1, legacy=True)
+    for path in Path(copy).rglob("*.py"):
+        path.unlink()
+    return folder
+
+
+@pytest.mark.parametrize("installed", [in_a_zip, of_compiled_files_only])
+def test_a_package_without_source_files_keeps_its_kernels_too(installed: Any, tmp_path: Path) -> None:
+    path, place = str(installed(tmp_path / "installed")), tmp_path / "cache"
+    first = compile_in(place, SAY_WHERE, PYTHONPATH=path)
+    assert first.stdout.startswith(path)
+    assert first.stderr.startswith(f"{NOTICE}once")
+    assert len(kept(place)) == 1
+    assert compile_in(place, SAY_WHERE, PYTHONPATH=path).stderr == ""
+
+
+def test_a_cache_that_can_only_be_read_is_read(filled: Path, tmp_path: Path) -> None:
+    """As in an image of a container that was filled when it was made."""
+    writes = "import os\nos.replace = os.rename = os.mkdir = None\n"
+    assert compile_in(filled, writes + COMPILE).stderr == ""
+
+
+def contents_of(folder: Path) -> Any:
+    return lambda package: folder / package.replace(".", "_")
+
+
+def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folder() -> Path | None:
+        cache.cache_folder.cache_clear()
+        return cache.cache_folder()
+
+    try:
+        there = folder()
+        for package in cache._SOURCES:
+            copy = contents_of(tmp_path)(package)
+            copy.mkdir()
+            for file in cache.files(package).iterdir():
+                if file.name.endswith(".py"):
+                    (copy / file.name).write_bytes(file.read_bytes())
+        monkeypatch.setattr(cache, "files", contents_of(tmp_path))
+        assert folder() == there
+        folders = [there]
+        kernels = contents_of(tmp_path)(compiling.__package__)
+        for path in (*sorted(kernels.glob("*.py")), tmp_path / "numdnc" / "spec.py"):
+            path.write_text(path.read_text(encoding="utf-8") + "# another\n", encoding="utf-8")
+            folders.append(folder())
+        assert len(set(folders)) == len(folders) > 10
+    finally:
+        cache.cache_folder.cache_clear()
+
+
+@pytest.mark.parametrize("name", ["NUMBA_CACHE_DIR", "XDG_CACHE_HOME"])
+def test_the_cache_folder_can_be_chosen(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def folder() -> Path:
+        cache.cache_folder.cache_clear()
+        found = cache.cache_folder()
+        assert found
+        return found.parents[1]
+
+    for each in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(each, raising=False)
+    try:
+        assert folder() == Path.home() / ".cache"
+        monkeypatch.setenv(name, str(tmp_path))
+        assert folder() == tmp_path
+        monkeypatch.setenv(name, "relative")
+        assert folder() == Path.home() / ".cache"
+    finally:
+        cache.cache_folder.cache_clear()
