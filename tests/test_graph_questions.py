@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
+from numdnc.tasks.graphs.encoding import decoded, labels_of
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.inference import _with_walk
 from numdnc.tasks.graphs.lessons import INFERENCE
+from numdnc.tasks.graphs.shortest_path import Walker
 from numdnc.tasks.graphs.task import Question
 
 LESSONS = [
@@ -118,7 +120,67 @@ def test_labels_change_places_and_nothing_else() -> None:
     assert moved > 50
 
 
+def test_few_labels_are_those_of_the_walk_too() -> None:
+    """Of 60 edges and more, of at most 10 labels, several have each label of the walk: labels tell no edge."""
+    task, rng = Inference(few_labels=1, max_path=2), np.random.default_rng(0)
+    counts = []
+    for _ in range(100):
+        graph, question = task._graph_and_question(rng)
+        if question is not None:
+            labels = Counter(triple.edge for triple in graph.triples)
+            counts += [labels[edge] for edge in task.meanings[question.asked[0][1]]]
+    assert len(counts) > 100
+    assert np.mean([count <= 2 for count in counts]) < 0.05
+
+
 def test_sizes_of_graphs_reach_both_ends() -> None:
     task, rng = Traversal(lesson=3), np.random.default_rng(0)
     sizes = {len(random_graph(rng, task.sizes, 1000, 1000).nodes) for _ in range(300)}
     assert sizes == set(range(5, 11))
+
+
+def asked_on_the_ladder(start: int, end: int, **settings: Any) -> tuple[ShortestPath, Any]:
+    task, rng = ShortestPath(planning=0, **settings), np.random.default_rng(0)
+    return task, task.sequence(rng, LADDER.triples, task.between(rng, LADDER, start, end))
+
+
+def test_a_walker_goes_by_edges_from_where_it_stands_and_by_nothing_else() -> None:
+    task, batch = asked_on_the_ladder(1, 4)
+    walker, nothing = Walker(batch.inputs[:, 0]), np.zeros(task.output_size)
+    assert (walker.at, walker.end) == (1, 4)
+    for choice in (
+        (3, 7, 4),
+        (1, 9, 2),
+        (1, 7, 3),
+        (0, 7, 1),
+        (0, 0, 0),
+    ):  # from elsewhere, or no edges at all
+        walker.go(choice)
+        assert walker.at == 1
+        assert walker.target(nothing)[::2] == (1, 2)
+    for choice in ((1, 8, 2), (2, 7, 3), (3, 7, 4)):
+        walker.go(choice)
+        assert walker.at == choice[2]
+    assert walker.target(nothing) == (0, 0, 0)
+
+
+def test_what_is_fed_in_place_of_a_choice_is_walked_too() -> None:
+    """Fed are targets alone: they make a path that arrives, whatever the model says."""
+    task, batch = asked_on_the_ladder(0, 5, optimal_share=1.0)
+    says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
+    played = task.play(says_nothing, batch, np.random.default_rng(0))
+    assert batch.mask is not None
+    answers = labels_of(played.targets[batch.mask]).tolist()
+    assert [answer[::2] for answer in answers] == [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [0, 0]]
+    assert decoded(played.inputs[batch.mask]).tolist()[1:] == answers[:-1]
+
+
+def test_whether_a_choice_is_fed_is_drawn_for_each_step() -> None:
+    task, batch = asked_on_the_ladder(0, 5, optimal_share=0.5)
+    says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
+    rng, mixed = np.random.default_rng(0), 0
+    for _ in range(100):
+        fed = decoded(task.play(says_nothing, batch, rng).inputs[batch.mask])[1:]
+        own = (fed == 0).all(axis=1)
+        mixed += own.any() and not own.all()
+    assert mixed / 100 == pytest.approx(1 - 2 / 2**5, abs=0.08)

@@ -26,7 +26,7 @@ class Mutation(NamedTuple):
 
 
 def read_mutations(text):
-    """The mutations of mutations.txt."""
+    """The mutations of a file such as mutations.txt."""
     headings = re.split(r"^== (.+): (\S+), (\S+)\n", text, flags=re.MULTILINE)[1:]
     for name, source, tests, body in zip(*(headings[i::4] for i in range(4)), strict=True):
         hunks = re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", body, flags=re.MULTILINE)
@@ -38,7 +38,11 @@ def unmarked(lines):
     return "\n".join(line[1:] for line in lines.splitlines())
 
 
-MUTATIONS = tuple(read_mutations((TESTS / "mutations.txt").read_text(encoding="utf-8")))
+MUTATIONS, OF_TRAINING = (
+    tuple(read_mutations((TESTS / name).read_text(encoding="utf-8")))
+    for name in ("mutations.txt", "mutations_training.txt")
+)
+EVERY = [*MUTATIONS, *(pytest.param(mutation, marks=pytest.mark.thorough) for mutation in OF_TRAINING)]
 
 
 @pytest.fixture
@@ -76,13 +80,13 @@ def test_copy_as_it_is_passes(package):
     assert code == 0, output
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-"))
+@pytest.mark.parametrize("mutation", EVERY, ids=lambda mutation: mutation.name.replace(" ", "-"))
 def test_mutation_is_caught(mutation, package):
     path = package / "reference" / mutation.source
     source = path.read_text(encoding="utf-8")
     for old, new in mutation.edits:
         assert source.count(old) == 1, (
-            f"{mutation.source} must hold this once; follow it in mutations.txt:\n{old}"
+            f"{mutation.source} must hold this once; follow it in the file of mutations:\n{old}"
         )
         source = source.replace(old, new)
     path.write_text(source, encoding="utf-8")
