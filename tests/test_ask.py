@@ -325,6 +325,16 @@ def test_names_may_hold_dashes_and_slashes(runs: Path, place: Path) -> None:
     refused("ask", run, "C -B -z-> ?", "--graph", "graph.csv", expect=expect)
 
 
+@pytest.mark.usefixtures("knowing")
+def test_a_relation_follows_the_very_edges_it_names(runs: Path, place: Path) -> None:
+    """A name with a number is another edge to the model than the same without, which another node may have."""
+    graph_of(place, "A,up,B", "A,up,C", "B,up,D", "C,up,E")
+    run = runs / "inference"
+    assert ask(run, "A -up 2/up-> ?", graph="graph.csv").startswith("A -up 2/up-> E  right\n")
+    expect = "'up' leads nowhere from 'A'. From there lead: up 1, up 2."
+    refused("ask", run, "A -up/up-> ?", "--graph", "graph.csv", expect=expect)
+
+
 def test_relations_must_be_told_apart_too(runs: Path, place: Path) -> None:
     graph_of(place, "A,up,B", "B,up,C")
     words = "ask", runs / "inference", "A -Up2-> ?", "--graph", "graph.csv", "--relations", "relations.csv"

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from numdnc.corpora import CORPORA, EMBEDDED, Registered, SourceFile
 from numdnc.download import CHUNK_BYTES, Progress, download, reason
@@ -20,6 +20,9 @@ from numdnc.errors import UserError
 from numdnc.machine import memory_bytes
 from numdnc.names import quoted
 from numdnc.reading import open_ordinary
+
+if TYPE_CHECKING:
+    import zipfile
 
 FOLDER_VARIABLE = "NUMDNC_DATA"
 BYTES_A_CHARACTER = 3
@@ -258,7 +261,7 @@ def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None
         with (
             open_ordinary(path) as packed,
             zipfile.ZipFile(packed) as archive,
-            archive.open(file.name) as member,
+            archive.open(_as_published(archive.getinfo(file.name))) as member,
         ):
             yield from _pieces(cast(BinaryIO, member), file.size + 1)
     except KeyError as error:
@@ -280,6 +283,13 @@ def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None
             f"{shown} must be a sound zip archive, got one that cannot be unpacked ({reason(error)}). "
             f"Fetch it again, or put {file.name} itself into the data folder."
         ) from error
+
+
+def _as_published(member: "zipfile.ZipInfo") -> "zipfile.ZipInfo":
+    """The member, refused where it is not stored or deflated: other methods may claim gigabytes to unpack with."""
+    if member.compress_type not in (0, 8):
+        raise ValueError("it is packed by a method that no published archive has")
+    return member
 
 
 def _pieces(stream: BinaryIO, most: int) -> Iterator[bytes]:

@@ -48,8 +48,8 @@ def evaluate(
     plot: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a run: bits per character on all of a text's held-out part, or errors on sequences kept out of training; of bAbI
-    on the stories of the test.
+    """Score a run: bits per character on the held-out part of a text, errors on sequences kept out of training, or of
+    bAbI errors on the stories of the test.
 
     Args:
         folder: The run's folder.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from numdnc.errors import UserError
 from numdnc.names import find_name, folded, quoted
@@ -58,10 +58,10 @@ def understood(task: GraphTask, graph: NamedGraph, question: str, relations: Pat
         return Asked(_path_between(graph, start, find_name(nodes[1], graph.nodes, _NODE)))
     if isinstance(task, Inference):
         relation, steps = _steps_of(edges[0], graph, defined)
-        path = _walk(graph, start, steps)
+        path = _walk(graph, start, steps, plain=False)
         return Asked([start, *(edge.destination for edge in path)], path, steps, relation)
     names = [find_name(edge, known, _EDGE) for edge in edges]
-    path = _walk(graph, start, names)
+    path = _walk(graph, start, names, plain=True)
     notes = [
         f"{edge.plain} leads from {edge.source} to several: {_several(graph, edge)}"
         for edge, name in zip(path, names, strict=True)
@@ -145,8 +145,8 @@ def _path_between(graph: NamedGraph, start: str, end: str) -> list[str]:
     return path
 
 
-def _walk(graph: NamedGraph, start: str, names: Sequence[str]) -> list[Edge]:
-    """The path along edges of these names, with or without the numbers that tell them apart.
+def _walk(graph: NamedGraph, start: str, names: Sequence[str], *, plain: bool) -> list[Edge]:
+    """The path along edges of these names; if `plain`, with or without the numbers that tell them apart.
 
     Of several the first that comes to no node twice, if it is among the first looked at; else the first.
     """
@@ -160,29 +160,29 @@ def _walk(graph: NamedGraph, start: str, names: Sequence[str]) -> list[Edge]:
         )
     come_to = [{start}]
     for name in names:
-        come_to.append({edge.destination for at in come_to[-1] for edge in _called(graph, at, name)})
+        come_to.append({edge.destination for at in come_to[-1] for edge in _called(graph, at, name, plain)})
     if not come_to[-1]:
-        _refuse_walk(graph, start, names, come_to)
+        _refuse_walk(graph, start, names, come_to, plain)
     # Of the nodes come to after so many steps, those from which the rest can be walked.
     leads = [come_to[-1]]
     for name, nodes in zip(reversed(names), reversed(come_to[:-1]), strict=True):
         leads.append(
-            {at for at in nodes if any(e.destination in leads[-1] for e in _called(graph, at, name))}
+            {at for at in nodes if any(e.destination in leads[-1] for e in _called(graph, at, name, plain))}
         )
     leads.reverse()
     walk, at = list[Edge](), start
     for name, ahead in zip(names, leads[1:], strict=True):
-        walk.append(next(edge for edge in _called(graph, at, name) if edge.destination in ahead))
+        walk.append(next(edge for edge in _called(graph, at, name, plain) if edge.destination in ahead))
         at = walk[-1].destination
-    return _walk_without_return(graph, start, names, leads) or walk
+    return _walk_without_return(graph, start, names, leads, plain) or walk
 
 
-def _called(graph: NamedGraph, at: str, name: str) -> list[Edge]:
-    return [edge for edge in graph.leaving(at) if name in (edge.edge, edge.plain)]
+def _called(graph: NamedGraph, at: str, name: str, plain: bool) -> list[Edge]:
+    return [edge for edge in graph.leaving(at) if name == edge.edge or (plain and name == edge.plain)]
 
 
 def _walk_without_return(
-    graph: NamedGraph, start: str, names: Sequence[str], leads: Sequence[set[str]]
+    graph: NamedGraph, start: str, names: Sequence[str], leads: Sequence[set[str]], plain: bool
 ) -> list[Edge]:
     """The first walk that comes to no node twice; none where there is none, or where it takes too long to find."""
     path, visited = list[Edge](), {start}
@@ -195,10 +195,10 @@ def _walk_without_return(
                 break
             visited.remove(path.pop().destination)
             continue
-        step = len(path)
-        if names[step] not in (edge.edge, edge.plain) or edge.destination in visited:
+        name, ahead = names[len(path)], leads[len(path) + 1]
+        if name != edge.edge and not (plain and name == edge.plain):
             continue
-        if edge.destination not in leads[step + 1]:
+        if edge.destination in visited or edge.destination not in ahead:
             continue
         path.append(edge)
         visited.add(edge.destination)
@@ -208,10 +208,12 @@ def _walk_without_return(
     return []
 
 
-def _refuse_walk(graph: NamedGraph, start: str, names: Sequence[str], come_to: Sequence[set[str]]) -> None:
+def _refuse_walk(
+    graph: NamedGraph, start: str, names: Sequence[str], come_to: Sequence[set[str]], plain: bool
+) -> NoReturn:
     """Say where the walk ends that goes furthest."""
     steps = next(number for number, nodes in enumerate(come_to) if not nodes) - 1
-    walked = _walk(graph, start, names[:steps])
+    walked = _walk(graph, start, names[:steps], plain=plain)
     at = walked[-1].destination if walked else start
     leaving = [edge.edge for edge in graph.leaving(at)]
     more = f" and {len(leaving) - _LISTED:,} more" if len(leaving) > _LISTED else ""
