@@ -113,6 +113,11 @@ def test_a_plain_second_reading_says_the_same(pause: int) -> None:
     )  # there are answers of several words
 
 
+def test_a_story_of_one_line_ends_where_the_next_has_its_number() -> None:
+    stories = stories_of(1, "1 Who ran?\tAnn\n1 Who ran?\tBob\n2 Who ran?\tAnn\n", "qa1 train")
+    assert [len(story.lines) for story in stories] == [1, 2]
+
+
 def test_archive_and_folder_say_the_same(tmp_path: Path) -> None:
     contents = files()
     archive = save_archive(
@@ -460,6 +465,19 @@ def test_scores() -> None:
         assert not task.solved(found)
     never_lamp = task.score(knowing(task, lambda answer, read: 0 if answer == lamp else answer))
     assert never_lamp["error_1"] == never_lamp["error_19"] == 0 < never_lamp["error_8"]
+
+
+def test_a_hundred_stories_are_scored_each_once_and_a_task_fails_above_a_twentieth() -> None:
+    """More stories than are scored at once; those with errors are the last."""
+    text = "".join(f"1 Ann ran to p{n:02}.\n2 Where is Ann?\tp{n:02}\t1\n" for n in range(100))
+    task = task_of({TRAIN: text, TEST: text})
+    numbers = [task.vocabulary.symbols.index(f"p{n:02}") for n in range(100)]
+    for errors in (5, 6):
+        wrong = numbers[100 - errors :]
+        found = task.score(knowing(task, lambda answer, read: 0 if answer in wrong else answer), whole=True)  # noqa: B023
+        assert (found["mean_error"], found["failed"]) == (errors / 100, errors > 5)
+        rest = np.log(np.exp(9) + task.output_size - 1)
+        assert found["loss"] == pytest.approx(rest - 9 * (100 - errors) / 100, rel=1e-9)
 
 
 def test_progress_lines_are_scored_on_a_fixed_part() -> None:

@@ -135,6 +135,19 @@ def test_the_sequences_to_be_scored_on_stay_the_same_and_are_not_those_trained_o
     assert not same(first[0], next(task_of(seed=1).evaluation()))
 
 
+def test_a_single_sequence_is_the_one_of_its_number() -> None:
+    task = task_of()
+    whole = joined(list(task.evaluation()))
+    for number in (0, 5, 63, 64, 69):
+        one = task.sequence(number)
+        steps = len(one.inputs)
+        np.testing.assert_array_equal(one.inputs[:, 0], whole.inputs[:steps, number])
+        np.testing.assert_array_equal(one.targets[:, 0], whole.targets[:steps, number])
+        assert not whole.inputs[steps:, number].any()
+    with pytest.raises(UserError, match=r"must be one of 0\.\.69, those scored on, got 70"):
+        task.sequence(70)
+
+
 def test_a_loss_counts_the_bits_of_the_mask_alone() -> None:
     task = task_of()
     batch = task.next_batch()

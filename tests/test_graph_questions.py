@@ -2,15 +2,18 @@
 
 from collections import Counter
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
+from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
 from numdnc.tasks.graphs.encoding import decoded, labels_of
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.inference import _with_walk
 from numdnc.tasks.graphs.lessons import INFERENCE
+from numdnc.tasks.graphs.named import Edge, NamedGraph, OnGraph
 from numdnc.tasks.graphs.shortest_path import Walker
 from numdnc.tasks.graphs.task import Question
 
@@ -184,3 +187,33 @@ def test_whether_a_choice_is_fed_is_drawn_for_each_step() -> None:
         own = (fed == 0).all(axis=1)
         mixed += own.any() and not own.all()
     assert mixed / 100 == pytest.approx(1 - 2 / 2**5, abs=0.08)
+
+
+def test_a_score_lets_the_model_choose_and_draws_no_random_number_of_training() -> None:
+    settings = EpisodeSettings(batch=4, evaluated=20)
+    task = EpisodeTask("paths", ShortestPath(lesson=1, planning=0, optimal_share=0.8), settings, 0)
+    says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
+    before = task.position()
+    task.score(says_nothing)
+    played = task.played(says_nothing, task.example(20))
+    assert task.position() == before
+    fed = np.diff(played.mask.astype(int), axis=0, prepend=0) == 0  # but at the first step of an answer
+    assert not decoded(played.inputs[played.mask & fed]).any()
+
+
+def test_parts_of_a_named_graph_are_around_any_node() -> None:
+    """A ring of 6 towns with one way: parts of 3 are the 6 runs of 3 in a row, each as often."""
+    ring = NamedGraph(Edge(f"town {n}", f"road {n}", f"town {(n + 1) % 6}", f"road {n}") for n in range(6))
+    episodes, shown = OnGraph(Traversal(min_path=1, max_path=1), ring, nodes=3), Counter[frozenset[str]]()
+    original = NamedGraph.numbered
+
+    def noted(graph: NamedGraph, *others: Any) -> Any:
+        shown[frozenset(graph.nodes)] += 1
+        return original(graph, *others)
+
+    with mock.patch.object(NamedGraph, "numbered", noted):
+        for seed in range(300):
+            episodes.draw(np.random.default_rng(seed), 1)
+    assert len(shown) == 6
+    for count in shown.values():
+        assert count / shown.total() == pytest.approx(1 / 6, abs=0.08)
