@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def wait_until(come: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def main() -> int:
+def main(holding: ExitStack) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("command")
     parser.add_argument("what")
@@ -69,6 +70,7 @@ def main() -> int:
             note("beside", name)
     if given.command == "resume":
         folder = RunFolder(Path(given.what))
+        holding.enter_context(folder.held())
         run = folder.load_last()
         what = "hard" if run.task["name"] == "halts" else run.task["name"]
     else:
@@ -84,7 +86,7 @@ def main() -> int:
         training = TrainingSettings(steps=given.steps, seed=given.seed)
         words: dict[str, Any] = {"name": what}
         run = new_run(spec, training, OptimizerSettings(), task=words, position={}, batch=1, engine="cpu")
-        folder.begin(run)
+        holding.enter_context(folder.begun(run))
     score = (run.training.seed + 1) / 10
     if what == "pairs":
         wait_until(lambda: JOURNAL.read_text().count("begin") >= 2)
@@ -114,4 +116,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ExitStack() as stack:
+        sys.exit(main(stack))

@@ -562,6 +562,33 @@ def test_ctrl_c_on_torchrun_saves() -> None:
     assert err.count("finishing this iteration, then saving") == 1
 
 
+def test_workers_notice_that_torchrun_was_killed() -> None:
+    """Nobody is left then who could tell them to stop."""
+    agent = torchrun(*LEARN_TEXT, "-m", "rnn", "--steps", 10**6, "--out", "together")
+    try:
+        wait_for_report(Path("together"), 9)
+        agent.kill()
+        out, err = agent.communicate(timeout=PATIENCE)  # which its workers hold open until they end
+    finally:
+        agent.kill()
+    match = re.search(r"^stopped, since torchrun is gone, at iteration (\d+); ", out, re.MULTILINE)
+    assert match, (out, err)
+    assert "Traceback" not in err
+    assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == int(match[1])
+    done("resume", "together", "--steps", int(match[1]) + 1, "--sample-every", 0)
+
+
+def test_only_torchrun_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other launchers may well end before what they have started."""
+    with mock.patch.object(os, "getppid", return_value=1):
+        joined = processes._Joined.__new__(processes._Joined)
+        monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+        assert not joined.abandoned()
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+        assert joined.abandoned()
+        assert not ALONE.abandoned()
+
+
 # How they add up, by threads that stand in for processes.
 
 
@@ -686,17 +713,18 @@ def test_a_share_of_a_sweep_is_left_to_one_process() -> None:
         while not Path("journal.txt").exists() or Path("journal.txt").read_text().count("ready") < 2:
             assert time.monotonic() < until
             time.sleep(0.02)
-        for number, count in ((1, 2), (2, 3)):
-            again = finish(share(number, count))
-            assert again.code == 2
-            assert (
-                f"error: share {number} of {count} of the runs of all must be left to one process"
-                in again.err
-            )
+        again = finish(share(1, 2))
+        assert again.code == 2
+        assert "error: share 1 of 2 of the runs of all must be left to one process, but process " in again.err
+        assert f"process {started[1].pid} on " in again.err
+        again = finish(share(2, 3))
+        assert again.code == 2
+        assert (
+            "share the runs of all must have the same WORLD_SIZE, got 3 here and another of process "
+            in again.err
+        )
         with mock.patch.object(sweeps, "PROGRAM", ()):
-            refused(
-                "sweep", "all", expect="the runs of all must be left to one process, but another is at them"
-            )
+            refused("sweep", "all", expect="the runs of all must be left to one process, but process ")
     finally:
         for process in started:
             process.send_signal(signal.SIGINT)

@@ -1,26 +1,24 @@
 """Signals: Ctrl-C and SIGTERM save first, SIGKILL loses nothing that was saved."""
 
-import importlib.util
 import io
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from commands import SMALL, TEXT, call, contents, done, finish, program, rewrite, train
+from commands import SMALL, TEXT, call, contents, done, finish, program
 from numdnc import console
 from numdnc.cli import training as training_command
 from numdnc.training.checkpoint import load_checkpoint
 from patience import without_notice
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "kill_resume.py"
+HANG_UPS = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+"""Whatever started the tests may have them ignored."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,21 +28,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def kill_resume() -> ModuleType:
-    """The script that gives the proof at length."""
-    spec = importlib.util.spec_from_file_location("kill_resume", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_after_the_iteration_and_saves(number: signal.Signals) -> None:
     steps = ("--steps", 10**6, "--report-every", 20)
-    process = program("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")
+    words = ("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")
+    process = program(*words, before=HANG_UPS)
     assert process.stdout
     first = [process.stdout.readline() for _ in range(3)]
     assert b"iter     40, " in first[2]
@@ -90,7 +78,7 @@ def test_stopped_at_once_is_said_without_a_traceback() -> None:
 
 
 def test_signals_mean_what_they_meant_before_once_training_is_over() -> None:
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     with console.stop_on_signals():
         assert all(signal.getsignal(n) != handler for n, handler in zip(numbers, before, strict=True))
@@ -122,42 +110,36 @@ def test_a_signal_that_comes_while_a_line_is_written_breaks_nothing() -> None:
     assert raw.written == b"a progress line\n"
 
 
-def test_three_kills_lose_nothing(kill_resume: ModuleType) -> None:
-    words = ("--kills", "3", "--model", "lstm", "--steps", "150", "--seed", "1")
-    result = subprocess.run([sys.executable, SCRIPT, *words], capture_output=True, text=True, check=False)
-    assert (result.returncode, without_notice(result.stderr)) == (0, ""), result
-    lines = result.stdout.splitlines()
-    assert [line[:10] for line in lines if line.startswith("kill")] == [
-        "kill   1: ",
-        "kill   2: ",
-        "kill   3: ",
-    ]
-    assert any(line.endswith("is the straight one, bit for bit") for line in lines)
-    assert lines[-1].startswith("pass: 3 kills in ")
+def test_ctrl_c_while_the_program_is_still_imported_ends_it_without_a_word() -> None:
+    """Nothing is there to be saved yet; the shell is told that it was Ctrl-C."""
+    slow = "import sys, time\nclass Slow:\n    def find_spec(self, name, path=None, target=None):\n"
+    slow += "        if name == 'numdnc.cli.commands': print('now', flush=True); time.sleep(60)\n"
+    process = program("data", "list", before=f"{slow}sys.meta_path.insert(0, Slow())")
+    assert process.stdout
+    assert process.stdout.readline() == b"now\n"
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (-signal.SIGINT, "", "", b"")
 
 
-def test_the_proof_fails_a_resume_that_forgets(
-    kill_resume: ModuleType, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Momentum lost in a checkpoint must show in the parameters."""
+def test_importing_numdnc_does_nothing_to_signals_and_the_command_line_gives_them_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    call("data", "list")
+    assert signal.getsignal(signal.SIGINT) is before
 
-    def forget(plan: Any, folder: Path, moment: float, *, in_writing: bool) -> bool:
-        train(folder)
-        rewrite(folder / "last.safetensors", lambda arrays, _: arrays["moments.0.output.bias"].fill(0))
-        rewrite(folder / "last.safetensors", lambda _, metadata: metadata.update(target=14))
-        return True
 
-    def straight(plan: Any, folder: Path) -> tuple[float, float]:
-        if not folder.exists():
-            train(folder)
-            rewrite(folder / "last.safetensors", lambda _, metadata: metadata.update(target=14))
-        done("resume", folder, "--sample-every", 0)
-        return 1.0, 1.0
+def test_ctrl_c_of_what_trains_nothing_does_not_speak_of_checkpoints() -> None:
+    with mock.patch("numdnc.data.fetch", side_effect=KeyboardInterrupt):
+        result = call("data", "fetch", "alice29.txt")
+    assert (result.code, result.err) == (130, "\nstopped at once\n")
 
-    plan = kill_resume.Plan(place / "text.txt", "rnn", 14)
-    with mock.patch.multiple(kill_resume, kill_once=forget, run_to_end=straight):
-        assert kill_resume.prove(plan, place, 1, 0) is False
-    out = capsys.readouterr().out
-    assert "DIFFERS from the straight one in " in out
-    assert "last: params.output.bias" in out
-    assert out.endswith("FAIL: 1 kills in 1 run\n")
+
+def test_nohup_is_obeyed() -> None:
+    steps = ("--steps", 10**6, "--report-every", 20)
+    words = ("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")
+    process = program(*words, before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)")
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert [b"iter" in process.stdout.readline() for _ in range(3)] == [True] * 3
+    process.send_signal(signal.SIGTERM)
+    assert finish(process).code == 130

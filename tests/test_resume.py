@@ -1,6 +1,7 @@
 """A run that stopped and was resumed is, bit for bit, the run that never stopped."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,11 @@ from unittest import mock
 
 import pytest
 
-from commands import SMALL, TEXT, call, contents, done, metrics, train
-from numdnc import console
+from commands import SMALL, TEXT, call, contents, done, metrics, on_disk, refused, train
+from numdnc import UserError, console
 from numdnc.training.checkpoint import load_checkpoint
+from numdnc.training.folder import RunFolder
+from numdnc.training.lock import held
 
 STEPS = 24
 """An epoch of 17 iterations and a part of the next; a report every 8."""
@@ -238,3 +241,86 @@ def test_the_speed_after_a_resume_counts_what_was_trained_since(place: Path) -> 
         done("resume", "run", "--sample-every", 0)
     first = json.loads((place / "run/metrics.jsonl").read_text().splitlines()[0])
     assert (first["iteration"], first["per_second"]) == (8, 6 * 8 / 2)
+
+
+def test_a_solved_run_is_left_as_it_is_unless_told_how_far(place: Path) -> None:
+    sizes = ("-m", "rnn", "-H", 4, "--batch", 2, "--evaluated", 2, "--max-length", 2, "--engine", "reference")
+    often = ("--steps", 40, "--report-every", 4, "--sample-every", 0)
+    with mock.patch("numdnc.tasks.episodes.EpisodeTask.solved", lambda self, scores: True):
+        assert "solved at iteration 4; " in done("train", "copy", *sizes, *often, "--out", "run")
+        before = on_disk(place / "run")
+        for more in ((), ("--learning-rate", 0.1), ("--minutes", 5)):
+            assert done("resume", "run", *more) == (
+                "run is solved, at iteration 4: nothing is left to learn\n"
+                "to train it further all the same:  numdnc resume run --steps 40\n"
+            )
+        assert on_disk(place / "run") == before
+        with interrupted_after(3):
+            assert call("resume", "run", "--steps", 20, "--sample-every", 0).code == 130
+        assert load_checkpoint(place / "run/last.safetensors")[1]["iteration"] == 7
+        assert "done at iteration 20; " in done("resume", "run", "--sample-every", 0)  # as it was told last
+
+
+def test_two_processes_do_not_resume_one_run(place: Path) -> None:
+    train("run", corpus="../text.txt")
+    before = on_disk(place / "run")
+    with RunFolder(Path("run")).held():
+        line = refused(
+            "resume", "run", "--steps", 20, expect="run must be written by one process at a time, but "
+        )
+        assert f"but process {os.getpid()} on " in line
+        assert "Wait until it has ended, or stop it" in line
+        refused(
+            "train",
+            "text",
+            "-c",
+            "../text.txt",
+            "--out",
+            "run",
+            expect="run must not hold a run yet, got one",
+        )
+        for command in ("eval", "info", "sample"):
+            done(command, "run")
+    assert on_disk(place / "run") == before
+    done("resume", "run", "--steps", 16, "--sample-every", 0)
+
+
+def test_a_folder_in_which_another_begins_is_left_to_it(place: Path) -> None:
+    """Whoever comes later is refused, removes nothing, and without a name takes the next folder."""
+    train("one", corpus="../text.txt")
+    run = RunFolder(Path("one")).load_last()
+    Path("run").mkdir()
+    with held(Path("run/run.lock")):
+        with pytest.raises(UserError, match="run must be written by one process at a time, but process "):
+            RunFolder(Path("run")).begin(run)
+        assert [path.name for path in Path("run").iterdir()] == ["run.lock"]
+    exists, looks = Path.exists, iter([False])  # at the first look it is not there yet
+    Path("runs/text-rnn-1").mkdir(parents=True)
+    with (
+        held(Path("runs/text-rnn-1/run.lock")),
+        mock.patch.object(
+            Path, "exists", lambda path: next(looks, True) if path.name == "text-rnn-1" else exists(path)
+        ),
+    ):
+        out = done("train", "text", "-c", "../text.txt", "-m", "rnn", *SMALL.split(), "--steps", 1)
+    assert "saved in runs/text-rnn-2\n" in out
+
+
+def test_a_begin_that_fails_leaves_nothing_but_what_others_made(place: Path) -> None:
+    train("one", corpus="../text.txt")
+    run = RunFolder(Path("one")).load_last()
+    for error in (UserError("no room"), KeyboardInterrupt()):
+        with (
+            mock.patch("numdnc.training.folder.save_run", side_effect=error),
+            pytest.raises(type(error)),
+        ):
+            RunFolder(Path("deep/er/run")).begin(run)
+        assert not Path("deep").exists()
+    Path("deep/er/run").mkdir(parents=True)
+    Path("deep/er/run/notes.txt").write_text("mine")
+    with (
+        mock.patch("numdnc.training.folder.save_run", side_effect=UserError("no room")),
+        pytest.raises(UserError),
+    ):
+        RunFolder(Path("deep/er/run")).begin(run)
+    assert on_disk(Path("deep")) == {"er": None, "er/run": None, "er/run/notes.txt": b"mine"}

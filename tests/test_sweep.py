@@ -58,7 +58,7 @@ def test_every_setting_and_seed_is_a_run_of_its_own() -> None:
     out = done("sweep", "all", "--seeds", 2, "--jobs", 3, *varied, "--", "easy", "--steps", 20)
     settings = [(h, k) for h in (3, 4) for k in ("yes", "no")]
     names = {f"hidden={h},links={k},seed={seed}" for h, k in settings for seed in (0, 1)}
-    assert {path.name for path in Path("all").iterdir()} == names | {"sweep.json", "sweep.lock"}
+    assert {path.name for path in Path("all").iterdir()} == names | {"sweep.json"}
     flags = {"yes": "--links", "no": "--no-links"}
     assert sorted(journal("begin")) == sorted(
         f"1 train easy --steps 20 --hidden={h} {flags[k]} --seed {seed} --out all/hidden={h},links={k},seed={seed}"
@@ -263,11 +263,11 @@ def test_ctrl_c_on_a_terminal_reaches_runs_by_way_of_the_sweep_alone() -> None:
 def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> None:
     process = program("sweep", "all", "--seeds", 1, "--", "patient", before=BEFORE)
     wait_for_journal("ready", 1)
-    message = "the runs of all must be left to one process, but another is at them|--table"
-    refused("sweep", "all", expect=message)
+    message = "the runs of all must be left to one process, but process {} on |--table"
+    refused("sweep", "all", expect=message.format(process.pid))
     process.kill()
     finish(process)
-    refused("sweep", "all", expect=message)
+    refused("sweep", "all", expect=message.format(journal("ready")[0]))
     assert table(call("sweep", "all", "--table").out)[1][:2] == ["patient", "0 of 1"]
     # The run itself is still there.
     os.kill(int(journal("ready")[0]), signal.SIGTERM)
@@ -276,15 +276,14 @@ def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> 
 
 @pytest.mark.usefixtures("stand_in")
 def test_at_once_kills_what_is_running() -> None:
-    folder, sweep = SweepFolder(Path("all")), Sweep(train=("patient",), vary={}, seeds=2)
-    with folder.held():
-        folder.save(sweep)
+    folder = SweepFolder(Path("all"))
+    with folder.begun(("patient",), {}, 2) as (sweep, _):
         events = folder.run_all(sweep, sweep.runs, jobs=2)
         assert next(events) == Tick(2, 0)
         wait_for_journal("ready", 2)
         events.close()  # type: ignore[attr-defined]
     assert journal("told") == []
-    with folder.held():
+    with folder.begun((), {}, None):
         pass  # nobody holds it any more
 
 

@@ -1,5 +1,6 @@
 """What people see in the terminal: progress, samples, tables. Plain lines where output is no terminal."""
 
+import errno
 import io
 import math
 import os
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -20,7 +21,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
 from numdnc.tasks import Scores
 
-console = Console(highlight=False, soft_wrap=True, emoji=False)
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command what to do then, where rich would end the program with exit code 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+console = _Console(highlight=False, soft_wrap=True, emoji=False)
 PATIENCE = 2.0
 """Seconds without a line after which people want to know what they are waiting for."""
 
@@ -33,8 +41,14 @@ def say(text: str = "") -> None:
 def fail(text: str) -> NoReturn:
     """The one line of an error that the user can mend, and exit code 2."""
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    sys.stderr.write(f"error: {line}\n")
+    warn(f"error: {line}")
     sys.exit(2)
+
+
+def warn(text: str) -> None:
+    """A line on standard error, if that is still there."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
 
 
 @contextmanager
@@ -47,10 +61,21 @@ def silent(wanted: bool) -> Iterator[None]:
         yield
 
 
-def never_fail_to_encode() -> None:
-    """What the output's encoding lacks is written as an escape."""
+def prepare_output() -> None:
+    """Have both outputs, also where one was closed; what an encoding lacks is written as an escape."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def end_output() -> None:
+    """Write what is still to be written, unless nobody reads it any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_output()
 
 
 def drop_output() -> None:
@@ -59,6 +84,67 @@ def drop_output() -> None:
         sys.stdout.flush()
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Output:
+    """Standard output of work that must be saved first if it cannot be written on: from then on it is dropped."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost: OSError | None = None
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._stream.flush)
+
+    def _attempt(self, call: Callable[[], object]) -> None:
+        if self.lost is None:
+            try:
+                call()
+            except OSError as error:
+                self.lost = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+_outputs: list[_Output] = []
+"""Those in use, the last being the present one."""
+
+
+@contextmanager
+def outliving_output() -> Iterator[None]:
+    """Go on where the output cannot be written any more, as when its reader or terminal is gone.
+
+    `stop_on_signals` takes such a loss for a signal. Unless it is the reader that left, the error is raised at the end.
+    """
+    output = _Output(sys.stdout)
+    _outputs.append(output)
+    try:
+        with redirect_stdout(output):
+            yield
+    except SystemExit:
+        if output.lost is None or isinstance(output.lost, BrokenPipeError):
+            raise
+    finally:
+        _outputs.pop()
+        if output.lost is not None:
+            drop_output()
+    if output.lost is not None and not isinstance(output.lost, BrokenPipeError):
+        raise output.lost
+
+
+def exit_stopped() -> NoReturn:
+    """End what was told to stop and has saved: by 130, or by 141 where nobody read its output any more."""
+    sys.exit(141 if isinstance(lost_output(), BrokenPipeError) else 130)
+
+
+def lost_output() -> OSError | None:
+    """Why the output of what goes on without one cannot be written."""
+    return _outputs[-1].lost if _outputs else None
 
 
 def without_nan(value: Any) -> Any:
@@ -135,7 +221,10 @@ def scores_in_words(scores: Scores, predictions: str) -> str:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C (or SIGTERM) was given; a second Ctrl-C stops at once."""
+    """A function that says whether Ctrl-C, SIGTERM or SIGHUP was given, or the output lost; a second one stops at once.
+
+    Who has SIGHUP ignored, as `nohup` does, is obeyed.
+    """
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:
@@ -149,9 +238,12 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
                 b"\nfinishing this iteration, then saving; press Ctrl-C again to stop at once\n",
             )
 
-    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, receive) for number in numbers}
     try:
-        yield lambda: bool(received)
+        yield lambda: bool(received) or lost_output() is not None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -90,21 +90,22 @@ def train_babi(
         batch=babi.batch,
         states=states,
     )
-    folder = begin(run, out, f"babi-{model.model}")
-    console.say(
-        f"{model_in_words(run)}; {len(task.titles)} tasks of {babi.subset}, {len(task.vocabulary.words)} words; "
-        f"{len(task.train):,} stories to train on, {len(task.validation):,} to validate, {len(task.test):,} to test; "
-        f"{task.batches:,} updates an epoch, {100 * task.padding:.0f} % of their steps padding"
-    )
-    train_run(
-        run,
-        task,
-        folder,
-        babi_view(run, task),
-        minutes=minutes,
-        sample_every=sample_every,
-        tensorboard=tensorboard,
-    )
+    with begin(run, out, f"babi-{model.model}") as folder:
+        console.say(
+            f"{model_in_words(run)}; {len(task.titles)} tasks of {babi.subset}, {len(task.vocabulary.words)} words; "
+            f"{len(task.train):,} stories to train on, {len(task.validation):,} to validate, "
+            f"{len(task.test):,} to test; {task.batches:,} updates an epoch, "
+            f"{100 * task.padding:.0f} % of their steps padding"
+        )
+        train_run(
+            run,
+            task,
+            folder,
+            babi_view(run, task),
+            minutes=minutes,
+            sample_every=sample_every,
+            tensorboard=tensorboard,
+        )
 
 
 def babi_task(run: Run, data_folder: Path | None) -> BabiTask:

@@ -88,24 +88,24 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             states=max(episodes.batch * (steps + 2), 3 * EVALUATED_AT_ONCE),
         )
         stem = name.rpartition(":")[2].lower()
-        folder = begin(run, out, f"{stem}-{model.model}")
-        console.say(
-            f"{model_in_words(run)}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
-            f"{drawn_from.output_size} outputs"
-        )
-        if drawn_from.shared:
+        with begin(run, out, f"{stem}-{model.model}") as folder:
             console.say(
-                f"few such sequences exist: {100 * drawn_from.shared:.0f} % of those to train on are scored on too"
+                f"{model_in_words(run)}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
+                f"{drawn_from.output_size} outputs"
             )
-        train_run(
-            run,
-            drawn_from,
-            folder,
-            episodes_view(run, drawn_from),
-            minutes=minutes,
-            sample_every=sample_every,
-            tensorboard=tensorboard,
-        )
+            if drawn_from.shared:
+                console.say(
+                    f"few such sequences exist: {100 * drawn_from.shared:.0f} % of those to train on are scored on too"
+                )
+            train_run(
+                run,
+                drawn_from,
+                folder,
+                episodes_view(run, drawn_from),
+                minutes=minutes,
+                sample_every=sample_every,
+                tensorboard=tensorboard,
+            )
 
     without_prefix: Any = OmitArgPrefixes
     command.__annotations__["task"] = without_prefix[type(preset.episodes)]

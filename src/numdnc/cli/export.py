@@ -58,8 +58,8 @@ def export_model(
         )
     run = files.run_of(module, origin)
     task = str(run.task["name"]).rpartition(":")[2].lower()
-    folder = begin(run, out, f"{task}-{run.spec.kind}")
-    console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")
+    with begin(run, out, f"{task}-{run.spec.kind}") as folder:
+        console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")
     place, program = shlex.quote(str(folder.path)), console.command()
     console.say(
         f"next:  {program} eval {place}\n       {program} resume {place} --steps {run.training.steps}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,7 @@ def resume(
 
     Args:
         folder: The run's folder.
-        steps: Iteration to train to (default: as the run was told last).
+        steps: Iteration to train to (default: as the run was told last; one that is solved trains no further).
         minutes: Stop after so many minutes if the steps are not done by then.
         learning_rate: Go on with this learning rate, at its highest; a schedule stays as it is (default: as before).
         memory_size: Go on with so many memory slots of a DNC, on which no parameter depends (default: as before;
@@ -56,34 +57,41 @@ def resume(
     check_minutes(minutes)
     check_tensorboard(tensorboard)
     place = RunFolder(folder)
-    run = go_on(place)
-    if steps is not None:
-        run.target = steps
-    if run.target <= run.iteration:
-        raise UserError(
-            f"the run must have iterations left, but {run.iteration} of {run.target} are done. Give more with --steps."
-        )
-    if engine is not None or device is not None:
-        name = engine_on(engine or run.engine_name, device)
-        run.engine_name = select_engine(name, run.spec, run.training.precision).name
-    if learning_rate is not None:
-        run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
-    task: Task
-    if run.task.get("kind") == EPISODES:
-        refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
-        if memory_size is not None:
-            give_slots(run, memory_size)
-        sequences = episode_task(run)
-        task, view = sequences, episodes_view(run, sequences)
-    elif run.task.get("kind") == BABI:
-        refuse_options(run, {"--corpus": corpus}, "a text")
-        stories = babi_task(run, data_folder)
-        task, view = stories, babi_view(run, stories)
-    else:
-        refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
-        text = text_task(run, corpus, data_folder)
-        task, view = text, text_view(run, text)
-    if join().rank == 0:
-        place.tidy(run)
-    console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
-    train_run(run, task, place, view, minutes=minutes, sample_every=sample_every, tensorboard=tensorboard)
+    with go_on(place) as run:
+        if steps is None and run.solved_iteration == run.iteration:
+            more = run.target if run.target > run.iteration else 2 * run.iteration
+            console.say(f"{folder} is solved, at iteration {run.iteration}: nothing is left to learn")
+            again = f"resume {shlex.quote(str(folder))} --steps {more}"
+            console.say(f"to train it further all the same:  {console.command()} {again}")
+            return
+        if steps is not None:
+            run.target = steps
+        if run.target <= run.iteration:
+            raise UserError(
+                f"the run must have iterations left, but {run.iteration} of {run.target} are done. "
+                "Give more with --steps."
+            )
+        if engine is not None or device is not None:
+            name = engine_on(engine or run.engine_name, device)
+            run.engine_name = select_engine(name, run.spec, run.training.precision).name
+        if learning_rate is not None:
+            run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
+        task: Task
+        if run.task.get("kind") == EPISODES:
+            refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
+            if memory_size is not None:
+                give_slots(run, memory_size)
+            sequences = episode_task(run)
+            task, view = sequences, episodes_view(run, sequences)
+        elif run.task.get("kind") == BABI:
+            refuse_options(run, {"--corpus": corpus}, "a text")
+            stories = babi_task(run, data_folder)
+            task, view = stories, babi_view(run, stories)
+        else:
+            refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
+            text = text_task(run, corpus, data_folder)
+            task, view = text, text_view(run, text)
+        if join().rank == 0:
+            place.tidy(run)
+        console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
+        train_run(run, task, place, view, minutes=minutes, sample_every=sample_every, tensorboard=tensorboard)

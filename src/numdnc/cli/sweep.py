@@ -51,10 +51,8 @@ def run_sweep(
             raise UserError("--table must be given with a folder alone, got more. Leave the rest out.")
         sweep = place.load()
     else:
-        sweep = place.agree(train, _varied(vary), seeds)
         share = processes.place()
-        with place.held(share) as locks:
-            place.save(sweep)
+        with console.outliving_output(), place.begun(train, _varied(vary), seeds, share) as (sweep, locks):
             at_once = max(1, count_processors() // processes.on_this_machine()) if jobs is None else jobs
             _run(place, sweep, share, at_once, locks, quiet=as_json)
     outcomes = [place.outcome(run) for run in sweep.runs]
@@ -123,11 +121,13 @@ def _run(
             return
     over = sum(place.outcome(run).ended for run in runs)
     folder = shlex.quote(str(place.path))
-    sys.stderr.write(
-        f"interrupted; {over} of {len(before)} runs have ended, the others are saved\n"
-        f"next:  {console.command()} sweep {folder} --jobs {jobs}\n"
+    lost = console.lost_output()
+    console.warn(
+        f"{'interrupted' if lost is None else f'the output cannot be written any more ({lost.strerror})'}; "
+        f"{over} of {len(before)} runs have ended, the others are saved\n"
+        f"next:  {console.command()} sweep {folder} --jobs {jobs}"
     )
-    sys.exit(130)
+    console.exit_stopped()
 
 
 def _line(outcome: Outcome, width: int) -> str:

@@ -79,20 +79,20 @@ def train_text(
         batch=text.batch,
         states=states,
     )
-    folder = begin(run, out, f"text-{model.model}")
-    console.say(
-        f"{model_in_words(run)}; {task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, "
-        f"{task.input_size} symbols"
-    )
-    train_run(
-        run,
-        task,
-        folder,
-        text_view(run, task),
-        minutes=minutes,
-        sample_every=sample_every,
-        tensorboard=tensorboard,
-    )
+    with begin(run, out, f"text-{model.model}") as folder:
+        console.say(
+            f"{model_in_words(run)}; {task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, "
+            f"{task.input_size} symbols"
+        )
+        train_run(
+            run,
+            task,
+            folder,
+            text_view(run, task),
+            minutes=minutes,
+            sample_every=sample_every,
+            tensorboard=tensorboard,
+        )
 
 
 def sample_text(

@@ -1,8 +1,9 @@
 """How every kind of run is trained in the terminal."""
 
+import itertools
 import shlex
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.processes import join
 from numdnc.training.run import Run, TrainingSettings, load_run, new_run
 from numdnc.tree import leaves
+
+STOPPED = ("interrupted", "abandoned")
+"""Reasons to end at once."""
 
 
 class View(NamedTuple):
@@ -91,7 +95,7 @@ def train_run(
             seconds=run.seconds,
             on_report=on_report,
         )
-    if sample_every > 0 and finished.reason != "interrupted":
+    if sample_every > 0 and finished.reason not in STOPPED:
         show_sample()
     result = view.result(last[0]) if last else ""
     if result:
@@ -106,6 +110,7 @@ def train_run(
         "steps": "done",
         "minutes": f"stopped after {minutes:g} minutes",
         "interrupted": "interrupted",
+        "abandoned": "stopped, since torchrun is gone,",
     }[finished.reason]
     console.say(
         f"{stopped} at iteration {finished.iteration}; best held-out {view.score} {best}; saved in {folder.path}"
@@ -118,8 +123,13 @@ def train_run(
     console.say(
         "\n".join(f"{'next: ' if i == 0 else '      '} {program} {c}" for i, c in enumerate(commands))
     )
-    if finished.reason == "interrupted":
-        sys.exit(130)
+    if (lost := console.lost_output()) is not None:
+        console.warn(
+            f"the output cannot be written any more ({lost.strerror}); saved in {folder.path} at iteration "
+            f"{finished.iteration}, go on with `{program} {commands[-1]}`"
+        )
+    if finished.reason in STOPPED:
+        console.exit_stopped()
 
 
 def check_minutes(minutes: float) -> None:
@@ -160,35 +170,59 @@ def model_in_words(run: Run) -> str:
     return f"{run.spec.kind} with {count:,} parameters on engine {run.engine_name}"
 
 
-def begin(run: Run, out: Path | None, stem: str) -> RunFolder:
-    """The folder of a new run, made: `out`, or else runs/STEM-1, or the first such that does not exist."""
+@contextmanager
+def _safe() -> Iterator[None]:
+    """While a run is held: a lost output does not end it before it is saved, Ctrl-C twice says what there is."""
+    try:
+        with console.outliving_output():
+            yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the last checkpoint is whole") from None
+
+
+@contextmanager
+def begin(run: Run, out: Path | None, stem: str) -> Iterator[RunFolder]:
+    """The folder of a new run, made and held: `out`, or else runs/STEM-1, or the first such that does not exist."""
     processes = join()
     processes.check_batch(len(leaves(run.state)[0]))
-    folder = RunFolder(Path(processes.agreed(str(out or _free_folder(stem)))))
-    if processes.rank == 0:
-        folder.begin(run)
-    return folder
+    with ExitStack() as holding:
+        path = str(_make(run, out, stem, holding)) if processes.rank == 0 else ""
+        folder = RunFolder(Path(processes.agreed(path)))
+        with _safe():
+            yield folder
 
 
-def go_on(folder: RunFolder) -> Run:
-    """The run as it was saved last, in every process; only the first has to have the folder."""
-    processes = join()
-    if processes.rank == 0:
-        run = folder.load_last()
-    if processes.count > 1:
-        contents = processes.told(folder.last.read_bytes() if processes.rank == 0 else b"")
-        if processes.rank > 0:
-            with TemporaryDirectory() as place:
-                copy = Path(place, folder.last.name)
-                copy.write_bytes(contents)
-                run = load_run(copy)
-        processes.check_batch(len(leaves(run.state)[0]))
-    return run
-
-
-def _free_folder(stem: str) -> Path:
-    """runs/STEM-1, or the first such that does not exist."""
-    number = 1
-    while (path := Path("runs") / f"{stem}-{number}").exists():
-        number += 1
+def _make(run: Run, out: Path | None, stem: str, holding: ExitStack) -> Path:
+    if out is not None:
+        holding.enter_context(RunFolder(out).begun(run))
+        return out
+    for number in itertools.count(1):
+        path = Path("runs") / f"{stem}-{number}"
+        if not path.exists():
+            try:
+                holding.enter_context(RunFolder(path).begun(run))
+                break
+            except UserError:
+                if not path.exists():  # else another has just taken it
+                    raise
     return path
+
+
+@contextmanager
+def go_on(folder: RunFolder) -> Iterator[Run]:
+    """The run as it was saved last, in every process; only the first has to have the folder, and holds it."""
+    processes = join()
+    with ExitStack() as holding:
+        if processes.rank == 0:
+            holding.enter_context(folder.held())
+            run = folder.load_last()
+        if processes.count > 1:
+            contents = processes.told(folder.last.read_bytes() if processes.rank == 0 else b"")
+            if processes.rank > 0:
+                with TemporaryDirectory() as place:
+                    copy = Path(place, folder.last.name)
+                    copy.write_bytes(contents)
+                    run = load_run(copy)
+            processes.check_batch(len(leaves(run.state)[0]))
+        with _safe():
+            yield run

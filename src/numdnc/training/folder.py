@@ -3,17 +3,25 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
+from numdnc.training.lock import LockedError, held
 from numdnc.training.run import Run, load_run, save_run
+
+RUN_LOCK = "run.lock"
+_ATTEMPTS = 100
+"""To make a folder that others remove."""
 
 
 class RunFolder:
-    """Where a run lives on disk. Both checkpoints are whole at every moment; metrics.jsonl may lose its last line."""
+    """Where a run lives on disk. Both checkpoints are whole at every moment; metrics.jsonl may lose its last line.
+
+    Whoever writes any of them does it within `begun` or `held`, which one process at a time can enter.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -23,37 +31,80 @@ class RunFolder:
         """The run at its best held-out score; `eval` and `sample` take this."""
         self.metrics = path / "metrics.jsonl"
         """One JSON object a report."""
+        self._lock = path / RUN_LOCK
+        """Held by the one process that may write any of these, and nothing but that while it does."""
 
-    def begin(self, run: Run) -> None:
-        """Make the folder and save a new run there; where that fails, nothing of it is left.
+    @contextmanager
+    def begun(self, run: Run) -> Iterator[None]:
+        """Make the folder, save a new run there and keep other writers out while this lasts.
 
-        A folder that holds a run already is refused.
+        A folder that holds a run already is refused. Where it fails, nothing new is left.
         """
         self._check_free()
         with self._usable():
             missing = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        with ExitStack() as holding:
+            try:
+                self._make(holding)
+                self._check_free()
+                self._save_first(run)
+            except BaseException:
+                holding.close()
+                for folder in missing:
+                    with suppress(OSError):
+                        folder.rmdir()
+                raise
+            yield
+
+    def begin(self, run: Run) -> None:
+        """Make the folder and save a new run there, for nobody to go on with at once; see `begun`."""
+        with self.begun(run):
+            pass
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other writers out of the folder of a run while this lasts; a UserError says who is there already."""
+        self._check_present(self.last)
+        with ExitStack() as holding:
+            with self._usable():
+                self._hold(holding)
+            yield
+
+    def _make(self, holding: ExitStack) -> None:
+        """Make the folder and hold it. One that began in the same moment, and failed, may remove it meanwhile."""
+        attempts = 0
+        while True:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._hold(holding)
+                return
+            except OSError as error:
+                attempts += 1
+                if not isinstance(error, FileNotFoundError) or attempts == _ATTEMPTS:
+                    raise UserError(
+                        f"the output folder {self.path} must be one that can be made, got: {error.strerror}. "
+                        "Choose another with --out."
+                    ) from None
+
+    def _hold(self, holding: ExitStack) -> None:
         try:
-            self._create()
+            holding.enter_context(held(self._lock))
+        except LockedError as who:
+            raise UserError(
+                f"{self.path} must be written by one process at a time, but {who} is at it. "
+                "Wait until it has ended, or stop it by Ctrl-C or `kill`: it saves first."
+            ) from None
+
+    def _save_first(self, run: Run) -> None:
+        try:
+            self._clear_leftovers()
+            write_atomically(self.metrics, b"")
             self.save_last(run)
-        except UserError:
+        except BaseException:
             for file in (self.last, self.metrics):
                 with suppress(OSError):
                     file.unlink()
-            for folder in missing:
-                with suppress(OSError):
-                    folder.rmdir()
             raise
-
-    def _create(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"the output folder {self.path} must be one that can be made, got: {error.strerror}. "
-                "Choose another with --out."
-            ) from None
-        self._clear_leftovers()
-        write_atomically(self.metrics, b"")
 
     def load_last(self) -> Run:
         """The run as it was saved last. Nothing on disk is changed: its training may be under way."""

@@ -22,8 +22,8 @@ from numdnc.tree import leaves, map_leaves, named_leaves, zeros_like
 
 _DROPOUT = 1
 """Sets the random numbers of dropout apart from those of weight noise."""
-_STOPS = {1: "minutes", 2: "interrupted"}
-"""What can end a run from outside; the higher is said where both do."""
+_STOPS = {1: "minutes", 2: "interrupted", 3: "abandoned"}
+"""What can end a run from outside; the highest is said where several do."""
 
 
 class Report(NamedTuple):
@@ -61,7 +61,7 @@ class Tick(NamedTuple):
 class Finished(NamedTuple):
     """The run has stopped and is saved."""
 
-    reason: str  # "solved", "steps", "minutes" or "interrupted"
+    reason: str  # "solved", "steps", "minutes", "interrupted" or "abandoned" (by torchrun)
     iteration: int
 
 
@@ -116,7 +116,7 @@ def train(
             reason = "solved"
         elif run.iteration >= run.target:
             reason = "steps"
-        elif stop := max(processes.each(2 if interrupted() else now - began >= 60 * minutes)):
+        elif stop := max(processes.each(_stop(processes, interrupted, now - began >= 60 * minutes))):
             reason = _STOPS[int(stop)]
         else:
             with np.errstate(all="ignore"):  # whatever overflows is caught by name, not by a warning
@@ -131,6 +131,11 @@ def train(
 def _mean_loss(run: Run, task: Task) -> float:
     """Since the last report, in the task's unit; NaN where nothing was to be predicted."""
     return run.recent_nats / run.recent_count / task.nats if run.recent_count else math.nan
+
+
+def _stop(processes: Processes, interrupted: Callable[[], bool], over: bool) -> int:
+    """The number in `_STOPS` of what ends the run in this process; 0 if nothing does."""
+    return 3 if processes.abandoned() else 2 if interrupted() else int(over)
 
 
 def _iterate(run: Run, task: Task, processes: Processes) -> float:

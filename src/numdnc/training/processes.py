@@ -40,6 +40,10 @@ class Processes:
         """Whether it is for this process to say why the work ends: true in one of them, the first that asks."""
         return True
 
+    def abandoned(self) -> bool:
+        """Whether whoever started the processes is gone, and with it all that would stop them."""
+        return False
+
     def rows(self, total: int) -> slice:
         """The rows of this process, of so many in all: an even share; the first ones have one more where it is not."""
         each, more = divmod(total, self.count)
@@ -145,6 +149,10 @@ class _Joined(Processes):
             ) from None
         return numbers
 
+    def abandoned(self) -> bool:
+        """torchrun, where it was killed, could not tell its workers; others may end before what they have started."""
+        return "TORCHELASTIC_RUN_ID" in os.environ and os.getppid() != _PARENT
+
     def speaks(self) -> bool:
         """The store, which outlives any worker of torchrun, knows who was first; where it is gone, everyone speaks."""
         try:
@@ -156,6 +164,8 @@ class _Joined(Processes):
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 """What says in the environment that a process has others beside it; one that trains alone must not inherit them."""
 ALONE = Processes()
+_PARENT = os.getppid()
+"""Who started this process, unless it was gone before this module was imported."""
 _joined: _Joined | None = None
 
 

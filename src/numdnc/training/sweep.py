@@ -10,15 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
-from numdnc.training.folder import RunFolder
+from numdnc.training.folder import RUN_LOCK, RunFolder
+from numdnc.training.lock import ANOTHER, LockedError, held, holder
 from numdnc.training.outcomes import Outcome, standing
 from numdnc.training.processes import VARIABLES
 
@@ -34,6 +35,8 @@ POLL = 0.1
 WHOLE = (0, 1)
 """The share of a process that does a sweep alone: its number, and of how many."""
 _SHARE_LOCK = "share-{}-of-{}.lock"
+_PATIENCE = 60.0
+"""Seconds to wait for a lock that others hold for a moment."""
 
 
 class Planned(NamedTuple):
@@ -119,6 +122,7 @@ class SweepFolder:
         self.path = path
         self._description = path / "sweep.json"
         self._lock = path / "sweep.lock"
+        self._settling = path / "sweep.json.lock"
 
     def load(self) -> Sweep:
         """The sweep that was begun here."""
@@ -138,12 +142,20 @@ class SweepFolder:
                 f"{self._description} must describe a sweep, got something else ({error}). Use another folder."
             ) from None
 
-    def agree(self, train: Sequence[str], vary: Mapping[str, tuple[str, ...]], seeds: int | None) -> Sweep:
+    def agree(
+        self,
+        train: Sequence[str],
+        vary: Mapping[str, tuple[str, ...]],
+        seeds: int | None,
+        *,
+        shared: bool = False,
+    ) -> Sweep:
         """A new sweep, or the one begun here, which may be given more seeds but else stays as it was.
 
-        One of which no run has saved anything yet, since its options were wrong perhaps, may be given others.
+        One of which no run has saved anything yet, since its options were wrong perhaps, may be given others, unless
+        it is `shared` with those who are at it.
         """
-        new = bool(train) and not (self._description.exists() and self._has_runs())
+        new = bool(train) and not (self._description.exists() and (shared or self._has_runs()))
         if new:
             return Sweep(train=tuple(train), vary=vary, seeds=DEFAULT_SEEDS if seeds is None else seeds)
         begun = self.load()
@@ -163,52 +175,86 @@ class SweepFolder:
     def _has_runs(self) -> bool:
         return any(RunFolder(self.path / run.name).last.exists() for run in self.load().runs)
 
-    def save(self, sweep: Sweep) -> None:
-        """Note what is run here."""
-        text = json.dumps({"train": sweep.train, "vary": sweep.vary, "seeds": sweep.seeds}, indent=1)
-        write_atomically(self._description, text.encode() + b"\n")
-
     @contextmanager
-    def held(self, share: tuple[int, int] = WHOLE) -> Iterator[tuple[int, ...]]:
-        """Make the folder and keep others from running the sweep too, or this share of it, where the system can.
+    def begun(
+        self,
+        train: Sequence[str],
+        vary: Mapping[str, tuple[str, ...]],
+        seeds: int | None,
+        share: tuple[int, int] = WHOLE,
+    ) -> Iterator[tuple[Sweep, tuple[int, ...]]]:
+        """Begin a sweep, or go on with it, and keep others from running it too, or this share of it; gives its locks.
 
-        Locks last until the runs end that were given them, should this process be killed.
+        They last until the runs end that were given them, should this process be killed.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            everyone = self._lock.open("a+")
-            own = (self.path / _SHARE_LOCK.format(*share)).open("a+") if share != WHOLE else None
-        except OSError as error:
-            raise UserError(
-                f"{self.path} must be a folder that can be made and written to, got: {error.strerror}. Give another."
-            ) from None
-        with everyone, own or nullcontext():
-            if os.name != "posix":
-                yield ()
-                return
-            if not _lock(everyone, alone=own is None):
+        self.agree(train, vary, seeds)  # what cannot be is refused before anything is made
+        with ExitStack() as holding:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                locks = [self._hold(holding, alone=share == WHOLE)]
+                with held(self._settling, patience=_PATIENCE):  # those that share it begin in the same moment
+                    shared = share != WHOLE and self._is_shared(share[1])
+                    if share != WHOLE:
+                        locks.append(self._hold_share(holding, share))
+                    sweep = self.agree(train, vary, seeds, shared=shared)
+                    text = json.dumps(
+                        {"train": sweep.train, "vary": sweep.vary, "seeds": sweep.seeds}, indent=1
+                    )
+                    write_atomically(self._description, text.encode() + b"\n")
+            except OSError as error:
                 raise UserError(
-                    f"the runs of {self.path} must be left to one process, but another is at them. Wait for it or "
-                    "stop it; --table shows how they stand."
-                )
-            if own is None:
-                yield (everyone.fileno(),)
-                return
-            if not _lock(own) or self._shared_otherwise(share[1]):
-                raise UserError(
-                    f"share {share[0]} of {share[1]} of the runs of {self.path} must be left to one process, and all "
-                    "processes must have the same WORLD_SIZE, but others are at these runs. Wait for them or stop "
-                    "them; --table shows how they stand."
-                )
-            yield everyone.fileno(), own.fileno()
+                    f"{self.path} must be a folder that can be made and written to, got: {error.strerror}. "
+                    "Give another."
+                ) from None
+            yield sweep, tuple(locks)
 
-    def _shared_otherwise(self, count: int) -> bool:
-        """Whether a process is at a share of another number of shares."""
-        for path in self.path.glob(_SHARE_LOCK.format("*", "*")):
-            with path.open("a+") as file:
-                if not path.match(_SHARE_LOCK.format("*", count)) and not _lock(file):
-                    return True
-        return False
+    def _hold(self, holding: ExitStack, *, alone: bool) -> int:
+        try:
+            return holding.enter_context(held(self._lock, alone=alone))
+        except LockedError:
+            raise UserError(
+                f"the runs of {self.path} must be left to one process, but {self._holder()} is at them. Wait for it "
+                "or stop it; --table shows how they stand."
+            ) from None
+
+    def _hold_share(self, holding: ExitStack, share: tuple[int, int]) -> int:
+        lock = self.path / _SHARE_LOCK.format(*share)
+        try:
+            return holding.enter_context(held(lock))
+        except LockedError as who:
+            raise UserError(
+                f"share {share[0]} of {share[1]} of the runs of {self.path} must be left to one process, but {who} is "
+                "at it. Wait for it or stop it; --table shows how they stand."
+            ) from None
+
+    def _is_shared(self, count: int) -> bool:
+        """Whether others are at their shares of it, which must be so many in all."""
+        shared = False
+        for lock in self._share_locks():
+            try:
+                with held(lock):
+                    pass
+            except LockedError as who:
+                if not lock.match(_SHARE_LOCK.format("*", count)):
+                    raise UserError(
+                        f"all processes that share the runs of {self.path} must have the same WORLD_SIZE, got {count} "
+                        f"here and another of {who}. Give the same to all, or wait for it or stop it."
+                    ) from None
+                shared = True
+        return shared
+
+    def _share_locks(self) -> Iterator[Path]:
+        return self.path.glob(_SHARE_LOCK.format("*", "*"))
+
+    def _holder(self) -> str:
+        """Who is at the runs: the process of the sweep, those that share it, or runs that outlived theirs."""
+        locks = (self._lock, *self._share_locks(), *self.path.glob(f"*/{RUN_LOCK}"))
+        return next((who for who in map(holder, locks) if who != ANOTHER), ANOTHER)
+
+    def _unusable(self, error: OSError) -> UserError:
+        return UserError(
+            f"{self.path} must be a folder that can be made and written to, got: {error.strerror}. Give another."
+        )
 
     def outcome(self, run: Planned) -> Outcome:
         """How a run stands."""
@@ -291,17 +337,6 @@ class SweepFolder:
         failure = f"{how}: {_last_words(_text(run.log, run.log_start))}"
         write_atomically(self.path / run.planned.name / "failure.txt", failure.encode())
         return outcome._replace(failure=failure)
-
-
-def _lock(file: IO[str], *, alone: bool = True) -> bool:
-    """Whether nobody is in the way of locking a file, alone or with others that do not lock it alone."""
-    import fcntl
-
-    try:
-        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class Tick(NamedTuple):

@@ -1,0 +1,149 @@
+"""A lock is a file that one process at a time holds; its text says who does.
+
+The system gives it back when its owner ends, however that comes about; where others inherited it, when the last of them
+ends. It is `flock`, which also holds between machines on a network folder whose server keeps locks (NFS, SMB).
+
+Where a file system has no locks, the text alone keeps others out. A process of this machine that has ended is then in
+nobody's way, but one of another machine is, until it ends in good order or its file is removed; and two processes that
+begin in the same instant do not notice each other.
+"""
+
+import errno
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from numdnc.errors import UserError
+
+ANOTHER = "another process"
+"""Who holds a lock that does not say."""
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+"""What `flock` answers where there are none."""
+_POLL = 0.02
+"""Seconds between two attempts."""
+_LONGEST = 300
+"""Bytes of the text, of which a command may be the most."""
+
+
+class LockedError(UserError):
+    """Somebody else holds a lock; the message is who."""
+
+
+@contextmanager
+def held(path: Path, *, alone: bool = True, patience: float = 0) -> Iterator[int]:
+    """Hold the lock at `path` and give its descriptor, which others may inherit.
+
+    `LockedError` if it cannot be had within `patience` seconds. Those that do not want it `alone` hold it together.
+    Held alone, it leaves no file behind.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            descriptor = _take(path, alone)
+            break
+        except LockedError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_POLL)
+    try:
+        yield descriptor
+    finally:
+        if alone:
+            with suppress(OSError):
+                path.unlink()  # while it is held: whoever has opened it meanwhile looks again, see `_is_there`
+        os.close(descriptor)
+
+
+def holder(path: Path) -> str:
+    """Who holds the lock at `path` by its text; `ANOTHER` if that names nobody who can."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST).decode("utf-8", "replace")
+        _, number, _, machine, _ = text.split(" ", 4)
+    except (OSError, ValueError):
+        return ANOTHER
+    return ANOTHER if machine == socket.gethostname() and not _is_alive(number) else text
+
+
+def _take(path: Path, alone: bool) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            free = _lock(descriptor, alone)
+            if free is None and alone and holder(path) != ANOTHER:
+                raise LockedError(
+                    f"{holder(path)} (if that is gone, remove {path}: this file system has no locks)"
+                )
+            if free is False:
+                raise LockedError(holder(path))
+            if _is_there(path, descriptor):
+                if alone:
+                    _say_who(descriptor)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, alone: bool) -> bool | None:
+    """Lock a file; False if another process is in the way, None if there are no locks here."""
+    if os.name != "posix":
+        return None
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        if error.errno != errno.ESTALE:  # removed on another machine, which `_is_there` sees
+            raise
+    return True
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Whether what was opened is still the file at `path`; on a network folder only opening it again can tell."""
+    try:
+        again = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        return os.path.sameopenfile(descriptor, again)
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        return False
+    finally:
+        os.close(again)
+
+
+def _say_who(descriptor: int) -> None:
+    """Write who holds the lock; a disk without room for that is no reason to be without."""
+    program = Path(sys.argv[0]).name.replace("__main__.py", "numdnc")
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    words = shlex.join([program, *sys.argv[1:]])
+    text = f"process {os.getpid()} on {socket.gethostname()} (since {since}: {words}"
+    shortened = text.encode("utf-8", "replace")[: _LONGEST - 1] + b")"
+    with suppress(OSError):
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, shortened, 0)
+
+
+def _is_alive(number: str) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
