@@ -15,7 +15,6 @@ from commands import SMALL, TEXT, call, contents, done, finish, program
 from numdnc import console
 from numdnc.cli import training as training_command
 from numdnc.training.checkpoint import load_checkpoint
-from patience import without_notice
 
 HANG_UPS = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
 """Whatever started the tests may have them ignored."""

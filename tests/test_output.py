@@ -13,6 +13,7 @@ import pytest
 from commands import SMALL, TEXT, call, contents, done, train
 from numdnc import console
 from numdnc.training.checkpoint import load_checkpoint
+from patience import PATIENCE, without_notice
 
 ENDLESS = (
     "train",
@@ -44,10 +45,10 @@ def ended(shell: str) -> tuple[int, str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
-    return result.returncode, result.stderr
+    return result.returncode, without_notice(result.stderr)
 
 
 def words(*given: object) -> str:

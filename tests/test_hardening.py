@@ -1,0 +1,76 @@
+"""A few kills, full disks and races of each kind of run; `python tests/hardening` does the same at large."""
+
+import dataclasses
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from commands import rewrite
+from hardening import kills
+from hardening.runs import KINDS, Tally, differences, prepare, run_to_end
+from patience import without_notice
+
+SCRIPTS = Path(__file__).parent / "hardening"
+
+
+def tried(script: str, count: int, *words: str) -> list[str]:
+    """What a script says that must find nothing wrong."""
+    result = subprocess.run(
+        [sys.executable, SCRIPTS, script, "--count", str(count), "--seed", "1", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = result.stdout.splitlines()
+    assert (result.returncode, without_notice(result.stderr)) == (0, ""), lines
+    assert re.fullmatch(rf"{script}: tried {count}, failed 0 \(.*\)", lines[-1]), lines
+    assert len(lines) == count + 1
+    return lines
+
+
+def test_kills() -> None:
+    tried("kills", 6, "--only", "text-lstm,copy")
+
+
+def test_full_disks() -> None:
+    tried("full-disk", 4, "--only", "text-lstm,copy")
+
+
+def test_races() -> None:
+    tried("races", 6, "--only", "begins,begins-unnamed,begin-fails,resumes,owner-killed,traces")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize(("script", "count"), [("kills", 56), ("full-disk", 14), ("races", 48)])
+def test_all_kinds(script: str, count: int) -> None:
+    tried(script, count)
+
+
+def test_a_resume_that_forgets_is_seen(tmp_path: Path) -> None:
+    """Momentum lost in a checkpoint must show in the parameters."""
+
+    def forget(kind: Any, folder: Path, *rest: Any, **more: Any) -> tuple[str, list[str]]:
+        rewrite(folder / "last.safetensors", lambda arrays, _: arrays["moments.0.output.bias"].fill(0))
+        rewrite(folder / "last.safetensors", lambda _, metadata: metadata.update(target=40))
+        return "forget", []
+
+    prepare(tmp_path)
+    kind = dataclasses.replace(KINDS["text-lstm"], steps=40)
+    run_to_end(kind, tmp_path / "straight", program=True)
+    run_to_end(dataclasses.replace(kind, steps=20), tmp_path / "killed", program=True)
+    straight = kills.Straight(kind.outcome(tmp_path / "straight"), {False: 1.0, True: 1.0}, 1.0)
+    tally = Tally("kills")
+    with (
+        mock.patch.object(kills, "kill_once", forget),
+        mock.patch.object(kills, "run_to_end", lambda kind, folder: run_to_end(kind, folder, program=True)),
+    ):
+        kills.torment("text", kind, tmp_path / "killed", straight, 1, random.Random(0), tally)
+    assert (tally.tried, tally.failed) == (1, 1)
+    wrong = differences(straight.outcome, kind.outcome(tmp_path / "killed"))
+    assert "run: last params.output.bias" in wrong
