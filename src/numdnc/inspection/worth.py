@@ -159,8 +159,9 @@ def _part(losses: Losses, part: str) -> Finding:
         fine, most = losses.matters("reads"), max(0.0, losses.rise("reads")) / losses.nats
         reads = figure(losses.without["reads"])
         words = (
-            f"The model depends on {part}: {change}, further than without any reads ({reads}). What it reads then "
-            f"misleads it, as training never did; {part} {are} worth at most what all reads are, {figure(most)}."
+            f"The model depends on {part}: {change}, further than without any reads ({reads}). Reads unlike any in "
+            f"training mislead it, so that rise is no measure; {part} {are} worth at most what all reads are, "
+            f"{figure(most)}."
         )
     else:
         fine = True
