@@ -23,6 +23,7 @@ import pytest
 from commands import SMALL, TEXT, contents, done, finish, metrics, program, refused
 from numdnc import RNNSpec, UserError, init_params, map_leaves
 from numdnc.engines.cpu.threads import count_threads
+from numdnc.processors import count_processors
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
@@ -485,13 +486,23 @@ def test_one_process_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rank", "count"), [("2", "2"), ("", "2"), ("-1", "2"), ("x", "2"), ("0", "0"), ("0", "two")]
+    ("rank", "count"),
+    [("2", "2"), ("", "2"), ("-1", "2"), ("x", "2"), ("0", "0"), ("0", "two"), ("0", "\u0662")],
 )
 def test_a_rank_that_cannot_be(rank: str, count: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("WORLD_SIZE", count)
     line = f"RANK must be a whole number from 0 and below WORLD_SIZE, got {rank!r} and {count!r}."
     refused(*LEARN_TEXT, expect=line)
+
+
+def test_numbers_of_very_many_digits_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python refuses to read them, with an error of its own."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1" * 5000)
+    monkeypatch.delenv("NUMDNC_THREADS", raising=False)
+    assert (processes.on_this_machine(), count_threads()) == (1, count_processors())
+    monkeypatch.setenv("WORLD_SIZE", "1" * 5000)
+    refused(*LEARN_TEXT, expect="RANK must be a whole number from 0 and below WORLD_SIZE, got '' and '1111")
 
 
 def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def fetch(
     if not files:
         known = ", ".join(key for key, registered in CORPORA.items() if registered.files)
         raise UserError(
-            f"the corpus to fetch must be one of {known}, got {name!r}. "
+            f"the corpus to fetch must be one of {known}, got {quoted(name)}. "
             f"Choose one of them; {EMBEDDED} and files of your own need no download."
         )
     target = folder or default_folder()
@@ -201,10 +201,10 @@ def _read_path(given: str) -> bytes:
     path = Path(given)
     with _reading(given):
         if path.is_dir():
-            raise UserError(f"the corpus must be a file, got the folder {given!r}. Give a file in it.")
+            raise UserError(f"the corpus must be a file, got the folder {quoted(given)}. Give a file in it.")
         if path.exists() and not path.is_file():
             raise UserError(
-                f"the corpus must be an ordinary file, which `resume` can read again, got {given!r}, "
+                f"the corpus must be an ordinary file, which `resume` can read again, got {quoted(given)}, "
                 "a pipe or device. Write its contents to a file first."
             )
         try:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from numdnc.errors import UserError
+from numdnc.names import quoted
 from numdnc.params import Array
 from numdnc.processors import count_processors
+from numdnc.reading import whole_number
 
 VARIABLE = "NUMDNC_THREADS"
 """The environment variable that says how many threads to use."""
@@ -91,13 +93,14 @@ def count_threads() -> int:
     """
     given, processors = os.environ.get(VARIABLE, ""), count_processors()
     if not given:
-        here = os.environ.get("LOCAL_WORLD_SIZE", "")
-        return max(1, processors // int(here)) if here.isdecimal() and int(here) else processors
-    if not given.isdecimal() or int(given) < 1:
-        raise UserError(f"{VARIABLE} must be a whole number of at least 1, got {given!r}.")
-    if int(given) > processors:
-        say_too_many(VARIABLE, int(given), processors, f"using {processors}")
-    return min(int(given), processors)
+        here = whole_number(os.environ.get("LOCAL_WORLD_SIZE", "")) or 1
+        return max(1, processors // here)
+    threads = whole_number(given)
+    if not threads:
+        raise UserError(f"{VARIABLE} must be a whole number of at least 1, got {quoted(given)}.")
+    if threads > processors:
+        say_too_many(VARIABLE, threads, processors, f"using {processors}")
+    return min(threads, processors)
 
 
 @cache
