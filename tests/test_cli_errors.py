@@ -1,5 +1,6 @@
 """What users get wrong on the command line: one clear line, exit code 2, nothing left behind."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 from commands import SMALL, TEXT, call, error_line, finish, on_disk, program, refused, rewrite, train
-from numdnc import console, map_leaves
+from numdnc import map_leaves
 from numdnc.engines.reference import ReferenceEngine
+from numdnc.schema import json_text
 from numdnc.training.folder import RunFolder
 from numdnc.tree import leaves
 
@@ -192,7 +194,7 @@ def test_the_corpus_of_a_run_has_changed_or_vanished(place: Path) -> None:
         refused("eval", "run", expect=expect)
     text.unlink()
     for command in (("resume", "run", "--steps", 20), ("eval", "run")):
-        refused(*command, expect=f"got '{text}', which is neither|say with --corpus where it lies now")
+        refused(*command, expect=f"got '{text.name}', which is neither|say with --corpus where it lies now")
     (place / "moved.txt").write_text(TEXT)
     for command in (("resume", "run", "--steps", 20), ("eval", "run")):
         assert call(*command, "--corpus", "moved.txt").code == 0
@@ -335,7 +337,7 @@ def test_a_state_that_goes_bad_behind_good_outputs_is_not_saved(
 
 
 def test_numbers_that_json_does_not_know_become_null() -> None:
-    assert console.without_nan({"a": (1.5, float("nan")), "b": [float("inf"), "x"]}) == {
+    assert json.loads(json_text({"a": (1.5, float("nan")), "b": [float("inf"), "x"]})) == {
         "a": [1.5, None],
         "b": [None, "x"],
     }

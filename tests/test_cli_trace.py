@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from commands import done, on_disk, refused, rewrite
+from numdnc.cli.consent import remember_source
 from numdnc.cli.episodes import episode_task
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace
@@ -64,6 +65,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    remember_source(Path("classes"), "mine:Next", "mine:Next")
     return tmp_path
 
 

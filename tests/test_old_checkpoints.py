@@ -1,7 +1,8 @@
 """Checkpoints of earlier versions still load and go on.
 
 checkpoints/0.1 was written by version 0.1 before there were variations of the DNC: a run of 40 iterations on cats.txt,
-and the same run resumed to 60.
+and the same run resumed to 60. checkpoints/format-4 holds a file of each kind as they were before versions were under
+the checksum: checkpoints of format 4, a trace of schema 1, a module of version 1, sweep.json and metrics.jsonl.
 """
 
 import shutil
@@ -12,10 +13,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from commands import done
-from numdnc import DNCSpec, named_leaves
+from numdnc import DNCSpec, LSTMSpec, named_leaves, nn
+from numdnc.inspection.trace_file import load_trace
+from numdnc.nn.files import run_of
+from numdnc.training.folder import read_report
 from numdnc.training.run import load_run
+from numdnc.training.sweep import SweepFolder
 
 OLD = Path(__file__).parent / "checkpoints" / "0.1"
+FORMAT_4 = OLD.with_name("format-4")
 
 
 @pytest.fixture
@@ -46,3 +52,39 @@ def test_it_goes_on_as_it_did(folder: Path) -> None:
     trees = (now.params, now.moments, now.state), (then.params, then.moments, then.state)
     for (name, array), (_, wanted) in zip(*map(named_leaves, trees), strict=True):
         assert_allclose(array, wanted, rtol=0, atol=1e-5 * max(1, np.abs(wanted).max()), err_msg=name)
+
+
+def test_a_text_of_format_4_goes_on(tmp_path: Path) -> None:
+    """It holds the path of its text, which is not kept when it is saved again."""
+    shutil.copy(FORMAT_4 / "text.safetensors", tmp_path / "last.safetensors")
+    assert load_run(tmp_path / "last.safetensors").task["corpus"] == "/home/somebody/cats.txt"
+    done("resume", tmp_path, "--steps", 10, "--sample-every", 0, "--corpus", OLD / "cats.txt")
+    run = load_run(tmp_path / "last.safetensors")
+    assert (run.iteration, run.task["corpus"]) == (10, "cats.txt")
+    assert run.spec == LSTMSpec(input_size=18, output_size=18, hidden_sizes=(5,))
+
+
+def test_a_task_of_format_4_goes_on(tmp_path: Path) -> None:
+    shutil.copy(FORMAT_4 / "copy.safetensors", tmp_path / "last.safetensors")
+    shutil.copy(FORMAT_4 / "metrics.jsonl", tmp_path / "metrics.jsonl")
+    done("resume", tmp_path, "--steps", 6, "--sample-every", 0, "--engine", "reference")
+    lines = (tmp_path / "metrics.jsonl").read_bytes().splitlines()
+    reports = [read_report(line) for line in lines]
+    assert [report.iteration for report in reports if report] == [2, 4, 6]
+
+
+def test_a_trace_of_schema_1() -> None:
+    trace = load_trace(FORMAT_4 / "trace.safetensors")
+    assert (trace.about.task, trace.steps, trace.spec.kind) == ("copy", 6, "dnc")
+
+
+def test_a_module_of_version_1() -> None:
+    module = nn.load(FORMAT_4 / "model.pt")
+    assert module.origin is not None
+    run, before = run_of(module, module.origin), load_run(FORMAT_4 / "copy.safetensors")
+    assert (run.spec, run.task, run.position.keys()) == (before.spec, before.task, before.position.keys())
+
+
+def test_a_sweep_of_then() -> None:
+    sweep = SweepFolder(FORMAT_4).load()
+    assert (sweep.train[0], sweep.vary, sweep.seeds) == ("copy", {"hidden": ("3", "4")}, 2)

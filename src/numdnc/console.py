@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
+from numdnc.schema import json_text
 from numdnc.tasks import Scores
 
 
@@ -29,18 +30,35 @@ class _Console(Console):
 
 
 console = _Console(highlight=False, soft_wrap=True, emoji=False)
+_LONGEST_LINE = 2000
+"""Characters of an error, which may quote a file."""
 PATIENCE = 2.0
 """Seconds without a line after which people want to know what they are waiting for."""
 
 
 def say(text: str = "") -> None:
-    """A line as it is, without markup."""
-    console.print(text, markup=False)
+    """A line without markup; whatever of it came from a file cannot drive the terminal."""
+    console.print(terminal_text(text), markup=False)
+
+
+def terminal_text(text: str) -> str:
+    """Text with escapes for what could drive a terminal or disguise what stands in it, but for line breaks and tabs.
+
+    These are control characters, escape sequences and the marks that turn the direction of writing.
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+def say_json(value: Any) -> None:
+    """One JSON object; null stands for a number that is not finite."""
+    print(json_text(value))  # noqa: T201
 
 
 def fail(text: str) -> NoReturn:
     """The one line of an error that the user can mend, and exit code 2."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    line = terminal_text(text).replace("\n", "\\n").replace("\t", "\\t")
+    if len(line) > _LONGEST_LINE:
+        line = f"{line[: _LONGEST_LINE // 2]} .. {line[-_LONGEST_LINE // 2 :]}"
     warn(f"error: {line}")
     sys.exit(2)
 
@@ -145,24 +163,6 @@ def exit_stopped() -> NoReturn:
 def lost_output() -> OSError | None:
     """Why the output of what goes on without one cannot be written."""
     return _outputs[-1].lost if _outputs else None
-
-
-def without_nan(value: Any) -> Any:
-    """The value with None for every number in it that JSON does not know."""
-    if isinstance(value, dict):
-        return {key: without_nan(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def printable(text: str) -> str:
-    """Text whose control characters (but line breaks and tabs) are shown as escapes, so that it cannot drive the
-    terminal; nothing is changed where output goes to a file.
-    """
-    if not sys.stdout.isatty():
-        return text
-    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def byte_size(count: int) -> str:

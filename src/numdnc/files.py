@@ -1,16 +1,17 @@
 """Files of arrays and JSON: one safetensors file, written whole or not at all, checked when read.
 
-No pickle, so a file from a stranger can do nothing but be wrong. A SHA-256 over metadata and arrays lies in the
-metadata, since safetensors itself would not notice a flipped bit.
+No pickle, so a file from a stranger can do nothing but be wrong. A SHA-256 over version, metadata and arrays lies in
+the metadata, since safetensors itself would not notice a flipped bit.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ from safetensors.numpy import save
 
 from numdnc import __version__
 from numdnc.errors import UserError
+from numdnc.reading import open_ordinary
+from numdnc.schema import parse_json
+from numdnc.spec import Spec
+from numdnc.tree import from_named, named_leaves
 
 
 class FileKind(NamedTuple):
@@ -29,6 +34,8 @@ class FileKind(NamedTuple):
     """What its versions are called, ..."""
     version: int
     """... and the newest of them, which is raised whenever an older numdnc could not read the file."""
+    checked: int
+    """From this version on the version itself is under the checksum."""
     missing: str
     """What to do where there is none, ..."""
     damaged: str
@@ -37,6 +44,10 @@ class FileKind(NamedTuple):
 
 _KINDS = {"format": "a checkpoint", "schema": "a trace"}
 """By what their versions are called."""
+_DTYPES = {"F32", "F64", "I32", "U8"}
+"""What safetensors calls the types of our arrays; NumPy has no name for some of the others."""
+LARGEST_TEXT = 1 << 28
+"""Bytes of a file of JSON or of lines that we would read."""
 
 
 def save_arrays(
@@ -45,15 +56,15 @@ def save_arrays(
     """Write a file atomically: a crash or a full disk leaves what was at `path` before."""
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps({**metadata, "numdnc": __version__, "numpy": np.__version__}, sort_keys=True)
-    header = {kind.versions: str(kind.version), "json": text, "sha256": digest(text, arrays)}
+    checked = digest(text, arrays, _under_checksum(kind, kind.version))
+    header = {kind.versions: str(kind.version), "json": text, "sha256": checked}
     write_atomically(path, save(arrays, metadata=header))
 
 
 def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Arrays and metadata of a file; a UserError says what is wrong with it."""
     try:
-        with path.open("rb"):  # safetensors takes every file that it cannot open for a missing one
-            pass
+        open_ordinary(path).close()  # safetensors takes every file that it cannot open for a missing one
     except FileNotFoundError:
         raise UserError(f"a {kind.name} must exist at {path}, got none. {kind.missing}") from None
     except OSError as error:
@@ -63,19 +74,23 @@ def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], di
     try:
         with safe_open(path, framework="numpy") as file:
             header = file.metadata() or {}
-            _check_version(path, kind, header)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            version = _checked_version(path, kind, header)
+            names = list(file.keys())
+            for name in names:
+                if (dtype := file.get_slice(name).get_dtype()) not in _DTYPES:
+                    raise ValueError(f"{name[:80]} is of {dtype}, not one of {', '.join(sorted(_DTYPES))}")
+            arrays = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
             f"{path} must be a whole safetensors file, got one that cannot be read ({error}). "
             f"It was cut short or damaged. {kind.damaged}"
         ) from None
-    if header.get("sha256") != digest(header["json"], arrays):
+    if header.get("sha256") != digest(header["json"], arrays, _under_checksum(kind, version)):
         raise UserError(
             f"{path} must match its checksum, got other contents: it was damaged or edited. {kind.damaged}"
         )
     try:
-        metadata = json.loads(header["json"])
+        metadata = parse_json(header["json"])
     except ValueError:
         metadata = None
     if not isinstance(metadata, dict):
@@ -83,11 +98,35 @@ def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], di
     return arrays, metadata
 
 
+def filled(shapes: Any, arrays: Mapping[str, Any], prefix: str, dtype: str) -> Any:
+    """A tree of `Shape` with the arrays of these names in their place; UserError if one is missing or another.
+
+    Nothing is allocated: a file that claims sizes beyond those of its arrays is refused.
+    """
+    shape: Any
+    for name, shape in named_leaves(shapes, prefix):
+        got = arrays.get(name)
+        if got is None:
+            raise UserError(f"there is no array {name}")
+        if tuple(got.shape) != shape.sizes or not str(got.dtype).endswith(dtype):
+            raise UserError(f"{name} is {tuple(got.shape)} of {got.dtype}, not {shape.sizes} of {dtype}")
+    return from_named(shapes, arrays, prefix)
+
+
+def check_layers(spec: Spec, arrays: Mapping[str, Any]) -> None:
+    """Refuse more layers than a file has arrays, before their shapes are listed."""
+    if len(spec.hidden_sizes) > len(arrays):
+        raise UserError(
+            f"hidden_sizes are {len(spec.hidden_sizes)} layers, but there are {len(arrays)} arrays"
+        )
+
+
 def write_atomically(path: Path, contents: bytes) -> None:
     """Replace the file at `path` by one that holds `contents`, or leave everything as it was and raise UserError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with temporary.open("xb") as file:  # never through a link that somebody has laid there
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
@@ -103,13 +142,29 @@ def write_atomically(path: Path, contents: bytes) -> None:
             temporary.unlink()
 
 
-def digest(text: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """The checksum of metadata and arrays."""
-    found = hashlib.sha256(text.encode())
+def open_to_append(path: Path) -> IO[bytes]:
+    """A file to add to, made where there is none; OSError if it is a link, which a stranger's folder may hold."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o666), "ab")
+
+
+def file_name(text: str) -> str:
+    """A name for a file or folder of such text: letters, digits and . _ + - of ASCII, at most 60, no path."""
+    name = re.sub(r"[^A-Za-z0-9._+-]+", "-", text)[:60].strip(".-")
+    return name or "run"
+
+
+def digest(text: str, arrays: Mapping[str, NDArray[Any]], version: str = "") -> str:
+    """The checksum of version, metadata and arrays; the earliest files leave the version out."""
+    found = hashlib.sha256((version + text).encode())
     for name in sorted(arrays):
         found.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
         found.update(arrays[name].tobytes())
     return found.hexdigest()
+
+
+def _under_checksum(kind: FileKind, version: int) -> str:
+    return f"{kind.name} {kind.versions} {version}\n" if version >= kind.checked else ""
 
 
 def _sync_folder(folder: Path) -> None:
@@ -122,18 +177,19 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _check_version(path: Path, kind: FileKind, header: Mapping[str, str]) -> None:
+def _checked_version(path: Path, kind: FileKind, header: Mapping[str, str]) -> int:
     if kind.versions not in header or "json" not in header:
         found = next((name for versions, name in _KINDS.items() if {versions, "json"} <= header.keys()), None)
         raise UserError(
             f"{path} must be a {kind.name} of numdnc, got {found or 'a safetensors file from elsewhere'}. "
             f"{kind.missing}"
         )
+    if not re.fullmatch(r"[1-9]\d{0,3}", header[kind.versions], re.ASCII):
+        raise ValueError(f"{kind.versions} {header[kind.versions][:80]!r}")
     version = int(header[kind.versions])
-    if version < 1:
-        raise ValueError(f"{kind.versions} {version}")
     if version > kind.version:
         raise UserError(
             f"{path} must have {kind.name} {kind.versions} {kind.version} or older, got {version}: "
             "it was written by a newer numdnc. Update numdnc."
         )
+    return version

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from numdnc.spec import GATES, DNCSpec, Spec
+from numdnc.tree import map_leaves
 
 Array = NDArray[np.floating[Any]]
 Inputs = NDArray[Any]
@@ -109,14 +110,22 @@ def as_numbers(inputs: Inputs, params: Any) -> Inputs:
     return inputs.astype(params.output.bias.dtype, copy=False)
 
 
-def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
-    """The tree of parameters of a model, every number 0."""
+class Shape:
+    """A leaf that says how large an array is, without being one."""
 
-    def zeros(*shape: int) -> Array:
-        return np.zeros(shape, dtype)
+    def __init__(self, *sizes: int) -> None:
+        self.sizes = sizes
 
-    def affine(rows: int, columns: int, *, normalised: bool = False) -> Affine:
-        return Affine(zeros(rows, columns), zeros(columns), zeros(columns) if normalised else ())
+    def zeros(self, dtype: DTypeLike) -> Array:
+        """Such an array."""
+        return np.zeros(self.sizes, dtype)
+
+
+def param_shapes(spec: Spec) -> Any:
+    """The tree of parameters of a model, a `Shape` for each array."""
+
+    def affine(rows: int, columns: int, *, normalised: bool = False) -> Any:
+        return Affine(_shape(rows, columns), _shape(columns), _shape(columns) if normalised else ())
 
     outside, below = spec.input_size + spec.reads_size, 0
     layers: list[LayerParams] = []
@@ -125,7 +134,7 @@ def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
         columns = GATES[spec.controller] * size
         if spec.controller == "lstm":
             gates = affine(outside + own + below, columns, normalised=spec.normalisation)
-            cell = (zeros(size), zeros(size)) if spec.normalisation else ((), ())
+            cell = (_shape(size), _shape(size)) if spec.normalisation else ((), ())
             layers.append(LSTMParams(*gates, *cell))
         else:
             layers.append(affine(outside + own + below, columns))
@@ -134,31 +143,46 @@ def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
     if not isinstance(spec, DNCSpec):
         return RecurrentParams(tuple(layers), output)
     interface = affine(spec.hidden_total, spec.interface_size, normalised=spec.normalisation)
-    learned = LearnedState(_zero_layers(spec, (), dtype), zeros(spec.memory_size, spec.word_size))
+    learned = LearnedState(_layer_shapes(spec), _shape(spec.memory_size, spec.word_size))
     return DNCParams(tuple(layers), interface, output, learned if spec.learned_state else ())
+
+
+def state_shapes(spec: Spec, batch: int) -> Any:
+    """The tree of the state of so many sequences, a `Shape` for each array."""
+    controller = _layer_shapes(spec, batch)
+    if not isinstance(spec, DNCSpec):
+        return RecurrentState(controller)
+    N, W, R = spec.memory_size, spec.word_size, spec.read_heads
+
+    def shape(*sizes: int) -> Any:
+        return _shape(batch, *sizes)
+
+    precedence, link = (shape(N), shape(N, N)) if spec.links else ((), ())
+    return DNCState(controller, shape(N, W), shape(N), precedence, link, shape(N), shape(R, N), shape(R, W))
+
+
+def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
+    """The tree of parameters of a model, every number 0."""
+    return map_leaves(lambda shape: shape.zeros(dtype), param_shapes(spec))
 
 
 def zero_state(spec: Spec, batch: int, dtype: DTypeLike = np.float32) -> Any:
     """The blank state: nothing remembered, every slot free. Every sequence starts from it, unless that is learned."""
-
-    def zeros(*shape: int) -> Array:
-        return np.zeros((batch, *shape), dtype)
-
-    controller = _zero_layers(spec, (batch,), dtype)
-    if not isinstance(spec, DNCSpec):
-        return RecurrentState(controller)
-    N, W, R = spec.memory_size, spec.word_size, spec.read_heads
-    precedence, link = (zeros(N), zeros(N, N)) if spec.links else ((), ())
-    return DNCState(controller, zeros(N, W), zeros(N), precedence, link, zeros(N), zeros(R, N), zeros(R, W))
+    return map_leaves(lambda shape: shape.zeros(dtype), state_shapes(spec, batch))
 
 
-def _zero_layers(spec: Spec, batch: tuple[int, ...], dtype: DTypeLike) -> tuple[LayerState, ...]:
+def _layer_shapes(spec: Spec, *batch: int) -> tuple[LayerState, ...]:
     """The state of every layer of a controller; `batch` is the axis before H, if any."""
 
     def layer(size: int) -> LayerState:
-        zeros = np.zeros((*batch, size), dtype)
+        shape = _shape(*batch, size)
         if spec.controller == "lstm":
-            return LSTMState(zeros, zeros.copy())
-        return RNNState(zeros) if spec.controller == "rnn" else ()
+            return LSTMState(shape, shape)
+        return RNNState(shape) if spec.controller == "rnn" else ()
 
     return tuple(map(layer, spec.hidden_sizes))
+
+
+def _shape(*sizes: int) -> Any:
+    """A `Shape` where the type of the tree says array."""
+    return Shape(*sizes)

@@ -9,7 +9,8 @@ from tyro.conf import Positional, arg
 
 from numdnc.cli.babi import ask_story
 from numdnc.cli.changes import with_slots
-from numdnc.cli.episodes import episode_task
+from numdnc.cli.consent import OwnTask
+from numdnc.cli.episodes import episode_task, own_source
 from numdnc.cli.graphs import ask_graph, say_answer
 from numdnc.cli.options import BABI, EPISODES, AsJson, EngineName, refuse_options
 from numdnc.engines import select_engine
@@ -18,7 +19,7 @@ from numdnc.reading import read_stream
 from numdnc.tasks.graphs import GraphTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
-from numdnc.training.run import Run, forward_with
+from numdnc.training.run import Run, finite_forward
 
 MOST_TYPED = 1 << 20
 """Bytes of a question on standard input."""
@@ -40,6 +41,7 @@ def ask(
     last: bool = False,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: EngineName = "auto",
+    own: OwnTask = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a trained model: about a story (a run of bAbI), or about any graph in its own names (a run of graphs).
@@ -61,6 +63,7 @@ def ask(
         last: Ask the last checkpoint, not the best.
         memory_size: Give a DNC so many memory slots (default: as it was trained).
         engine: How the model is computed.
+        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         as_json: Print JSON: of a graph one object, of a story a list with an object for each question.
 
     """
@@ -78,7 +81,7 @@ def ask(
         refuse_options(run, of_graphs, "graphs")
         episodes = None
     else:
-        episodes = _graph_task(run)
+        episodes = _graph_task(run, own_source(run, folder, own))
         refuse_options(run, of_stories, "bAbI")
         if graph is None:
             raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")
@@ -88,7 +91,7 @@ def ask(
     spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, _STATES, 1)
-    forward = forward_with(chosen, spec, run.params)
+    forward = finite_forward(chosen, spec, run.params)
     text = _standard_input() if question is None else question
     if episodes is None or graph is None:
         ask_story(run, forward, text, answer_words=words or 1, shown=shown or 4, as_json=as_json)
@@ -120,9 +123,9 @@ def _standard_input() -> str:
     raise UserError(f"standard input must hold a question, got {problem}. Check what is written there.")
 
 
-def _graph_task(run: Run) -> GraphTask:
+def _graph_task(run: Run, source: str | None) -> GraphTask:
     """As it is on the lesson that the run has come to, which says what relations it may know."""
-    task = episode_task(run) if run.task.get("kind") == EPISODES else None
+    task = episode_task(run, source) if run.task.get("kind") == EPISODES else None
     if task is None or not isinstance(task.episodes, GraphTask):
         raise UserError(
             "ask must be given a run of traversal, shortest-path, inference or babi, "

@@ -1,9 +1,9 @@
 """`train babi`, and what the other commands do with its runs."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +12,15 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc import console
 from numdnc.cli import progress
-from numdnc.cli.options import BABI, DataFolder, Device, EngineName, ModelOptions, engine_on
+from numdnc.cli.options import BABI, DataFolder, Device, EngineName, ModelOptions, check_batch, engine_on
+from numdnc.cli.remembered import recall_place, remember_place
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About
 from numdnc.params import Array
 from numdnc.reference.activations import softmax
+from numdnc.schema import validated
 from numdnc.tasks import Batch, Forward, Scores
 from numdnc.tasks.babi import (
     BLANK,
@@ -72,11 +74,12 @@ def train_babi(
     files = read_babi(found, babi.subset, babi.numbers)
     task = BabiTask(files, babi, training.seed)
     states = max(babi.batch * (task.longest + 2), 3 * SCORED_AT_ONCE)
+    remember_place(files.sha256, found)
     described = {
         "name": task.name,
         "kind": BABI,
         "settings": dataclasses.asdict(babi),
-        "data": str(found.resolve()),
+        "data": found.resolve().name,
         "sha256": files.sha256,
         "words": list(task.vocabulary.words),
     }
@@ -111,30 +114,46 @@ def train_babi(
 def babi_task(run: Run, data_folder: Path | None) -> BabiTask:
     """The task of a run, on the same stories."""
     settings, _ = described(run)
-    given = Path(run.task["data"]) if data_folder is None else data_folder
+    told, sha256 = run.task["data"], run.task["sha256"]
+    given = Path(recall_place(sha256, told)) if data_folder is None else data_folder
     try:
         files = read_babi(find_babi(given), settings.subset, settings.numbers)
     except UserError as error:
         hint = "" if data_folder else " If the run's data has moved, say with --data where it lies now."
         raise UserError(f"{error}{hint}") from None
-    if files.sha256 != run.task["sha256"]:
+    if files.sha256 != sha256:
         raise UserError(
-            f"the stories must be those the run was started with (SHA-256 {run.task['sha256'][:12]}..), "
+            f"the stories must be those the run was started with (SHA-256 {sha256[:12]}..), "
             f"got others at {given} ({files.sha256[:12]}..). Give the old ones with --data."
         )
+    run.task = {**run.task, "data": Path(told).name}  # earlier versions noted the whole path
+    remember_place(sha256, given)
     return BabiTask(files, settings, run.training.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """The task as a checkpoint says it."""
+
+    name: str
+    kind: str
+    settings: BabiSettings
+    data: str
+    """The name of the archive or folder, not where it lies, which nobody else need know."""
+    sha256: str
+    words: tuple[str, ...]
 
 
 def described(run: Run) -> tuple[BabiSettings, Vocabulary]:
     """Settings and words of a run."""
     try:
-        if not (isinstance(run.task["data"], str) and isinstance(run.task["sha256"], str)):
-            raise TypeError("data and sha256 must be text")
-        vocabulary = Vocabulary(run.task["words"])
-        if len(vocabulary.symbols) != run.spec.input_size:
-            raise TypeError(f"{len(vocabulary.symbols)} symbols for {run.spec.input_size} inputs")
-        return BabiSettings(**run.task["settings"]), vocabulary
-    except (KeyError, TypeError, UserError) as error:
+        told = validated(_Described, run.task)
+        vocabulary = Vocabulary(told.words)
+        if not len(vocabulary.symbols) == run.spec.input_size == run.spec.output_size:
+            raise UserError(f"{len(vocabulary.symbols)} symbols for {run.spec.input_size} inputs")
+        check_batch(run, told.settings.batch)
+        return told.settings, vocabulary
+    except UserError as error:
         raise UserError(
             f"the run must be one of bAbI as this version knows it, got a checkpoint of another ({error}). "
             "Use the version of numdnc that wrote it."
@@ -147,8 +166,7 @@ def babi_view(run: Run, task: BabiTask) -> View:
     def story() -> str:
         turn = run.iteration // run.training.report_every
         batch = task.evaluated[turn % len(task.evaluated)].batch
-        text = story_in_words(batch, run.forward(batch.inputs, None)[0], task.vocabulary)
-        return console.printable(text)
+        return story_in_words(batch, run.forward(batch.inputs, None)[0], task.vocabulary)
 
     return View(
         line=lambda report: progress.babi_line(report, len(task.titles)),
@@ -198,7 +216,7 @@ def evaluate_babi(
         result = {"task": task.name, "iteration": run.iteration, "stories": len(task.test), **scores}
         if without is not None:
             result["without_reads"] = without
-        print(json.dumps(result))
+        console.say_json(result)
         return
     tested = [scores] if without is None else [scores, without]
     rows = [["task", "error %", *(["without reads"] if without else []), ""]]
@@ -231,13 +249,13 @@ def ask_story(run: Run, forward: Forward, text: str, *, answer_words: int, shown
             answers.append((line.words, [_likeliest(p, vocabulary, shown) for p in due]))
     if as_json:
         found = [{"question": " ".join(words), "answer": answer} for words, answer in answers]
-        print(json.dumps(found))
+        console.say_json(found)
         return
     for words, answer in answers:
         console.say(" ".join(words))
         for likeliest in answer:
             text = ", ".join(f"{word} {100 * share:.1f} %" for word, share in likeliest.items())
-            console.say(f"   {console.printable(text)}")
+            console.say(f"   {text}")
 
 
 def given_story(lines: Sequence[Line], vocabulary: Vocabulary, pause: int) -> Batch:

@@ -1,6 +1,5 @@
 """`bench`."""
 
-import json
 import math
 import sys
 from typing import Annotated, Any, NamedTuple
@@ -179,4 +178,4 @@ def _as_records(checks: list[Checked]) -> list[dict[str, Any]]:
 
 
 def _print_json(found: dict[str, Any]) -> None:
-    print(json.dumps(console.without_nan(found)))
+    console.say_json(found)

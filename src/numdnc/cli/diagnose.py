@@ -1,13 +1,15 @@
 """`diagnose`."""
 
-import json
+import sys
 from pathlib import Path
 
+import numpy as np
 from tyro.conf import Positional
 
 from numdnc import console
 from numdnc.cli.babi import babi_task
-from numdnc.cli.episodes import episode_task
+from numdnc.cli.consent import OwnTask
+from numdnc.cli.episodes import episode_task, own_source
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
@@ -17,6 +19,7 @@ from numdnc.tasks.episodes import EVALUATED_AT_ONCE
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, forward_with
+from numdnc.tree import named_leaves
 
 CAVEAT = "(what this trained model relies on; a model trained without a part may do as well)"
 """Below the losses without each part."""
@@ -27,6 +30,7 @@ def diagnose_run(
     *,
     last: bool = False,
     engine: EngineName = "auto",
+    own: OwnTask = None,
     corpus: str | None = None,
     data_folder: DataFolder = None,
     as_json: AsJson = False,
@@ -39,17 +43,22 @@ def diagnose_run(
         folder: The run's folder.
         last: Examine the last checkpoint, not the best.
         engine: How the model is computed.
+        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         as_json: Print one JSON object.
 
     """
     place = RunFolder(folder)
-    run = place.load_last() if last else place.load_best()
+    run = place.load_last(finite=False) if last else place.load_best(finite=False)
+    bad = next((name for name, array in named_leaves(run.params) if not np.isfinite(array).all()), None)
+    if bad is not None:
+        sys.stderr.write(f"warning: parameters hold NaN or infinity, the first of them {bad}\n")
+    source = own_source(run, folder, own)
     task: Task
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
-        task = episode_task(run)
+        task = episode_task(run, source)
     elif run.task.get("kind") == BABI:
         refuse_options(run, {"--corpus": corpus}, "a text")
         task = babi_task(run, data_folder)
@@ -65,7 +74,7 @@ def diagnose_run(
     with console.waiting_for("examining"):
         found = diagnose(spec, run.params, chosen, task, score)
     if as_json:
-        print(json.dumps(_as_object(run, chosen.name, task, found)))
+        console.say_json(_as_object(run, chosen.name, task, found))
         return
     console.say(f"{task.name}, {spec.kind} at iteration {run.iteration}, engine {chosen.name}")
     console.say()
@@ -82,18 +91,16 @@ def _as_object(run: Run, engine: str, task: Task, found: Diagnosis) -> object:
         }
         for finding in found.findings
     ]
-    return console.without_nan(
-        {
-            "task": task.name,
-            "kind": run.spec.kind,
-            "iteration": run.iteration,
-            "engine": engine,
-            "unit": task.unit,
-            "sequences": SEQUENCES,
-            "scores": found.scores,
-            "findings": findings,
-        }
-    )
+    return {
+        "task": task.name,
+        "kind": run.spec.kind,
+        "iteration": run.iteration,
+        "engine": engine,
+        "unit": task.unit,
+        "sequences": SEQUENCES,
+        "scores": found.scores,
+        "findings": findings,
+    }
 
 
 def _say(found: Diagnosis) -> None:

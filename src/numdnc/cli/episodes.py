@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,12 +12,15 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc import console
 from numdnc.cli import progress
-from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, engine_on
+from numdnc.cli.consent import allowed_source, public_source, remember_source
+from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, check_batch, engine_on
 from numdnc.cli.own import own_task, sequence_lines
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
 from numdnc.errors import UserError
+from numdnc.files import file_name
+from numdnc.schema import validated
 from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeSettings, EpisodeTask
 from numdnc.tasks.sequences import drawn
 from numdnc.training.loop import Report
@@ -69,11 +73,11 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
         check_minutes(minutes)
         check_tensorboard(tensorboard)
         described = {
-            "name": name,
+            "name": name if source is None else public_source(source),
             "kind": EPISODES,
             "settings": dataclasses.asdict(task),
             "episode_settings": dataclasses.asdict(episodes),
-            "source": source,
+            "source": None if source is None else public_source(source),
         }
         drawn_from = EpisodeTask(name, task, episodes, training.seed)
         steps = len(drawn(task, np.random.default_rng(training.seed), 1).inputs)
@@ -87,8 +91,10 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             batch=episodes.batch,
             states=max(episodes.batch * (steps + 2), 3 * EVALUATED_AT_ONCE),
         )
-        stem = name.rpartition(":")[2].lower()
+        stem = file_name(name.rpartition(":")[2].lower())
         with begin(run, out, f"{stem}-{model.model}") as folder:
+            if source is not None:
+                remember_source(folder.path, public_source(source), source)
             console.say(
                 f"{model_in_words(run)}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
                 f"{drawn_from.output_size} outputs"
@@ -113,21 +119,59 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
     return command
 
 
-def episode_task(run: Run) -> EpisodeTask:
-    """The task of a run, made from what its checkpoint says."""
-    described = run.task
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """The task as a checkpoint says it."""
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    episode_settings: EpisodeSettings
+    source: str | None
+    """Of a task of one's own, MODULE:CLASS."""
+
+
+def own_source(run: Run, folder: Path, named: str | None) -> str | None:
+    """What to load for the own task of a run in `folder`, if this call names it or its user agreed; None: nothing."""
+    told = _described(run).source if run.task.get("kind") == EPISODES else None
+    if told is not None:
+        return allowed_source(folder, told, named)
+    if named is not None:
+        raise UserError(f"--task must be given for a run of a task of your own, got {named}. Leave it out.")
+    return None
+
+
+def episode_task(run: Run, source: str | None = None) -> EpisodeTask:
+    """The task of a run, made from what its checkpoint says; an own one from `source`, see `own_source`."""
+    told = _described(run)
+    if (told.source is None) != (source is None):
+        raise UserError(f"the task must be {told.source or told.name}, got {source}. Name that.")
+    kind: type[Any] = own_task(source) if source is not None else type(PRESETS[told.name].episodes)
     try:
-        name, source = described["name"], described["source"]
-        kind = type(PRESETS[name].episodes) if source is None else own_task(source)
-        settings = EpisodeSettings(**described["episode_settings"])
-        task = EpisodeTask(name, kind(**described["settings"]), settings, run.training.seed)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"the run must be one of a task as this version knows it, got a checkpoint of another ({error}). "
-            "Use the version of numdnc, or of your own task, that wrote it."
-        ) from None
+        settings = validated(kind, told.settings)
+        check_batch(run, told.episode_settings.batch)
+    except UserError as error:
+        raise _of_another(error) from None
+    task = EpisodeTask(told.name, settings, told.episode_settings, run.training.seed)
     check_sizes(run, task)
     return task
+
+
+def _described(run: Run) -> _Described:
+    try:
+        told = validated(_Described, run.task)
+        if told.source is None and told.name not in PRESETS:
+            raise UserError(f"there is no task {told.name[:80]!r}")
+    except UserError as error:
+        raise _of_another(error) from None
+    return told
+
+
+def _of_another(error: UserError) -> UserError:
+    return UserError(
+        f"the run must be one of a task as this version knows it, got a checkpoint of another ({error}). "
+        "Use the version of numdnc, or of your own task, that wrote it."
+    )
 
 
 def check_sizes(run: Run, task: EpisodeTask) -> None:

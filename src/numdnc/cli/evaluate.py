@@ -1,7 +1,6 @@
 """`eval`."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,8 @@ from tyro.conf import Positional, UseAppendAction, arg
 from numdnc import console
 from numdnc.cli.babi import evaluate_babi
 from numdnc.cli.changes import changed_task, with_slots
-from numdnc.cli.episodes import episode_task
+from numdnc.cli.consent import OwnTask
+from numdnc.cli.episodes import episode_task, own_source
 from numdnc.cli.graphs import on_graph
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.own import channels, sequence_lines
@@ -27,7 +27,7 @@ from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeTask
 from numdnc.tasks.sequences import Episodes
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
-from numdnc.training.run import Run, forward_with
+from numdnc.training.run import Run, finite_forward
 
 
 def evaluate(
@@ -44,6 +44,7 @@ def evaluate(
     graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
     two_way: bool = False,
     nodes: int | None = None,
+    own: OwnTask = None,
     show: bool = False,
     plot: Path | None = None,
     as_json: AsJson = False,
@@ -65,6 +66,7 @@ def evaluate(
             source,edge,destination, then an edge a line (runs of graph tasks only).
         two_way: Each line of the file holds backwards too.
         nodes: Ask each time about another part of the graph, of so many nodes (default: about all of it).
+        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         show: Print a picture of one sequence: what goes in, what should and what does come out, and when a DNC frees
             slots and writes (sequences only).
         plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
@@ -78,9 +80,10 @@ def evaluate(
     spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, 3 * EVALUATED_AT_ONCE, EVALUATED_AT_ONCE)
-    forward, lesioned = forward_with(chosen, spec, run.params), None
+    source = own_source(run, folder, own)
+    forward, lesioned = finite_forward(chosen, spec, run.params), None
     if isinstance(spec, DNCSpec) and no_reads:
-        lesioned = forward_with(chosen, spec, without_reads(spec, run.params))
+        lesioned = finite_forward(chosen, spec, without_reads(spec, run.params))
     if run.task.get("kind") != EPISODES:
         given: dict[str, object] = {
             "--set": changes,
@@ -103,7 +106,7 @@ def evaluate(
         raise UserError(
             "--show must be given without --json, got both. Leave one out; --plot goes with both."
         )
-    task = changed_task(run, episode_task(run), changes, sequences)
+    task = changed_task(run, episode_task(run, source), changes, sequences)
     settings: dict[str, Any] = dataclasses.asdict(task.episodes)  # type: ignore[call-overload]
     if graph is not None:
         task = on_graph(task, graph, two_way=two_way, nodes=nodes, seed=run.training.seed)
@@ -142,7 +145,7 @@ def _evaluate_text(
     if lesioned is not None:
         result["held_out_bpc_without_reads"] = task.score(lesioned, whole=True)["bpc"]
     if as_json:
-        print(json.dumps(result))
+        console.say_json(result)
         return
     console.say(
         f"{result['held_out_bpc']:.4f} BPC on {result['held_out_characters']:,} held-out characters "
@@ -170,7 +173,7 @@ def _evaluate_episodes(
     if lesioned is not None:
         result["without_reads"] = task.score(lesioned, whole=True)
     if as_json:
-        print(json.dumps(result))
+        console.say_json(result)
         return
     words = console.scores_in_words(result, task.predictions)
     console.say(f"{words}; {result['sequences']:,} sequences (iteration {run.iteration})")

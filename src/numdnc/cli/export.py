@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 from numdnc import console
 from numdnc.cli.training import begin
 from numdnc.errors import UserError
+from numdnc.files import file_name
 from numdnc.training.folder import RunFolder
 
 
@@ -57,7 +58,7 @@ def export_model(
             f"{source} must say what run it came from, got a model that came from none. Give such a run with --like."
         )
     run = files.run_of(module, origin)
-    task = str(run.task["name"]).rpartition(":")[2].lower()
+    task = file_name(str(run.task.get("name")).rpartition(":")[2].lower())
     with begin(run, out, f"{task}-{run.spec.kind}") as folder:
         console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")
     place, program = shlex.quote(str(folder.path)), console.command()

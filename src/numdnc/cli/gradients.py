@@ -1,6 +1,5 @@
 """`gradcheck`."""
 
-import json
 import math
 import sys
 
@@ -66,7 +65,7 @@ def check_gradients(
         worst = max(errors, default=math.inf)
         if as_json:
             result = {"passed": passed, "worst": worst, "arrays": [row._asdict() for row in rows]}
-            print(json.dumps(console.without_nan(result)))
+            console.say_json(result)
         else:
             console.say(
                 f"\n{console.GRADCHECK_LEGEND}\n{'pass' if passed else 'FAIL'}: worst relative error {worst:.3e}"

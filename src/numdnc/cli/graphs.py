@@ -1,7 +1,6 @@
 """Graphs of the user's own: scored on by `eval --graph`, asked about by `ask --graph`."""
 
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,26 +141,24 @@ def say_answer(answer: Answer, iteration: int, *, as_json: bool) -> None:
     """Print what was answered, line by line, beside what is right."""
     right = all(line.right for line in answer.lines)
     if as_json:
-        print(
-            json.dumps(
-                {
-                    "right": right,
-                    "answer": [line.given for line in answer.lines],
-                    "truth": [line.wanted for line in answer.lines],
-                    "notes": answer.notes,
-                    "nodes": answer.nodes,
-                    "edges": answer.edges,
-                    "iteration": iteration,
-                }
-            )
+        console.say_json(
+            {
+                "right": right,
+                "answer": [line.given for line in answer.lines],
+                "truth": [line.wanted for line in answer.lines],
+                "notes": answer.notes,
+                "nodes": answer.nodes,
+                "edges": answer.edges,
+                "iteration": iteration,
+            }
         )
         return
     for note in answer.notes:
-        console.say(console.printable(note))
+        console.say(note)
     width = max(len(line.given) for line in answer.lines)
     for line in answer.lines:
         verdict = "right" if line.right else f"WRONG: {line.wanted}"
-        console.say(console.printable(f"{line.given:<{width}}  {verdict}"))
+        console.say(f"{line.given:<{width}}  {verdict}")
     console.say(
         f"{'right' if right else 'wrong'}; shown {answer.edges} edges between {answer.nodes} nodes "
         f"(iteration {iteration})"

@@ -1,7 +1,6 @@
 """`info`."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,7 +42,7 @@ def show_info(
     if folder is not None:
         if model != ModelOptions() or (inputs, outputs, precision) != (None, None, None):
             raise UserError("info must be given a folder or the options of a model, got both. Leave one out.")
-        run = RunFolder(folder).load_last()
+        run = RunFolder(folder).load_last(finite=False)
         spec, precision = run.spec, run.training.precision
     precision = precision or "float32"
     chosen = select_engine(engine, spec, precision)
@@ -56,8 +55,8 @@ def show_info(
     found = sizes(spec, chosen, precision)
     if as_json:
         described = {"kind": spec.kind, **dataclasses.asdict(spec)}
-        print(
-            json.dumps({"spec": described, "engine": chosen.name, "precision": precision, **found._asdict()})
+        console.say_json(
+            {"spec": described, "engine": chosen.name, "precision": precision, **found._asdict()}
         )
         return
     state_bytes = sum(found.state_bytes.values())

@@ -11,6 +11,7 @@ from numdnc.engines import ENGINE_NAMES
 from numdnc.errors import UserError
 from numdnc.spec import SPECS, DNCSpec, LSTMSpec, Spec
 from numdnc.training.run import Run
+from numdnc.tree import leaves
 
 EPISODES = "episodes"
 """The kind of a run whose task is made of separate sequences, as its checkpoint says; that of a text says nothing."""
@@ -99,6 +100,12 @@ def engine_on(engine: str, device: str | None) -> str:
     if engine.partition(":")[0] != "torch":
         raise UserError(f"--device must be given with --engine torch, got engine {engine}. Add it.")
     return f"torch:{device}"
+
+
+def check_batch(run: Run, batch: int) -> None:
+    """Refuse a batch other than that of the state that lies beside it."""
+    if len(leaves(run.state)[0]) != batch:
+        raise UserError(f"the batch is {batch}, that of the state {len(leaves(run.state)[0])}")
 
 
 def refuse_options(run: Run, given: Mapping[str, object], kind: str) -> None:

@@ -1,12 +1,14 @@
-"""A task that somebody wrote: `MODULE:CLASS`, looked up as Python does, and in the current folder."""
+"""A task that somebody wrote: `FILE.py:CLASS`, or `MODULE:CLASS`, as Python finds it or in the current folder."""
 
 import dataclasses
-import importlib
+import hashlib
+import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from numdnc.cli.consent import split_source
 from numdnc.cli.options import ModelOptions
 from numdnc.errors import UserError
 from numdnc.inspection.picture import picture_lines
@@ -28,7 +30,7 @@ _TAKEN |= {
 
 def own_task(source: str) -> type[Episodes]:
     """The class of somebody's task, with everything checked that can be without drawing from it."""
-    module_name, _, name = source.partition(":")
+    module_name, name = split_source(source)
     kind = getattr(_module(module_name), name, None)
     if kind is None:
         raise UserError(f"the module {module_name} must hold {name!r}, got none such. Check its name.")
@@ -55,19 +57,38 @@ def own_task(source: str) -> type[Episodes]:
 
 
 def _module(name: str) -> Any:
-    here = str(Path.cwd())
+    file = Path(name).resolve() if name.endswith(".py") else None
+    here = str(Path.cwd() if file is None else file.parent)
     if here not in sys.path:
         sys.path.insert(0, here)
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(name) if file is None else _from_file(file)
     except Exception as error:  # noqa: BLE001 - a third party's module may fail in any way
-        missing = isinstance(error, ModuleNotFoundError) and error.name == name
+        missing = isinstance(error, FileNotFoundError if file else ModuleNotFoundError)
+        missing = missing and (file is not None or getattr(error, "name", None) == name)
         raise UserError(
-            f"a task of your own must be MODULE:CLASS, the module one that can be imported here, got {name!r}: "
-            f"{'there is none' if missing else f'{type(error).__name__}: {error}'}. "
-            "Go to its folder, and leave out .py."
+            f"a task of your own must be MODULE:CLASS, the module one that can be imported here, or FILE.py:CLASS, "
+            f"got {name!r}: {'there is none' if missing else f'{type(error).__name__}: {error}'}. "
+            "Go to its folder, or give the file's path."
         ) from None
+
+
+def _from_file(file: Path) -> Any:
+    """The module that a file makes, once a process."""
+    name = f"numdnc_own_{hashlib.sha256(str(file).encode()).hexdigest()}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{file} is no file of Python")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up there
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
 
 
 def _check_fields(source: str, kind: Any) -> None:

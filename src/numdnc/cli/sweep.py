@@ -1,6 +1,6 @@
 """`sweep`."""
 
-import json
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
+from numdnc.cli.consent import OwnTask, allowed_source
 from numdnc.cli.options import AsJson
 from numdnc.errors import UserError
 from numdnc.processors import count_processors
@@ -26,6 +27,7 @@ def run_sweep(
     seeds: int | None = None,
     jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
     vary: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=A,B,..")] = (),
+    own: OwnTask = None,
     table: bool = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,6 +41,7 @@ def run_sweep(
         seeds: Seeds 0, 1, .. of each setting (default: 5, or as many as the sweep has).
         jobs: Runs at a time (default: one for each core).
         vary: An option of `train` and its values; yes and no for --NAME and --no-NAME. May be given again.
+        own: The task of your own that the sweep is of, needed once for a sweep that was not begun here: it is code.
         table: Start nothing, show how the sweep stands.
         as_json: Print one JSON object.
 
@@ -51,17 +54,29 @@ def run_sweep(
             raise UserError("--table must be given with a folder alone, got more. Leave the rest out.")
         sweep = place.load()
     else:
+        agreed = _agreed_task(folder, place.agree(train, _varied(vary), seeds), train[0] if train else own)
         share = processes.place()
         with console.outliving_output(), place.begun(train, _varied(vary), seeds, share) as (sweep, locks):
+            sweep = dataclasses.replace(sweep, own=agreed)
             at_once = max(1, count_processors() // processes.on_this_machine()) if jobs is None else jobs
             _run(place, sweep, share, at_once, locks, quiet=as_json)
     outcomes = [place.outcome(run) for run in sweep.runs]
     if as_json:
-        print(json.dumps(console.without_nan(_as_json(sweep, outcomes))))
+        console.say_json(_as_json(sweep, outcomes))
     else:
         _say_table(sweep, outcomes)
     if any(outcome.failure is not None for outcome in outcomes):
         sys.exit(1)
+
+
+def _agreed_task(folder: Path, sweep: Sweep, named: str | None) -> str | None:
+    """Where the task of one's own is loaded from, if the sweep is of one that its user has named or agreed to."""
+    told = sweep.train[0]
+    if ":" in told:
+        return allowed_source(folder, told, named)
+    if named not in (None, told):
+        raise UserError(f"--task must be given for a sweep of a task of your own, got {named}. Leave it out.")
+    return None
 
 
 def _varied(words: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -12,16 +13,27 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from numdnc import console, data
 from numdnc.cli import progress
 from numdnc.cli.given import as_symbols
-from numdnc.cli.options import BABI, EPISODES, DataFolder, Device, EngineName, ModelOptions, engine_on
+from numdnc.cli.options import (
+    BABI,
+    EPISODES,
+    DataFolder,
+    Device,
+    EngineName,
+    ModelOptions,
+    check_batch,
+    engine_on,
+)
+from numdnc.cli.remembered import recall_place, remember_place
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
 from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, sample, stretches_at_once
+from numdnc.schema import validated
+from numdnc.tasks.text import TextSettings, TextTask, Unit, Vocabulary, sample, stretches_at_once
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, forward_with
+from numdnc.training.run import Run, TrainingSettings, finite_forward
 
 SAMPLE_LENGTH = 200
 
@@ -61,10 +73,11 @@ def train_text(
     trained, held_out = task.characters
     # Beside a window's states there are, when scoring, three or so of every stretch that is scored at once.
     states = max(text.batch * (text.window + 2), 3 * stretches_at_once(held_out))
+    _note_place(corpus, found)
     described = {
         "name": task.name,
         "settings": dataclasses.asdict(text),
-        "corpus": corpus if corpus in CORPORA else str(Path(corpus).resolve()),
+        "corpus": corpus if corpus in CORPORA else Path(corpus).name,
         "sha256": found.sha256,
         "vocabulary": task.vocabulary._asdict(),
     }
@@ -131,7 +144,7 @@ def sample_text(
     vocabulary, _ = described(run)
     raw = vocabulary.unit == "bytes" and not sys.stdout.isatty()
     characters = sample(
-        forward_with(chosen, run.spec, run.params),
+        finite_forward(chosen, run.spec, run.params),
         vocabulary,
         length=length,
         prime=_default_prime(vocabulary) if prime is None else as_symbols(prime, vocabulary),
@@ -142,7 +155,7 @@ def sample_text(
         if raw:
             sys.stdout.buffer.write(character.encode("latin-1"))
         else:
-            sys.stdout.write(console.printable(character))
+            sys.stdout.write(console.terminal_text(character) if sys.stdout.isatty() else character)
         sys.stdout.flush()
     if not raw:
         sys.stdout.write("\n")
@@ -157,7 +170,7 @@ def text_view(run: Run, task: TextTask) -> View:
         text = sample(
             run.forward, task.vocabulary, length=SAMPLE_LENGTH, prime=prime, temperature=0.8, rng=rng
         )
-        return console.printable("".join(text))
+        return "".join(text)
 
     return View(
         line=lambda report: progress.text_line(report, task.unit),
@@ -172,32 +185,62 @@ def text_view(run: Run, task: TextTask) -> View:
 def text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTask:
     """The task of a run, on the same text, byte for byte."""
     _, settings = described(run)
-    wanted = run.task["corpus"] if corpus is None else corpus
+    told, sha256 = run.task["corpus"], run.task["sha256"]
+    wanted = corpus or (told if told in CORPORA else recall_place(sha256, told))
     try:
         found = data.load(wanted, data_folder)
     except UserError as error:
         hint = "" if corpus else " If the run's text has moved, say with --corpus where it lies now."
         raise UserError(f"{error}{hint}") from None
     digest = found.sha256
-    if digest != run.task["sha256"]:
+    if digest != sha256:
         raise UserError(
-            f"the corpus must be the one the run was started with (SHA-256 {run.task['sha256'][:12]}..), "
+            f"the corpus must be the one the run was started with (SHA-256 {sha256[:12]}..), "
             f"got another at {wanted} ({digest[:12]}..). Give the old one with --corpus."
         )
+    if told not in CORPORA:
+        run.task = {**run.task, "corpus": Path(told).name}  # earlier versions noted the whole path
+        _note_place(wanted, found)
     return TextTask(found, settings, run.training.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Symbols:
+    symbols: str
+    unit: Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Described:
+    """The task as a checkpoint says it."""
+
+    name: str
+    settings: TextSettings
+    corpus: str
+    """Its name; of a file without its folder, which nobody else need know."""
+    sha256: str
+    vocabulary: _Symbols
 
 
 def described(run: Run) -> tuple[Vocabulary, TextSettings]:
     """Vocabulary and settings of a run's text task."""
     try:
-        if not (isinstance(run.task["corpus"], str) and isinstance(run.task["sha256"], str)):
-            raise TypeError("corpus and sha256 must be text")
-        return Vocabulary(**run.task["vocabulary"]), TextSettings(**run.task["settings"])
-    except (KeyError, TypeError, UserError) as error:
+        told = validated(_Described, run.task)
+        vocabulary = Vocabulary(told.vocabulary.symbols, told.vocabulary.unit)
+        vocabulary.check(run.spec.input_size, run.spec.output_size)
+        check_batch(run, told.settings.batch)
+        return vocabulary, told.settings
+    except UserError as error:
         raise UserError(
             f"the run must be one of the text task as this version knows it, got a checkpoint of another ({error}). "
             "Use the version of numdnc that wrote it."
         ) from None
+
+
+def _note_place(corpus: str, found: data.Corpus) -> None:
+    """Remember, on this machine alone, where a text lies that has no name of its own."""
+    if corpus not in CORPORA:
+        remember_place(found.sha256, Path(corpus))
 
 
 def _default_prime(vocabulary: Vocabulary) -> str:

@@ -1,7 +1,6 @@
 """`trace`."""
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,8 @@ from tyro.conf import Positional, UseAppendAction, arg
 from numdnc import console
 from numdnc.cli.babi import trace_story
 from numdnc.cli.changes import changed_task, with_slots
-from numdnc.cli.episodes import episode_task
+from numdnc.cli.consent import OwnTask
+from numdnc.cli.episodes import episode_task, own_source
 from numdnc.cli.given import given_steps, given_text
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.own import channels
@@ -22,10 +22,11 @@ from numdnc.inspection.trace import About, Trace, record
 from numdnc.inspection.trace_file import save_trace
 from numdnc.names import short
 from numdnc.tasks import Batch, Forward
+from numdnc.tasks.episodes import EpisodeTask
 from numdnc.tasks.graphs import GraphTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
-from numdnc.training.run import Run, forward_with
+from numdnc.training.run import Run, finite_forward
 
 STATES = 3
 """Held at once: before a step, after it, and what it takes to get there."""
@@ -45,6 +46,7 @@ def trace_run(
     engine: EngineName = "auto",
     corpus: str | None = None,
     data_folder: DataFolder = None,
+    own: OwnTask = None,
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,6 +66,7 @@ def trace_run(
         engine: How the model is computed.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
+        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         out: The file to write (default: trace.safetensors in the run's folder).
         as_json: Print one JSON object.
 
@@ -81,6 +84,7 @@ def trace_run(
         engine=engine,
         corpus=corpus,
         data_folder=data_folder,
+        source=own_source(run, folder, own),
     )
     save_trace(out, trace)
     _say(out, trace, as_json=as_json)
@@ -97,8 +101,12 @@ def record_run(
     engine: EngineName = "auto",
     corpus: str | None = None,
     data_folder: Path | None = None,
+    source: str | None = None,
 ) -> Trace:
-    """The trace that these options of `trace` ask for; without any, that of the first sequence it is scored on."""
+    """The trace that these options of `trace` ask for; without any, that of the first sequence it is scored on.
+
+    `source`: where the run's own task is loaded from, if it is of one.
+    """
     spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, STATES, STATES)
@@ -108,8 +116,8 @@ def record_run(
         )
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder, "--length": length}, "a text")
-        forward = forward_with(chosen, spec, run.params)
-        batch, about = _of_episodes(run, forward, chosen.name, given, sample or 0, changes)
+        task, forward = episode_task(run, source), finite_forward(chosen, spec, run.params)
+        batch, about = _of_episodes(run, task, forward, chosen.name, given, sample or 0, changes)
     elif run.task.get("kind") == BABI:
         refuse_options(run, {"--corpus": corpus, "--length": length}, "a text")
         refuse_options(run, {"--set": changes}, "separate sequences")
@@ -129,9 +137,15 @@ def _free_file(place: RunFolder, out: Path | None) -> Path:
 
 
 def _of_episodes(
-    run: Run, forward: Forward, engine: str, given: str | None, sample: int, changes: tuple[str, ...]
+    run: Run,
+    whole: EpisodeTask,
+    forward: Forward,
+    engine: str,
+    given: str | None,
+    sample: int,
+    changes: tuple[str, ...],
 ) -> tuple[Batch, About]:
-    task = changed_task(run, episode_task(run), changes, None)
+    task = changed_task(run, whole, changes, None)
     batch = task.played(forward, task.sequence(sample)) if given is None else given_steps(given, task)
     altered = f", with {', '.join(changes)}" if changes else ""
     about = About(
@@ -206,7 +220,7 @@ def _say(out: Path, trace: Trace, *, as_json: bool) -> None:
             "bytes": size,
             "note": trace.note,
         }
-        print(json.dumps(result))
+        console.say_json(result)
         return
     console.say(in_a_line(trace))
     for name, array in trace.arrays.items():

@@ -8,6 +8,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
+from numdnc.cli.consent import OwnTask
+from numdnc.cli.episodes import own_source
 from numdnc.cli.trace import in_a_line, record_run
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
@@ -24,6 +26,7 @@ def view_trace(
     *,
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     open_page: Annotated[bool, arg(name="open")] = True,
+    own: OwnTask = None,
     plot: Path | None = None,
 ) -> None:
     """Look into a model: a trace as a page with a timeline, the memory and its links, which any browser opens.
@@ -33,13 +36,14 @@ def view_trace(
             again if the run has moved since.
         out: The HTML file to write (default: named as the trace).
         open_page: Open it in the browser.
+        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         plot: Save a figure instead, or besides with --out: a PNG, PDF or SVG file (needs matplotlib).
 
     """
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out must be named .html, got {out}. Give another name.")
     file = source / "trace.safetensors" if source.is_dir() else source
-    trace = _trace_of_run(RunFolder(source), file) if source.is_dir() else load_trace(file)
+    trace = _trace_of_run(RunFolder(source), file, own) if source.is_dir() else load_trace(file)
     if plot is not None:
         save_trace_figure(plot, trace)
         console.say(f"figure in {plot}")
@@ -53,10 +57,10 @@ def view_trace(
         console.say("no browser could be started; open it in one")
 
 
-def _trace_of_run(place: RunFolder, file: Path) -> Trace:
+def _trace_of_run(place: RunFolder, file: Path, own: str | None) -> Trace:
     """The trace in a run's folder, recorded first if there is none, and again if the run has moved since."""
     if not file.exists():
-        return _recorded(place.load_best(), file)
+        return _recorded(place.load_best(), file, own)
     trace = load_trace(file)
     if not place.last.exists():
         return trace
@@ -64,18 +68,19 @@ def _trace_of_run(place: RunFolder, file: Path) -> Trace:
     if trace.about.iteration in (best.iteration, place.load_last().iteration):
         return trace
     try:
-        return _recorded(best, file, instead_of=trace)
+        return _recorded(best, file, own, instead_of=trace)
     except UserError as error:
+        why = console.terminal_text(str(error))
         sys.stderr.write(
             f"this trace is of iteration {trace.about.iteration}, the run's best is at {best.iteration}, "
-            f"and it is not recorded again: {error}\n"
+            f"and it is not recorded again: {why}\n"
         )
         return trace
 
 
-def _recorded(run: Run, file: Path, instead_of: Trace | None = None) -> Trace:
+def _recorded(run: Run, file: Path, own: str | None, instead_of: Trace | None = None) -> Trace:
     """A new trace of a run, in its file; never instead of one of another sequence, which options have asked for."""
-    trace = record_run(run)
+    trace = record_run(run, source=own_source(run, file.parent, own))
     if instead_of is not None and (instead_of.about.sequence, instead_of.spec) != (
         trace.about.sequence,
         trace.spec,

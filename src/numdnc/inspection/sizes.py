@@ -64,7 +64,7 @@ def _arrays(tape: Any) -> Iterator[Any]:
     elif isinstance(tape, tuple | list):
         for part in tape:
             yield from _arrays(part)
-    elif not isinstance(tape, int | float | type | np.dtype | None):
+    elif not isinstance(tape, int | float | type | np.dtype | Spec | None):
         raise TypeError(
             f"a tape is made of arrays, numbers, types, tuples and lists, got a {type(tape).__name__}"
         )

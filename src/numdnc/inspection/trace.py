@@ -15,6 +15,7 @@ from numdnc.errors import UserError
 from numdnc.init import initial_state
 from numdnc.inspection.insides import inside, strongest_links
 from numdnc.params import as_numbers
+from numdnc.schema import Count, Size
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import counted
@@ -38,7 +39,7 @@ class About:
     """Settings of the task, as JSON."""
     sequence: str
     """Which sequence of the task it is, in words."""
-    iteration: int
+    iteration: Count
     """How many updates the model was trained for."""
     engine: str
     """Name of the engine that computed it."""
@@ -48,7 +49,7 @@ class About:
     """... and the Y outputs."""
     symbols: str | None = None
     """Of a text, the vocabulary: symbol n is its character n."""
-    digits: int | None = None
+    digits: Size | None = None
     """Of a graph task, the decimal digits of a label: inputs and outputs are triples as in tasks/graphs/encoding.py."""
 
 

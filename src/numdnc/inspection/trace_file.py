@@ -5,6 +5,7 @@ Axes: T steps, X input, Y output, N slots, K links kept of a row.
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from numpy.typing import DTypeLike, NDArray
 from numdnc.errors import UserError
 from numdnc.files import FileKind, load_arrays, save_arrays
 from numdnc.inspection.trace import About, Trace, array_shapes, thins_links
-from numdnc.spec import SPECS, DNCSpec, Spec
+from numdnc.schema import validated, validated_spec
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks.graphs.encoding import sizes
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever an older numdnc could not read the file."""
+_CHECKED = 2
+"""The first schema whose number is under the checksum."""
 
 
 def save_trace(path: Path, trace: Trace) -> None:
@@ -34,21 +38,29 @@ def save_trace(path: Path, trace: Trace) -> None:
     save_arrays(path, _kind(), trace.arrays, metadata)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Described(About):
+    """The JSON of a trace."""
+
+    schema: int
+    kind: str
+    spec: dict[str, Any]
+    unit: str
+    note: str
+    numdnc: str
+    numpy: str
+
+
 def load_trace(path: Path) -> Trace:
     """The trace of a file; a UserError says what is wrong with it."""
     arrays, metadata = load_arrays(path, _kind())
     try:
-        spec = SPECS[metadata["kind"]](**metadata["spec"])
-        metadata.setdefault("digits", None)  # which traces of version 0.1 lack
-        about = About(**{field.name: metadata[field.name] for field in dataclasses.fields(About)})
-        about = dataclasses.replace(
-            about,
-            input_channels=tuple(about.input_channels),
-            output_channels=tuple(about.output_channels),
-        )
+        told = validated(_Described, metadata)
+        spec = validated_spec({"kind": told.kind, **told.spec})
+        about = About(**{field.name: getattr(told, field.name) for field in dataclasses.fields(About)})
         _check_about(spec, about)
         return Trace(spec, about, _checked(spec, about, arrays))
-    except (KeyError, TypeError, ValueError, UserError) as error:
+    except UserError as error:
         raise UserError(
             f"{path} must hold a trace that this version knows, got something else ({error}). "
             "Make it again with `numdnc trace DIR`."
@@ -60,6 +72,7 @@ def _kind() -> FileKind:
         "trace",
         "schema",
         SCHEMA,
+        _CHECKED,
         missing="Make one with `numdnc trace DIR`.",
         damaged="Make it again with `numdnc trace DIR`.",
     )
@@ -70,21 +83,11 @@ def _check_about(spec: Spec, about: About) -> None:
         ("input", about.input_channels, spec.input_size),
         ("output", about.output_channels, spec.output_size),
     ):
-        if len(names) != size or not all(isinstance(name, str) for name in names):
-            raise UserError(f"{side}_channels are not {size} names")
-    if not all(isinstance(text, str) for text in (about.task, about.sequence, about.engine)):
-        raise UserError("task, sequence and engine are not text")
-    if not isinstance(about.settings, dict) or not isinstance(about.iteration, int):
-        raise UserError("settings are no object or iteration is no whole number")
-    if about.symbols is not None and not (
-        isinstance(about.symbols, str) and len(about.symbols) == spec.input_size == spec.output_size
-    ):
+        if len(names) != size:
+            raise UserError(f"{side}_channels are {len(names)} names, not {size}")
+    if about.symbols is not None and not len(about.symbols) == spec.input_size == spec.output_size:
         raise UserError(f"symbols are not {spec.input_size} characters")
-    if about.digits is not None and (
-        type(about.digits) is not int
-        or about.digits < 1
-        or sizes(about.digits) != (spec.input_size, spec.output_size)
-    ):
+    if about.digits is not None and sizes(about.digits) != (spec.input_size, spec.output_size):
         raise UserError(f"digits are not those of labels in {spec.input_size} inputs")
 
 

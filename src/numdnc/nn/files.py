@@ -3,24 +3,58 @@
 import dataclasses
 import io
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.files import write_atomically
+from numdnc.files import check_layers, digest, filled, write_atomically
 from numdnc.init import initial_state
 from numdnc.nn.modules import Module, module_for
-from numdnc.spec import SPECS
+from numdnc.nn.pickles import read_tensors
+from numdnc.params import param_shapes
+from numdnc.schema import Size, parse_json, validated, validated_spec
+from numdnc.spec import Spec
 from numdnc.training.folder import RunFolder
+from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, new_run
+from numdnc.training.run import Precision, Run, TrainingSettings, check_finite, new_run
 from numdnc.tree import leaves, map_leaves
 
 KIND = "a model of numdnc.nn"
-VERSION = 1
+VERSION = 2
 """Raised whenever an older numdnc could not read the file."""
+
+
+@dataclass(kw_only=True)
+class Origin:
+    """What it takes to make a run again around other parameters."""
+
+    training: TrainingSettings
+    optimizer: OptimizerSettings
+    task: dict[str, Any]
+    position: dict[str, Any]
+    batch: Size
+    engine: str
+    sizes: tuple[Size, Size]
+    """Inputs and outputs."""
+
+
+@dataclass(kw_only=True)
+class _Described:
+    """What a file holds besides its tensors."""
+
+    kind: Literal["a model of numdnc.nn"]
+    version: Literal[1, 2]
+    spec: dict[str, Any]
+    batch_first: bool
+    origin: str
+    """An `Origin` or null as JSON."""
+    sha256: str = ""
+    """From version 2 on, of all else."""
 
 
 def from_run(folder: str | Path, *, last: bool = False, **options: Any) -> Module:
@@ -37,19 +71,19 @@ def from_run(folder: str | Path, *, last: bool = False, **options: Any) -> Modul
 def save(module: Module, path: str | Path) -> None:
     """Write a file for `load`, whole or not at all; `torch.load(path, weights_only=True)` reads it too.
 
-    It holds a dictionary: `spec` as plain numbers and words, `state_dict`, `batch_first`, and as JSON in `origin` what
-    the run was that the parameters came from, if any.
+    It holds a dictionary: `spec` as plain numbers and words, `state_dict`, `batch_first`, as JSON in `origin` what the
+    run was that the parameters came from, if any, and in `sha256` a checksum of all that.
     """
-    contents = {
+    plain = {
         "kind": KIND,
         "version": VERSION,
         "spec": {"kind": module.spec.kind, **dataclasses.asdict(module.spec)},
-        "state_dict": module.state_dict(),
         "batch_first": module.batch_first,
         "origin": json.dumps(module.origin),
     }
+    weights = {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
     file = io.BytesIO()
-    torch.save(contents, file)
+    torch.save({**plain, "state_dict": weights, "sha256": _digest(plain, weights)}, file)
     write_atomically(Path(path), file.getvalue())
 
 
@@ -58,25 +92,35 @@ def load(path: str | Path, **options: Any) -> Module:
 
     UserError says what is wrong with the file. Nothing in it is run, whoever wrote it.
     """
-    contents = _contents(Path(path))
-    try:
-        told = dict(contents["spec"])
-        spec = SPECS[told.pop("kind")](**told)
-        weights = contents["state_dict"]
-        given = {"batch_first": contents["batch_first"], "dtype": weights["output.bias"].dtype, **options}
-        module = module_for(spec, **given)
-        module.load_state_dict(weights)
-        module.origin = json.loads(contents["origin"])
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    contents = read_tensors(Path(path), KIND)
+    if not isinstance(contents, dict) or contents.get("kind") != KIND:
         raise UserError(
-            f"{path} must hold {KIND} that this version knows, got something else ({_one_line(error)}). "
-            "Use the version of numdnc that wrote it."
+            f"{path} must be {KIND}, got something else. Write one with `numdnc export DIR --to torch`."
+        )
+    version = contents.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise UserError(f"{path} must have version {VERSION} or older, got {version}. Update numdnc.")
+    try:
+        told, weights, spec = _checked(contents)
+        origin = parse_json(told.origin)
+        if origin is not None:
+            validated(Origin, origin)
+    except (ValueError, UserError) as error:
+        raise UserError(
+            f"{path} must hold {KIND} that this version knows, got something else ({error}). "
+            "It was damaged or edited, or needs the version of numdnc that wrote it."
         ) from None
+    check_finite(Path(path), ((name, bool(tensor.isfinite().all())) for name, tensor in weights.items()))
+    module = module_for(
+        spec, **{"batch_first": told.batch_first, "dtype": weights["output.bias"].dtype, **options}
+    )
+    module.load_state_dict(weights)
+    module.origin = origin
     return module
 
 
 def origin_of(run: Run) -> dict[str, Any]:
-    """What it takes to make such a run again around other parameters, as JSON."""
+    """The `Origin` of a run, as JSON."""
     return {
         "training": dataclasses.asdict(run.training),
         "optimizer": dataclasses.asdict(run.optimizer),
@@ -93,50 +137,52 @@ def run_of(module: Module, origin: dict[str, Any]) -> Run:
 
     It counts its iterations from 0. float64 stays so; everything else becomes float32.
     """
-    sizes = [module.spec.input_size, module.spec.output_size]
-    if origin["sizes"] != sizes:
+    told, sizes = validated(Origin, origin), (module.spec.input_size, module.spec.output_size)
+    if told.sizes != sizes:
         raise UserError(
-            f"the module must have the {origin['sizes'][0]} inputs and {origin['sizes'][1]} outputs of the run's task, "
+            f"the module must have the {told.sizes[0]} inputs and {told.sizes[1]} outputs of the run's task, "
             f"got {sizes[0]} and {sizes[1]}. Take a run of the module's own task."
         )
-    precision = "float64" if module.params().output.bias.dtype == torch.float64 else "float32"
+    precision: Precision = "float64" if module.params().output.bias.dtype == torch.float64 else "float32"
+    engine = select_engine(told.engine, module.spec, precision)
+    check_memory(module.spec, engine, precision, told.batch, told.batch)
     run = new_run(
         module.spec,
-        dataclasses.replace(TrainingSettings(**origin["training"]), precision=precision),  # type: ignore[arg-type]
-        OptimizerSettings(**origin["optimizer"]),
-        task=origin["task"],
-        position=origin["position"],
-        batch=origin["batch"],
-        engine=origin["engine"],
+        dataclasses.replace(told.training, precision=precision),
+        told.optimizer,
+        task=told.task,
+        position=told.position,
+        batch=told.batch,
+        engine=engine.name,
     )
     dtype = getattr(torch, precision)
     run.params = map_leaves(lambda p: p.detach().cpu().to(dtype).numpy().copy(), module.params())
-    run.state = initial_state(run.spec, run.params, origin["batch"])
+    run.state = initial_state(run.spec, run.params, told.batch)
     return run
 
 
-def _contents(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            contents = torch.load(file, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{KIND} must exist at {path}, got none. Check the file's name.") from None
-    except Exception as error:  # noqa: BLE001 - on a strange file torch may fail in any way
-        raise UserError(
-            f"{path} must be {KIND}, got a file that torch cannot read ({_one_line(error)}). "
-            "It was cut short, damaged, or is something else."
-        ) from None
-    if not isinstance(contents, dict) or contents.get("kind") != KIND:
-        raise UserError(
-            f"{path} must be {KIND}, got something else. Write one with `numdnc export DIR --to torch`."
-        )
-    if contents.get("version") != VERSION:
-        raise UserError(
-            f"{path} must have version {VERSION}, got {contents.get('version')!r}. Update numdnc."
-        )
-    return contents
+def _checked(contents: dict[str, Any]) -> tuple[_Described, dict[str, torch.Tensor], Spec]:
+    """What a file says, its tensors and the spec that they fit; UserError if one of them is not as it must be."""
+    plain = {name: value for name, value in contents.items() if name != "state_dict"}
+    told, weights = validated(_Described, plain), contents.get("state_dict")
+    if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
+        raise UserError("state_dict is not names and plain tensors")
+    summed = plain.pop("sha256", None)
+    if (summed is None) != (told.version < 2) or summed not in (None, _digest(plain, weights)):
+        raise UserError("its checksum is not that of its contents")
+    spec = validated_spec(told.spec)
+    check_layers(spec, weights)
+    precision = str(weights["output.bias"].dtype) if "output.bias" in weights else ""
+    filled(param_shapes(spec), weights, "", precision)
+    return told, weights, spec
 
 
-def _one_line(error: Exception) -> str:
-    """The first line of what torch says, which may be many."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _is_plain(tensor: Any) -> bool:
+    return type(tensor) is torch.Tensor and tensor.is_contiguous() and tensor.is_floating_point()
+
+
+def _digest(plain: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
+    """The checksum of all that a file holds."""
+    arrays = {name: tensor.cpu().reshape(-1).view(torch.uint8).numpy() for name, tensor in weights.items()}
+    described = {name: [str(tensor.dtype), list(tensor.shape)] for name, tensor in weights.items()}
+    return digest(json.dumps([plain, described], sort_keys=True), arrays)

@@ -1,12 +1,18 @@
 """What to learn: a task yields arrays and scores outputs. Tasks and models do not know each other."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numdnc.errors import UserError
 from numdnc.params import Array, Inputs
+from numdnc.schema import validated
+
+Position = TypeVar("Position")
 
 Forward = Callable[[Inputs, Any], tuple[Array, Any]]
 """(inputs, state) -> (outputs, state): a model to be scored or sampled from; a state of None is where it starts."""
@@ -83,8 +89,49 @@ class Played(Protocol):
         ...
 
 
-def generator_from(state: dict[str, Any]) -> np.random.Generator:
+@dataclass(frozen=True)
+class _Words:
+    state: int
+    inc: int
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """The `bit_generator.state` of a generator of NumPy."""
+
+    bit_generator: Literal["PCG64"]
+    state: _Words
+    has_uint32: Literal[0, 1]
+    uinteger: int
+
+    def __post_init__(self) -> None:
+        for name, value, bits in (
+            ("state", self.state.state, 128),
+            ("inc", self.state.inc, 128),
+            ("uinteger", self.uinteger, 32),
+        ):
+            if not 0 <= value < 1 << bits:
+                raise UserError(f"{name} of the random state is no number of {bits} bits")
+
+
+def generator_from(state: RandomState) -> np.random.Generator:
     """The random generator whose `bit_generator.state` was saved."""
     generator = np.random.default_rng()
-    generator.bit_generator.state = state
+    generator.bit_generator.state = dataclasses.asdict(state)
     return generator
+
+
+def position_from(
+    kind: type[Position], position: dict[str, Any], fault: Callable[[Position], str]
+) -> Position:
+    """A saved `position` as a `kind`; UserError if it is none, or if `fault` finds anything wrong with it."""
+    try:
+        found = validated(kind, position)
+        if wrong := fault(found):
+            raise UserError(wrong)
+    except UserError as error:
+        raise UserError(
+            f"the run must say where its data stands as this version does, got something else ({error}). "
+            "Use another checkpoint of the run."
+        ) from None
+    return found

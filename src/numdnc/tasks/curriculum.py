@@ -69,9 +69,13 @@ class Curriculum:
         """What `move_to` needs, as JSON."""
         return {"level": self.level, "held": self._held}
 
-    def move_to(self, position: dict[str, Any]) -> None:
-        """Continue from a `position`; those of earlier versions do not say whether the level was held."""
-        self.level, self._held = position["level"], position.get("held", False)
+    def has(self, level: int) -> bool:
+        """Whether this can be one of the levels."""
+        return self._first <= level <= self.last
+
+    def move_to(self, level: int, *, held: bool) -> None:
+        """Continue where a `position` says."""
+        self.level, self._held = level, held
 
     def _go_to(self, level: int) -> None:
         # Passing the last level again leaves it as it is, and held.

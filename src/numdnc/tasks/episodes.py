@@ -15,7 +15,8 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.params import Array
-from numdnc.tasks import Batch, Forward, Scores, generator_from
+from numdnc.schema import Count
+from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, position_from
 from numdnc.tasks.apart import MOST_SHARED, KeptApart
 from numdnc.tasks.curriculum import Curriculum
 from numdnc.tasks.sequences import Episodes, alone, counted, drawn, joined
@@ -23,6 +24,8 @@ from numdnc.tasks.targets import cross_entropy, errors, of_classes
 
 _TRAINING, _EVALUATION, _MEASUREMENT = 0, 1, 2
 """Set the random numbers of sequences to train on apart from those to be scored on, and both from those to count."""
+_MOST_AT_ONCE, _MOST_EVALUATED = 1 << 16, 1 << 20
+"""Bound what settings that come from elsewhere can ask for."""
 EVALUATED_AT_ONCE = 64
 """So many sequences are scored side by side, to bound memory."""
 
@@ -55,6 +58,9 @@ class EpisodeSettings:
         for name in ("batch", "evaluated", "grow_by"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name, most in (("batch", _MOST_AT_ONCE), ("evaluated", _MOST_EVALUATED)):
+            if getattr(self, name) > most:
+                raise UserError(f"{name} must be at most {most:,}, got {getattr(self, name):,}.")
         if not self.solved_at >= 0:
             raise UserError(f"solved_at must be at least 0, got {self.solved_at}.")
         for name in ("pass_at", "fall_at", "easier"):
@@ -64,6 +70,14 @@ class EpisodeSettings:
             raise UserError(
                 f"fall_at must be at least pass_at, {self.pass_at}, got {self.fall_at}. Raise fall_at."
             )
+
+
+@dataclass(frozen=True)
+class _Position:
+    rng: RandomState
+    level: Count | None = None
+    held: bool = False
+    """Earlier versions do not say it."""
 
 
 class EpisodeTask:
@@ -211,6 +225,14 @@ class EpisodeTask:
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
-        self._rng = generator_from(position["rng"])
-        if self._curriculum is not None:
-            self._curriculum.move_to(position)
+        curriculum = self._curriculum
+
+        def fault(told: _Position) -> str:
+            if curriculum is None or (told.level is not None and curriculum.has(told.level)):
+                return ""
+            return f"level {told.level} is not one of its curriculum"
+
+        told = position_from(_Position, position, fault)
+        self._rng = generator_from(told.rng)
+        if curriculum is not None and told.level is not None:
+            curriculum.move_to(told.level, held=told.held)

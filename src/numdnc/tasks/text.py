@@ -21,7 +21,8 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.reference.activations import softmax
 from numdnc.reference.losses import softmax_cross_entropy
-from numdnc.tasks import Batch, Forward, Scores, generator_from
+from numdnc.schema import Count
+from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, position_from
 
 Unit = Literal["characters", "bytes"]
 
@@ -88,6 +89,14 @@ class Vocabulary(NamedTuple):
             seen[_code_points(piece)] = True
         return cls("".join(map(chr, np.flatnonzero(seen))), unit)
 
+    def check(self, inputs: int, outputs: int) -> None:
+        """Refuse one that comes from elsewhere and is no vocabulary of a model of these sizes."""
+        codes = _code_points(self.symbols)
+        if not len(codes) == inputs == outputs:
+            raise UserError(f"{len(codes)} symbols are not the model's {inputs} inputs and {outputs} outputs")
+        if (np.diff(codes.astype(np.int64)) <= 0).any() or (self.unit == "bytes" and codes[-1] > 255):
+            raise UserError("the symbols are not in order, or no bytes")
+
     def encode(self, text: str) -> NDArray[np.integer]:
         """Symbol numbers, a byte each if that suffices; a character that the vocabulary lacks is a UserError."""
         known, codes = _code_points(self.symbols), _code_points(text)
@@ -131,6 +140,14 @@ class TextSettings:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if not 0 < self.held_out < 1:
             raise UserError(f"held_out must lie between 0 and 1, got {self.held_out}.")
+
+
+@dataclass(frozen=True)
+class _Position:
+    epoch: Count
+    read: Count
+    shift: Count
+    rng: RandomState
 
 
 class TextTask:
@@ -247,8 +264,15 @@ class TextTask:
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
-        self._epoch, self._read, self._shift = position["epoch"], position["read"], position["shift"]
-        self._rng = generator_from(position["rng"])
+
+        def fault(told: _Position) -> str:
+            most = (self._cut - 1 - told.shift) // self.settings.batch
+            fits = told.shift < self.settings.window and told.read <= most
+            return "" if fits else "it is not in the text"
+
+        told = position_from(_Position, position, fault)
+        self._epoch, self._read, self._shift = told.epoch, told.read, told.shift
+        self._rng = generator_from(told.rng)
 
 
 def _numbers(corpus: Corpus, vocabulary: Vocabulary) -> NDArray[np.integer]:

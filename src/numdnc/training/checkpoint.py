@@ -7,8 +7,10 @@ from typing import Any
 from numdnc.files import FileKind, load_arrays, save_arrays
 from numdnc.params import Array
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever an older numdnc could not read the file. There is no 3: with a bit flipped it would pass for a 2."""
+_CHECKED = 5
+"""The first format whose number is under the checksum."""
 
 
 def save_checkpoint(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
@@ -26,6 +28,7 @@ def _kind() -> FileKind:
         "checkpoint",
         "format",
         FORMAT,
+        _CHECKED,
         missing="Check the folder's name.",
         damaged="Use another checkpoint of the run.",
     )

@@ -1,20 +1,42 @@
 """A run's folder: last.safetensors, best.safetensors and metrics.jsonl."""
 
-import json
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numdnc.errors import UserError
-from numdnc.files import write_atomically
+from numdnc.files import LARGEST_TEXT, open_to_append, write_atomically
+from numdnc.reading import read_bounded
+from numdnc.schema import Count, Finite, json_text, parse_json, validated
 from numdnc.training.lock import LockedError, held
 from numdnc.training.run import Run, load_run, save_run
 
 RUN_LOCK = "run.lock"
 _ATTEMPTS = 100
 """To make a folder that others remove."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What is asked of a line of metrics.jsonl."""
+
+    iteration: Count
+    held_out: Finite | None = None
+    sequence_error: Finite | None = None
+
+
+def read_report(line: bytes) -> Reported | None:
+    """A line of metrics.jsonl; None where it is none."""
+    try:
+        told = parse_json(line)
+        names = (field.name for field in dataclasses.fields(Reported))
+        return validated(Reported, {name: told[name] for name in names if name in told})
+    except (ValueError, TypeError, UserError):
+        return None
 
 
 class RunFolder:
@@ -106,17 +128,17 @@ class RunFolder:
                     file.unlink()
             raise
 
-    def load_last(self) -> Run:
-        """The run as it was saved last. Nothing on disk is changed: its training may be under way."""
+    def load_last(self, *, finite: bool = True) -> Run:
+        """The run as it was saved last, see `load_run`. Nothing on disk is changed: its training may be under way."""
         self._check_present(self.last)
-        return load_run(self.last)
+        return load_run(self.last, finite=finite)
 
-    def load_best(self) -> Run:
+    def load_best(self, *, finite: bool = True) -> Run:
         """The run at its best; before the first report, as it started."""
         with self._usable():
             chosen = self.best if self.best.exists() else self.last
         self._check_present(chosen)
-        return load_run(chosen)
+        return load_run(chosen, finite=finite)
 
     def tidy(self, run: Run) -> None:
         """Before `run`, the last one saved, goes on: clear away what a killed process left behind.
@@ -124,16 +146,16 @@ class RunFolder:
         That is half-written files, and lines of metrics.jsonl that are torn or later than `run`.
         """
         self._clear_leftovers()
-        with self._usable():
-            lines = self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else []
-        kept = []
-        for line in lines:
-            try:
-                if line.endswith(b"\n") and json.loads(line)["iteration"] <= run.iteration:
-                    kept.append(line)
-            except (ValueError, TypeError, KeyError):
-                continue
+        reports = ((line, read_report(line)) for line in self.report_lines() if line.endswith(b"\n"))
+        kept = [line for line, report in reports if report is not None and report.iteration <= run.iteration]
         write_atomically(self.metrics, b"".join(kept))
+
+    def report_lines(self) -> list[bytes]:
+        """The lines of metrics.jsonl, which a killed process may have left torn."""
+        with self._usable():
+            if not self.metrics.exists():
+                return []
+            return read_bounded(self.metrics, LARGEST_TEXT).splitlines(keepends=True)
 
     def save_last(self, run: Run) -> None:
         """Replace the checkpoint that `resume` goes on from."""
@@ -146,8 +168,8 @@ class RunFolder:
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl."""
         try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            with open_to_append(self.metrics) as file:
+                file.write(json_text(record).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

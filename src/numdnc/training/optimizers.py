@@ -96,7 +96,12 @@ def clip(settings: OptimizerSettings, gradient: Any, norm: float) -> Any:
 
 def first_moments(settings: OptimizerSettings, params: Any) -> tuple[Any, ...]:
     """What an optimizer remembers, before its first update: trees of zeros."""
-    return tuple(zeros_like(params) for _ in range(_MOMENTS[settings.optimizer]))
+    return tuple(zeros_like(params) for _ in range(moment_count(settings)))
+
+
+def moment_count(settings: OptimizerSettings) -> int:
+    """How many trees like the parameters an optimizer remembers."""
+    return _MOMENTS[settings.optimizer]
 
 
 def update(

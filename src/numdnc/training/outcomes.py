@@ -1,13 +1,12 @@
 """What came of the runs of a sweep: how each stands, and what those of one setting have in common."""
 
-import json
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from numdnc.errors import UserError
-from numdnc.training.folder import RunFolder
+from numdnc.training.folder import Reported, RunFolder, read_report
 
 Z = 1.959964
 """The standard normal distribution has 95 % between -Z and Z."""
@@ -90,7 +89,7 @@ class Summary(NamedTuple):
 def standing(folder: RunFolder) -> Standing | None:
     """How the run in a folder stands; None where there is none or its checkpoint is damaged."""
     try:
-        run = folder.load_last()
+        run = folder.load_last(finite=False)
     except UserError:
         return None
     report = _last_report(folder, run.iteration)
@@ -100,22 +99,18 @@ def standing(folder: RunFolder) -> Standing | None:
         run.seconds,
         run.solved_iteration,
         run.solved_seconds,
-        report.get("held_out"),
-        report.get("sequence_error"),
+        None if report is None else report.held_out,
+        None if report is None else report.sequence_error,
     )
 
 
-def _last_report(folder: RunFolder, iteration: int) -> dict[str, Any]:
+def _last_report(folder: RunFolder, iteration: int) -> Reported | None:
     """The last line of metrics.jsonl that is whole and not later than this iteration."""
-    lines = folder.metrics.read_bytes().splitlines() if folder.metrics.exists() else []
-    for line in reversed(lines):
-        try:
-            report: dict[str, Any] = json.loads(line)
-            if report["iteration"] <= iteration:
-                return report
-        except (ValueError, TypeError, KeyError):
-            continue
-    return {}
+    for line in reversed(folder.report_lines()):
+        report = read_report(line)
+        if report is not None and report.iteration <= iteration:
+            return report
+    return None
 
 
 def summary(setting: dict[str, str], outcomes: Sequence[Outcome]) -> Summary:

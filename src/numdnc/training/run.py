@@ -2,19 +2,24 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
+from numdnc.files import check_layers, filled
 from numdnc.init import Start, init_params, initial_state
-from numdnc.params import Array, Inputs, as_numbers, zero_params, zero_state
-from numdnc.spec import SPECS, Spec
+from numdnc.params import Array, Inputs, as_numbers, param_shapes, state_shapes
+from numdnc.schema import Count, Finite, Size, validated, validated_spec
+from numdnc.spec import Spec
 from numdnc.tasks import Forward
 from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
-from numdnc.training.optimizers import OptimizerSettings, first_moments
-from numdnc.tree import from_named, leaves, named_leaves
+from numdnc.training.optimizers import OptimizerSettings, first_moments, moment_count
+from numdnc.tree import leaves, named_leaves
 
 Precision = Literal["float32", "float64"]
 
@@ -50,37 +55,43 @@ class TrainingSettings:
             raise UserError(f"seed must be at least 0, got {self.seed}.")
 
 
-@dataclass
-class Run:
+@dataclass(kw_only=True)
+class Progress:
+    """What a checkpoint says of a run as JSON, besides its settings."""
+
+    task: dict[str, Any]
+    """What the task is made from again."""
+    engine_name: str
+    position: dict[str, Any]
+    """The task's `position`."""
+    iteration: Count = 0
+    target: Count = 0
+    """The iteration to stop at."""
+    seconds: Finite = 0.0
+    best_score: Finite | None = None
+    best_iteration: Count = 0
+    best_level: Finite = 0.0
+    """The curriculum's level at which that was scored: a score of a later level is the better one."""
+    recent_nats: Finite = 0.0
+    """Sum of the losses since the last report, and how many predictions that was."""
+    recent_count: Finite = 0
+    solved_iteration: Count | None = None
+    """The iteration of the first report at which nothing was left to learn, ..."""
+    solved_seconds: Finite | None = None
+    """... and how long training had taken until then."""
+
+
+@dataclass(kw_only=True)
+class Run(Progress):
     """Everything that an iteration changes, and what it needs."""
 
     spec: Spec
     training: TrainingSettings
     optimizer: OptimizerSettings
-    task: dict[str, Any]
-    """What the task is made from again, as JSON."""
-    engine_name: str
     params: Any
     moments: tuple[Any, ...]
     state: Any
     """The model's state at the start of the next window."""
-    position: dict[str, Any]
-    """The task's `position`."""
-    iteration: int = 0
-    target: int = 0
-    """The iteration to stop at."""
-    seconds: float = 0.0
-    best_score: float | None = None
-    best_iteration: int = 0
-    best_level: float = 0.0
-    """The curriculum's level at which that was scored: a score of a later level is the better one."""
-    recent_nats: float = 0.0
-    """Sum of the losses since the last report, and how many predictions that was."""
-    recent_count: float = 0
-    solved_iteration: int | None = None
-    """The iteration of the first report at which nothing was left to learn, ..."""
-    solved_seconds: float | None = None
-    """... and how long training had taken until then."""
 
     @property
     def engine(self) -> Engine:
@@ -130,21 +141,32 @@ def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
     return forward
 
 
+def finite_forward(engine: Engine, spec: Spec, params: Any) -> Forward:
+    """`forward_with` of a model that is to be used: UserError where what it says is no number."""
+    plain = forward_with(engine, spec, params)
+
+    def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
+        with np.errstate(all="ignore"):  # whatever overflows is said in words
+            outputs, state = plain(inputs, state)
+        if not np.isfinite(outputs).all():
+            raise UserError(
+                "outputs of the model must be finite, got some that are not: its parameters are too large. "
+                "Take another checkpoint; `numdnc diagnose` says more."
+            )
+        return outputs, state
+
+    return forward
+
+
 _TREES = ("params", "moments", "state")
-_NESTED = {"spec", "training", "optimizer"}
 
 
 def save_run(path: Path, run: Run) -> None:
     """Write a checkpoint from which `load_run` gives the same run."""
     trees = tuple((name, getattr(run, name)) for name in _TREES)
     arrays = {name: leaf for tree_name, tree in trees for name, leaf in named_leaves(tree, tree_name)}
-    plain = {
-        field.name: getattr(run, field.name)
-        for field in dataclasses.fields(run)
-        if field.name not in _NESTED and field.name not in _TREES
-    }
     metadata = {
-        **plain,
+        **{field.name: getattr(run, field.name) for field in dataclasses.fields(Progress)},
         "batch": len(leaves(run.state)[0]),
         "spec": {"kind": run.spec.kind, **dataclasses.asdict(run.spec)},
         "training": dataclasses.asdict(run.training),
@@ -153,43 +175,61 @@ def save_run(path: Path, run: Run) -> None:
     save_checkpoint(path, arrays, metadata)
 
 
-def load_run(path: Path) -> Run:
-    """The run of a checkpoint; a UserError says what is wrong with the file."""
+@dataclass(kw_only=True)
+class _Described(Progress):
+    """The JSON of a checkpoint."""
+
+    spec: dict[str, Any]
+    training: TrainingSettings
+    optimizer: OptimizerSettings
+    batch: Size
+    numdnc: str
+    numpy: str
+
+
+def load_run(path: Path, *, finite: bool = True) -> Run:
+    """The run of a checkpoint; a UserError says what is wrong with the file.
+
+    Parameters that are NaN or infinite are refused too, unless the run is only to be looked at.
+    """
     arrays, metadata = load_checkpoint(path)
     try:
-        metadata.pop("numdnc"), metadata.pop("numpy")
-        if not isinstance(metadata["task"], dict):
-            raise TypeError("task must be an object")
         _bring_up_to_date(metadata)
-        kind = SPECS[metadata["spec"].pop("kind")]
-        spec = kind(**metadata.pop("spec"))
-        training = TrainingSettings(**metadata.pop("training"))
-        optimizer = OptimizerSettings(**metadata.pop("optimizer"))
-        params = zero_params(spec, training.precision)
-        state = zero_state(spec, metadata.pop("batch"), training.precision)
-        trees = (params, first_moments(optimizer, params), state)
-        filled = {name: from_named(tree, arrays, name) for name, tree in zip(_TREES, trees, strict=True)}
-        _check_shapes(dict(zip(_TREES, trees, strict=True)), filled)
-        return Run(spec=spec, training=training, optimizer=optimizer, **filled, **metadata)
-    except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
+        told = validated(_Described, metadata)
+        spec = validated_spec(told.spec)
+        check_layers(spec, arrays)
+        count, precision = moment_count(told.optimizer), told.training.precision
+        params = param_shapes(spec)
+        shapes = (params, (params,) * count, state_shapes(spec, told.batch))
+        trees = {
+            name: filled(tree, arrays, name, precision) for name, tree in zip(_TREES, shapes, strict=True)
+        }
+    except UserError as error:
         raise UserError(
             f"{path} must hold a run of a model that this version knows, got something else ({error}). "
             "Use the version of numdnc that wrote it."
         ) from None
+    if finite:
+        params = named_leaves(trees["params"])
+        check_finite(path, ((name, bool(np.isfinite(array).all())) for name, array in params))
+    progress = {field.name: getattr(told, field.name) for field in dataclasses.fields(Progress)}
+    return Run(**progress, **trees, spec=spec, training=told.training, optimizer=told.optimizer)
+
+
+def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:
+    """Refuse parameters of which an array, by name, is not all finite."""
+    bad = next((name for name, good in finite if not good), None)
+    if bad is not None:
+        raise UserError(
+            f"parameters in {path} must be finite, got NaN or infinity in {bad}. Take another checkpoint or file; "
+            "`numdnc diagnose` looks into a run all the same."
+        )
 
 
 def _bring_up_to_date(metadata: dict[str, Any]) -> None:
     """In format 1 the limit of a text's scores lay among the settings of the training."""
-    if "score_limit" in metadata["training"]:
-        metadata["task"]["settings"]["score_limit"] = metadata["training"].pop("score_limit")
-
-
-def _check_shapes(expected: dict[str, Any], given: dict[str, Any]) -> None:
-    for name, tree in expected.items():
-        for (leaf_name, want), (_, got) in zip(
-            named_leaves(tree, name), named_leaves(given[name], name), strict=True
-        ):
-            if want.shape != got.shape or want.dtype != got.dtype:
-                raise UserError(
-                    f"{leaf_name} is {got.shape} of {got.dtype}, not {want.shape} of {want.dtype}"
-                )
+    training, task = metadata.get("training"), metadata.get("task")
+    if isinstance(training, dict) and "score_limit" in training:
+        limit = training.pop("score_limit")
+        if isinstance(task, dict) and isinstance(task.get("settings"), dict):
+            task["settings"]["score_limit"] = limit

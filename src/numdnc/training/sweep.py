@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import re
 import shlex
@@ -17,7 +18,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from numdnc.errors import UserError
-from numdnc.files import write_atomically
+from numdnc.files import LARGEST_TEXT, open_to_append, write_atomically
+from numdnc.reading import open_ordinary, read_bounded
+from numdnc.schema import Size, parse_json, validated
 from numdnc.training.folder import RUN_LOCK, RunFolder
 from numdnc.training.lock import ANOTHER, LockedError, held, holder
 from numdnc.training.outcomes import Outcome, standing
@@ -37,6 +40,11 @@ WHOLE = (0, 1)
 _SHARE_LOCK = "share-{}-of-{}.lock"
 _PATIENCE = 60.0
 """Seconds to wait for a lock that others hold for a moment."""
+
+
+MOST_RUNS = 100_000
+LAST_BYTES = 1 << 16
+"""Of a log, so many are looked at."""
 
 
 class Planned(NamedTuple):
@@ -59,10 +67,18 @@ class Sweep:
     """Values of each varied option; yes and no stand for --NAME and --no-NAME."""
     seeds: int = DEFAULT_SEEDS
     """Seeds 0, 1, .. of each setting."""
+    own: str | None = None
+    """Where this call takes a task of one's own from, the first of `train`; not saved."""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
             raise UserError(f"seeds must be at least 1, got {self.seeds}.")
+        if self.seeds * math.prod(map(len, self.vary.values())) > MOST_RUNS:
+            raise UserError(f"a sweep must have at most {MOST_RUNS:,} runs, got more. Vary less.")
+        if not all(map(_is_word, (*self.train, *self.vary, *itertools.chain(*self.vary.values())))):
+            raise UserError(
+                "words of a sweep must be such as a command line can hold, got others. Change them."
+            )
         if not self.train or self.train[0].startswith("-") or self.train[0] in ("train", "numdnc"):
             raise UserError(
                 "what follows -- must be what follows `numdnc train`, such as `-- copy --steps 2000`, "
@@ -102,6 +118,15 @@ class Sweep:
         ]
 
 
+def _is_word(text: str) -> bool:
+    """Whether a program can be given this."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 def _name(values: Mapping[str, str]) -> str:
     """A folder's name; a value such as a path is written so that it is one and stays different from others."""
     return ",".join(f"{name}={quote(value, safe='+@:')}" for name, value in values.items())
@@ -113,6 +138,15 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         if match := re.fullmatch(r"--?(?:no[-_])?([A-Za-z][\w.-]*)(=.*)?", word, re.DOTALL):
             alone = match[2] is not None or at + 1 == len(words)
             yield match[1].replace("_", "-"), [word] if alone else [word, words[at + 1]]
+
+
+@dataclass(frozen=True)
+class _Described:
+    """sweep.json."""
+
+    train: tuple[str, ...]
+    vary: dict[str, tuple[str, ...]]
+    seeds: Size
 
 
 class SweepFolder:
@@ -127,9 +161,9 @@ class SweepFolder:
     def load(self) -> Sweep:
         """The sweep that was begun here."""
         try:
-            found = json.loads(self._description.read_text(encoding="utf-8"))
-            vary = {name: tuple(values) for name, values in found["vary"].items()}
-            return Sweep(train=tuple(found["train"]), vary=vary, seeds=found["seeds"])
+            found = parse_json(read_bounded(self._description, LARGEST_TEXT).decode())
+            told = validated(_Described, found)
+            return Sweep(train=told.train, vary=told.vary, seeds=told.seeds)
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} must hold a sweep, got none. Begin one by what follows `numdnc train`: "
@@ -137,7 +171,7 @@ class SweepFolder:
             ) from None
         except OSError as error:
             raise UserError(f"{self._description} must be readable, got: {error.strerror}.") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, UserError) as error:
             raise UserError(
                 f"{self._description} must describe a sweep, got something else ({error}). Use another folder."
             ) from None
@@ -305,15 +339,24 @@ class SweepFolder:
             again = [
                 word for name, option in _options(sweep.train) if name in ALSO_OF_RESUME for word in option
             ]
-            words = ["resume", str(place), *again]
+            words = ["resume", str(place), *again, *(["--task", sweep.own] if sweep.own else [])]
         else:
             varied = [_as_option(name, value) for name, value in run.setting.items()]
-            words = ["train", *sweep.train, *varied, "--seed", str(run.seed), "--out", str(place)]
+            words = [
+                "train",
+                sweep.own or sweep.train[0],
+                *sweep.train[1:],
+                *varied,
+                "--seed",
+                str(run.seed),
+                "--out",
+                str(place),
+            ]
         place.mkdir(exist_ok=True)
         (place / "failure.txt").unlink(missing_ok=True)
         log = place / "log.txt"
         inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-        with log.open("ab") as file:
+        with open_to_append(log) as file:
             file.write(f"$ numdnc {shlex.join(words)}\n".encode())
             file.flush()
             process = subprocess.Popen(
@@ -365,8 +408,15 @@ def _as_given(train: Sequence[str], vary: Mapping[str, Sequence[str]]) -> str:
 
 
 def _text(path: Path, start: int = 0) -> str:
-    """What a file holds from byte `start` on; nothing where there is no file."""
-    return path.read_bytes()[start:].decode("utf-8", "replace") if path.exists() else ""
+    """The end of what a file holds from byte `start` on; nothing where there is no file."""
+    try:
+        with open_ordinary(path) as file:
+            file.seek(max(start, path.stat().st_size - LAST_BYTES))
+            return file.read(LAST_BYTES).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"({path.name} cannot be read: {error.strerror})"
 
 
 def _last_words(log: str) -> str:

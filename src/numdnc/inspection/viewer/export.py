@@ -6,7 +6,6 @@ Axes: T steps, R read heads, N slots.
 import base64
 import dataclasses
 import hashlib
-import json
 import re
 import zlib
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer.graphs import graph_of
 from numdnc.inspection.viewer.thinning import Thinned, thinner
 from numdnc.names import short
+from numdnc.schema import json_text
 from numdnc.spec import DNCSpec
 
 LARGEST = 4_800_000
@@ -81,7 +81,7 @@ def pack(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def harmless_json(value: object) -> str:
     """JSON in ASCII without <, > and &, so that no text in it can end or open anything in a page."""
-    text = json.dumps(value, separators=(",", ":"))
+    text = json_text(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
@@ -121,7 +121,7 @@ def _brief(described: dict[str, Any]) -> dict[str, Any]:
     """The same with names cut that are too long to be shown, which keeps the page small and fast."""
     settings = {
         short(name, LONGEST_NAME): value
-        if len(json.dumps(value)) <= LONGEST_NAME
+        if len(json_text(value)) <= LONGEST_NAME
         else short(str(value), LONGEST_NAME)
         for name, value in described["settings"].items()
     }

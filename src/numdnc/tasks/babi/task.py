@@ -12,7 +12,8 @@ from numdnc.names import quoted
 from numdnc.params import Array
 from numdnc.reading import whole_number
 from numdnc.reference.losses import softmax_cross_entropy
-from numdnc.tasks import Batch, Forward, Scores
+from numdnc.schema import Count
+from numdnc.tasks import Batch, Forward, Scores, position_from
 from numdnc.tasks.babi.batches import batches_by_length, padding
 from numdnc.tasks.babi.files import BabiFiles
 from numdnc.tasks.babi.stories import Reader, Story, Vocabulary, stories_of
@@ -20,6 +21,7 @@ from numdnc.tasks.sequences import counted, joined
 
 _ORDER, _SPLIT = 0, 1
 """Set the random numbers of the order of stories apart from those that say which of them validate."""
+_LONGEST_PAUSE = 1000
 SCORED_AT_ONCE = 64
 """So many stories are scored side by side, to bound memory."""
 FAILED = 0.05
@@ -53,6 +55,8 @@ class BabiSettings:
                 raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if not 0 < self.validation < 1:
             raise UserError(f"validation must lie between 0 and 1, got {self.validation}.")
+        if self.pause > _LONGEST_PAUSE:
+            raise UserError(f"pause must be at most {_LONGEST_PAUSE:,}, got {self.pause:,}.")
         if not all(whole_number(word) for word in self.only.split(",") if self.only):
             raise UserError(
                 f"only must be numbers of tasks with commas between, as 1,2,3, got {quoted(self.only)}."
@@ -74,6 +78,12 @@ class Told(NamedTuple):
     def steps(self) -> int:
         """T."""
         return len(self.batch.inputs)
+
+
+@dataclass(frozen=True)
+class _Position:
+    epoch: Count
+    batch: Count
 
 
 class BabiTask:
@@ -217,8 +227,14 @@ class BabiTask:
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
-        self._begin_epoch(position["epoch"])
-        self._next = position["batch"]
+
+        def fault(told: _Position) -> str:
+            most = -(-len(self.train) // self.settings.batch)
+            return "" if told.batch <= most else f"there are {most} batches"
+
+        told = position_from(_Position, position, fault)
+        self._begin_epoch(told.epoch)
+        self._next = told.batch
 
 
 def questions_right(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArray[np.bool_]:

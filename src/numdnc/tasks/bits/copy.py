@@ -11,6 +11,7 @@ from numdnc.tasks.bits.steps import (
     channels,
     check_at_least,
     check_at_most,
+    check_length,
     number_between,
     random_bits,
 )
@@ -55,6 +56,7 @@ class Copy(Bits):
         check_at_least(1, self, "width", "min_length", "max_length", "min_copies", "max_copies")
         check_at_most(self, "min_length", "max_length")
         check_at_most(self, "min_copies", "max_copies")
+        check_length(self, self.max_copies * (2 * self.max_length + 2 + self.end_marker))
 
     @property
     def input_channels(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from numdnc.tasks.bits.steps import (
     channels,
     check_at_least,
     check_at_most,
+    check_length,
     different_bits,
     number_between,
     random_bits,
@@ -58,6 +59,7 @@ class KeyValue(Bits):
         check_at_most(self, "min_pairs", "max_pairs")
         if self.width % 2:
             raise UserError(f"width must be even, half for the key and half for the value, got {self.width}.")
+        check_length(self, self.max_pairs + (1 + self.two_way) * (1 + self.max_pairs))
         half = self.width // 2
         if self.max_pairs > 2**half:
             raise UserError(

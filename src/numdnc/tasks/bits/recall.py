@@ -12,6 +12,7 @@ from numdnc.tasks.bits.steps import (
     channels,
     check_at_least,
     check_at_most,
+    check_length,
     different_bits,
     number_between,
 )
@@ -51,6 +52,7 @@ class Recall(Bits):
         check_at_least(1, self, "width", "block")
         check_at_least(2, self, "min_items", "max_items")
         check_at_most(self, "min_items", "max_items")
+        check_length(self, (self.max_items + 2) * (self.block + 1))
         bits = self.width * self.block
         if self.max_items > 2**bits:
             raise UserError(

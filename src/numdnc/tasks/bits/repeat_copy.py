@@ -13,6 +13,7 @@ from numdnc.tasks.bits.steps import (
     channels,
     check_at_least,
     check_at_most,
+    check_length,
     number_between,
     random_bits,
 )
@@ -54,6 +55,7 @@ class RepeatCopy(Bits):
         check_at_least(1, self, "width", "min_length", "max_length", "min_repeats", "max_repeats")
         check_at_most(self, "min_length", "max_length")
         check_at_most(self, "min_repeats", "max_repeats")
+        check_length(self, 3 + self.max_length + self.max_repeats * self.max_length)
         if not (self.repeat_scale > 0 and math.isfinite(self.repeat_scale)):
             raise UserError(f"repeat_scale must be a number above 0, got {self.repeat_scale}.")
 

@@ -12,6 +12,7 @@ from numdnc.tasks.bits.steps import (
     channels,
     check_at_least,
     check_at_most,
+    check_length,
     random_bits,
 )
 
@@ -42,6 +43,7 @@ class PrioritySort(Bits):
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "items", "answers")
         check_at_most(self, "answers", "items")
+        check_length(self, self.items + 1 + self.answers)
 
     @property
     def input_channels(self) -> tuple[str, ...]:

@@ -13,6 +13,11 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.tasks import Batch
 
+MOST = 1 << 16
+"""A setting may be no larger, ..."""
+LONGEST = 1 << 20
+"""... and a sequence may have no more numbers: settings may come from elsewhere."""
+
 
 class Steps(NamedTuple):
     """One sequence, step by step."""
@@ -97,10 +102,13 @@ def channels(name: str, width: int) -> tuple[str, ...]:
 
 
 def check_at_least(least: int, task: object, *names: str) -> None:
-    """Refuse a setting that is too small."""
+    """Refuse a setting that is too small, or beyond all reason."""
     for name in names:
-        if getattr(task, name) < least:
-            raise UserError(f"{name} must be at least {least}, got {getattr(task, name)}.")
+        value = getattr(task, name)
+        if value < least:
+            raise UserError(f"{name} must be at least {least}, got {value}.")
+        if value > MOST:
+            raise UserError(f"{name} must be at most {MOST:,}, got {value:,}.")
 
 
 def check_at_most(task: object, low: str, high: str) -> None:
@@ -109,4 +117,14 @@ def check_at_most(task: object, low: str, high: str) -> None:
         raise UserError(
             f"{low} must be at most {high}, got {getattr(task, low)} and {getattr(task, high)}. "
             f"Lower {low} or raise {high}."
+        )
+
+
+def check_length(task: Bits, steps: int) -> None:
+    """Refuse settings whose longest sequence, of so many steps, has too many numbers."""
+    numbers = steps * (task.input_size + task.output_size)
+    if numbers > LONGEST:
+        raise UserError(
+            f"a sequence must have at most {LONGEST:,} numbers, got up to {steps:,} steps of "
+            f"{task.input_size + task.output_size:,}. Lower the settings that make it long or wide."
         )

@@ -33,6 +33,9 @@ from numdnc.tasks.graphs.lessons import Lesson, Range
 from numdnc.tasks.sequences import counted, joined, steps_of
 
 MOST_DIGITS = 6
+MOST_NODES = 1000
+LONGEST = 1 << 22
+"""Numbers of a sequence, at most: settings may come from elsewhere."""
 FEW = 4
 NEVER_TWICE = 12
 """Random decimal digits of a sequence with which none comes twice."""
@@ -96,6 +99,14 @@ class GraphTask(ABC):
             raise UserError(
                 f"max_nodes must be at most {10**self.digits}, the labels of {self.digits} digits, got "
                 f"{sizes.nodes[1]}. Lower --lesson or max_nodes, or raise digits."
+            )
+        if sizes.nodes[1] > MOST_NODES:
+            raise UserError(f"max_nodes must be at most {MOST_NODES:,}, got {sizes.nodes[1]:,}.")
+        steps = sizes.nodes[1] * min(sizes.degree[1], sizes.nodes[1]) + 2 * sizes.path[1] + 1 + self.plan
+        if steps * (self.input_size + self.output_size) > LONGEST:
+            raise UserError(
+                f"a sequence must have at most {LONGEST:,} numbers, got up to {steps:,} steps of "
+                f"{self.input_size + self.output_size:,}. Lower max_nodes, max_degree, max_path or planning."
             )
         if sizes.degree[1] > self.edge_labels:
             raise UserError(

@@ -1,0 +1,96 @@
+"""JSON from a file as objects of declared types: a stranger's file is either what its description says or refused.
+
+Descriptions are dataclasses or named tuples with types; msgspec checks values against them. Unknown names are refused.
+"""
+
+import json
+import math
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from numdnc.errors import UserError
+from numdnc.spec import SPECS, Spec
+
+Described = TypeVar("Described")
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A whole number from 0 that a float holds exactly."""
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+"""A whole number from 1, of things that lie in memory."""
+Finite = Annotated[float, msgspec.Meta(ge=-1.7e308, le=1.7e308)]
+"""Neither NaN nor infinite."""
+DEEPEST = 32
+"""Levels of nesting that JSON may have; ours has 6."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text; ValueError where it is none, is nested too deep or holds numbers of too many digits."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    level, below = 0, [value]
+    while below:
+        level += 1
+        if level > DEEPEST:
+            raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+        below = [entry for part in below for entry in _entries(part)]
+    return value
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """A value as JSON that every reader knows: null stands for each number that is NaN or infinite."""
+    return json.dumps(_without_nan(value), allow_nan=False, **options)
+
+
+def validated(kind: type[Described], value: Any) -> Described:
+    """`value`, as JSON gives it, as a `kind`; UserError says which part of it is of another type, unknown or missing.
+
+    Lists become tuples where `kind` says so. What `__post_init__` refuses is refused by its own UserError.
+    """
+    try:
+        made = msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).replace("`", "").partition(" - at ")
+        raise UserError(f"{where.removeprefix('$.') or 'it'}: {what[:200]}") from None
+    unknown = _unknown(value, msgspec.to_builtins(made), "$")
+    if unknown is not None:
+        raise UserError(f"unknown name {unknown[:80]!r}")
+    return made
+
+
+def validated_spec(told: dict[str, Any]) -> Spec:
+    """The spec that JSON describes; its `kind` says which."""
+    kind = SPECS.get(str(told.get("kind")))
+    if kind is None:
+        raise UserError(f"the kind of model is {str(told.get('kind'))[:80]!r}, none of {', '.join(SPECS)}")
+    return validated(kind, {name: value for name, value in told.items() if name != "kind"})
+
+
+def _entries(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _unknown(given: Any, known: Any, at: str) -> str | None:
+    """Where in `given` a name stands that `known`, made from it, does not have."""
+    if not isinstance(given, dict) or not isinstance(known, dict):
+        return None
+    for name, value in given.items():
+        if name not in known:
+            return f"{at}.{name}"
+        if found := _unknown(value, known[name], f"{at}.{name}"):
+            return found
+    return None
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
