@@ -332,6 +332,7 @@ def test_it_does_not_keep_python_from_ending() -> None:
 def test_where_threads_cannot_be_started_fewer_do_the_work(
     startable: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    of_processors(3, monkeypatch)
     case = team("dnc-odd", "float64", 3, True)
     problem = case.problem()
     wanted = team("dnc-odd", "float64", 1 + startable, True).run(problem)
