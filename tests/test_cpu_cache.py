@@ -90,7 +90,8 @@ def test_a_file_that_cannot_be_used_is_made_anew(spoil: Any, filled: Path, tmp_p
 FULL_DISK = """
 import errno, pathlib
 def full(path, contents):
-    path.open("wb").write(contents[:100])
+    with path.open("wb") as file:
+        file.write(contents[:100])
     raise OSError(errno.ENOSPC, "No space left on device")
 pathlib.Path.write_bytes = full
 """
