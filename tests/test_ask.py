@@ -59,8 +59,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def knowing() -> Iterator[None]:
     """Models know every answer."""
     with (
-        mock.patch("numdnc.cli.ask.forward_with", lambda *_: Knows()),
-        mock.patch("numdnc.cli.evaluate.forward_with", lambda *_: Knows()),
+        mock.patch("numdnc.cli.ask.finite_forward", lambda *_: Knows()),
+        mock.patch("numdnc.cli.evaluate.finite_forward", lambda *_: Knows()),
     ):
         yield
 

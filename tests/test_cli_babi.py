@@ -86,17 +86,23 @@ def test_resume_goes_on_bit_for_bit_in_the_middle_of_an_epoch() -> None:
         with interrupted_after(stop):
             assert call(*words(name, "--sample-every", 0)).code == 130
         assert f"resuming {name} at iteration {stop}" in done("resume", name, "--sample-every", 0)
-        assert contents(Path(name)) == contents(Path("run"))
+        assert wherever_the_data_lie(name) == wherever_the_data_lie("run")
+
+
+def wherever_the_data_lie(folder: str) -> dict[str, Any]:
+    """All that a run is, but for where its data are said to be."""
+    found = contents(Path(folder))
+    for name in ("last task", "best task"):
+        found[name] = {**found[name], "data": None}
+    return found
 
 
 def test_an_archive_and_a_folder_give_the_same_run(place: Path) -> None:
     save_folder(place / "elsewhere", files())
     done(*words("other", "--sample-every", 0, "--data", "elsewhere"))
-    one, other = (contents(Path(name)) for name in ("run", "other"))
-    for found in (one, other):
-        for name in ("last task", "best task"):
-            assert Path(found[name].pop("data")).exists()
-    assert one == other
+    assert wherever_the_data_lie("run") == wherever_the_data_lie("other")
+    assert contents(Path("other"))["last task"]["data"] == "tasks_1-20_v1-2"
+    done("eval", "other", "--json")
 
 
 def test_eval_scores_the_test() -> None:

@@ -351,7 +351,7 @@ def test_eval_of_a_text_refuses_what_is_for_sequences(place: Path) -> None:
 FOREIGN = {
     "another name": ({"name": "juggle"}, "juggle"),
     "another setting": ({"settings": {"colour": 3}}, "colour"),
-    "no settings": ({"settings": None}, "NoneType"),
+    "no settings": ({"settings": None}, "settings: Expected object, got null"),
     "another setting of sequences": ({"episode_settings": {"colour": 3}}, "colour"),
 }
 

@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from commands import TEXT, contents, done, metrics, refused, rewrite
+from commands import TEXT, call, contents, done, metrics, refused, rewrite
 from commands import train as train_text
 from examples import MODELS, VARIATIONS, random_inputs, random_params
 from numdnc import DNCSpec, initial_state, map_leaves
@@ -604,7 +604,9 @@ def test_numbers_that_are_not_finite_are_null_in_json() -> None:
         arrays["params.interface.bias"][:] = np.inf
 
     rewrite(Path("run/last.safetensors"), poison)
-    found = json.loads(done("diagnose", "run", "--last", "--json"))
+    result = call("diagnose", "run", "--last", "--json")
+    assert result.err == "warning: parameters hold NaN or infinity, the first of them interface.bias\n"
+    found = json.loads(result.out)
     assert found["scores"]["whole"] == {"bpc": None}
     assert found["findings"][0]["words"] == "BPC is nan: no part can be judged."
 

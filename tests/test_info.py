@@ -98,8 +98,7 @@ def test_what_is_refused_for_want_of_memory_needs_it(controller: Any, flags: Any
     kept, steps = sizes(spec, get_engine("reference"), "float32").step_bytes, 10**6
 
     def machine_of(count: float) -> None:
-        pages = {"SC_PHYS_PAGES": int(count), "SC_PAGE_SIZE": 1}
-        monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__, raising=False)
+        monkeypatch.setattr(memory, "memory_bytes", lambda: int(count))
 
     machine_of(kept * steps)
     check_memory(spec, get_engine("reference"), "float32", steps, 1)
