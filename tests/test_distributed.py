@@ -472,7 +472,7 @@ def test_without_torch(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (result.code, result.out) == (2, "")
     expected = (
         "error: training on 2 processes must find the package torch, got none. "
-        f"Install it by `{sys.executable} -m pip install 'torch<3,>=2.6'`.\n"
+        f"Install it by `{sys.executable} -m pip install 'torch<3,>=2.7'`.\n"
     )
     assert result.err == (expected if rank == 0 else "")
     assert not Path("runs").exists()

@@ -13,7 +13,7 @@ import pytest
 from numdnc.errors import missing_package
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"matplotlib": ">=3.8", "tensorboard": ">=2.17", "torch": ">=2.6"}
+PACKAGES = {"matplotlib": ">=3.8", "tensorboard": ">=2.17", "torch": ">=2.7"}
 
 
 def command(package: str) -> list[str]:

@@ -1,11 +1,15 @@
 """The modules of torch: what they compute, and torch's habits. Packed and padded input: test_nn_lengths.py."""
 
 import copy
+import inspect
+import io
 import pickle
 import re
 import subprocess
 import sys
+import typing
 import weakref
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -15,6 +19,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 import contract
+import numdnc
 from examples import random_inputs, random_params, random_state, single
 from numdnc import DNCSpec, UserError, init_params, initial_state, initial_state_backward, nn
 from numdnc.engines import get_engine
@@ -156,7 +161,9 @@ def test_torchs_own_gradient_check(module: Any) -> None:
 
 def test_a_second_derivative_is_refused_or_torchs() -> None:
     module, x = nn.LSTM(**SIZES), torch.randn(T, B, 5, requires_grad=True)
-    with pytest.raises(UserError, match="create_graph must be False for the engine cpu"):
+    with pytest.raises(
+        UserError, match="engine must be torch for such a gradient, got cpu and create_graph=True"
+    ):
         torch.autograd.grad(module(x)[0].sum(), x, create_graph=True)
     module.engine = "torch"
     (d_x,) = torch.autograd.grad(module(x)[0].sum(), x, create_graph=True)
@@ -308,6 +315,29 @@ def test_it_says_what_it_is() -> None:
         "batch_first=True, engine='torch'"
     )
     assert "weights=(17, 24)" in repr(module)
+    assert "hidden_sizes=(8,), memory_size=16, word_size=16, read_heads=1" in repr(nn.DNC(5, 8, 4))
+    assert "hidden_sizes=(128,)" in repr(nn.LSTM(5, 128, 4))
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.DNC])
+def test_help_explains_every_argument(kind: Any) -> None:
+    text = inspect.getdoc(kind)
+    for name in inspect.signature(kind).parameters:
+        assert re.search(rf"^ +(\w+, )*{name}(, \w+)*: .*[;.,]", text, re.MULTILINE), name
+    hints = typing.get_type_hints(nn.DNC.forward)
+    assert hints["input"] == torch.Tensor | torch.nn.utils.rnn.PackedSequence
+    assert Path(inspect.getfile(numdnc), "../py.typed").resolve().exists()
+
+
+def test_a_state_is_saved_and_read_as_torch_does() -> None:
+    for module in (nn.DNC(**MEMORY), nn.RNN(**SIZES), nn.LSTM(**SIZES)):
+        _, state = module(torch.randn(T, B, 5))
+        file = io.BytesIO()
+        torch.save(state, file)
+        file.seek(0)
+        again = torch.load(file, weights_only=True)
+        assert type(again) is type(state)
+        assert all(map(torch.equal, leaves(again), leaves(state)))
 
 
 @pytest.mark.parametrize("engine", ["auto", "torch"])
@@ -468,7 +498,8 @@ def fresh(code: str) -> str:
 def test_without_torch_it_says_what_to_install() -> None:
     line = fresh("import sys; sys.modules['torch'] = None\nimport numdnc\nimport numdnc.nn")
     assert re.fullmatch(
-        r"numdnc.errors.UserError: numdnc.nn must have PyTorch, got none. .*'numdnc\[torch\]'.", line
+        r"numdnc.errors.UserError: numdnc.nn must find the package torch, got none. Install it by `.* install .*`.",
+        line,
     )
 
 

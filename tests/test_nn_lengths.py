@@ -46,10 +46,10 @@ def close(got: Any, wanted: Any) -> None:
         torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-12)
 
 
-def alone(module: Any, x: Any, state: Any) -> tuple[list[Any], Any]:
+def alone(module: Any, x: Any, state: Any, lengths: list[int] = LENGTHS) -> tuple[list[Any], Any]:
     """Outputs of each row, cut to its length, and the states at the rows' ends."""
     outputs, ends = [], []
-    for row, length in enumerate(LENGTHS):
+    for row, length in enumerate(lengths):
         mine = None if state is None else map_leaves(lambda leaf, row=row: leaf[row : row + 1], state)
         output, end = module(x[:length, row : row + 1], mine)
         outputs.append(output[:, 0])
@@ -64,19 +64,21 @@ def gradients(module: Any, x: Any, outputs: list[Any], state: Any) -> list[Any]:
     return list(torch.autograd.grad(loss, [x, *module.parameters()], materialize_grads=True))
 
 
+@pytest.mark.parametrize("lengths", [LENGTHS, [0, 6, 0, 3, 1], [0, 0, 0, 0, 0]], ids=str)
 @pytest.mark.parametrize("carried", [False, True], ids=["from-the-start", "carried-on"])
 @pytest.mark.parametrize("kind", MODELS)
-def test_padded_rows_are_as_each_alone(kind: str, carried: bool) -> None:
+def test_padded_rows_are_as_each_alone(kind: str, carried: bool, lengths: list[int]) -> None:
+    """A row of length 0 keeps its state."""
     module = model(kind)
     x, state = problem(module)
     state = state if carried else None
-    singles, ends = alone(module, x, state)
-    output, end = module(x, state, lengths=torch.tensor(LENGTHS))
+    singles, ends = alone(module, x, state, lengths)
+    output, end = module(x, state, lengths=torch.tensor(lengths))
     assert output.shape == (T, B, Y)
-    cut = [output[:length, row] for row, length in enumerate(LENGTHS)]
+    cut = [output[:length, row] for row, length in enumerate(lengths)]
     close(tuple(cut), tuple(singles))
     close(end, ends)
-    for row, length in enumerate(LENGTHS):
+    for row, length in enumerate(lengths):
         assert not output[length:, row].any()
     close(tuple(gradients(module, x, cut, end)), tuple(gradients(module, x, singles, ends)))
 
@@ -151,8 +153,8 @@ def test_dropout_and_lengths_go_together() -> None:
 
 
 WRONG: dict[str, Any] = {
-    "0": ([3, 6, 0, 3, 5], "lengths must be 5 whole numbers from 1 to 6, one for each row, got 0..6"),
-    "beyond the end": ([3, 7, 1, 3, 5], "got 1..7"),
+    "below 0": ([3, 6, -1, 3, 5], "lengths must be 5 whole numbers from 0 to 6, one for each row, got -1..6"),
+    "beyond the end": ([3, 7, 0, 3, 5], "got 0..7"),
     "too few": ([3, 6], "got (2,) of torch.int64"),
     "fractions": ([3.0, 6.0, 1.0, 3.0, 5.0], "got (5,) of torch.float32"),
     "one number": (4, "got () of torch.int64"),

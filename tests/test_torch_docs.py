@@ -18,11 +18,11 @@ def test_every_block_of_python_and_every_export(tmp_path: Path, monkeypatch: pyt
     train_copy("runs/copy-dnc-1")
     text, names = DOCS.read_text(encoding="utf-8"), dict[str, Any]()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for block in blocks:
         exec(compile(block, str(DOCS), "exec"), names)
-    state = names["state"]
-    assert state.memory.shape == (4, 20, 8)
+    assert type(names["state"]) is type(names["start"])
+    assert names["start"].memory.shape == (4, 20, 8)
     assert isinstance(names["packed"], torch.nn.utils.rnn.PackedSequence)
     assert not names["start"].memory.any()
     assert names["plain"]["state_dict"].keys() == names["model"].state_dict().keys()

@@ -4,7 +4,7 @@ Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R 
 The gradient of a tree is a tree of the same kind. A part that a model does not have is an empty tuple.
 """
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,6 +17,13 @@ Inputs = NDArray[Any]
 """Floats (T, B, X), or integer symbols (T, B) that mean one-hot rows."""
 ArrayIfAny = Any
 """An `Array`, or `()` where the model does not have this part."""
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    Leaf = TypeVarWithDefault("Leaf", default=Array)
+else:
+    Leaf = TypeVar("Leaf")
+"""What the leaves of a state are: arrays, or tensors in a `DNCState[Tensor]`."""
 
 
 class Affine(NamedTuple):
@@ -40,20 +47,20 @@ class LSTMParams(NamedTuple):
 LayerParams = LSTMParams | Affine
 
 
-class LSTMState(NamedTuple):
+class LSTMState(NamedTuple, Generic[Leaf]):
     """What one LSTM layer carries."""
 
-    hidden: Array  # (B, H), in [-1, 1] but for a learned start
-    cell: Array  # (B, H)
+    hidden: Leaf  # (B, H), in [-1, 1] but for a learned start
+    cell: Leaf  # (B, H)
 
 
-class RNNState(NamedTuple):
+class RNNState(NamedTuple, Generic[Leaf]):
     """What one tanh layer with recurrence carries."""
 
-    hidden: Array  # (B, H), in [-1, 1] but for a learned start
+    hidden: Leaf  # (B, H), in [-1, 1] but for a learned start
 
 
-LayerState = LSTMState | RNNState | tuple[()]
+LayerState = LSTMState[Leaf] | RNNState[Leaf] | tuple[()]
 """A feed-forward layer carries nothing."""
 
 
@@ -80,23 +87,23 @@ class DNCParams(NamedTuple):
     initial: LearnedState | tuple[()] = ()
 
 
-class RecurrentState(NamedTuple):
+class RecurrentState(NamedTuple, Generic[Leaf]):
     """What an RNN or LSTM carries from step to step."""
 
-    controller: tuple[LayerState, ...]
+    controller: tuple[LayerState[Leaf], ...]
 
 
-class DNCState(NamedTuple):
+class DNCState(NamedTuple, Generic[Leaf]):
     """What a DNC carries from step to step."""
 
-    controller: tuple[LayerState, ...]
-    memory: Array  # (B, N, W)
-    usage: Array  # (B, N), in [0, 1]
+    controller: tuple[LayerState[Leaf], ...]
+    memory: Leaf  # (B, N, W)
+    usage: Leaf  # (B, N), in [0, 1]
     precedence: ArrayIfAny  # (B, N), >= 0, sums to at most 1; absent without links
     link: ArrayIfAny  # (B, N, N), link[i, j]: "i was written after j"; rows and columns sum to at most 1
-    write_weights: Array  # (B, N), >= 0, sums to at most 1
-    read_weights: Array  # (B, R, N), >= 0, each head sums to at most 1
-    reads: Array  # (B, R, W)
+    write_weights: Leaf  # (B, N), >= 0, sums to at most 1
+    read_weights: Leaf  # (B, R, N), >= 0, each head sums to at most 1
+    reads: Leaf  # (B, R, W)
 
 
 Params = RecurrentParams | DNCParams

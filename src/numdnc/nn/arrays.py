@@ -5,20 +5,26 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
-from numdnc.engines import Engine
+from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
+from numdnc.nn.recorders import find_recorder
 from numdnc.spec import Spec
 from numdnc.tree import leaves, map_leaves
 
+DTYPES: dict[Any, Any] = {torch.float32: np.float32, torch.float64: np.float64}
+"""The dtypes in which engines of arrays compute."""
+
 
 def compute(
-    engine: Engine, spec: Spec, params: Any, inputs: Tensor, state: Any, bypass_mask: Tensor | None
+    engine_name: str, spec: Spec, params: Any, inputs: Tensor, state: Any, bypass_mask: Tensor | None
 ) -> tuple[Tensor, Any]:
     """Outputs and the state after the last step, as `Engine.forward` gives them, for tensors on the CPU.
 
     torch can differentiate them, once, by params, inputs and state. Where it need not, no tape is kept.
     """
+    engine = select_engine(engine_name, spec, DTYPES[params.output.bias.dtype])
     given = (params, inputs, state, () if bypass_mask is None else bypass_mask)
     tensors: list[Any] = leaves(given)
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
@@ -26,6 +32,11 @@ def compute(
         return next(found), map_leaves(lambda _: next(found), state)
     outputs, after, _ = _forward(engine, spec, map_leaves(_array, given), keep_tape=False)
     return torch.from_numpy(outputs), map_leaves(torch.from_numpy, after)
+
+
+compute_uncompiled = _disable_dynamo(compute)
+"""The same inside of `torch.compile`, which would look into the engine. torch's public decorator does this too, but
+takes a second to import when it is applied and not when it is needed."""
 
 
 class _Sequence(torch.autograd.Function):
@@ -43,11 +54,7 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor, *d_after: Tensor) -> tuple[Tensor | None, ...]:
         """torch refuses `saved_tensors` if one of them, which the tape may refer to, was changed in between."""
-        if torch.is_grad_enabled():
-            raise UserError(
-                f"create_graph must be False for the engine {ctx.engine.name}, whose gradient cannot be differentiated "
-                "again, got True. Make the module with engine='torch'."
-            )
+        _refuse_backward(ctx.engine, (d_outputs, *d_after))
         given = params, _, state, mask = _filled(ctx.shape, map(_array, ctx.saved_tensors))
         # What torch saved is free after a backward; so is the tape. Another backward of the same graph makes it again.
         tape, ctx.tape = ctx.tape, None
@@ -78,5 +85,22 @@ def _filled(shape: Any, given: Any) -> Any:
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    array: np.ndarray[Any, Any] = tensor.detach().numpy()
+    """The tensor's own memory, but for one that only stands for its negative, its conjugate or zeros: that is made."""
+    array: np.ndarray[Any, Any] = tensor.numpy(force=True)
     return array
+
+
+def _refuse_backward(engine: Engine, gradients: tuple[Tensor, ...]) -> None:
+    """Raise UserError unless these are gradients of numbers, one at a time, and nothing wants to look on."""
+    if torch.is_grad_enabled():
+        got = "create_graph=True: its gradient cannot be differentiated again"
+    elif recorder := find_recorder(list(gradients)):
+        got = f"{recorder}, which cannot see what it does"
+    elif any("Batched" in str(torch._C._dispatch_keys(each)) for each in gradients):
+        got = "several gradients at once (is_grads_batched, vectorize)"
+    else:
+        return
+    raise UserError(
+        f"the engine must be torch for such a gradient, got {engine.name} and {got}. "
+        "Make the module with engine='torch'."
+    )

@@ -26,6 +26,11 @@ def check_input(spec: Spec, given: Any, axes: tuple[str, ...], like: Tensor) -> 
     wanted = f"{vectors} of {like.dtype}, or {' or '.join(f'({each})' for each in axes)} of integers, on {like.device}"
     if not isinstance(given, Tensor):
         raise UserError(f"input must be a tensor, {wanted}, got a {type(given).__name__}.")
+    if given.layout != torch.strided or given.is_nested:
+        raise UserError(
+            f"input must be a dense tensor, got a nested or {given.layout} one. Give a padded batch its lengths, "
+            "or call to_dense()."
+        )
     symbols = is_symbols(given)
     before = given.dim() - (not symbols)
     fits = symbols or (before >= 0 and given.shape[-1] == spec.input_size and given.dtype == like.dtype)
@@ -34,11 +39,16 @@ def check_input(spec: Spec, given: Any, axes: tuple[str, ...], like: Tensor) -> 
             f"input must be {wanted}, got {tuple(given.shape)} of {given.dtype} on {given.device}. "
             "Dtype and device are those of the parameters: move one or the other by .to()."
         )
-    if symbols and given.numel() and given.device.type == "cpu":  # elsewhere it would have to be waited for
-        least, most = (int(bound.item()) for bound in given.long().aminmax())
-        if least < 0 or most >= spec.input_size:
-            raise UserError(f"integer input must lie in 0..{spec.input_size - 1}, got {least}..{most}.")
     return before
+
+
+def check_symbols(spec: Spec, symbols: Tensor) -> None:
+    """Raise UserError unless every symbol is in 0..X - 1. It waits for the tensor's device."""
+    if not symbols.numel():
+        return
+    least, most = (int(bound.item()) for bound in symbols.aminmax())
+    if least < 0 or most >= spec.input_size:
+        raise UserError(f"integer input must lie in 0..{spec.input_size - 1}, got {least}..{most}.")
 
 
 def check_state(spec: Spec, given: Any, rows: tuple[int, ...], like: Tensor) -> None:
@@ -56,6 +66,8 @@ def check_state(spec: Spec, given: Any, rows: tuple[int, ...], like: Tensor) -> 
         needed = f"{shape} of {like.dtype} on {like.device}"
         if not isinstance(tensor, Tensor):
             raise UserError(f"state.{name} must be a tensor {needed}, got a {type(tensor).__name__}.")
+        if tensor.layout != torch.strided or tensor.is_nested:
+            raise UserError(f"state.{name} must be a dense tensor, got a nested or {tensor.layout} one.")
         if tensor.shape != shape or tensor.dtype != like.dtype or tensor.device != like.device:
             raise UserError(
                 f"state.{name} must be {needed}, got {tuple(tensor.shape)} of {tensor.dtype} on {tensor.device}. "
@@ -64,14 +76,14 @@ def check_state(spec: Spec, given: Any, rows: tuple[int, ...], like: Tensor) -> 
 
 
 def checked_lengths(given: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
-    """The length of every row, on the CPU; UserError unless each is a whole number from 1 to the number of steps."""
-    wanted = f"lengths must be {batch} whole numbers from 1 to {steps}, one for each row"
+    """The length of every row, on the CPU; UserError unless each is a whole number from 0 to the number of steps."""
+    wanted = f"lengths must be {batch} whole numbers from 0 to {steps}, one for each row"
     try:
         lengths = torch.as_tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         raise UserError(f"{wanted}, got {given!r}.") from None
     if not is_symbols(lengths) or lengths.shape != (batch,):
         raise UserError(f"{wanted}, got {tuple(lengths.shape)} of {lengths.dtype}.")
-    if int(lengths.min()) < 1 or int(lengths.max()) > steps:
+    if int(lengths.min()) < 0 or int(lengths.max()) > steps:
         raise UserError(f"{wanted}, got {int(lengths.min())}..{int(lengths.max())}.")
     return lengths.long()

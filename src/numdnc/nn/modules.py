@@ -1,194 +1,18 @@
-"""The modules. Axes: T steps, B batch, X input, Y output, H hidden."""
+"""The modules. Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads."""
 
-import dataclasses
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch import Tensor
 
-from numdnc.engines import Engine, select_engine
-from numdnc.engines.torch import model
 from numdnc.errors import UserError
-from numdnc.init import Start, init_params
-from numdnc.nn.arrays import compute
-from numdnc.nn.checks import check_input, check_state, checked_lengths, is_symbols
-from numdnc.nn.states import first_state, over_packed
-from numdnc.params import zero_params
+from numdnc.init import Start
+from numdnc.nn.recurrent import Recurrent, fields_of
+from numdnc.params import DNCState, RecurrentState
 from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, RNNSpec, Spec
-from numdnc.tree import from_named, map_leaves, named_leaves
-
-_ARRAYS: dict[Any, Any] = {torch.float32: np.float32, torch.float64: np.float64}
-"""The dtypes in which engines of arrays compute."""
 
 
-class _Part(nn.Module):
-    """Parameters that lie under one name."""
-
-    def extra_repr(self) -> str:
-        """Names and shapes."""
-        return ", ".join(f"{name}={tuple(p.shape)}" for name, p in self.named_parameters(recurse=False))
-
-
-class _Recurrent(nn.Module):
-    """What the three modules share. Parameters have the names that checkpoints use: `controller.0.weights`, ..
-
-    batch_first: padded input and its output are (B, T, ..); a state has its batch first in any case. engine: how it is
-    computed: auto (`cpu` on the CPU in float32 and float64, else `torch`), or an engine's name. start, input_scale and
-    seed: how parameters start, see `numdnc.init_params`; without a seed torch's generator settles them.
-    """
-
-    def __init__(
-        self,
-        spec: Spec,
-        batch_first: bool,
-        engine: str,
-        start: Start,
-        input_scale: float,
-        seed: int | None,
-        device: Any,
-        dtype: Any,
-    ) -> None:
-        super().__init__()
-        self.spec = spec
-        self.batch_first = batch_first
-        self.engine = engine
-        self.start: Start = start
-        self.input_scale = input_scale
-        self.origin: dict[str, Any] | None = None
-        """What the run was that the parameters came from, if any: `numdnc export --to run` makes another of it."""
-        blank = zero_params(spec)
-        for name, leaf in named_leaves(blank):
-            *path, last = name.split(".")
-            part: Any = self
-            for step in path:
-                if not hasattr(part, step):
-                    part.add_module(step, _Part())
-                part = getattr(part, step)
-            part.register_parameter(last, nn.Parameter(torch.empty(leaf.shape, device=device, dtype=dtype)))
-        self._names = from_named(blank, {name: name for name, _ in named_leaves(blank)})
-        self.reset_parameters(seed)
-
-    def reset_parameters(self, seed: int | None = None) -> None:
-        """Draw the parameters as `numdnc.init_params` does, from a seed or else from torch's generator."""
-        if seed is None:
-            seed = int(torch.randint(2**62, (), device="cpu").item())
-        dtype = _ARRAYS.get(self._like().dtype, np.float32)
-        drawn = init_params(self.spec, seed, dtype, self.start, self.input_scale)
-        with torch.no_grad():
-            map_leaves(lambda p, array: p.copy_(torch.from_numpy(array)), self.params(), drawn)
-
-    def params(self) -> Any:
-        """The parameters as the tree that engines take, with tensors as its leaves."""
-        return map_leaves(lambda name: attrgetter(name)(self), self._names)
-
-    def extra_repr(self) -> str:
-        """Sizes, and what is not the paper's model or the default."""
-        given = {field.name: (getattr(self.spec, field.name), field.default) for field in _fields(self.spec)}
-        given |= {"batch_first": (self.batch_first, False), "engine": (self.engine, "auto")}
-        return ", ".join(f"{name}={value!r}" for name, (value, default) in given.items() if value != default)
-
-    def forward(
-        self,
-        input: Tensor | PackedSequence,  # noqa: A002 (torch's name)
-        state: Any = None,
-        lengths: Tensor | Sequence[int] | None = None,
-    ) -> tuple[Any, Any]:
-        """Output (T, B, Y), or as the input is, and the state after the last step.
-
-        input: (T, B, X), with batch_first (B, T, X), without a batch (T, X), or a PackedSequence of (.., X); integers
-        without the last axis mean one-hot rows. lengths (B,), from 1 to T: what lies beyond a row's length is not
-        looked at, its output there is 0 and its state is that at its end. state: as an earlier call returned it, a tree
-        of tensors (`numdnc.params.DNCState` or `RecurrentState`) with the batch as the first axis, if there is one;
-        None for where sequences start. Under autocast all is computed in the dtype of the parameters. UserError says
-        what does not fit.
-        """
-        like = self._like()
-        kind = like.device.type
-        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-            return self._forward(input, state, lengths)
-        with torch.autocast(kind, enabled=False):
-            state = None if state is None else map_leaves(lambda leaf: _restored(leaf, like.dtype), state)
-            return self._forward(_restored(input, like.dtype), state, lengths)
-
-    def _forward(self, given: Any, state: Any, lengths: Any) -> tuple[Any, Any]:
-        like, packed = self._like(), isinstance(given, PackedSequence)
-        if packed:
-            check_input(self.spec, given.data, ("rows",), like)
-            if lengths is not None:
-                raise UserError("lengths must be None with a PackedSequence, which holds them, got some.")
-            return over_packed(self._run, given, self._state_of((int(given.batch_sizes[0]),), state))
-        names = ("B, T", "T") if self.batch_first else ("T, B", "T")
-        batched = check_input(self.spec, given, names, like) == 2
-        if not batched:
-            if lengths is not None:
-                raise UserError("lengths must be None for input without a batch, got some. Cut the input.")
-            state = map_leaves(lambda leaf: leaf[None], self._state_of((), state))
-            output, state = self._run(given[:, None], state)
-            return output[:, 0], map_leaves(lambda leaf: leaf[0], state)
-        inputs = given.transpose(0, 1) if self.batch_first else given
-        T, B = inputs.shape[:2]
-        state = self._state_of((B,), state)
-        if lengths is None or not B:
-            output, state = self._run(inputs, state)
-        else:
-            cut = pack_padded_sequence(inputs, checked_lengths(lengths, T, B), enforce_sorted=False)
-            cut, state = over_packed(self._run, cut, state)
-            output, _ = pad_packed_sequence(cut, total_length=T)
-        return output.transpose(0, 1) if self.batch_first else output, state
-
-    def _run(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Outputs (T, B, Y) and the state after of sequences (T, B, ..) that are all of one length."""
-        spec, params, like = self.spec, self.params(), self._like()
-        T, B = inputs.shape[:2]
-        if not T:
-            return like.new_zeros(0, B, spec.output_size), state
-        if is_symbols(inputs):
-            inputs = inputs.long()
-        mask = None
-        if isinstance(spec, DNCSpec):
-            # A learned start acts through the state alone: where one is carried on, it has no gradient, not even 0.
-            params = params._replace(initial=map_leaves(lambda leaf: leaf.detach(), params.initial))
-            if self.training and spec.bypass_dropout:
-                mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
-        engine = self._engine_of_arrays()
-        if engine is None:
-            return model.forward(spec, params, inputs, state, mask)
-        return compute(engine, spec, params, inputs, state, mask)
-
-    def _engine_of_arrays(self) -> Engine | None:
-        """The engine of NumPy arrays that computes; None where torch's own operations do."""
-        like = self._like()
-        fits = like.device.type == "cpu" and like.dtype in _ARRAYS
-        if self.engine == "torch" or (self.engine == "auto" and not fits):
-            return None
-        if not fits:
-            raise UserError(
-                f"parameters must be of float32 or float64 on the CPU for the engine {self.engine}, "
-                f"got {like.dtype} on {like.device}. Take the engine auto or torch."
-            )
-        return select_engine(self.engine, self.spec, _ARRAYS[like.dtype])
-
-    def _like(self) -> Tensor:
-        """One of the parameters, for their dtype and device."""
-        return attrgetter("output.bias")(self)
-
-    def _state_of(self, rows: tuple[int, ...], state: Any) -> Any:
-        """The state given, checked; where none is, that in which sequences start. rows: (B,), or ()."""
-        like = self._like()
-        if state is not None:
-            check_state(self.spec, state, rows, like)
-            return state
-        initial = getattr(self.params(), "initial", ())
-        if rows:
-            return first_state(self.spec, initial, rows[0], like)
-        return map_leaves(lambda leaf: leaf[0], first_state(self.spec, initial, 1, like))
-
-
-class _WithoutMemory(_Recurrent):
+class _WithoutMemory(Recurrent[RecurrentState[Tensor]]):
     """RNN and LSTM take the same arguments."""
 
     _spec: ClassVar[type[RNNSpec | LSTMSpec]]
@@ -216,22 +40,83 @@ class _WithoutMemory(_Recurrent):
 class RNN(_WithoutMemory):
     """A deep tanh network with recurrence and the skip connections of the paper's controller, and a linear output.
 
-    hidden_size: H, or one for each layer. The other arguments are those of `_Recurrent`; see docs/torch.md.
+    Arguments, with their defaults:
+
+        input_size: X, width of an input vector, or number of symbols where inputs are integers.
+        hidden_size: H of each layer, or a tuple with one for each.
+        output_size: Y, width of an output vector.
+        num_layers: number of layers, 1 unless hidden_size tells. Each sees the input, the output sees all.
+        batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
+        engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
+            too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
+        start: how parameters start, "plain"; see `numdnc.init_params`.
+        input_scale: factor for the weights of the inputs at the start, 1.0; see there.
+        seed: settles how parameters start; None takes torch's generator.
+        device, dtype: of the parameters, as in torch; None for its defaults.
+
+    Called with input (T, B, X) it gives output (T, B, Y) and a `RecurrentState` whose `controller[layer].hidden` is
+    (B, H); see `forward`.
     """
 
     _spec = RNNSpec
 
 
 class LSTM(_WithoutMemory):
-    """A deep LSTM with the skip connections of the paper's controller, and a linear output; arguments as for `RNN`."""
+    """A deep LSTM with the skip connections of the paper's controller, and a linear output.
+
+    Arguments, with their defaults:
+
+        input_size: X, width of an input vector, or number of symbols where inputs are integers.
+        hidden_size: H of each layer, or a tuple with one for each.
+        output_size: Y, width of an output vector.
+        num_layers: number of layers, 1 unless hidden_size tells. Each sees the input, the output sees all.
+        batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
+        engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
+            too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
+        start: how parameters start, "plain"; see `numdnc.init_params`.
+        input_scale: factor for the weights of the inputs at the start, 1.0; see there.
+        seed: settles how parameters start; None takes torch's generator.
+        device, dtype: of the parameters, as in torch; None for its defaults.
+
+    Called with input (T, B, X) it gives output (T, B, Y) and a `RecurrentState` whose `controller[layer].hidden` and
+    `.cell` are (B, H); see `forward`.
+    """
 
     _spec = LSTMSpec
 
 
-class DNC(_Recurrent):
-    """A Differentiable Neural Computer (Graves et al. 2016); variations as in `numdnc.DNCSpec`, the rest as for `RNN`.
+class DNC(Recurrent[DNCState[Tensor]]):
+    """A Differentiable Neural Computer (Graves et al. 2016), with the variations of `numdnc.DNCSpec`.
 
-    bypass_dropout acts in training mode only; its masks are torch's.
+    Arguments, with their defaults:
+
+        input_size: X, width of an input vector, or number of symbols where inputs are integers.
+        hidden_size: H of each controller layer, or a tuple with one for each.
+        output_size: Y, width of an output vector.
+        num_layers: number of controller layers, 1 unless hidden_size tells. Each sees the input, the output sees all.
+        memory_size: N, number of memory slots; 16.
+        word_size: W, numbers per slot; 16.
+        read_heads: R, number of read heads; 1.
+        controller: the network that drives the memory, "lstm", "rnn" or "feedforward"; "lstm".
+        masking: look-ups compare only the columns that a mask of their own lets through; False.
+        mask_floor: what a masked column still counts, in [0, 1]; 0.0; needs masking.
+        deallocation: a freed slot is wiped too, not only counted as free; False.
+        sharpness: forward and backward weightings are sharpened by strengths of their own; False; needs links.
+        links: temporal links; True. Without them heads read by content alone.
+        normalisation: layer norm on the interface and inside an LSTM controller; False.
+        bypass_dropout: share of the hidden values, in [0, 1), hidden from the output in training mode; 0.0.
+        learned_state: the memory and the controller's state at the start of a sequence are parameters; False.
+        batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
+        engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
+            too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
+        start: how parameters start, "plain" or "store" (the memory starts as a store); see `numdnc.init_params`.
+        input_scale: factor for the weights of the inputs at the start, 1.0; see there.
+        seed: settles how parameters start; None takes torch's generator.
+        device, dtype: of the parameters, as in torch; None for its defaults.
+
+    Called with input (T, B, X) it gives output (T, B, Y) and a `DNCState`: `memory` (B, N, W), `usage` (B, N),
+    `link` (B, N, N), `precedence` (B, N), `write_weights` (B, N), `read_weights` (B, R, N), `reads` (B, R, W) and
+    `controller[layer].hidden` and `.cell` (B, H); see `forward`.
     """
 
     def __init__(
@@ -288,12 +173,8 @@ _MODULES: dict[type[Spec], type[Module]] = {RNNSpec: RNN, LSTMSpec: LSTM, DNCSpe
 
 def module_for(spec: Spec, **options: Any) -> Module:
     """The module of a spec; options are those that are no field of it."""
-    fields = {field.name: getattr(spec, field.name) for field in _fields(spec)}
+    fields = {field.name: getattr(spec, field.name) for field in fields_of(spec)}
     return _MODULES[type(spec)](hidden_size=fields.pop("hidden_sizes"), **fields, **options)
-
-
-def _fields(spec: Spec) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(spec)
 
 
 def _layers(hidden_size: int | Sequence[int], num_layers: int) -> tuple[int, ...]:
@@ -307,12 +188,3 @@ def _layers(hidden_size: int | Sequence[int], num_layers: int) -> tuple[int, ...
     if not isinstance(num_layers, int) or num_layers < 1:
         raise UserError(f"num_layers must be a whole number of at least 1, got {num_layers!r}.")
     return (hidden_size,) * num_layers
-
-
-def _restored(given: Any, dtype: Any) -> Any:
-    """What autocast has made half as precise, in the dtype of the parameters; all else as it is."""
-    if isinstance(given, PackedSequence):
-        return given._replace(data=_restored(given.data, dtype))
-    if isinstance(given, Tensor) and given.dtype in (torch.float16, torch.bfloat16):
-        return given.to(dtype)
-    return given

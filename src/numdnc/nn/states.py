@@ -6,11 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn import functional
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from numdnc.params import zero_state
+from numdnc.params import DNCState, LSTMState, RecurrentState, RNNState, zero_state
 from numdnc.spec import Spec
 from numdnc.tree import map_leaves
+
+for _kind in (DNCState, RecurrentState, LSTMState, RNNState):
+    torch.serialization.add_safe_globals(
+        [_kind]
+    )  # torch.load takes a saved state as it is, by weights_only=True ..
+    torch.utils._pytree._register_namedtuple(
+        _kind, serialized_type_name=f"numdnc.{_kind.__name__}"
+    )  # .. export too
+
+Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
+"""Outputs and the state after of inputs (T, B, ..) and a state."""
 
 
 def detach(state: Any) -> Any:
@@ -34,13 +46,30 @@ def first_state(spec: Spec, initial: Any, batch: int, like: Tensor) -> Any:
     return state._replace(controller=learned.controller, memory=learned.memory)
 
 
-def over_packed(
-    step: Callable[[Tensor, Any], tuple[Tensor, Any]], packed: PackedSequence, state: Any
-) -> tuple[PackedSequence, Any]:
+def over_lengths(step: Step, inputs: Tensor, lengths: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """Outputs (T, B, ..), 0 beyond each row's end, and the state of each row at its own end.
+
+    inputs (T, B, ..), lengths (B,) from 0 to T and on the CPU; `step` as for `over_packed`.
+    """
+    T, B = inputs.shape[:2]
+    order = lengths.argsort(descending=True, stable=True)
+    begun = order[: int((lengths > 0).sum())]  # the other rows keep the state that they have
+    if not len(begun):
+        output, state = step(inputs[:0], state)
+        return functional.pad(output, (0, 0, 0, 0, 0, T)), state
+    packed = pack_padded_sequence(inputs[:, begun.to(inputs.device)], lengths[begun])
+    packed, state = over_packed(step, packed, _in_order(state, order))
+    output, _ = pad_packed_sequence(packed, total_length=T)
+    output = functional.pad(output, (0, 0, 0, B - len(begun)))
+    back = order.argsort()
+    return output[:, back.to(output.device)], _in_order(state, back)
+
+
+def over_packed(step: Step, packed: PackedSequence, state: Any) -> tuple[PackedSequence, Any]:
     """Outputs of sequences of several lengths, packed alike, and the state of each at its own end.
 
     `step(inputs, state)` is called once for each stretch in which no sequence ends, with the rows that go on: nothing
-    is computed for padding. Axes of its inputs and outputs: T steps, B rows, and their own.
+    is computed for padding. Rows of `state` beyond those that are packed are returned as they are.
     """
     data, outputs, ended = packed.data, [], []
     state = _in_order(state, packed.sorted_indices)
@@ -57,4 +86,4 @@ def over_packed(
 
 
 def _in_order(state: Any, order: Tensor | None) -> Any:
-    return state if order is None else map_leaves(lambda leaf: leaf[order], state)
+    return state if order is None else map_leaves(lambda leaf: leaf[order.to(leaf.device)], state)

@@ -60,7 +60,7 @@ def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
     )
     told = {}
     for name, shape in spec.interface_shapes.items():
-        part = parts[name].reshape(len(xi), *shape)
+        part = parts[name].reshape(xi.shape[0], *shape)
         if "strength" in name or "sharpness" in name:
             part = 1 + torch.logaddexp(part, part.new_zeros(()))
         elif "gate" in name or "mask" in name or name == "erase":
@@ -90,9 +90,22 @@ def look_up(spec: DNCSpec, memory: Tensor, keys: Tensor, strengths: Tensor, mask
 
 def allocate(usage: Tensor) -> Tensor:
     """a[phi[j]] = (1 - u[phi[j]]) prod_{i<j} u[phi[i]], phi = slots by rising usage, ties by index; usage (B, N)."""
-    ranked, order = usage.sort(dim=1, stable=True)
-    before = torch.cat([torch.ones_like(ranked[:, :1]), ranked[:, :-1].cumprod(1)], dim=1)
+    if torch.onnx.is_in_onnx_export():
+        ranked, order, before = _rank_in_onnx(usage)
+    else:
+        ranked, order = usage.sort(dim=1, stable=True)
+        before = torch.cat([torch.ones_like(ranked[:, :1]), ranked[:, :-1].cumprod(1)], dim=1)
     return torch.zeros_like(usage).scatter(1, order, (1 - ranked) * before)
+
+
+def _rank_in_onnx(usage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Usages rising, their slots, the product of those before each: ONNX has neither a stable sort nor a cumprod, but a
+    TopK that goes by index where values are equal.
+    """
+    N = usage.shape[1]
+    ranked, order = usage.topk(N, dim=1, largest=False)
+    earlier = torch.ones(N, N, dtype=torch.bool, device=usage.device).tril(-1)
+    return ranked, order, torch.where(earlier, ranked[:, None], 1.0).prod(2)
 
 
 def write(memory: Tensor, weights: Tensor, erase: Tensor, vector: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from numdnc.engines.torch.controller import affine, controller_step, input_part
 from numdnc.engines.torch.memory import access
 from numdnc.spec import DNCSpec, Spec
+from numdnc.tree import map_leaves
 
 
 def forward(
@@ -21,24 +22,25 @@ def forward(
     inputs (T, B, X), or integers (T, B) that mean one-hot rows; params and state are the trees of `numdnc.params` with
     tensors in place of arrays, all of one dtype and on one device; bypass_mask (T, B, hidden_total) multiplies the
     hidden values on their way to the output. Work that does not wait for the step before is done for all steps at once.
+    Nothing that is returned shares memory with what was passed in.
     """
-    T, B = inputs.shape[:2]
+    B = inputs.shape[1]
     x_parts = [input_part(spec, layer, inputs) for layer in params.controller]
     hiddens, reads = [], []
     seen = x_parts[0].new_zeros(B, 0)
-    for t in range(T):
+    # A graph that was recorded from unbind refuses another number of steps; one from part[t] would leave them out.
+    for parts in zip(*[part.unbind(0) for part in x_parts], strict=True):
         if isinstance(spec, DNCSpec):
             seen = state.reads.reshape(B, spec.reads_size)
-        hidden, controller = controller_step(
-            spec, params.controller, [part[t] for part in x_parts], seen, state.controller
-        )
+        hidden, controller = controller_step(spec, params.controller, parts, seen, state.controller)
         hiddens.append(hidden)
         state = state._replace(controller=controller)
         if isinstance(spec, DNCSpec):
             state = access(spec, affine(params.interface, hidden), state)
             reads.append(state.reads.reshape(B, spec.reads_size))
-    if not T:
-        return x_parts[0].new_zeros(0, B, spec.output_size), state
+    if not hiddens:
+        nothing = x_parts[0].new_zeros(0, B, len(params.output.weights))
+        return affine(params.output, nothing), map_leaves(torch.clone, state)
     to_output = torch.stack(hiddens)
     if bypass_mask is not None:
         to_output = to_output * bypass_mask

@@ -1,0 +1,51 @@
+"""What looks at torch's operations from outside: it sees nothing of an engine of arrays, and would take its results for
+constants.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import _len_torch_dispatch_stack_pre_dispatch
+from torch.autograd import forward_ad
+
+from numdnc.errors import UserError
+
+
+def find_recorder(tensors: list[Any]) -> str | None:
+    """What records, transforms or only pretends to compute what is done with these tensors, by name; None if nothing.
+
+    `torch.compile` is no recorder: it leaves out what it cannot compile, see `numdnc.nn.arrays.compute_uncompiled`.
+    """
+    if torch.compiler.is_compiling():
+        return "torch.export" if torch.compiler.is_exporting() else None
+    if torch.jit.is_tracing():
+        return "torch.jit.trace"
+    if torch._C._are_functorch_transforms_active():
+        return "a transform of torch.func"
+    if forward_ad._current_level >= 0:
+        return "forward-mode differentiation"
+    if torch._C._len_torch_dispatch_stack() or _len_torch_dispatch_stack_pre_dispatch():
+        return "make_fx or another mode of dispatch"
+    for tensor in tensors:
+        if type(tensor).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+            return f"a {type(tensor).__name__}"
+    return None
+
+
+def refuse_symbolic_trace(tensor: Any) -> None:
+    """Raise UserError if `torch.fx.symbolic_trace` has put a stand-in where a parameter or an input belongs."""
+    if isinstance(tensor, torch.fx.Proxy):
+        raise UserError(
+            "the module must be a leaf for torch.fx.symbolic_trace, which cannot record a loop over steps, got traced "
+            "into. Give a torch.fx.Tracer an is_leaf_module that is True for it, or use torch.export."
+        )
+
+
+def refuse_lengths() -> None:
+    """Raise UserError where lengths would be recorded as constants."""
+    if torch.jit.is_tracing() or torch.compiler.is_exporting():
+        raise UserError(
+            "lengths must be None, and input no PackedSequence, while torch.jit.trace or torch.export records: the "
+            "lengths given would hold for every input. Record at one length, without lengths."
+        )

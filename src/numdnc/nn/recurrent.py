@@ -1,0 +1,246 @@
+"""What the modules share: parameters, checks, the way to an engine.
+
+Axes: T steps, B batch, X input, Y output, H hidden.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from numdnc.engines.torch import model
+from numdnc.errors import UserError
+from numdnc.init import Start, init_params
+from numdnc.nn.arrays import DTYPES, compute, compute_uncompiled
+from numdnc.nn.checks import check_input, check_state, check_symbols, checked_lengths, is_symbols
+from numdnc.nn.recorders import find_recorder, refuse_lengths, refuse_symbolic_trace
+from numdnc.nn.states import first_state, over_lengths, over_packed
+from numdnc.params import zero_params
+from numdnc.spec import DNCSpec, Spec
+from numdnc.tree import from_named, leaves, map_leaves, named_leaves
+
+_SIZES = ("hidden_sizes", "memory_size", "word_size", "read_heads")
+State = TypeVar("State")
+"""`DNCState[Tensor]` or `RecurrentState[Tensor]`."""
+
+
+class _Part(nn.Module):
+    """Parameters that lie under one name."""
+
+    def extra_repr(self) -> str:
+        """Names and shapes."""
+        return ", ".join(f"{name}={tuple(p.shape)}" for name, p in self.named_parameters(recurse=False))
+
+
+class Recurrent(nn.Module, Generic[State]):
+    """What the three modules share. Parameters have the names that checkpoints use: `controller.0.weights`, .."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        batch_first: bool,
+        engine: str,
+        start: Start,
+        input_scale: float,
+        seed: int | None,
+        device: Any,
+        dtype: Any,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.batch_first = bool(batch_first)
+        self.engine = engine
+        self.start: Start = start
+        self.input_scale = input_scale
+        self.origin: dict[str, Any] | None = None
+        """What the run was that the parameters came from, if any: `numdnc export --to run` makes another of it."""
+        blank = zero_params(spec)
+        for name, leaf in named_leaves(blank):
+            *path, last = name.split(".")
+            part: Any = self
+            for step in path:
+                if not hasattr(part, step):
+                    part.add_module(step, _Part())
+                part = getattr(part, step)
+            part.register_parameter(last, nn.Parameter(torch.empty(leaf.shape, device=device, dtype=dtype)))
+        self._names = from_named(blank, {name: name for name, _ in named_leaves(blank)})
+        self.reset_parameters(seed)
+
+    def reset_parameters(self, seed: int | None = None) -> None:
+        """Draw the parameters as `numdnc.init_params` does, from a seed or else from torch's generator."""
+        if seed is None:
+            seed = int(torch.randint(2**62, (), device="cpu").item())
+        dtype = DTYPES.get(self._like().dtype, np.float32)
+        drawn = init_params(self.spec, seed, dtype, self.start, self.input_scale)
+        with torch.no_grad():
+            map_leaves(lambda p, array: p.copy_(torch.from_numpy(array)), self.params(), drawn)
+
+    def __prepare_scriptable__(self) -> Any:
+        """`torch.jit.script` calls this."""
+        raise UserError(
+            f"torch.jit.script cannot read the code of numdnc.nn.{type(self).__name__}. "
+            "Use torch.export, or torch.jit.trace, at a fixed number of steps."
+        )
+
+    def params(self) -> Any:
+        """The parameters as the tree that engines take, with tensors as its leaves."""
+        return map_leaves(lambda name: attrgetter(name)(self), self._names)
+
+    def extra_repr(self) -> str:
+        """Sizes, and what is not the paper's model or the default."""
+        given = {
+            field.name: (getattr(self.spec, field.name), field.default) for field in fields_of(self.spec)
+        }
+        given |= {"batch_first": (self.batch_first, False), "engine": (self.engine, "auto")}
+        shown = {
+            name: value for name, (value, default) in given.items() if value != default or name in _SIZES
+        }
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
+
+    @overload
+    def forward(
+        self,
+        input: Tensor,
+        state: State | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Tensor, State]: ...
+
+    @overload
+    def forward(  # type: ignore[overload-cannot-match]  # to a checker without torch both are of any type
+        self,
+        input: PackedSequence,
+        state: State | None = None,
+        lengths: None = None,
+    ) -> tuple[PackedSequence, State]: ...
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,  # noqa: A002 (torch's name)
+        state: State | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Output (T, B, Y), or as the input is, and the state after the last step.
+
+        input: (T, B, X), with batch_first (B, T, X), without a batch (T, X), or a PackedSequence of (.., X); integers
+            without the last axis mean one-hot rows.
+        state: as an earlier call returned it, a `numdnc.params.DNCState` or `RecurrentState` of tensors with the batch
+            as the first axis, if there is one; None for where sequences start.
+        lengths: (B,), each from 0 to T. What lies beyond a row's length is not looked at, its output there is 0 and its
+            state is that at its end; a row of length 0 keeps the state that it had.
+
+        Nothing that is returned shares memory with what was passed in or with a parameter. Under autocast all is
+        computed in the dtype of the parameters. `numdnc.UserError` says what does not fit.
+        """
+        like = self._like()
+        refuse_symbolic_trace(like)
+        kind = like.device.type
+        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+            return self._forward(input, state, lengths)
+        with torch.autocast(kind, enabled=False):
+            state = None if state is None else map_leaves(lambda leaf: _restored(leaf, like.dtype), state)
+            return self._forward(_restored(input, like.dtype), state, lengths)
+
+    if TYPE_CHECKING:
+        __call__ = forward
+
+    def _forward(self, given: Any, state: Any, lengths: Any) -> tuple[Any, Any]:
+        like, packed = self._like(), isinstance(given, PackedSequence)
+        if packed or lengths is not None:
+            refuse_lengths()
+        if packed:
+            check_input(self.spec, given.data, ("rows",), like)
+            if lengths is not None:
+                raise UserError("lengths must be None with a PackedSequence, which holds them, got some.")
+            return over_packed(self._run, given, self._state_of((int(given.batch_sizes[0]),), state))
+        names = ("B, T", "T") if self.batch_first else ("T, B", "T")
+        batched = check_input(self.spec, given, names, like) == 2
+        if not batched:
+            if lengths is not None:
+                raise UserError("lengths must be None for input without a batch, got some. Cut the input.")
+            state = map_leaves(lambda leaf: leaf[None], self._state_of((), state))
+            output, state = self._run(given[:, None], state)
+            return output[:, 0], map_leaves(lambda leaf: leaf[0], state)
+        inputs = given.transpose(0, 1) if self.batch_first else given
+        T, B = inputs.shape[:2]
+        state = self._state_of((B,), state)
+        if lengths is None or not B:
+            output, state = self._run(inputs, state)
+        else:
+            output, state = over_lengths(self._run, inputs, checked_lengths(lengths, T, B), state)
+        return output.transpose(0, 1) if self.batch_first else output, state
+
+    def _run(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Outputs (T, B, Y) and the state after of sequences (T, B, ..) that are all of one length."""
+        spec, params, like = self.spec, self.params(), self._like()
+        T, B = inputs.shape[:2]
+        recorder = find_recorder([*leaves(params), inputs, *leaves(state)])
+        if is_symbols(inputs):
+            inputs = inputs.long()
+            if like.device.type == "cpu" and recorder is None and not torch.compiler.is_compiling():
+                check_symbols(spec, inputs)
+        mask = None
+        if isinstance(spec, DNCSpec):
+            # A learned start acts through the state alone: where one is carried on, it has no gradient, not even 0.
+            params = params._replace(initial=map_leaves(lambda leaf: leaf.detach(), params.initial))
+            if self.training and spec.bypass_dropout:
+                mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
+        if self._goes_by_torch(recorder) or not T:
+            return model.forward(spec, params, inputs, state, mask)
+        if torch.compiler.is_compiling():
+            torch._dynamo.graph_break(msg=f"Only engine='torch' can be compiled, not engine={self.engine!r}.")
+            return compute_uncompiled(self.engine, spec, params, inputs, state, mask)
+        return compute(self.engine, spec, params, inputs, state, mask)
+
+    def _goes_by_torch(self, recorder: str | None) -> bool:
+        """Whether torch's own operations compute, not an engine of NumPy arrays."""
+        like = self._like()
+        if self.engine == "torch":
+            return True
+        fits = like.device.type == "cpu" and like.dtype in DTYPES
+        if self.engine == "auto":
+            return not fits or recorder is not None
+        if not fits:
+            raise UserError(
+                f"parameters must be of float32 or float64 on the CPU for the engine {self.engine}, "
+                f"got {like.dtype} on {like.device}. Take the engine auto or torch."
+            )
+        if recorder is not None:
+            raise UserError(
+                f"the engine must be torch under {recorder}, which sees nothing of what other engines do, "
+                f"got {self.engine}. Make the module with engine='torch'."
+            )
+        return False
+
+    def _like(self) -> Tensor:
+        """One of the parameters, for their dtype and device."""
+        return attrgetter("output.bias")(self)
+
+    def _state_of(self, rows: tuple[int, ...], state: Any) -> Any:
+        """The state given, checked; where none is, that in which sequences start. rows: (B,), or ()."""
+        like = self._like()
+        if state is not None:
+            check_state(self.spec, state, rows, like)
+            return state
+        initial = getattr(self.params(), "initial", ())
+        if rows:
+            return first_state(self.spec, initial, rows[0], like)
+        return map_leaves(lambda leaf: leaf[0], first_state(self.spec, initial, 1, like))
+
+
+def fields_of(spec: Spec) -> tuple[dataclasses.Field[Any], ...]:
+    """The fields of a spec, in order."""
+    return dataclasses.fields(spec)
+
+
+def _restored(given: Any, dtype: Any) -> Any:
+    """What autocast has made half as precise, in the dtype of the parameters; all else as it is."""
+    if isinstance(given, PackedSequence):
+        return given._replace(data=_restored(given.data, dtype))
+    if isinstance(given, Tensor) and given.dtype in (torch.float16, torch.bfloat16):
+        return given.to(dtype)
+    return given
