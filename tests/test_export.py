@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from torch.nn.utils import parametrizations, prune
 
 from commands import TEXT, call, done, error_line, finish, on_disk, program, refused, train
 from numdnc import UserError, initial_state, nn
@@ -210,6 +211,86 @@ def test_files_that_cannot_be_used(place: Path) -> None:
     Path("file.pt").unlink()
     Path("file.pt").mkdir()
     fails("got a file that torch cannot read")
+
+
+def weight_normed(module: Any) -> Any:
+    return parametrizations.weight_norm(module.output, "weights") and module
+
+
+def pruned(module: Any) -> Any:
+    return prune.l1_unstructured(module.output, "weights", 2) and module
+
+
+class WithALayer(nn.LSTM):
+    def __init__(self) -> None:
+        super().__init__(2, 3, 2)
+        self.answer = torch.nn.Linear(2, 2)
+
+
+def in_two_dtypes(module: Any) -> Any:
+    module.output.double()
+    return module
+
+
+def with_nan(module: Any) -> Any:
+    torch.nn.init.constant_(module.output.bias, torch.nan)
+    return module
+
+
+UNSAVED: dict[str, Any] = {
+    "weight norm": (
+        lambda: weight_normed(nn.RNN(2, 3, 2)),
+        "a rnn and no others, got something else (no output.weights, also output.parametrizations.weights.original0",
+    ),
+    "pruned": (lambda: pruned(nn.RNN(2, 3, 2)), "also output.weights_orig, also output.weights_mask). Undo"),
+    "a subclass with a layer": (
+        WithALayer,
+        "(also answer.weight, also answer.bias)",
+    ),
+    "a model around it": (
+        lambda: torch.nn.Sequential(nn.RNN(2, 3, 2)),
+        "save must be given an RNN, LSTM or DNC of numdnc.nn, got a Sequential. Save the one inside",
+    ),
+    "two dtypes": (
+        lambda: in_two_dtypes(nn.RNN(2, 3, 2)),
+        "(dtypes torch.float32 and torch.float64)",
+    ),
+    "complex": (lambda: nn.RNN(2, 3, 2).to(torch.complex64), "output.bias is no plain tensor of numbers"),
+    "NaN": (lambda: with_nan(nn.RNN(2, 3, 2)), "must be finite, got NaN or infinity in output.bias"),
+    "no numbers": (
+        lambda: nn.RNN(2, 3, 2, device="meta"),
+        "controller.0.weights is no plain tensor of numbers",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Complex modules")
+@pytest.mark.parametrize("case", UNSAVED)
+def test_what_could_not_be_loaded_is_not_saved(case: str) -> None:
+    make, expect = UNSAVED[case]
+    Path("model.pt").write_text("kept")
+    with pytest.raises(UserError) as raised:
+        nn.save(make(), "model.pt")
+    assert expect in str(raised.value)
+    assert Path("model.pt").read_text() == "kept"
+
+
+def test_a_file_with_other_parameters_is_refused_by_their_names() -> None:
+    """As an older numdnc wrote them, without a checksum."""
+    nn.save(nn.RNN(2, 3, 2), "model.pt")
+    contents = torch.load("model.pt", weights_only=True) | {"version": 1}
+    del contents["sha256"]
+    contents["state_dict"] |= {"output.gain": torch.ones(2), "output.bias": torch.ones(7)}
+    torch.save(contents, "model.pt")
+    with pytest.raises(UserError, match=r"\(also output.gain, output.bias is \(7,\), not \(2,\)\)"):
+        nn.load("model.pt")
+
+
+def test_sizes_of_numpy_are_saved_as_plain_numbers() -> None:
+    one = np.int64(3)
+    nn.save(nn.DNC(one, one, one, memory_size=one, word_size=one, batch_first=np.True_), "model.pt")
+    assert nn.load("model.pt").spec == nn.DNC(3, 3, 3, memory_size=3, word_size=3).spec
+    assert nn.load("model.pt").batch_first is True
 
 
 def test_a_flipped_bit_is_noticed_or_changes_nothing_but_numbers() -> None:

@@ -18,9 +18,11 @@ GATES: dict[ControllerKind, int] = {"lstm": 4, "rnn": 1, "feedforward": 1}
 """Blocks of pre-activations per hidden unit: the LSTM's i, f, g, o, or the one tanh."""
 
 
-def _check_size(owner: str, name: str, value: object) -> None:
+def _size(owner: str, name: str, value: object) -> int:
+    """The size as a plain int, which JSON can hold; UserError unless it is one."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise UserError(f"{owner}.{name} must be a whole number of at least 1, got {value!r}.")
+    return int(value)
 
 
 def _is_number(value: object) -> bool:
@@ -40,15 +42,14 @@ class _Spec:
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        _check_size(owner, "input_size", self.input_size)
-        _check_size(owner, "output_size", self.output_size)
+        for name in ("input_size", "output_size"):
+            object.__setattr__(self, name, _size(owner, name, getattr(self, name)))
         if not isinstance(self.hidden_sizes, tuple | list) or not self.hidden_sizes:
             raise UserError(
                 f"{owner}.hidden_sizes must be a tuple of one size per layer, got {self.hidden_sizes!r}."
             )
-        object.__setattr__(self, "hidden_sizes", tuple(self.hidden_sizes))
-        for size in self.hidden_sizes:
-            _check_size(owner, "hidden_sizes", size)
+        sizes = tuple(_size(owner, "hidden_sizes", size) for size in self.hidden_sizes)
+        object.__setattr__(self, "hidden_sizes", sizes)
 
     @property
     def hidden_total(self) -> int:
@@ -119,7 +120,7 @@ class DNCSpec(_Spec):
             kinds = ", ".join(get_args(ControllerKind))
             raise UserError(f"DNCSpec.controller must be one of {kinds}, got {self.controller!r}.")
         for name in ("memory_size", "word_size", "read_heads"):
-            _check_size("DNCSpec", name, getattr(self, name))
+            object.__setattr__(self, name, _size("DNCSpec", name, getattr(self, name)))
         self._check_variations()
 
     def _check_variations(self) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.files import check_layers, digest, filled, write_atomically
+from numdnc.files import check_layers, digest, write_atomically
 from numdnc.init import initial_state
 from numdnc.nn.modules import Module, module_for
 from numdnc.nn.pickles import read_tensors
@@ -22,7 +22,7 @@ from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Precision, Run, TrainingSettings, check_finite, new_run
-from numdnc.tree import leaves, map_leaves
+from numdnc.tree import leaves, map_leaves, named_leaves
 
 KIND = "a model of numdnc.nn"
 VERSION = 2
@@ -72,8 +72,14 @@ def save(module: Module, path: str | Path) -> None:
     """Write a file for `load`, whole or not at all; `torch.load(path, weights_only=True)` reads it too.
 
     It holds a dictionary: `spec` as plain numbers and words, `state_dict`, `batch_first`, as JSON in `origin` what the
-    run was that the parameters came from, if any, and in `sha256` a checksum of all that.
+    run was that the parameters came from, if any, and in `sha256` a checksum of all that. UserError where `load` would
+    refuse the file. A subclass comes back as the class of this package that it extends.
     """
+    if not isinstance(module, Module):
+        raise UserError(
+            f"save must be given an RNN, LSTM or DNC of numdnc.nn, got a {type(module).__name__}. "
+            "Save the one inside of it, or its state_dict() with torch.save."
+        )
     plain = {
         "kind": KIND,
         "version": VERSION,
@@ -82,6 +88,15 @@ def save(module: Module, path: str | Path) -> None:
         "origin": json.dumps(module.origin),
     }
     weights = {name: tensor.detach().contiguous() for name, tensor in module.state_dict().items()}
+    try:
+        _check_weights(module.spec, weights)
+    except UserError as error:
+        raise UserError(
+            f"the module must hold the parameters of a {module.spec.kind} and no others, got something else ({error}). "
+            "Undo what was added (torch.nn.utils.parametrize.remove_parametrizations, torch.nn.utils.prune.remove), "
+            "or keep its state_dict() with torch.save."
+        ) from None
+    _check_finite(path, weights)
     file = io.BytesIO()
     torch.save({**plain, "state_dict": weights, "sha256": _digest(plain, weights)}, file)
     write_atomically(Path(path), file.getvalue())
@@ -110,7 +125,7 @@ def load(path: str | Path, **options: Any) -> Module:
             f"{path} must hold {KIND} that this version knows, got something else ({error}). "
             "It was damaged or edited, or needs the version of numdnc that wrote it."
         ) from None
-    check_finite(Path(path), ((name, bool(tensor.isfinite().all())) for name, tensor in weights.items()))
+    _check_finite(path, weights)
     module = module_for(
         spec, **{"batch_first": told.batch_first, "dtype": weights["output.bias"].dtype, **options}
     )
@@ -172,9 +187,31 @@ def _checked(contents: dict[str, Any]) -> tuple[_Described, dict[str, torch.Tens
         raise UserError("its checksum is not that of its contents")
     spec = validated_spec(told.spec)
     check_layers(spec, weights)
-    precision = str(weights["output.bias"].dtype) if "output.bias" in weights else ""
-    filled(param_shapes(spec), weights, "", precision)
+    _check_weights(spec, weights)
     return told, weights, spec
+
+
+def _check_finite(path: str | Path, weights: dict[str, torch.Tensor]) -> None:
+    check_finite(Path(path), ((name, bool(tensor.isfinite().all())) for name, tensor in weights.items()))
+
+
+def _check_weights(spec: Spec, weights: dict[str, torch.Tensor]) -> None:
+    """Raise UserError, which names what differs, unless these are a model's parameters, all of one dtype."""
+    shapes: list[tuple[str, Any]] = list(named_leaves(param_shapes(spec)))
+    wanted = {name: shape.sizes for name, shape in shapes}
+    wrong = [f"no {name}" for name in wanted if name not in weights]
+    wrong += [f"also {name}" for name in weights if name not in wanted]
+    for name, tensor in weights.items():
+        if not _is_plain(tensor) or tensor.is_meta:
+            wrong.append(f"{name} is no plain tensor of numbers")
+        elif name in wanted and tuple(tensor.shape) != wanted[name]:
+            wrong.append(f"{name} is {tuple(tensor.shape)}, not {wanted[name]}")
+    kinds = {str(tensor.dtype) for tensor in weights.values()}
+    if len(kinds) > 1:
+        wrong.append(f"dtypes {' and '.join(sorted(kinds))}")
+    if wrong:
+        shown = wrong if len(wrong) < 6 else [*wrong[:4], f"{len(wrong) - 4} more"]
+        raise UserError(", ".join(shown))
 
 
 def _is_plain(tensor: Any) -> bool:
