@@ -16,7 +16,8 @@ import pytest
 from commands import SMALL, TEXT, call, done, finish, metrics, on_disk, program, refused
 from numdnc.training import sweep as sweeps
 from numdnc.training.outcomes import Outcome, Standing, summary, wilson
-from numdnc.training.sweep import Sweep, SweepFolder, Tick
+from numdnc.training.plan import Sweep
+from numdnc.training.sweep import SweepFolder, Tick
 from patience import PATIENCE
 
 STAND_IN = (sys.executable, str(Path(__file__).parent / "sweep_program.py"))

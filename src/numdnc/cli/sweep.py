@@ -17,7 +17,8 @@ from numdnc.errors import UserError
 from numdnc.processors import count_processors
 from numdnc.training import processes
 from numdnc.training.outcomes import Outcome, Spread, Summary, summary
-from numdnc.training.sweep import Sweep, SweepFolder, Tick
+from numdnc.training.plan import Sweep
+from numdnc.training.sweep import SweepFolder, Tick
 
 
 def run_sweep(

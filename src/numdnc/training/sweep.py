@@ -1,10 +1,7 @@
 """A sweep: the same training over seeds and settings, each run a process of its own; what is done is done once."""
 
-import itertools
 import json
-import math
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -12,25 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
 
 from numdnc.errors import UserError
 from numdnc.files import LARGEST_TEXT, open_to_append, write_atomically
 from numdnc.reading import open_ordinary, read_bounded
-from numdnc.schema import Size, parse_json, validated
 from numdnc.training.folder import RUN_LOCK, RunFolder
 from numdnc.training.lock import ANOTHER, LockedError, held, holder
 from numdnc.training.outcomes import Outcome, standing
+from numdnc.training.plan import DEFAULT_SEEDS, Planned, Sweep, as_given, as_option, options, sweep_from
 from numdnc.training.processes import VARIABLES
 
 PROGRAM = (sys.executable, "-m", "numdnc")
 """How a run is started; `train ..` or `resume ..` follows."""
-DEFAULT_SEEDS = 5
-OWN = ("seed", "out", "o")
-"""Options of `train` that the sweep gives itself."""
 ALSO_OF_RESUME = ("data", "minutes", "sample-every")
 """Options of `train` that hold for the process, not for the run: `resume` is given them again."""
 POLL = 0.1
@@ -42,111 +34,8 @@ _PATIENCE = 60.0
 """Seconds to wait for a lock that others hold for a moment."""
 
 
-MOST_RUNS = 100_000
 LAST_BYTES = 1 << 16
 """Of a log, so many are looked at."""
-
-
-class Planned(NamedTuple):
-    """One run of a sweep."""
-
-    name: str
-    """Its folder within the sweep's."""
-    setting: dict[str, str]
-    """Value of each varied option."""
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """What is run: every seed of every combination of varied values."""
-
-    train: tuple[str, ...]
-    """What follows `numdnc train`."""
-    vary: Mapping[str, tuple[str, ...]]
-    """Values of each varied option; yes and no stand for --NAME and --no-NAME."""
-    seeds: int = DEFAULT_SEEDS
-    """Seeds 0, 1, .. of each setting."""
-    own: str | None = None
-    """Where this call takes a task of one's own from, the first of `train`; not saved."""
-
-    def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise UserError(f"seeds must be at least 1, got {self.seeds}.")
-        if self.seeds * math.prod(map(len, self.vary.values())) > MOST_RUNS:
-            raise UserError(f"a sweep must have at most {MOST_RUNS:,} runs, got more. Vary less.")
-        if not all(map(_is_word, (*self.train, *self.vary, *itertools.chain(*self.vary.values())))):
-            raise UserError(
-                "words of a sweep must be such as a command line can hold, got others. Change them."
-            )
-        if not self.train or self.train[0].startswith("-") or self.train[0] in ("train", "numdnc"):
-            raise UserError(
-                "what follows -- must be what follows `numdnc train`, such as `-- copy --steps 2000`, "
-                f"got {shlex.join(self.train) or 'nothing'}."
-            )
-        given = {name for name, _ in _options(self.train)}
-        for name, values in self.vary.items():
-            if not re.fullmatch(r"[A-Za-z][\w.-]*", name):
-                raise UserError(f"what is varied must be the name of an option, got {name!r}.")
-            if not values or "" in values or len(set(values)) < len(values):
-                raise UserError(
-                    f"{name} must be varied over different values, got {','.join(values) or 'none'}."
-                )
-            if name.replace("_", "-") in given:
-                raise UserError(f"--{name} must be varied or be given after --, got both. Leave one out.")
-        for name in OWN:
-            if name in given or name in self.vary:
-                raise UserError(
-                    f"{'-' if len(name) == 1 else '--'}{name} must be left to the sweep, got one. Leave it out; "
-                    "how many seeds there are is said by --seeds."
-                )
-
-    @property
-    def settings(self) -> list[dict[str, str]]:
-        """Every combination of varied values."""
-        return [
-            dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())
-        ]
-
-    @property
-    def runs(self) -> list[Planned]:
-        """All runs; first one of each setting, then the next seed."""
-        return [
-            Planned(_name({**setting, "seed": str(seed)}), setting, seed)
-            for seed in range(self.seeds)
-            for setting in self.settings
-        ]
-
-
-def _is_word(text: str) -> bool:
-    """Whether a program can be given this."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
-
-
-def _name(values: Mapping[str, str]) -> str:
-    """A folder's name; a value such as a path is written so that it is one and stays different from others."""
-    return ",".join(f"{name}={quote(value, safe='+@:')}" for name, value in values.items())
-
-
-def _options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each option among these words, its name as in --some-name, --no-.. taken off, and the words that are it."""
-    for at, word in enumerate(words):
-        if match := re.fullmatch(r"--?(?:no[-_])?([A-Za-z][\w.-]*)(=.*)?", word, re.DOTALL):
-            alone = match[2] is not None or at + 1 == len(words)
-            yield match[1].replace("_", "-"), [word] if alone else [word, words[at + 1]]
-
-
-@dataclass(frozen=True)
-class _Described:
-    """sweep.json."""
-
-    train: tuple[str, ...]
-    vary: dict[str, tuple[str, ...]]
-    seeds: Size
 
 
 class SweepFolder:
@@ -161,9 +50,7 @@ class SweepFolder:
     def load(self) -> Sweep:
         """The sweep that was begun here."""
         try:
-            found = parse_json(read_bounded(self._description, LARGEST_TEXT).decode())
-            told = validated(_Described, found)
-            return Sweep(train=told.train, vary=told.vary, seeds=told.seeds)
+            return sweep_from(read_bounded(self._description, LARGEST_TEXT))
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} must hold a sweep, got none. Begin one by what follows `numdnc train`: "
@@ -196,8 +83,8 @@ class SweepFolder:
         given = (tuple(train) or begun.train, vary if train or vary else begun.vary)
         if given != (begun.train, begun.vary):
             raise UserError(
-                f"{self.path} must be gone on with as it was begun, with {_as_given(begun.train, begun.vary)}, "
-                f"got {_as_given(*given)}. Give just the folder, or another one."
+                f"{self.path} must be gone on with as it was begun, with {as_given(begun.train, begun.vary)}, "
+                f"got {as_given(*given)}. Give just the folder, or another one."
             )
         sweep = Sweep(train=begun.train, vary=begun.vary, seeds=begun.seeds if seeds is None else seeds)
         if sweep.seeds < begun.seeds:
@@ -337,11 +224,11 @@ class SweepFolder:
         place = self.path / run.name
         if RunFolder(place).last.exists():
             again = [
-                word for name, option in _options(sweep.train) if name in ALSO_OF_RESUME for word in option
+                word for name, option in options(sweep.train) if name in ALSO_OF_RESUME for word in option
             ]
             words = ["resume", str(place), *again, *(["--task", sweep.own] if sweep.own else [])]
         else:
-            varied = [_as_option(name, value) for name, value in run.setting.items()]
+            varied = [as_option(name, value) for name, value in run.setting.items()]
             words = [
                 "train",
                 sweep.own or sweep.train[0],
@@ -395,16 +282,6 @@ class _Running(NamedTuple):
     log: Path
     log_start: int
     """Where in the log the process began to write."""
-
-
-def _as_option(name: str, value: str) -> str:
-    name = name.replace("_", "-")
-    return {"yes": f"--{name}", "no": f"--no-{name}"}.get(value, f"--{name}={value}")
-
-
-def _as_given(train: Sequence[str], vary: Mapping[str, Sequence[str]]) -> str:
-    varied = [word for name, values in vary.items() for word in ("--vary", f"{name}={','.join(values)}")]
-    return f"`{shlex.join([*varied, '--', *train])}`"
 
 
 def _text(path: Path, start: int = 0) -> str:

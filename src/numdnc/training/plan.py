@@ -1,0 +1,138 @@
+"""What a sweep is: a training, the options that are varied, and the runs that follow; and how a file says it."""
+
+import itertools
+import math
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import quote
+
+from numdnc.errors import UserError
+from numdnc.schema import Size, parse_json, validated
+
+DEFAULT_SEEDS = 5
+OWN = ("seed", "out", "o")
+"""Options of `train` that the sweep gives itself."""
+MOST_RUNS = 100_000
+
+
+class Planned(NamedTuple):
+    """One run of a sweep."""
+
+    name: str
+    """Its folder within the sweep's."""
+    setting: dict[str, str]
+    """Value of each varied option."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """What is run: every seed of every combination of varied values."""
+
+    train: tuple[str, ...]
+    """What follows `numdnc train`."""
+    vary: Mapping[str, tuple[str, ...]]
+    """Values of each varied option; yes and no stand for --NAME and --no-NAME."""
+    seeds: int = DEFAULT_SEEDS
+    """Seeds 0, 1, .. of each setting."""
+    own: str | None = None
+    """Where this call takes a task of one's own from, the first of `train`; not saved."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise UserError(f"seeds must be at least 1, got {self.seeds}.")
+        if self.seeds * math.prod(map(len, self.vary.values())) > MOST_RUNS:
+            raise UserError(f"a sweep must have at most {MOST_RUNS:,} runs, got more. Vary less.")
+        if not all(map(_is_word, (*self.train, *self.vary, *itertools.chain(*self.vary.values())))):
+            raise UserError(
+                "words of a sweep must be such as a command line can hold, got others. Change them."
+            )
+        if not self.train or self.train[0].startswith("-") or self.train[0] in ("train", "numdnc"):
+            raise UserError(
+                "what follows -- must be what follows `numdnc train`, such as `-- copy --steps 2000`, "
+                f"got {shlex.join(self.train) or 'nothing'}."
+            )
+        given = {name for name, _ in options(self.train)}
+        for name, values in self.vary.items():
+            if not re.fullmatch(r"[A-Za-z][\w.-]*", name):
+                raise UserError(f"what is varied must be the name of an option, got {name!r}.")
+            if not values or "" in values or len(set(values)) < len(values):
+                raise UserError(
+                    f"{name} must be varied over different values, got {','.join(values) or 'none'}."
+                )
+            if name.replace("_", "-") in given:
+                raise UserError(f"--{name} must be varied or be given after --, got both. Leave one out.")
+        for name in OWN:
+            if name in given or name in self.vary:
+                raise UserError(
+                    f"{'-' if len(name) == 1 else '--'}{name} must be left to the sweep, got one. Leave it out; "
+                    "how many seeds there are is said by --seeds."
+                )
+
+    @property
+    def settings(self) -> list[dict[str, str]]:
+        """Every combination of varied values."""
+        return [
+            dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())
+        ]
+
+    @property
+    def runs(self) -> list[Planned]:
+        """All runs; first one of each setting, then the next seed."""
+        return [
+            Planned(_name({**setting, "seed": str(seed)}), setting, seed)
+            for seed in range(self.seeds)
+            for setting in self.settings
+        ]
+
+
+def _is_word(text: str) -> bool:
+    """Whether a program can be given this."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
+def _name(values: Mapping[str, str]) -> str:
+    """A folder's name; a value such as a path is written so that it is one and stays different from others."""
+    return ",".join(f"{name}={quote(value, safe='+@:')}" for name, value in values.items())
+
+
+def options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each option among these words, its name as in --some-name, --no-.. taken off, and the words that are it."""
+    for at, word in enumerate(words):
+        if match := re.fullmatch(r"--?(?:no[-_])?([A-Za-z][\w.-]*)(=.*)?", word, re.DOTALL):
+            alone = match[2] is not None or at + 1 == len(words)
+            yield match[1].replace("_", "-"), [word] if alone else [word, words[at + 1]]
+
+
+def as_option(name: str, value: str) -> str:
+    """The word of a command line that gives an option this value."""
+    name = name.replace("_", "-")
+    return {"yes": f"--{name}", "no": f"--no-{name}"}.get(value, f"--{name}={value}")
+
+
+def as_given(train: Sequence[str], vary: Mapping[str, Sequence[str]]) -> str:
+    """What a sweep was given, as its user would type it."""
+    varied = [word for name, values in vary.items() for word in ("--vary", f"{name}={','.join(values)}")]
+    return f"`{shlex.join([*varied, '--', *train])}`"
+
+
+@dataclass(frozen=True)
+class _Described:
+    """sweep.json."""
+
+    train: tuple[str, ...]
+    vary: dict[str, tuple[str, ...]]
+    seeds: Size
+
+
+def sweep_from(contents: bytes) -> Sweep:
+    """The sweep that sweep.json describes; ValueError or UserError if it is none."""
+    told = validated(_Described, parse_json(contents.decode()))
+    return Sweep(train=told.train, vary=told.vary, seeds=told.seeds)
