@@ -612,9 +612,7 @@ def test_numbers_that_are_not_finite_are_null_in_json() -> None:
 
 
 def test_what_cannot_be_diagnosed_is_refused() -> None:
-    refused(
-        "diagnose", "nowhere", expect="nowhere must be the folder of a run, got one without last.safetensors"
-    )
+    refused("diagnose", "nowhere", expect="nowhere must be the folder of a run, got no such folder")
     done("train", *COPY.split(), "--steps", 1, "--report-every", 1, "--out", "run")
     refused(
         "diagnose",

@@ -453,7 +453,7 @@ def test_only_the_first_has_to_have_the_folder(launcher: Launcher) -> None:
 def test_wrong_options_are_told_by_the_first_alone(launcher: Launcher) -> None:
     ended = launcher.run(2, "train", "copy", "--hiden", 3)
     assert ended.codes == [2, 2]
-    assert "Unrecognized options: --hiden" in ended.err[0]
+    assert "got --hiden. Did you mean --hidden?" in ended.err[0]
     assert (ended.err[1], ended.out) == ("", ["", ""])
 
 

@@ -32,7 +32,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def stand_in() -> Iterator[None]:
-    with mock.patch.object(sweeps, "PROGRAM", STAND_IN):
+    """Runs are begun by a program that learns nothing, whose tasks numdnc does not know."""
+    with (
+        mock.patch.object(sweeps, "PROGRAM", STAND_IN),
+        mock.patch("numdnc.cli.sweep.check_settings", lambda sweep: None),
+    ):
         yield
 
 
@@ -397,3 +401,30 @@ def test_a_summary_counts_failures_and_leaves_out_what_has_not_ended() -> None:
     assert found.sequence_error == (None, None)
     empty = summary({}, [])
     assert (empty.success_rate, empty.success_interval, empty.held_out) == (None, None, (None, None))
+
+
+WRONG = {
+    "a size": (("--vary", "hidden=3,0", "--", "copy"), "got `copy --hidden=0`: |hidden_sizes must be"),
+    "only together": (
+        ("--vary", "masking=yes,no", "--vary", "mask_floor=0.5", "--", "copy"),
+        "got `copy --no-masking --mask-floor=0.5`: |mask_floor must be 0",
+    ),
+    "an option": (("--vary", "hiden=3,4", "--", "copy"), "got --hiden. Did you mean --hidden?"),
+    "a task": (("--", "copyy"), "Did you mean `numdnc train copy`?"),
+    "a file": (("--", "text", "--corpus", "nowhere"), "got 'nowhere'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_every_setting_is_checked_before_one_run_begins(case: str) -> None:
+    words, expect = WRONG[case]
+    refused(
+        "sweep", "all", *words, expect=f"every setting of a sweep must be one that can be trained|{expect}"
+    )
+
+
+def test_a_value_that_is_no_number_begins_nothing_either() -> None:
+    result = call("sweep", "all", "--vary", "hidden=3,many", "--", "copy")
+    assert (result.code, result.out) == (2, "")
+    assert "many" in result.err
+    assert on_disk(Path()) == {}

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
@@ -163,6 +164,16 @@ def exit_stopped() -> NoReturn:
 def lost_output() -> OSError | None:
     """Why the output of what goes on without one cannot be written."""
     return _outputs[-1].lost if _outputs else None
+
+
+def wrapped(text: str) -> str:
+    """Text whose paragraphs are broken to fit the terminal, or 80 columns; lines that are indented stay as they are."""
+    width = min(100, shutil.get_terminal_size((80, 0)).columns)
+    paragraphs = [
+        paragraph if paragraph.startswith(" ") else textwrap.fill(paragraph, width, break_on_hyphens=False)
+        for paragraph in text.split("\n\n")
+    ]
+    return "\n\n".join(paragraphs)
 
 
 def byte_size(count: int) -> str:

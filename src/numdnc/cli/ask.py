@@ -44,25 +44,25 @@ def ask(
     own: OwnTask = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a trained model: about a story (a run of bAbI), or about any graph in its own names (a run of graphs).
+    """Ask a trained model about a story, or about a graph in its own names.
 
-    numdnc ask DIR "Mary went to the kitchen. Where is Mary?"
-    numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
+        numdnc ask DIR "Mary went to the kitchen. Where is Mary?"
+        numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
 
     Args:
         folder: The run's folder.
         question: Sentences and one or more questions; or "A -line-> ? -line-> ?" for a run of traversal, "A -> B" of
             shortest-path, "A -relation-> ?" of inference (default: what standard input says).
-        words: Each answer has so many words (stories; default: 1).
-        shown: So many of the likeliest words are shown for each (stories; default: 4).
+        words: How many words each answer has (stories; default: 1).
+        shown: How many of the likeliest words to show for each (stories; default: 4).
         graph: A CSV file that begins with the line source,edge,destination and has an edge a line (graphs).
-        two_way: Each line of the file holds backwards too (graphs).
+        two_way: Take each edge of the file in both directions (graphs).
         nodes: Show the model only a part of the graph: so many nodes around those of the answer (graphs; default: all).
         relations: A CSV file of relation,path, as in grandmother,mother/mother (inference).
         seed: How names are numbered and in which order edges are shown (graphs; default: 0).
         last: Ask the last checkpoint, not the best.
-        memory_size: Give a DNC so many memory slots (default: as it was trained).
-        engine: How the model is computed.
+        memory_size: Run a DNC with this many memory slots (default: as it was trained).
+        engine: What computes the model; auto takes the fastest that can.
         own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         as_json: Print JSON: of a graph one object, of a story a list with an object for each question.
 

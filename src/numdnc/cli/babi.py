@@ -1,21 +1,18 @@
 """`train babi`, and what the other commands do with its runs."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from tyro.conf import OmitArgPrefixes, arg
+from tyro.conf import OmitArgPrefixes
 
 from numdnc import console
 from numdnc.cli import progress
-from numdnc.cli.options import BABI, DataFolder, Device, EngineName, ModelOptions, check_batch, engine_on
+from numdnc.cli.options import BABI, DataFolder, ModelOptions, check_batch
 from numdnc.cli.remembered import recall_place, remember_place
-from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
+from numdnc.cli.training import SessionOptions, Training, View, fitting_run
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About
 from numdnc.params import Array
@@ -49,27 +46,14 @@ def train_babi(
     babi: OmitArgPrefixes[BabiSettings] = BabiSettings(),
     training: OmitArgPrefixes[TrainingSettings] = _TRAINING,
     optimizer: OmitArgPrefixes[OptimizerSettings] = _OPTIMIZER,
-    minutes: float = math.inf,
-    engine: EngineName = "auto",
-    device: Device = None,
-    out: Annotated[Path | None, arg(aliases=["-o"])] = None,
-    sample_every: int = 10,
-    tensorboard: bool = False,
-) -> None:
-    """Answer questions on short stories, twenty kinds of them learned by one model (bAbI; Weston et al. 2015).
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+) -> Training:
+    """Answer questions about short stories, twenty kinds in one model (bAbI; Weston et al. 2015).
 
     Args:
         data_folder: The published archive, its unpacked folder, or a folder with either (or set NUMDNC_DATA).
-        minutes: Stop after so many minutes if the steps are not done by then.
-        engine: How the model is computed; auto takes the fastest that can.
-        device: Where the engine torch runs (default: the CPU).
-        out: Folder for checkpoints and metrics (default: runs/babi-MODEL-1, -2, ..).
-        sample_every: Progress lines between stories with the model's answers, besides the one at the end; 0 = none.
-        tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
     """
-    check_minutes(minutes)
-    check_tensorboard(tensorboard)
     found = find_babi(data_folder)
     files = read_babi(found, babi.subset, babi.numbers)
     task = BabiTask(files, babi, training.seed)
@@ -89,26 +73,16 @@ def train_babi(
         model,
         training,
         optimizer,
-        engine_on(engine, device),
+        session,
         batch=babi.batch,
         states=states,
     )
-    with begin(run, out, f"babi-{model.model}") as folder:
-        console.say(
-            f"{model_in_words(run)}; {len(task.titles)} tasks of {babi.subset}, {len(task.vocabulary.words)} words; "
-            f"{len(task.train):,} stories to train on, {len(task.validation):,} to validate, "
-            f"{len(task.test):,} to test; {task.batches:,} updates an epoch, "
-            f"{100 * task.padding:.0f} % of their steps padding"
-        )
-        train_run(
-            run,
-            task,
-            folder,
-            babi_view(run, task),
-            minutes=minutes,
-            sample_every=sample_every,
-            tensorboard=tensorboard,
-        )
+    about = (
+        f"{len(task.titles)} tasks of {babi.subset}, {len(task.vocabulary.words)} words; "
+        f"{len(task.train):,} stories to train on, {len(task.validation):,} to validate, {len(task.test):,} to test; "
+        f"{task.batches:,} updates an epoch, {100 * task.padding:.0f} % of their steps padding"
+    )
+    return Training(run, task, babi_view(run, task), f"babi-{model.model}", about, session)
 
 
 def babi_task(run: Run, data_folder: Path | None) -> BabiTask:

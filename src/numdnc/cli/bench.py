@@ -34,13 +34,15 @@ def measure_speed(
     seconds: float = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Time forward and backward of a DNC, each engine on each shape, after a check that the engine is right.
+    """Measure how fast each engine runs a DNC on this machine.
+
+    Forward and backward are timed, after a check that the engine is right.
 
     Args:
         shapes: char, copy, repeat, babi, traversal or large (default: all).
         engine: The engines to time (default: those that need no extra).
         seconds: How long to repeat each measurement; what takes longer is run three times all the same.
-        as_json: Print one JSON object.
+        as_json: Print the result as one JSON object.
 
     """
     chosen = _shapes(shapes)

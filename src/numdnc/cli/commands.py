@@ -6,58 +6,58 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from threadpoolctl import threadpool_limits
-from tyro.extras import SubcommandApp
 
 from numdnc import console
 from numdnc.cli.ask import ask
-from numdnc.cli.babi import train_babi
 from numdnc.cli.bench import measure_speed
 from numdnc.cli.corpora import fetch_data, list_data
 from numdnc.cli.diagnose import diagnose_run
-from numdnc.cli.episodes import own_command, preset_command
 from numdnc.cli.evaluate import evaluate
 from numdnc.cli.export import export_model
 from numdnc.cli.gradients import check_gradients
+from numdnc.cli.groups import Group, command, find
 from numdnc.cli.info import show_info
+from numdnc.cli.parse import parse
 from numdnc.cli.paths import REGISTRY
-from numdnc.cli.presets import PRESETS
 from numdnc.cli.resume import resume
 from numdnc.cli.sweep import run_sweep
-from numdnc.cli.text import sample_text, train_text
+from numdnc.cli.text import sample_text
 from numdnc.cli.trace import trace_run
+from numdnc.cli.train import TRAIN
+from numdnc.cli.training import Training
 from numdnc.cli.view import view_trace
 from numdnc.errors import UserError
 from numdnc.training import processes
 
-DESCRIPTION = "The Differentiable Neural Computer: train it, check its gradients, sample from it."
-
-
-def _commands(words: Sequence[str]) -> SubcommandApp:
-    """All commands; `train MODULE:CLASS` only where that is what `words` ask for."""
-    app, train, corpora = SubcommandApp(), SubcommandApp(), SubcommandApp()
-    app.command(train, name="train", help="Train a model from scratch; MODULE:CLASS is a task of your own.")
-    train.command(name="text")(train_text)
-    train.command(name="babi")(train_babi)
-    for name in PRESETS:
-        train.command(name=name)(preset_command(name))
-    if len(words) > 1 and words[0] == "train" and ":" in words[1]:
-        train.command(name=words[1])(own_command(words[1]))
-    app.command(name="resume")(resume)
-    app.command(name="eval")(evaluate)
-    app.command(name="ask")(ask)
-    app.command(name="sample")(sample_text)
-    app.command(name="trace")(trace_run)
-    app.command(name="view")(view_trace)
-    app.command(name="diagnose")(diagnose_run)
-    app.command(name="sweep")(run_sweep)
-    app.command(name="export")(export_model)
-    app.command(name="gradcheck")(check_gradients)
-    app.command(name="info")(show_info)
-    app.command(name="bench")(measure_speed)
-    app.command(corpora, name="data", help="List or fetch the corpora that are known by name.")
-    corpora.command(name="list")(list_data)
-    corpora.command(name="fetch")(fetch_data)
-    return app
+NUMDNC = Group(
+    "The Differentiable Neural Computer: train it, use it, look inside it.",
+    {
+        "train and use a model": {
+            "train": TRAIN,
+            "resume": command(resume),
+            "sweep": command(run_sweep),
+            "eval": command(evaluate),
+            "ask": command(ask),
+            "sample": command(sample_text),
+            "export": command(export_model),
+        },
+        "look inside a model": {
+            "view": command(view_trace),
+            "trace": command(trace_run),
+            "diagnose": command(diagnose_run),
+            "info": command(show_info),
+        },
+        "data, checks, speed": {
+            "data": Group(
+                "List or fetch the texts that are known by name.",
+                {"": {"list": command(list_data), "fetch": command(fetch_data)}},
+            ),
+            "gradcheck": command(check_gradients),
+            "bench": command(measure_speed),
+        },
+    },
+)
+"""All commands."""
 
 
 def run() -> None:
@@ -97,7 +97,10 @@ def _run(words: Sequence[str]) -> None:
     with console.silent(silent), limited, REGISTRY:
         if words[:1] in (["train"], ["resume"]):
             processes.join()
-        _commands(words).cli(prog="numdnc", description=DESCRIPTION)
+        name, called, options = find(NUMDNC, words)
+        made = parse(called.function, name, options)()
+        if isinstance(made, Training):
+            made.start()
 
 
 def _fail(text: str) -> NoReturn:

@@ -12,7 +12,7 @@ from numdnc.cli.options import DataFolder
 
 
 def list_data(*, data_folder: DataFolder = None) -> None:
-    """The corpora known by name, and where each was found.
+    """List the texts that are known by name, and where each was found.
 
     Args:
         data_folder: Folder to look in (or set NUMDNC_DATA).
@@ -24,7 +24,7 @@ def list_data(*, data_folder: DataFolder = None) -> None:
 
 
 def fetch_data(name: Positional[str], *, data_folder: DataFolder = None) -> None:
-    """Download a corpus and check its SHA-256.
+    """Download a text and check its SHA-256.
 
     Args:
         name: One that `numdnc data list` shows.

@@ -35,18 +35,18 @@ def diagnose_run(
     data_folder: DataFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say in words and numbers what a model makes of its memory: which parts do nothing, what is near an edge.
+    """Say in words and numbers whether and how a model uses its memory.
 
-    The loss is that of a progress line, with each part of the memory taken away in turn.
+    Each part of the memory is taken away in turn, and the loss is that of a progress line.
 
     Args:
         folder: The run's folder.
         last: Examine the last checkpoint, not the best.
-        engine: How the model is computed.
+        engine: What computes the model; auto takes the fastest that can.
         own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
-        as_json: Print one JSON object.
+        as_json: Print the result as one JSON object.
 
     """
     place = RunFolder(folder)

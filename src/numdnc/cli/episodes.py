@@ -1,23 +1,21 @@
 """`train` of tasks of separate sequences, and how their runs are made from what a checkpoint says."""
 
 import dataclasses
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from tyro.conf import OmitArgPrefixes, arg
+from tyro.conf import OmitArgPrefixes
 
 from numdnc import console
 from numdnc.cli import progress
 from numdnc.cli.consent import allowed_source, public_source, remember_source
-from numdnc.cli.options import EPISODES, Device, EngineName, ModelOptions, check_batch, engine_on
-from numdnc.cli.own import own_task, sequence_lines
+from numdnc.cli.options import EPISODES, ModelOptions, check_batch
+from numdnc.cli.own import own_task, sequence_lines, settings_of
 from numdnc.cli.presets import PRESETS, Preset
-from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
+from numdnc.cli.training import SessionOptions, Training, View, fitting_run
 from numdnc.errors import UserError
 from numdnc.files import file_name
 from numdnc.schema import validated
@@ -28,12 +26,12 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings
 
 
-def preset_command(name: str) -> Callable[..., None]:
+def preset_command(name: str) -> Callable[..., Training]:
     """`train NAME` of a preset."""
     return _command(name, PRESETS[name], None)
 
 
-def own_command(source: str) -> Callable[..., None]:
+def own_command(source: str) -> Callable[..., Training]:
     """`train MODULE:CLASS`, with the options that every task has."""
     kind = own_task(source)
     summary = (kind.__doc__ or source).strip().splitlines()[0]
@@ -42,7 +40,7 @@ def own_command(source: str) -> Callable[..., None]:
     return _command(source, preset, source)
 
 
-def _command(name: str, preset: Preset, source: str | None) -> Callable[..., None]:
+def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Training]:
     """A command whose options are the preset's, the task's settings among them."""
 
     def command(
@@ -52,26 +50,8 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
         episodes: OmitArgPrefixes[EpisodeSettings] = preset.settings,
         training: OmitArgPrefixes[TrainingSettings] = preset.training,
         optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
-        minutes: float = math.inf,
-        engine: EngineName = "auto",
-        device: Device = None,
-        out: Annotated[Path | None, arg(aliases=["-o"])] = None,
-        sample_every: int = 10,
-        tensorboard: bool = False,
-    ) -> None:
-        """...
-
-        Args:
-            minutes: Stop after so many minutes if the task is not solved by then.
-            engine: How the model is computed; auto takes the fastest that can.
-            device: Where the engine torch runs (default: the CPU).
-            out: Folder for checkpoints and metrics (default: runs/TASK-MODEL-1, -2, ..).
-            sample_every: Progress lines between pictures of a sequence, besides the one at the end; 0 = none at all.
-            tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
-
-        """
-        check_minutes(minutes)
-        check_tensorboard(tensorboard)
+        session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+    ) -> Training:
         described = {
             "name": name if source is None else public_source(source),
             "kind": EPISODES,
@@ -87,35 +67,26 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Non
             model,
             training,
             optimizer,
-            engine_on(engine, device),
+            session,
             batch=episodes.batch,
             states=max(episodes.batch * (steps + 2), 3 * EVALUATED_AT_ONCE),
         )
         stem = file_name(name.rpartition(":")[2].lower())
-        with begin(run, out, f"{stem}-{model.model}") as folder:
+        about = f"{name}: {_settings(task)}; {drawn_from.input_size} inputs, {drawn_from.output_size} outputs"
+        if drawn_from.shared:
+            share = f"{100 * drawn_from.shared:.0f} %"
+            about += f"\nfew such sequences exist: {share} of those to train on are scored on too"
+
+        def remember(folder: Path) -> None:
             if source is not None:
-                remember_source(folder.path, public_source(source), source)
-            console.say(
-                f"{model_in_words(run)}; {name}: {_settings(task)}; {drawn_from.input_size} inputs, "
-                f"{drawn_from.output_size} outputs"
-            )
-            if drawn_from.shared:
-                console.say(
-                    f"few such sequences exist: {100 * drawn_from.shared:.0f} % of those to train on are scored on too"
-                )
-            train_run(
-                run,
-                drawn_from,
-                folder,
-                episodes_view(run, drawn_from),
-                minutes=minutes,
-                sample_every=sample_every,
-                tensorboard=tensorboard,
-            )
+                remember_source(folder, public_source(source), source)
+
+        view = episodes_view(run, drawn_from)
+        return Training(run, drawn_from, view, f"{stem}-{model.model}", about, session, remember)
 
     without_prefix: Any = OmitArgPrefixes
     command.__annotations__["task"] = without_prefix[type(preset.episodes)]
-    command.__doc__ = (command.__doc__ or "").replace("...", preset.summary, 1)
+    command.__doc__ = "\n\n".join(filter(None, (preset.summary, preset.expect)))
     return command
 
 
@@ -208,4 +179,4 @@ def episodes_view(run: Run, task: EpisodeTask) -> View:
 
 def _settings(task: Any) -> str:
     """The settings of a task in one line."""
-    return ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(task).items())
+    return ", ".join(f"{name} {value}" for name, value in settings_of(task).items())

@@ -1,6 +1,5 @@
 """`eval`."""
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from numdnc.cli.consent import OwnTask
 from numdnc.cli.episodes import episode_task, own_source
 from numdnc.cli.graphs import on_graph
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
-from numdnc.cli.own import channels, sequence_lines
+from numdnc.cli.own import channels, sequence_lines, settings_of
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -49,28 +48,30 @@ def evaluate(
     plot: Path | None = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a run: bits per character on the held-out part of a text, errors on sequences kept out of training, or of
-    bAbI errors on the stories of the test.
+    """Score a run on data that it was not trained on.
+
+    A text is scored by the bits per character on all of its held-out part, sequences by how many have errors, bAbI by
+    the share of wrong answers on the stories of the test.
 
     Args:
         folder: The run's folder.
         last: Score the last checkpoint, not the best.
-        no_reads: Score a DNC whose read vectors are taken as zero, beside the whole one.
-        memory_size: Give a DNC so many memory slots (default: as it was trained).
-        engine: How the model is computed.
+        no_reads: Also score the DNC with every read vector set to zero.
+        memory_size: Run a DNC with this many memory slots (default: as it was trained).
+        engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
-        sequences: So many are scored (default: as many as in training; sequences only).
+        sequences: How many sequences to score (default: as many as in training; sequences only).
         graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: first the line
             source,edge,destination, then an edge a line (runs of graph tasks only).
-        two_way: Each line of the file holds backwards too.
-        nodes: Ask each time about another part of the graph, of so many nodes (default: about all of it).
+        two_way: Take each edge of the file in both directions.
+        nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph).
         own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         show: Print a picture of one sequence: what goes in, what should and what does come out, and when a DNC frees
             slots and writes (sequences only).
         plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
-        as_json: Print one JSON object.
+        as_json: Print the result as one JSON object.
 
     """
     place = RunFolder(folder)
@@ -107,7 +108,7 @@ def evaluate(
             "--show must be given without --json, got both. Leave one out; --plot goes with both."
         )
     task = changed_task(run, episode_task(run, source), changes, sequences)
-    settings: dict[str, Any] = dataclasses.asdict(task.episodes)  # type: ignore[call-overload]
+    settings = settings_of(task.episodes)
     if graph is not None:
         task = on_graph(task, graph, two_way=two_way, nodes=nodes, seed=run.training.seed)
         settings |= {"graph": str(graph), "two_way": two_way, "nodes": nodes}

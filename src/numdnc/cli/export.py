@@ -21,7 +21,7 @@ def export_model(
     last: bool = False,
     like: Path | None = None,
 ) -> None:
-    """Make a file of PyTorch of a run, or a run of such a file (needs PyTorch).
+    """Write a model as a PyTorch file, or make a run from such a file (needs PyTorch).
 
     A run that is made from a file has the task and the settings of the run that the model came from; its optimizer
     starts afresh and its iterations count from 0.

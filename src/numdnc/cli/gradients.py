@@ -25,7 +25,9 @@ def check_gradients(
     engine: EngineName = "reference",
     as_json: AsJson = False,
 ) -> None:
-    """Compare analytical gradients with numerical ones, for every parameter, the inputs and the initial state.
+    """Compare analytical gradients with numerical ones.
+
+    Checked are every parameter, the inputs and the initial state.
 
     Args:
         model: The model to check.
@@ -35,7 +37,7 @@ def check_gradients(
         blank: Start from the blank state instead of a random one.
         seed: Settles parameters, inputs, targets and which numbers are checked.
         engine: The engine whose gradients are checked; the numerical ones are always the reference's.
-        as_json: Print one JSON object.
+        as_json: Print the result as one JSON object.
 
     """
     for name, value, least in (

@@ -27,7 +27,7 @@ def show_info(
     engine: EngineName = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Sizes of a model: parameters, interface, what a sequence carries, what training keeps of a step.
+    """Show the sizes of a model: parameters, interface, state, and what training keeps of a step.
 
     Args:
         folder: A run's folder, for its model; without one, the model that the other options describe.
@@ -35,7 +35,7 @@ def show_info(
         outputs: Width of an output vector (default: 64).
         precision: float32 or float64 (default: float32).
         engine: The engine whose memory is measured.
-        as_json: Print one JSON object.
+        as_json: Print the result as one JSON object.
 
     """
     spec = model.spec(64 if inputs is None else inputs, 64 if outputs is None else outputs)

@@ -36,7 +36,7 @@ class ModelOptions:
     """What the model is."""
 
     model: Annotated[str, arg(aliases=["-m"], metavar="{rnn,lstm,dnc}")] = "dnc"
-    """rnn, lstm or dnc."""
+    """The kind of model."""
     hidden: Annotated[int, arg(aliases=["-H"])] = 128
     """Hidden units of each controller layer."""
     layers: int = 1
@@ -50,20 +50,21 @@ class ModelOptions:
     read_heads: Annotated[int, arg(aliases=["-R"])] = 2
     """Read heads (dnc only)."""
     masking: bool = False
-    """Look-ups compare only the columns of the memory that masks let through (dnc only; Csordas and Schmidhuber
-    2019)."""
+    """Look-ups compare only the columns of the memory that a learned mask lets through (dnc only; Csordas and
+    Schmidhuber 2019)."""
     mask_floor: float = 0.0
-    """What a masked column still counts, from 0 to 1 (needs --masking)."""
+    """Weight of a column that is masked, from 0 to 1 (needs --masking)."""
     deallocation: bool = False
-    """A freed slot is wiped too (dnc only; Csordas and Schmidhuber 2019)."""
+    """Erase a slot when it is freed (dnc only; Csordas and Schmidhuber 2019)."""
     sharpness: bool = False
-    """What the links give is sharpened (dnc with links only; Csordas and Schmidhuber 2019)."""
+    """Sharpen the weights that the links give (dnc with links only; Csordas and Schmidhuber 2019)."""
     links: bool = True
-    """Temporal links; without them heads read by content alone (dnc only; Franke et al. 2018)."""
+    """With --no-links there are no temporal links, and heads read by content alone (dnc only; Franke et al. 2018)."""
     normalisation: bool = False
     """Layer norm on the interface and in an LSTM controller (dnc only; Franke et al. 2018)."""
     bypass_dropout: float = 0.0
-    """Share of the hidden values that training hides from the output (dnc only; Franke et al. 2018)."""
+    """In training, drop this share of the hidden values on their way past the memory to the output (dnc only; Franke
+    et al. 2018)."""
     learned_state: bool = False
     """Initial memory and controller state are learned (dnc only; from batches that begin sequences, which on a text is
     the first window of an epoch)."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from numdnc.cli.consent import split_source
 from numdnc.cli.options import ModelOptions
+from numdnc.cli.training import SessionOptions
 from numdnc.errors import UserError
 from numdnc.inspection.picture import picture_lines
 from numdnc.params import Array
@@ -19,10 +20,9 @@ from numdnc.tasks.sequences import Episodes
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
 
-_TAKEN = {"minutes", "engine", "device", "out", "sample_every"}
-_TAKEN |= {
+_TAKEN = {
     field.name
-    for options in (ModelOptions, EpisodeSettings, TrainingSettings, OptimizerSettings)
+    for options in (ModelOptions, EpisodeSettings, TrainingSettings, OptimizerSettings, SessionOptions)
     for field in dataclasses.fields(options)
 }
 """The options of `train`, which a task's settings stand beside."""
@@ -125,6 +125,12 @@ def sequence_lines(
     if in_words is not None:
         return str(in_words(batch, outputs, 0))
     return picture_lines(batch, outputs, 0, channels(episodes, "input"), channels(episodes, "output"), gates)
+
+
+def settings_of(episodes: Episodes) -> dict[str, Any]:
+    """The settings of a task, as they are where they can be left to something else, such as a lesson."""
+    found: Any = getattr(episodes, "resolved_settings", None) or dataclasses.asdict(episodes)  # type: ignore[call-overload]
+    return dict(found)
 
 
 def channels(episodes: Episodes, side: str) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ class Preset(NamedTuple):
         optimizer="rmsprop", learning_rate=1e-4, schedule="constant", momentum=0.9, clip_norm=10
     )
     training: TrainingSettings = TrainingSettings(steps=100_000, report_every=200)
+    expect: str = ""
+    """What comes of it in how long, for its help."""
 
 
 def _dnc(
@@ -71,7 +73,7 @@ PRESETS = {
         "Copy 1 to 20 vectors of 8 bits (Graves et al. 2014, NTM).", Copy(), _dnc(100, 128, 20, 1)
     ),
     "copy-four": Preset(
-        "Four copies of 4 vectors of 4 bits in a row, one sequence an update (as bhpfelix/DNC-NumPy).",
+        "Copy 4 vectors of 4 bits, four times in a row (as bhpfelix/DNC-NumPy).",
         Copy(width=4, min_length=4, max_length=4, min_copies=4, max_copies=4, end_marker=True),
         _dnc(32, 64, 8, 2),
         EpisodeSettings(batch=1, evaluated=64, solved_at=1e-5),
@@ -87,7 +89,7 @@ PRESETS = {
         ),
     ),
     "repeat-copy-raw": Preset(
-        "Copy 1 to 4 vectors of 4 bits 1 to 4 times, the count given as it is (as bhpfelix/DNC-NumPy).",
+        "Copy 1 to 4 vectors of 4 bits 1 to 4 times, as told (as bhpfelix/DNC-NumPy).",
         RepeatCopy(min_length=1, max_length=4, min_repeats=1, max_repeats=4, repeat_scale=1),
         _dnc(32, 64, 8, 2),
         EpisodeSettings(batch=1, evaluated=64, solved_at=1e-4),
@@ -95,37 +97,37 @@ PRESETS = {
         _ONE_BY_ONE,
     ),
     "repeat-copy-large": Preset(
-        "1 to 8 copies of 2 to 14 vectors in a row through 16 slots (Csordas and Schmidhuber 2019).",
+        "Copy 2 to 14 vectors, 1 to 8 times in a row, in 16 slots (Csordas and Schmidhuber 2019).",
         Copy(width=8, min_length=2, max_length=14, min_copies=1, max_copies=8, end_marker=True),
         _dnc(32, 16, 16, 1),
     ),
     "recall": Preset(
-        "Of items shown, name the one after the one asked for (Graves et al. 2014, NTM).",
+        "Name the item that followed another one in a list (Graves et al. 2014, NTM).",
         Recall(),
         _dnc(128, 64, 32, 1),
     ),
     "key-value": Preset(
-        "Of pairs shown, name the value of each key (Csordas and Schmidhuber 2019).",
+        "Name the value of each key, of pairs shown before (Csordas and Schmidhuber 2019).",
         KeyValue(),
         _dnc(32, 16, 32, 1),
     ),
     "key-value-two-way": Preset(
-        "Of pairs shown, name the value of each key and the key of each value (Csordas and Schmidhuber 2019).",
+        "The same, and the key of each value too (Csordas and Schmidhuber 2019).",
         KeyValue(two_way=True),
         _dnc(32, 16, 32, 1),
     ),
     "sort": Preset(
-        "Name the vectors of highest priority, highest first (Graves et al. 2014, NTM).",
+        "Name the vectors of highest priority, the highest first (Graves et al. 2014, NTM).",
         PrioritySort(),
         _dnc(100, 128, 20, 1),
     ),
     "reuse": Preset(
-        "10 copies of 5 vectors in a row through 10 slots, which must be freed (Graves et al. 2016).",
+        "Copy 5 vectors, 10 times in a row, in 10 slots that must be freed (Graves et al. 2016).",
         Copy(width=8, min_length=5, max_length=5, min_copies=10, max_copies=10),
         _dnc(64, 10, 12, 1, "feedforward"),
     ),
     "links": Preset(
-        "Copy up to 100 vectors of 6 bits without a controller that remembers: by temporal links (Graves et al. 2016).",
+        "Copy up to 100 vectors by temporal links, with a feed-forward controller (Graves et al. 2016).",
         Copy(width=6, max_length=100),
         _dnc(64, 128, 12, 1, "feedforward"),
     ),

@@ -39,11 +39,13 @@ def resume(
     sample_every: int = 10,
     tensorboard: bool = False,
 ) -> None:
-    """Continue a run from its last checkpoint, bit for bit as if it had never stopped, unless something is changed.
+    """Go on with a run from its last checkpoint, bit for bit as if it had never stopped.
+
+    What an option changes holds from there on.
 
     Args:
         folder: The run's folder.
-        steps: Iteration to train to (default: as the run was told last; one that is solved trains no further).
+        steps: Train until this iteration (default: as the run was told last; one that is solved trains no further).
         minutes: Stop after so many minutes if the steps are not done by then.
         learning_rate: Go on with this learning rate, at its highest; a schedule stays as it is (default: as before).
         memory_size: Go on with so many memory slots of a DNC, on which no parameter depends (default: as before;

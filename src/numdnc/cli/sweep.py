@@ -12,7 +12,10 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
 from numdnc.cli.consent import OwnTask, allowed_source
+from numdnc.cli.groups import find
 from numdnc.cli.options import AsJson
+from numdnc.cli.parse import parse
+from numdnc.cli.train import TRAIN
 from numdnc.errors import UserError
 from numdnc.processors import count_processors
 from numdnc.training import processes
@@ -32,19 +35,20 @@ def run_sweep(
     table: bool = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train the same over seeds and settings, each run a process of its own; go on with what is not done yet.
+    """Train one task over several seeds and settings, and print a table of the results.
 
-    Of several processes on one shared folder, each with its RANK of WORLD_SIZE, every one takes its share of the runs.
+    Each run is a process and has a folder of its own. The same command goes on with the runs that are not done yet.
+    Where several processes with RANK and WORLD_SIZE share a folder, each takes its share of the runs.
 
     Args:
         folder: The sweep's folder; each run has one of its own in it.
-        train: After --, what follows `numdnc train`; needed to begin a sweep.
-        seeds: Seeds 0, 1, .. of each setting (default: 5, or as many as the sweep has).
-        jobs: Runs at a time (default: one for each core).
-        vary: An option of `train` and its values; yes and no for --NAME and --no-NAME. May be given again.
+        train: After --, what would follow `numdnc train`; needed to begin a sweep.
+        seeds: How many seeds, 0, 1, .., of each setting (default: 5, or as many as the sweep has).
+        jobs: How many runs train at the same time (default: one for each core).
+        vary: An option of `train` and its values, as --vary hidden=32,64 --vary links=yes,no; as often as needed.
         own: The task of your own that the sweep is of, needed once for a sweep that was not begun here: it is code.
-        table: Start nothing, show how the sweep stands.
-        as_json: Print one JSON object.
+        table: Start nothing; show the results so far.
+        as_json: Print the result as one JSON object.
 
     """
     place = SweepFolder(folder)
@@ -55,9 +59,13 @@ def run_sweep(
             raise UserError("--table must be given with a folder alone, got more. Leave the rest out.")
         sweep = place.load()
     else:
-        agreed = _agreed_task(folder, place.agree(train, _varied(vary), seeds), train[0] if train else own)
+        varied = _varied(vary)
+        planned = place.agree(train, varied, seeds)
+        agreed = _agreed_task(folder, planned, train[0] if train else own)
+        if not any(place.outcome(run).standing for run in planned.runs):
+            check_settings(dataclasses.replace(planned, own=agreed))
         share = processes.place()
-        with console.outliving_output(), place.begun(train, _varied(vary), seeds, share) as (sweep, locks):
+        with console.outliving_output(), place.begun(train, varied, seeds, share) as (sweep, locks):
             sweep = dataclasses.replace(sweep, own=agreed)
             at_once = max(1, count_processors() // processes.on_this_machine()) if jobs is None else jobs
             _run(place, sweep, share, at_once, locks, quiet=as_json)
@@ -78,6 +86,19 @@ def _agreed_task(folder: Path, sweep: Sweep, named: str | None) -> str | None:
     if named not in (None, told):
         raise UserError(f"--task must be given for a sweep of a task of your own, got {named}. Leave it out.")
     return None
+
+
+def check_settings(sweep: Sweep) -> None:
+    """Refuse a sweep of which some setting could not begin."""
+    for setting in sweep.settings:
+        words = sweep.words(setting)
+        try:
+            name, found, options = find(TRAIN, [*words, "--seed", "0"], "train")
+            parse(found.function, name, options)()
+        except UserError as error:
+            raise UserError(
+                f"every setting of a sweep must be one that can be trained, got `{shlex.join(words)}`: {error}"
+            ) from None
 
 
 def _varied(words: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,6 @@
 """`train text` and `sample`."""
 
 import dataclasses
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +12,9 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from numdnc import console, data
 from numdnc.cli import progress
 from numdnc.cli.given import as_symbols
-from numdnc.cli.options import (
-    BABI,
-    EPISODES,
-    DataFolder,
-    Device,
-    EngineName,
-    ModelOptions,
-    check_batch,
-    engine_on,
-)
+from numdnc.cli.options import BABI, EPISODES, DataFolder, EngineName, ModelOptions, check_batch
 from numdnc.cli.remembered import recall_place, remember_place
-from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import View, begin, check_minutes, fitting_run, model_in_words, train_run
+from numdnc.cli.training import SessionOptions, Training, View, fitting_run
 from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -45,29 +34,16 @@ def train_text(
     text: OmitArgPrefixes[TextSettings] = TextSettings(),
     training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(),
     optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(),
-    minutes: float = math.inf,
-    engine: EngineName = "auto",
-    device: Device = None,
-    out: Annotated[Path | None, arg(aliases=["-o"])] = None,
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
     data_folder: DataFolder = None,
-    sample_every: int = 10,
-    tensorboard: bool = False,
-) -> None:
-    """Train on a text, character by character; score the part that is held out; save, sample, resume.
+) -> Training:
+    """Predict a text character by character, and score it on a part that is held out.
 
     Args:
         corpus: A text file, or a name that `numdnc data list` knows.
-        minutes: Stop after so many minutes if the steps are not done by then.
-        engine: How the model is computed; auto takes the fastest that can.
-        device: Where the engine torch runs (default: the CPU).
-        out: Folder for checkpoints and metrics (default: runs/text-MODEL-1, -2, ..).
         data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
-        sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
-        tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
     """
-    check_minutes(minutes)
-    check_tensorboard(tensorboard)
     found = data.load(corpus, data_folder)
     task = TextTask(found, text, training.seed)
     trained, held_out = task.characters
@@ -88,24 +64,12 @@ def train_text(
         model,
         training,
         optimizer,
-        engine_on(engine, device),
+        session,
         batch=text.batch,
         states=states,
     )
-    with begin(run, out, f"text-{model.model}") as folder:
-        console.say(
-            f"{model_in_words(run)}; {task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, "
-            f"{task.input_size} symbols"
-        )
-        train_run(
-            run,
-            task,
-            folder,
-            text_view(run, task),
-            minutes=minutes,
-            sample_every=sample_every,
-            tensorboard=tensorboard,
-        )
+    about = f"{task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, {task.input_size} symbols"
+    return Training(run, task, text_view(run, task), f"text-{model.model}", about, session)
 
 
 def sample_text(
@@ -117,15 +81,15 @@ def sample_text(
     seed: Annotated[int, arg(aliases=["-s"])] = 0,
     engine: EngineName = "auto",
 ) -> None:
-    """Text that a trained model writes, as it writes it.
+    """Write text with a model that was trained on text.
 
     Args:
         folder: The run's folder; its best checkpoint is taken.
         length: Characters to write.
-        prime: Text the model reads first (default: a line break, or the first symbol it knows).
-        temperature: Below 1 it takes fewer risks, above 1 more; 0 always takes the likeliest character.
-        seed: Another seed, another sample.
-        engine: How the model is computed.
+        prime: Text that the model reads first (default: a line break, or the first symbol it knows).
+        temperature: Divides the logits: below 1 the text is more regular, above 1 less; 0 = take the likeliest.
+        seed: Seed of the random choices.
+        engine: What computes the model; auto takes the fastest that can.
 
     """
     run = RunFolder(folder).load_best()

@@ -14,7 +14,7 @@ from numdnc.cli.consent import OwnTask
 from numdnc.cli.episodes import episode_task, own_source
 from numdnc.cli.given import given_steps, given_text
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
-from numdnc.cli.own import channels
+from numdnc.cli.own import channels, settings_of
 from numdnc.cli.text import described, text_task
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -50,7 +50,7 @@ def trace_run(
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record all that happens inside a model at every step of one sequence, for `numdnc view`.
+    """Record everything inside a model at every step of one sequence, for `numdnc view`.
 
     Args:
         folder: The run's folder.
@@ -62,13 +62,13 @@ def trace_run(
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
         last: Take the last checkpoint, not the best.
         changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
-        memory_size: Give a DNC so many memory slots (default: as it was trained).
-        engine: How the model is computed.
+        memory_size: Run a DNC with this many memory slots (default: as it was trained).
+        engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         out: The file to write (default: trace.safetensors in the run's folder).
-        as_json: Print one JSON object.
+        as_json: Print the result as one JSON object.
 
     """
     place = RunFolder(folder)
@@ -150,7 +150,7 @@ def _of_episodes(
     altered = f", with {', '.join(changes)}" if changes else ""
     about = About(
         task=task.name,
-        settings=dataclasses.asdict(task.episodes),  # type: ignore[call-overload]
+        settings=settings_of(task.episodes),
         sequence=f"sequence {sample} of those scored on{altered}"
         if given is None
         else "a sequence given by hand",

@@ -1,17 +1,21 @@
 """How every kind of run is trained in the terminal."""
 
 import itertools
+import math
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from tyro.conf import arg
 
 from numdnc import console
-from numdnc.cli.options import ModelOptions
+from numdnc.cli.options import Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.progress import show_training
-from numdnc.cli.tensorboard import FOLDER, event_file
+from numdnc.cli.tensorboard import FOLDER, check_tensorboard, event_file
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.health import SEQUENCES, health
@@ -26,6 +30,28 @@ from numdnc.tree import leaves
 
 STOPPED = ("interrupted", "abandoned")
 """Reasons to end at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """How long, where and with what the run is trained."""
+
+    minutes: float = math.inf
+    """Stop after so many minutes if training is not over by then."""
+    engine: EngineName = "auto"
+    """What computes the model; auto takes the fastest that can."""
+    device: Device = None
+    """Where the engine torch runs (default: the CPU)."""
+    out: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """Folder for checkpoints and metrics (default: runs/TASK-MODEL-1, -2, ..)."""
+    sample_every: int = 10
+    """Progress lines between samples of what the model does; 0 = no samples, not even at the end."""
+    tensorboard: bool = False
+    """Write losses, scores and health for TensorBoard too, into the run's folder."""
+
+    def __post_init__(self) -> None:
+        check_minutes(self.minutes)
+        check_tensorboard(self.tensorboard)
 
 
 class View(NamedTuple):
@@ -43,6 +69,37 @@ class View(NamedTuple):
     """What the last report says, in words; empty if its line says it all."""
     commands: tuple[str, ...]
     """What to do with the run next, besides `resume`; {} stands for its folder."""
+
+
+class Training(NamedTuple):
+    """A run that can begin: everything that can be checked before has been."""
+
+    run: Run
+    task: Task
+    view: View
+    stem: str
+    """The folder is runs/STEM-1, -2, .. unless one was given."""
+    about: str
+    """What is trained, in a line."""
+    session: SessionOptions
+    on_begin: Callable[[Path], None] = lambda folder: None
+    """What else is to be done once there is a folder."""
+
+    def start(self) -> None:
+        """Make the folder and train."""
+        session = self.session
+        with begin(self.run, session.out, self.stem) as folder:
+            self.on_begin(folder.path)
+            console.say(f"{_model_in_words(self.run)}; {self.about}")
+            train_run(
+                self.run,
+                self.task,
+                folder,
+                self.view,
+                minutes=session.minutes,
+                sample_every=session.sample_every,
+                tensorboard=session.tensorboard,
+            )
 
 
 def train_run(
@@ -144,14 +201,14 @@ def fitting_run(
     model: ModelOptions,
     training: TrainingSettings,
     optimizer: OptimizerSettings,
-    engine: str,
+    session: SessionOptions,
     *,
     batch: int,
     states: int,
 ) -> Run:
     """A new run of a task, which a checkpoint says as `described`, if so many states fit into this machine's memory."""
     spec = model.spec(task.input_size, task.output_size)
-    chosen = select_engine(engine, spec, training.precision)
+    chosen = select_engine(engine_on(session.engine, session.device), spec, training.precision)
     check_memory(spec, chosen, training.precision, states, batch)
     return new_run(
         spec,
@@ -164,7 +221,7 @@ def fitting_run(
     )
 
 
-def model_in_words(run: Run) -> str:
+def _model_in_words(run: Run) -> str:
     """What is trained, how large it is and how it is computed."""
     count = sum(leaf.size for leaf in leaves(run.params))
     return f"{run.spec.kind} with {count:,} parameters on engine {run.engine_name}"

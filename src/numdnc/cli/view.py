@@ -29,21 +29,24 @@ def view_trace(
     own: OwnTask = None,
     plot: Path | None = None,
 ) -> None:
-    """Look into a model: a trace as a page with a timeline, the memory and its links, which any browser opens.
+    """Step through what a model does, in the browser.
+
+    The page has a timeline, the memory and its links; it is one file that any browser opens.
 
     Args:
         source: A trace, or a run's folder; of that its trace.safetensors, which is recorded first if there is none, and
             again if the run has moved since.
         out: The HTML file to write (default: named as the trace).
-        open_page: Open it in the browser.
+        open_page: Only write the page; do not open it.
         own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
         plot: Save a figure instead, or besides with --out: a PNG, PDF or SVG file (needs matplotlib).
 
     """
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out must be named .html, got {out}. Give another name.")
-    file = source / "trace.safetensors" if source.is_dir() else source
-    trace = _trace_of_run(RunFolder(source), file, own) if source.is_dir() else load_trace(file)
+    of_run = source.is_dir() or (not source.exists() and source.suffix != ".safetensors")
+    file = source / "trace.safetensors" if of_run else source
+    trace = _trace_of_run(RunFolder(source), file, own) if of_run else load_trace(file)
     if plot is not None:
         save_trace_figure(plot, trace)
         console.say(f"figure in {plot}")

@@ -35,7 +35,7 @@ class EpisodeSettings:
     """How sequences are learned and scored."""
 
     batch: int = 16
-    """B, sequences of an update."""
+    """B, sequences per update."""
     evaluated: int = 256
     """Sequences that every progress line is scored on, always the same."""
     solved_at: float = 0.0

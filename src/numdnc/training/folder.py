@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -192,10 +193,17 @@ class RunFolder:
         with self._usable():
             present = file.exists()
         if not present:
-            raise UserError(
-                f"{self.path} must be the folder of a run, got one without {file.name}. "
-                "Start a run with `numdnc train text --out DIR`."
-            )
+            got = f"one without {file.name}" if self.path.exists() else "no such folder"
+            raise UserError(f"{self.path} must be the folder of a run, got {got}. {self._meant()}")
+
+    def _meant(self) -> str:
+        """The run beside this folder that is named most like it; without one, how to begin a run."""
+        with self._usable():
+            runs = [path.parent.name for path in self.path.parent.glob(f"*/{self.last.name}")]
+        near = get_close_matches(self.path.name, runs, 1)
+        if near:
+            return f"Did you mean {self.path.parent / near[0]}?"
+        return "Start a run with `numdnc train text --out DIR`."
 
     def _clear_leftovers(self) -> None:
         """Remove the temporaries of `write_atomically`, and nothing else that may lie here."""

@@ -27,7 +27,7 @@ class OptimizerSettings:
     optimizer: Optimizer = "adam"
     """Update rule: adam, rmsprop, adagrad or sgd (with momentum)."""
     learning_rate: float = 5e-3
-    """Learning rate, at its highest."""
+    """Peak learning rate."""
     schedule: Schedule = "cosine"
     """constant, or cosine: falls to 5 % of the learning rate at the step count the run was started with."""
     warmup: int = 0

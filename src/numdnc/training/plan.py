@@ -79,6 +79,11 @@ class Sweep:
             dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())
         ]
 
+    def words(self, setting: Mapping[str, str]) -> list[str]:
+        """What follows `numdnc train` for a setting."""
+        varied = [as_option(name, value) for name, value in setting.items()]
+        return [self.own or self.train[0], *self.train[1:], *varied]
+
     @property
     def runs(self) -> list[Planned]:
         """All runs; first one of each setting, then the next seed."""

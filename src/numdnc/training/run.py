@@ -35,7 +35,7 @@ class TrainingSettings:
     precision: Precision = "float32"
     """float32 or float64."""
     seed: int = 0
-    """Settles parameters, data order and samples."""
+    """Seed of the first parameters, the order of the data and the samples."""
     start: Start = "plain"
     """How parameters start: plain, or store (a dnc's memory starts as an append-only store, read by content)."""
     input_scale: float = 1.0

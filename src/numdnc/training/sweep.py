@@ -18,7 +18,7 @@ from numdnc.reading import open_ordinary, read_bounded
 from numdnc.training.folder import RUN_LOCK, RunFolder
 from numdnc.training.lock import ANOTHER, LockedError, held, holder
 from numdnc.training.outcomes import Outcome, standing
-from numdnc.training.plan import DEFAULT_SEEDS, Planned, Sweep, as_given, as_option, options, sweep_from
+from numdnc.training.plan import DEFAULT_SEEDS, Planned, Sweep, as_given, options, sweep_from
 from numdnc.training.processes import VARIABLES
 
 PROGRAM = (sys.executable, "-m", "numdnc")
@@ -228,17 +228,7 @@ class SweepFolder:
             ]
             words = ["resume", str(place), *again, *(["--task", sweep.own] if sweep.own else [])]
         else:
-            varied = [as_option(name, value) for name, value in run.setting.items()]
-            words = [
-                "train",
-                sweep.own or sweep.train[0],
-                *sweep.train[1:],
-                *varied,
-                "--seed",
-                str(run.seed),
-                "--out",
-                str(place),
-            ]
+            words = ["train", *sweep.words(run.setting), "--seed", str(run.seed), "--out", str(place)]
         place.mkdir(exist_ok=True)
         (place / "failure.txt").unlink(missing_ok=True)
         log = place / "log.txt"

@@ -38,7 +38,7 @@ class BabiSettings:
     """The folder of the archive: en-10k has 10,000 questions a task to train on, en has 1,000; en-valid-10k and
     en-valid are the same with the validating stories in files of their own; also hn, shuffled, and each -10k."""
     batch: int = 16
-    """B, stories of an update."""
+    """B, stories per update."""
     pause: int = 0
     """Blank steps between a question and its answer (Csordas and Schmidhuber 2019: 3)."""
     validation: float = 0.1

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,11 @@ class Inference(GraphTask):
                 f"max_path must be at most {LONGEST}, as many edges as a relation stands for, "
                 f"got {self.sizes.path[1]}. Lower max_path."
             )
+
+    @property
+    def resolved_settings(self) -> dict[str, Any]:
+        """The settings, with the lesson's values where they were left to it."""
+        return {**super().resolved_settings, "relations": self._known}
 
     @property
     def edge_labels(self) -> int:

@@ -3,11 +3,12 @@
 Axes: T steps, B batch, D digits of a label, G digits of a triple.
 """
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,6 +128,15 @@ class GraphTask(ABC):
             degree=changed(lesson.degree, self.min_degree, self.max_degree),
             path=changed(lesson.path, self.min_path, self.max_path),
         )
+
+    @property
+    def resolved_settings(self) -> dict[str, Any]:
+        """The settings, with the lesson's values where they were left to it."""
+        sizes = self.sizes
+        found = dataclasses.asdict(self)
+        for what in ("nodes", "degree", "path"):
+            found[f"min_{what}"], found[f"max_{what}"] = getattr(sizes, what)
+        return found
 
     @property
     def edge_labels(self) -> int:

@@ -1,0 +1,30 @@
+"""From words to a call: tyro reads the options of a command."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import tyro
+
+from numdnc.cli.deferred import CONFIG, deferred
+from numdnc.cli.groups import HELP, HELP_ALL
+from numdnc.cli.help import hides, print_help
+from numdnc.cli.suggest import refusal
+from numdnc.errors import UserError
+
+
+def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Callable[[], Any]:
+    """The call that these words ask for, of the command `name`; prints the help and exits if they ask for that."""
+    options = set(words[: words.index("--")] if "--" in words else words)
+    if HELP_ALL in options or not options.isdisjoint(HELP):
+        print_help(function, name, everything=HELP_ALL in options)
+    call, unknown = tyro.cli(
+        deferred(function),
+        prog=f"numdnc {name}",
+        args=words,
+        config=CONFIG,
+        return_unknown_args=True,
+    )
+    if unknown:
+        whole_help = HELP_ALL if hides(function) else "--help"
+        raise UserError(f"{refusal(function, name, unknown)} See `numdnc {name} {whole_help}`.")
+    return cast(Callable[[], Any], call)

@@ -1,0 +1,105 @@
+"""What was meant by an option or a command that does not exist."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from difflib import get_close_matches
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
+
+from tyro.conf import Positional
+
+from numdnc.cli.options import ModelOptions
+from numdnc.cli.presets import PRESETS
+from numdnc.cli.training import SessionOptions
+from numdnc.tasks.babi import BabiSettings
+from numdnc.tasks.episodes import EpisodeSettings
+from numdnc.tasks.text import TextSettings
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings
+
+_POSITIONAL: Any = Positional
+TRAIN_OPTIONS = (
+    ModelOptions,
+    TextSettings,
+    BabiSettings,
+    EpisodeSettings,
+    TrainingSettings,
+    OptimizerSettings,
+    SessionOptions,
+)
+"""Where the options of `train` come from, besides those of a single task."""
+OTHER_NAMES = {"epochs": "steps", "iterations": "steps", "iters": "steps", "gpu": "device", "cuda": "device"}
+"""How other programs call our options, where the names are not alike."""
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """The known word that is most like this one: it, its initials, a part of it, or nearly it."""
+    for match in (
+        OTHER_NAMES.get(word),
+        next((name for name in known if len(word) > 1 and _initials(name) == word), None),
+        *get_close_matches(word, known, 1, 0.75),
+        next((name for name in known if name in word.split("-") or word in name.split("-")), None),
+        *get_close_matches(word, known, 1, 0.6),
+    ):
+        if match in known:
+            return match
+    return None
+
+
+def _initials(name: str) -> str:
+    return "".join(part[0] for part in name.split("-") if part)
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, list[str]]:
+    """By its parameter, or by the field of one, how each option of a command is written: --hidden, -H."""
+    found: dict[str, list[str]] = {}
+    hints = get_type_hints(function, include_extras=True)
+    for name in inspect.signature(function).parameters:
+        hint = hints[name]
+        kind, *rest = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if _POSITIONAL in rest:
+            continue
+        if dataclasses.is_dataclass(kind):
+            found |= options_of(cast(Any, kind))
+            continue
+        written, aliases = name, list[str]()
+        for configured in rest:
+            written = getattr(configured, "name", None) or written
+            aliases += getattr(configured, "aliases", None) or ()
+        written = written.replace("_", "-")
+        found[name] = [f"--{written}", *([f"--no-{written}"] if kind is bool else []), *aliases]
+    return found
+
+
+def _task_settings() -> set[str]:
+    """The settings of all tasks that have names."""
+    tasks: list[Any] = [preset.episodes for preset in PRESETS.values()]
+    return {field.name for task in tasks for field in dataclasses.fields(task)}
+
+
+def _training_options() -> set[str]:
+    return {field.name for kind in TRAIN_OPTIONS for field in dataclasses.fields(kind)}
+
+
+def refusal(function: Callable[..., Any], name: str, unknown: Sequence[str]) -> str:
+    """What is wrong with words that the command `name` does not know, and what was meant by the first of them."""
+    word, equals, value = unknown[0].partition("=")
+    if not word.startswith("-"):
+        return f"`numdnc {name}` must be given no more than its help names, got {unknown[0]!r} besides."
+    written = options_of(function)
+    known = [
+        option.lstrip("-") for options in written.values() for option in options if option.startswith("--")
+    ]
+    wanted = word.lstrip("-").replace("_", "-")
+    if not equals and len(unknown) > 1 and not unknown[1].startswith("-"):
+        value = unknown[1]
+    settings = {field.replace("_", "-") for field in _task_settings()}
+    set_by_set = "--set" in written.get("changes", ())
+    meant = ""
+    if name == "sweep" and wanted in settings | {field.replace("_", "-") for field in _training_options()}:
+        meant = " Options of `numdnc train` stand after --."
+    elif (near := nearest(wanted, known)) and not (set_by_set and wanted in settings):
+        meant = f" Did you mean --{near}?"
+    elif set_by_set and (near := nearest(wanted, sorted(settings))):
+        meant = f" Settings of the task are changed so: --set {near.replace('-', '_')}={value or 'VALUE'}."
+    return f"an option must be one that `numdnc {name}` has, got {word}.{meant}"

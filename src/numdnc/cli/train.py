@@ -1,0 +1,24 @@
+"""`train`: everything that a model can be trained on, by name."""
+
+from numdnc.cli.babi import train_babi
+from numdnc.cli.episodes import own_command, preset_command
+from numdnc.cli.groups import Group, Other, command
+from numdnc.cli.presets import PRESETS
+from numdnc.cli.text import train_text
+
+GRAPHS = ("traversal", "shortest-path", "inference")
+
+
+TRAIN = Group(
+    "Train a model from scratch.",
+    {
+        "text and stories": {"text": command(train_text), "babi": command(train_babi)},
+        "sequences of bits": {name: command(preset_command(name)) for name in PRESETS if name not in GRAPHS},
+        "graphs": {name: command(preset_command(name)) for name in GRAPHS},
+    },
+    Other(
+        "MODULE:CLASS",
+        "A task that you wrote: a class in a module of the current folder (docs/tasks.md).",
+        lambda source: command(own_command(source)),
+    ),
+)

@@ -1,0 +1,138 @@
+"""What people meet first: the help, and what is said to a word that the command line does not know."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import call, done, refused
+from numdnc import __version__
+from numdnc.cli.commands import NUMDNC
+from numdnc.cli.groups import Command, Group
+from numdnc.cli.help import RARE
+from numdnc.cli.suggest import nearest, options_of
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def commands(group: Group = NUMDNC, before: str = "") -> dict[str, Command]:
+    """All commands by their whole names."""
+    found: dict[str, Command] = {}
+    for below in group.titled.values():
+        for name, entry in below.items():
+            whole = f"{before} {name}".strip()
+            found |= {whole: entry} if isinstance(entry, Command) else commands(entry, whole)
+    return found
+
+
+def written(text: str) -> set[str]:
+    """The options that a help shows."""
+    return set(re.findall(r"(?<![\w`-])--?[a-zA-Z][\w-]*", text))
+
+
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_the_first_help_names_every_command_in_a_few_lines(word: str) -> None:
+    out = done(word)
+    names = [name for below in NUMDNC.titled.values() for name in below]
+    assert all(re.search(rf"^  {name} ", out, re.MULTILINE) for name in names)
+    assert len(out.splitlines()) <= 50
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_help_of_train_names_every_task() -> None:
+    out = done("train", "--help")
+    for name in ("text", "babi", "copy", "inference", "MODULE:CLASS"):
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_help_is_whole_and_says_nothing_of_none(name: str) -> None:
+    """The short one hides what few people change, --help-all shows what `options_of` knows."""
+    short, whole = done(*name.split(), "--help"), done(*name.split(), "--help-all")
+    for out in (short, whole):
+        assert "None" not in out
+        assert "(default: False)" not in out
+        assert "inf)" not in out
+        assert max(len(line) for line in out.splitlines() if not line.startswith("    ")) <= 80  # but tables
+        assert f"numdnc {name}" in out.splitlines()[0]
+    options = options_of(commands()[name].function)
+    for parameter, names in options.items():
+        assert any(option in written(whole) for option in names), (parameter, names)
+        assert any(option in written(short) for option in names) == (parameter not in RARE), parameter
+    assert ("--help-all` shows all" in " ".join(short.split())) == (not RARE.isdisjoint(options))
+
+
+def test_the_short_help_of_a_task_fits_two_screens() -> None:
+    assert len(done("train", "copy", "--help").splitlines()) <= 60
+    assert len(done("train", "text", "--help").splitlines()) <= 60
+
+
+def test_the_version() -> None:
+    assert done("--version") == f"numdnc {__version__}\n"
+
+
+SUGGESTIONS = {
+    "train copy --lr 3": "got --lr. Did you mean --learning-rate?| See `numdnc train copy --help-all`.",
+    "train copy --epochs 3": "Did you mean --steps?",
+    "train copy --batch-size 3": "Did you mean --batch?",
+    "train copy --num_layers 3": "Did you mean --layers?",
+    "train copy --gpu 0": "Did you mean --device?",
+    "train text --learning-rat=3": "got --learning-rat. Did you mean --learning-rate?",
+    "train text --zzz": "got --zzz. See `numdnc train text --help-all`.",
+    "train copy 3": "got '3' besides. See `numdnc train copy --help-all`.",
+    "train copyy": "got copyy. Did you mean `numdnc train copy`? See `numdnc train --help`.",
+    "train --steps 3 copy": "got --steps. Options stand behind the name.",
+    "trian copy": "got trian. Did you mean `numdnc train`? See `numdnc --help`.",
+    "xyzzy": "got xyzzy. See `numdnc --help`.",
+    "data fetsh ptb": "Did you mean `numdnc data fetch`?",
+    "eval run --max-length 40": "got --max-length. |--set max_length=40. See `numdnc eval --help`.",
+    "eval run --max-len=40": "--set max_length=40.",
+    "trace run --max-nodes": "--set max_nodes=VALUE|See `numdnc trace --help`",
+    "eval run --sequence 3": "Did you mean --sequences?",
+    "sweep all --steps 3": "Options of `numdnc train` stand after --. See `numdnc sweep --help`.",
+    "sample run -q": "got -q. See `numdnc sample --help`.",
+}
+
+
+@pytest.mark.parametrize("words", SUGGESTIONS)
+def test_what_was_meant_is_said(words: str) -> None:
+    refused(*words.split(), expect=SUGGESTIONS[words])
+
+
+@pytest.mark.parametrize("words", ["", "train", "data"])
+def test_too_few_words_get_the_list_of_what_could_follow(words: str) -> None:
+    result = call(*words.split())
+    assert (result.code, result.out) == (2, "")
+    assert result.err == done(*words.split(), "--help")
+
+
+def test_an_option_that_is_wrong_names_the_help_of_its_command() -> None:
+    for words in ("train copy --steps many", "train text --precision half", "eval"):
+        result = call(*words.split())
+        assert (result.code, result.out) == (2, "")
+        assert f"numdnc {' '.join(words.split()[:2]) if 'train' in words else 'eval'} --help" in result.err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("lr", "learning-rate"),
+        ("steps", "steps"),
+        ("l", None),
+        ("size", "memory-size"),
+        ("stesp", "steps"),
+        ("q", None),
+    ],
+)
+def test_nearest(word: str, meant: Any) -> None:
+    assert nearest(word, ["steps", "learning-rate", "memory-size"]) == meant
+
+
+def test_after_two_dashes_nothing_asks_for_help() -> None:
+    result = call("sweep", "all", "--seeds", 0, "--", "copy", "--help")
+    assert "seeds must be at least 1" in result.err
