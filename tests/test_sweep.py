@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -230,12 +231,17 @@ def test_json() -> None:
     }
 
 
-BEFORE = f"import numdnc.training.sweep as sweeps; sweeps.PROGRAM = {STAND_IN!r}"
+BEFORE = f"""
+import numdnc.cli.sweep, numdnc.training.sweep
+numdnc.training.sweep.PROGRAM = {STAND_IN!r}
+numdnc.cli.sweep.check_settings = lambda sweep: None
+"""
 
 
-def wait_for_journal(word: str, count: int) -> None:
+def wait_for_journal(process: "subprocess.Popen[bytes] | None", word: str, count: int) -> None:
     until = time.monotonic() + PATIENCE
     while len(journal(word)) < count:
+        assert process is None or process.poll() in (None, -signal.SIGKILL), finish(process)
         assert time.monotonic() < until, f"{word} must come {count} times"
         time.sleep(0.02)
 
@@ -243,7 +249,7 @@ def wait_for_journal(word: str, count: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_every_run_save(number: signal.Signals) -> None:
     process = program("sweep", "all", "--seeds", 3, "--jobs", 2, "--", "patient", before=BEFORE)
-    wait_for_journal("ready", 2)
+    wait_for_journal(process, "ready", 2)
     process.send_signal(number)
     result = finish(process)
     assert result.code == 130
@@ -259,7 +265,7 @@ def test_a_signal_lets_every_run_save(number: signal.Signals) -> None:
 def test_ctrl_c_on_a_terminal_reaches_runs_by_way_of_the_sweep_alone() -> None:
     """A terminal signals the whole process group; the runs are in others."""
     process = program("sweep", "all", "--seeds", 1, "--", "patient", before=BEFORE, process_group=0)
-    wait_for_journal("ready", 1)
+    wait_for_journal(process, "ready", 1)
     os.killpg(process.pid, signal.SIGINT)
     assert finish(process).code == 130
     assert journal("told") == ["1"]
@@ -267,7 +273,7 @@ def test_ctrl_c_on_a_terminal_reaches_runs_by_way_of_the_sweep_alone() -> None:
 
 def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> None:
     process = program("sweep", "all", "--seeds", 1, "--", "patient", before=BEFORE)
-    wait_for_journal("ready", 1)
+    wait_for_journal(process, "ready", 1)
     message = "the runs of all must be left to one process, but process {} on |--table"
     refused("sweep", "all", expect=message.format(process.pid))
     process.kill()
@@ -276,7 +282,7 @@ def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> 
     assert table(call("sweep", "all", "--table").out)[1][:2] == ["patient", "0 of 1"]
     # The run itself is still there.
     os.kill(int(journal("ready")[0]), signal.SIGTERM)
-    wait_for_journal("told", 1)
+    wait_for_journal(process, "told", 1)
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -285,7 +291,7 @@ def test_at_once_kills_what_is_running() -> None:
     with folder.begun(("patient",), {}, 2) as (sweep, _):
         events = folder.run_all(sweep, sweep.runs, jobs=2)
         assert next(events) == Tick(2, 0)
-        wait_for_journal("ready", 2)
+        wait_for_journal(None, "ready", 2)
         events.close()  # type: ignore[attr-defined]
     assert journal("told") == []
     with folder.begun((), {}, None):
