@@ -241,6 +241,7 @@ def test_symbols_are_not_looked_at_while_they_are_recorded() -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch itself looks at it where the graph goes on
 @pytest.mark.parametrize("kind", ["lstm", "dnc"])
 def test_torch_compile_leaves_the_engine_cpu_out(kind: str) -> None:
     torch.compiler.reset()
