@@ -104,7 +104,8 @@ def test_a_solved_run_stops_and_goes_on_if_told_to() -> None:
     assert out.endswith("numdnc resume run --steps 12\n")
     saved = RunFolder(Path("run")).load_last()
     assert (saved.iteration, saved.solved_iteration) == (4, 4)
-    assert "done at iteration 12" in done("resume", "run", "--sample-every", 0)
+    assert "is solved, at iteration 4" in done("resume", "run")
+    assert "done at iteration 12" in done("resume", "run", "--steps", 12, "--sample-every", 0)
     assert [record["solved"] for record in metrics(Path("run"))] == [True] * 3
     assert RunFolder(Path("run")).load_last().solved_iteration == 4
 

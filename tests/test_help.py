@@ -1,5 +1,6 @@
 """What people meet first: the help, and what is said to a word that the command line does not know."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from numdnc.cli.commands import NUMDNC
 from numdnc.cli.groups import Command, Group
 from numdnc.cli.help import RARE
 from numdnc.cli.suggest import nearest, options_of
+from numdnc.tasks.graphs import Inference
+from numdnc.tasks.graphs.lessons import INFERENCE
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +49,7 @@ def test_the_first_help_names_every_command_in_a_few_lines(word: str) -> None:
 
 def test_the_help_of_train_names_every_task() -> None:
     out = done("train", "--help")
-    for name in ("text", "babi", "copy", "inference", "MODULE:CLASS"):
+    for name in ("text", "babi", "copy", "inference", "FILE.py:CLASS"):
         assert re.search(rf"^  {name} ", out, re.MULTILINE)
 
 
@@ -136,3 +139,28 @@ def test_nearest(word: str, meant: Any) -> None:
 def test_after_two_dashes_nothing_asks_for_help() -> None:
     result = call("sweep", "all", "--seeds", 0, "--", "copy", "--help")
     assert "seeds must be at least 1" in result.err
+
+
+def test_a_run_that_does_not_exist_is_said_to_be_none() -> None:
+    for command in ("view", "eval", "trace", "resume"):
+        refused(
+            command,
+            "runs/none",
+            expect="runs/none must be the folder of a run, got no such folder. Start a run",
+        )
+    Path("runs/copy-dnc-1").mkdir(parents=True)
+    refused("view", "runs/copy-dnc-1", expect="got one without last.safetensors. Start a run")
+    Path("runs/copy-dnc-1/last.safetensors").touch()
+    refused("view", "runs/copy-dnc1", expect="got no such folder. Perhaps runs/copy-dnc-1 is meant.")
+
+
+def test_settings_that_the_lesson_decides_are_shown_as_it_has_them() -> None:
+    small = "--hidden 3 -N 4 -W 2 -R 1 --batch 1 --evaluated 1 --steps 1 --engine reference --sample-every 0 -o run"
+    out = done("train", "traversal", "--lesson", 2, "--max-nodes", 5, "--grow", "", *small.split())
+    assert "min_nodes 3, max_nodes 5, min_degree 2, max_degree 4, min_path 1, max_path 2," in " ".join(
+        out.split()
+    )
+    assert max(map(len, out.splitlines())) <= 80
+    settings = json.loads(call("eval", "run", "--json", "--set", "min_nodes=4").out)["settings"]
+    assert (settings["min_nodes"], settings["max_nodes"], settings["max_path"]) == (4, 5, 2)
+    assert Inference(lesson=1).resolved_settings["relations"] == INFERENCE[0].relations

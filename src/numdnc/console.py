@@ -166,9 +166,12 @@ def lost_output() -> OSError | None:
     return _outputs[-1].lost if _outputs else None
 
 
-def wrapped(text: str) -> str:
-    """Text whose paragraphs are broken to fit the terminal, or 80 columns; lines that are indented stay as they are."""
-    width = min(100, shutil.get_terminal_size((80, 0)).columns)
+def wrapped(text: str, *, otherwise: int = 80) -> str:
+    """Text whose paragraphs are broken to fit the terminal or COLUMNS, if there is either; else to `otherwise` columns.
+
+    Paragraphs that are indented stay as they are.
+    """
+    width = min(max(100, otherwise), shutil.get_terminal_size((otherwise, 0)).columns)
     paragraphs = [
         paragraph if paragraph.startswith(" ") else textwrap.fill(paragraph, width, break_on_hyphens=False)
         for paragraph in text.split("\n\n")

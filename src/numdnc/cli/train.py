@@ -17,8 +17,8 @@ TRAIN = Group(
         "graphs": {name: command(preset_command(name)) for name in GRAPHS},
     },
     Other(
-        "MODULE:CLASS",
-        "A task that you wrote: a class in a module of the current folder (docs/tasks.md).",
+        "FILE.py:CLASS",
+        "A task that you wrote: a class of this file, or of a module as MODULE:CLASS (docs/tasks.md).",
         lambda source: command(own_command(source)),
     ),
 )

@@ -3,6 +3,7 @@
 import itertools
 import math
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ class Training(NamedTuple):
         session = self.session
         with begin(self.run, session.out, self.stem) as folder:
             self.on_begin(folder.path)
-            console.say(f"{_model_in_words(self.run)}; {self.about}")
+            for line in f"{_model_in_words(self.run)}; {self.about}".splitlines():
+                console.say(console.wrapped(line, otherwise=sys.maxsize))
             train_run(
                 self.run,
                 self.task,

@@ -202,7 +202,7 @@ class RunFolder:
             runs = [path.parent.name for path in self.path.parent.glob(f"*/{self.last.name}")]
         near = get_close_matches(self.path.name, runs, 1)
         if near:
-            return f"Did you mean {self.path.parent / near[0]}?"
+            return f"Perhaps {self.path.parent / near[0]} is meant."
         return "Start a run with `numdnc train text --out DIR`."
 
     def _clear_leftovers(self) -> None:
