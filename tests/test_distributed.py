@@ -481,8 +481,16 @@ def test_without_torch(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_process_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
-    with mock.patch.dict(sys.modules, {"torch": None}):
-        done(*LEARN_TEXT, "-m", "rnn", "--steps", 2, "--out", "alone")
+    hidden = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+"""
+    result = finish(program(*LEARN_TEXT, "-m", "rnn", "--steps", 2, "--out", "alone", before=hidden))
+    assert (result.code, result.err) == (0, "")
 
 
 @pytest.mark.parametrize(

@@ -94,11 +94,13 @@ def _run(words: Sequence[str]) -> None:
     chosen = any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
     silent = processes.place()[0] > 0 and not _of_a_sweep()
     limited = threadpool_limits(limits=None if chosen else 1, user_api="blas")
-    with console.silent(silent), limited, REGISTRY:
+    with console.silent(silent), limited:
         if words[:1] in (["train"], ["resume"]):
             processes.join()
-        name, called, options = find(NUMDNC, words)
-        made = parse(called.function, name, options)()
+        with REGISTRY:
+            name, called, options = find(NUMDNC, words)
+            call = parse(called.function, name, options)
+            made = call()
         if isinstance(made, Training):
             made.start()
 
