@@ -7,7 +7,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 .PHONY: train test test-all check bench torch
 
 train: .venv/installed
-	$(BIN)/numdnc train text --steps 4800 --minutes 2.5 --learning-rate 0.01 --weight-noise 0.03 --input-scale 16
+	$(BIN)/numdnc train text --minutes 2.5
 
 test: .venv/installed-test
 	$(BIN)/python -m pytest

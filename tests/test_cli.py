@@ -75,7 +75,8 @@ def test_eval_without_reads_gives_another_score_beside_the_whole() -> None:
 
 
 def test_eval_takes_the_best_checkpoint_or_the_last() -> None:
-    train("run", "--learning-rate", 3, "--schedule", "constant", "--optimizer", "sgd", "--report-every", 2)
+    settings = ("--learning-rate", 10, "--schedule", "constant", "--optimizer", "sgd", "--input-scale", 1)
+    train("run", *settings, "--report-every", 2)
     scores = {record["iteration"]: record["held_out"] for record in metrics(Path("run"))}
     best, last = min(scores, key=scores.__getitem__), max(scores)
     assert best != last

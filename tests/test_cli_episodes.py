@@ -14,6 +14,7 @@ from commands import TEXT, call, contents, done, finish, metrics, on_disk, progr
 from commands import train as train_text
 from numdnc.cli.own import _TAKEN
 from numdnc.cli.presets import PRESETS
+from numdnc.cli.published import PUBLISHED
 from numdnc.tasks.episodes import EpisodeTask
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
@@ -104,7 +105,8 @@ def test_a_solved_run_stops_and_goes_on_if_told_to() -> None:
     assert out.endswith("numdnc resume run --steps 12\n")
     saved = RunFolder(Path("run")).load_last()
     assert (saved.iteration, saved.solved_iteration) == (4, 4)
-    assert "is solved, at iteration 4" in done("resume", "run")
+    assert "run is solved, at iteration 4: nothing is left to learn" in done("resume", "run")
+    assert RunFolder(Path("run")).load_last().iteration == 4
     assert "done at iteration 12" in done("resume", "run", "--steps", 12, "--sample-every", 0)
     assert [record["solved"] for record in metrics(Path("run"))] == [True] * 3
     assert RunFolder(Path("run")).load_last().solved_iteration == 4
@@ -158,17 +160,37 @@ def test_eval_takes_the_best_checkpoint_or_the_last() -> None:
     assert evaluation("--last")["iteration"] == 12 != best
 
 
+@pytest.mark.parametrize("published", [False, True])
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_trains(name: str) -> None:
+def test_every_preset_trains(name: str, published: bool) -> None:
     settings = ("--steps", 1, "--evaluated", 2, "--batch", 2, "--sample-every", 0)
-    done("train", name, *settings, "--out", "run")
+    done("train", name, *settings, "--out", "run", *(["--published"] if published else []))
     saved = RunFolder(Path("run")).load_last()
-    preset = PRESETS[name]
+    preset = (PUBLISHED if published else PRESETS)[name]
     assert saved.task["settings"] == dataclasses.asdict(preset.episodes)
     assert saved.optimizer == preset.optimizer
     assert saved.training == dataclasses.replace(preset.training, steps=1)
-    assert saved.spec.hidden_sizes == (preset.model.hidden,)
-    assert evaluation()["task"] == name
+    assert saved.spec == preset.model.spec(saved.spec.input_size, saved.spec.output_size)
+    if not published:  # the paper's memory is smaller than its last graphs, of which `eval` warns
+        assert evaluation()["task"] == name
+
+
+def test_published_settings_are_those_of_the_source() -> None:
+    """Graves et al. 2016 of traversal, bhpfelix/DNC-NumPy of copy-four; an option given beside them counts."""
+    paper = PUBLISHED["traversal"]
+    assert (paper.model.layers, paper.model.hidden, paper.model.memory_size) == (3, 256, 256)
+    assert (paper.model.word_size, paper.model.read_heads, paper.settings.batch) == (50, 5, 2)
+    assert (paper.optimizer.learning_rate, paper.settings.grow_from) == (1e-5, 1)
+    done(
+        "train", "copy-four", "--published", "--hidden", 9, "--steps", 1, "--sample-every", 0, "--out", "run"
+    )
+    saved = RunFolder(Path("run")).load_last()
+    assert (saved.spec.hidden_sizes, saved.optimizer.momentum, saved.optimizer.learning_rate) == (
+        (9,),
+        0,
+        1e-3,
+    )
+    refused("train", "text", "--published", expect="--published must be given with a task|got train text")
 
 
 def test_runs_are_numbered_where_no_folder_is_given(place: Path) -> None:

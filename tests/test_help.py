@@ -1,5 +1,6 @@
 """What people meet first: the help, and what is said to a word that the command line does not know."""
 
+import inspect
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from numdnc import __version__
 from numdnc.cli.commands import NUMDNC
 from numdnc.cli.groups import Command, Group
 from numdnc.cli.help import RARE
+from numdnc.cli.presets import PRESETS
 from numdnc.cli.suggest import nearest, options_of
 from numdnc.tasks.graphs import Inference
 from numdnc.tasks.graphs.lessons import INFERENCE
@@ -164,3 +166,26 @@ def test_settings_that_the_lesson_decides_are_shown_as_it_has_them() -> None:
     settings = json.loads(call("eval", "run", "--json", "--set", "min_nodes=4").out)["settings"]
     assert (settings["min_nodes"], settings["max_nodes"], settings["max_path"]) == (4, 5, 2)
     assert Inference(lesson=1).resolved_settings["relations"] == INFERENCE[0].relations
+
+
+def test_a_task_says_what_to_expect_and_how_to_get_the_published_settings() -> None:
+    for name in (*PRESETS, "babi"):
+        out = " ".join(done("train", name, "--help").split())
+        assert re.search(r"one core", out), name
+        assert "--published takes the settings" in out, name
+
+
+def test_published_babi_is_that_of_graves() -> None:
+    """LSTM 256, 256 slots of 64, 4 heads, one story an update, RMSProp at 1e-4."""
+    found = commands()["train babi"].published
+    assert found is not None
+    given = {name: each.default for name, each in inspect.signature(found).parameters.items()}
+    model = given["model"]
+    sizes = (model.hidden, model.memory_size, model.word_size, model.read_heads)
+    assert sizes == (256, 256, 64, 4)
+    assert (given["babi"].batch, given["optimizer"].optimizer, given["optimizer"].learning_rate) == (
+        1,
+        "rmsprop",
+        1e-4,
+    )
+    assert given["data_folder"] is None

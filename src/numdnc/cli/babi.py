@@ -50,6 +50,9 @@ def train_babi(
 ) -> Training:
     """Answer questions about short stories, twenty kinds in one model (bAbI; Weston et al. 2015).
 
+    On stories made by the published simulator 15 % of the test is wrong after 40,000 updates, 3 hours on one core, and
+    10 % with masking, deallocation and layer norm (1 seed each). --published takes the settings of Graves et al. 2016.
+
     Args:
         data_folder: The published archive, its unpacked folder, or a folder with either (or set NUMDNC_DATA).
 

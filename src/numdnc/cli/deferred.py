@@ -24,3 +24,20 @@ def deferred(function: Callable[..., Any], hints: Mapping[str, Any] | None = Non
     # tyro keeps some breaks of the lines that go on with what an argument is.
     described.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(function) or "")
     return defer
+
+
+def with_defaults(function: Callable[..., Any], **defaults: Any) -> Callable[..., Any]:
+    """The same function with other defaults of some parameters."""
+
+    @functools.wraps(function)
+    def same(**given: Any) -> Any:
+        return function(**given)
+
+    described: Any = same
+    signature = inspect.signature(function)
+    parameters = [
+        parameter.replace(default=defaults.get(name, parameter.default))
+        for name, parameter in signature.parameters.items()
+    ]
+    described.__signature__ = signature.replace(parameters=parameters)
+    return same

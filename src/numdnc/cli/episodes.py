@@ -12,9 +12,11 @@ from tyro.conf import OmitArgPrefixes
 from numdnc import console
 from numdnc.cli import progress
 from numdnc.cli.consent import allowed_source, public_source, remember_source
+from numdnc.cli.groups import Command, command
 from numdnc.cli.options import EPISODES, ModelOptions, check_batch
 from numdnc.cli.own import own_task, sequence_lines, settings_of
 from numdnc.cli.presets import PRESETS, Preset
+from numdnc.cli.published import PUBLISHED
 from numdnc.cli.training import SessionOptions, Training, View, fitting_run
 from numdnc.errors import UserError
 from numdnc.files import file_name
@@ -26,9 +28,13 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings
 
 
-def preset_command(name: str) -> Callable[..., Training]:
+def preset_command(name: str) -> Command:
     """`train NAME` of a preset."""
-    return _command(name, PRESETS[name], None)
+    preset = PRESETS[name]
+    expect = f"{preset.expect} --published takes the settings of the source instead, which learn more slowly."
+    return command(
+        _command(name, preset._replace(expect=expect), None), _command(name, PUBLISHED[name], None)
+    )
 
 
 def own_command(source: str) -> Callable[..., Training]:
@@ -36,14 +42,15 @@ def own_command(source: str) -> Callable[..., Training]:
     kind = own_task(source)
     summary = (kind.__doc__ or source).strip().splitlines()[0]
     optimizer = OptimizerSettings(learning_rate=1e-3, schedule="constant")
-    preset = Preset(summary, kind(), ModelOptions(), optimizer=optimizer)
+    training = TrainingSettings(steps=100_000, report_every=200)
+    preset = Preset(summary, "", kind(), ModelOptions(), optimizer=optimizer, training=training)
     return _command(source, preset, source)
 
 
 def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Training]:
     """A command whose options are the preset's, the task's settings among them."""
 
-    def command(
+    def train(
         *,
         task: Any = preset.episodes,
         model: OmitArgPrefixes[ModelOptions] = preset.model,
@@ -85,9 +92,9 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Tra
         return Training(run, drawn_from, view, f"{stem}-{model.model}", about, session, remember)
 
     without_prefix: Any = OmitArgPrefixes
-    command.__annotations__["task"] = without_prefix[type(preset.episodes)]
-    command.__doc__ = "\n\n".join(filter(None, (preset.summary, preset.expect)))
-    return command
+    train.__annotations__["task"] = without_prefix[type(preset.episodes)]
+    train.__doc__ = "\n\n".join(filter(None, (preset.summary, preset.expect)))
+    return train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ from numdnc.cli.suggest import nearest
 from numdnc.errors import UserError
 
 HELP, HELP_ALL = ("-h", "--help"), "--help-all"
+PUBLISHED = "--published"
+"""Settles the defaults of all other options, so it is looked for before they are read."""
 
 
 class Command(NamedTuple):
@@ -21,6 +23,8 @@ class Command(NamedTuple):
     """Its parameters are the options."""
     summary: str
     """A line for the list of commands."""
+    published: Callable[..., Any] | None = None
+    """The same with published settings as defaults, for `--published`."""
 
 
 class Group(NamedTuple):
@@ -41,9 +45,9 @@ class Other(NamedTuple):
     make: Callable[[str], Command]
 
 
-def command(function: Callable[..., Any]) -> Command:
+def command(function: Callable[..., Any], published: Callable[..., Any] | None = None) -> Command:
     """The command of a function; the first paragraph of its docstring is the summary."""
-    return Command(function, first_paragraph(function))
+    return Command(function, first_paragraph(function), published)
 
 
 def first_paragraph(documented: Any) -> str:
@@ -82,7 +86,17 @@ def find(group: Group, words: Sequence[str], name: str = "") -> tuple[str, Comma
             f"the {what} after `{program}` must be one that it has, got {word}. {hint}See `{program} --help`."
         )
     name = f"{name} {word}".strip()
-    return (name, found, rest) if isinstance(found, Command) else find(found, rest, name)
+    if isinstance(found, Group):
+        return find(found, rest, name)
+    options = rest[: rest.index("--")] if "--" in rest else rest
+    if PUBLISHED in options:
+        if found.published is None:
+            raise UserError(
+                f"{PUBLISHED} must be given with a task that has published settings, got {name}. Leave it out."
+            )
+        rest.remove(PUBLISHED)
+        found = found._replace(function=found.published)
+    return name, found, rest
 
 
 def _listed(group: Group, name: str) -> str:

