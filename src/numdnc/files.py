@@ -123,7 +123,8 @@ def check_layers(spec: Spec, arrays: Mapping[str, Any]) -> None:
 
 def write_atomically(path: Path, contents: bytes) -> None:
     """Replace the file at `path` by one that holds `contents`, or leave everything as it was and raise UserError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Another machine, or a container, may have a process of the same number at the same folder.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         temporary.unlink(missing_ok=True)
         with temporary.open("xb") as file:  # never through a link that somebody has laid there
