@@ -597,6 +597,25 @@ def test_workers_notice_that_torchrun_was_killed() -> None:
     done("resume", "together", "--steps", int(match[1]) + 1, "--sample-every", 0)
 
 
+def test_ctrl_c_ends_a_process_that_waits_for_the_others_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which torch does for ten minutes without listening to Python's signals."""
+    for name, value in (
+        ("RANK", "0"),
+        ("WORLD_SIZE", "2"),
+        ("MASTER_ADDR", "127.0.0.1"),
+        ("MASTER_PORT", "0"),
+    ):
+        monkeypatch.setenv(name, value)
+    before = "from numdnc.training import processes; joined = processes._Joined.__init__\n"
+    before += "def join(*given): print('now', flush=True); joined(*given)\nprocesses._Joined.__init__ = join"
+    process = program(*LEARN_TEXT, before=before)
+    assert process.stdout
+    assert process.stdout.readline() == b"now\n"
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == -signal.SIGINT
+
+
 def test_only_torchrun_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other launchers may well end before what they have started."""
     with mock.patch.object(os, "getppid", return_value=1):

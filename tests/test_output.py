@@ -191,7 +191,7 @@ def test_a_terminal_that_is_gone_does_not_keep_a_run_from_being_saved() -> None:
         ("view", "run", "--plot", ""),
         ("sweep", "", "--", "copy"),
         ("data", "list", "--data", ""),
-        ("export", "run", "--out="),
+        ("export", "run", "--to", "torch", "--out="),
     ],
 )
 def test_an_empty_path_is_refused(command: tuple[str, ...]) -> None:

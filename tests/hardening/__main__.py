@@ -11,6 +11,7 @@ each are among the tests (test_hardening.py).
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +37,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="settles what is drawn, as far as clocks allow")
     parser.add_argument("--only", default="", help="names of kinds of runs, or of races, separated by commas")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell has it ignored, ..
+    signal.signal(
+        signal.SIGHUP, signal.SIG_DFL
+    )  # .. and so has nohup: it would do nothing to those started here
     tally = Tally(given.script)
     with tempfile.TemporaryDirectory() as folder:
         only = set(filter(None, given.only.split(",")))

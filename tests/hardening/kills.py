@@ -33,6 +33,8 @@ from hardening.runs import (
 KILLS_A_RUN = 8
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """SIGKILL is half of them."""
+LAUNCHER_WAITS = 5.0
+"""Seconds until those that train with one that was stopped are told to end."""
 LONGEST_WAIT = 1.0
 """Seconds to wait for a file being written, before a kill comes without."""
 
@@ -122,13 +124,22 @@ def kill_once(
         whom = "the sweep and its runs"
     for victim in victims:
         stop(victim, number)
+    others = [process for process in processes if process not in victims]
+    for process in others if kind.processes > 1 else []:
+        stop_late(process)
     what = f"{number.name} to {whom} after {moment:.2f} s{' in writing' if in_writing else ''}"
-    return what, [
-        fault for process in processes for fault in faults(process, number, process in victims, kind)
-    ]
+    return what, [fault for process in processes for fault in faults(process, number, kind)]
 
 
-def faults(process: Process, number: signal.Signals, is_victim: bool, kind: Kind) -> list[str]:
+def stop_late(process: Process) -> None:
+    """As a launcher does where others have ended; a process that one was lost to before they met waits for it."""
+    late = time.perf_counter() + LAUNCHER_WAITS
+    while process.poll() is None and time.perf_counter() < late:
+        time.sleep(0.02)
+    stop(process, signal.SIGTERM)
+
+
+def faults(process: Process, number: signal.Signals, kind: Kind) -> list[str]:
     """What is wrong about how a process ends."""
     wrong = []
     try:
@@ -139,20 +150,17 @@ def faults(process: Process, number: signal.Signals, is_victim: bool, kind: Kind
         wrong.append("it did not end")
     if "Traceback" in said:
         wrong.append(f"a traceback: {said[-2000:]}")
-    outlived = kind.sweep and "must be left to one process, but process " in said  # by runs of a killed sweep
-    if process.returncode not in may_end(number, is_victim, kind) and not outlived:
+    outlived = kind.sweep and "must be left to one process, but " in said  # by runs of a killed sweep
+    if process.returncode not in may_end(number, kind) and not outlived:
         wrong.append(f"exit code {process.returncode} of {number.name}: {said[-500:]}")
     return wrong
 
 
-def may_end(number: signal.Signals, is_victim: bool, kind: Kind) -> set[int]:
-    """The codes by which a process may end: it may also have been done before."""
-    codes = {0, -number} if is_victim else {0}
-    if number != signal.SIGKILL:
-        codes.add(130)
-    if kind.processes > 1:
-        codes.add(2)  # one was lost
-    return codes
+def may_end(number: signal.Signals, kind: Kind) -> set[int]:
+    """The codes by which a process may end; it may have been done before."""
+    if kind.processes > 1:  # others may have been told, or one was lost
+        return {0, 2, 130, -number, -signal.SIGTERM}
+    return {0, -number} if number == signal.SIGKILL else {0, -number, 130}
 
 
 def ends_well(kind: Kind, folder: Path, straight: Straight) -> list[str]:

@@ -8,6 +8,7 @@ from typing import NoReturn
 from threadpoolctl import threadpool_limits
 
 from numdnc import console
+from numdnc.cli import ended_by_ctrl_c
 from numdnc.cli.ask import ask
 from numdnc.cli.bench import measure_speed
 from numdnc.cli.corpora import fetch_data, list_data
@@ -96,7 +97,8 @@ def _run(words: Sequence[str]) -> None:
     limited = threadpool_limits(limits=None if chosen else 1, user_api="blas")
     with console.silent(silent), limited:
         if words[:1] in (["train"], ["resume"]):
-            processes.join()
+            with ended_by_ctrl_c():  # torch waits for the others without listening
+                processes.join()
         with REGISTRY:
             name, called, options = find(NUMDNC, words)
             call = parse(called.function, name, options)
