@@ -42,7 +42,7 @@ def train_text(
     """Predict a text character by character, and score it on a part that is held out.
 
     On the text that comes with Python, held-out bits per character after 4,800 updates, one to two minutes on one core:
-    1.77 with a DNC, 1.78 with an LSTM, 2.06 with an RNN (1 seed each).
+    1.78 with a DNC or an LSTM, 2.06 with an RNN (1 seed each).
 
     Args:
         corpus: A text file, or a name that `numdnc data list` knows.
