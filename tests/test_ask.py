@@ -629,9 +629,9 @@ def test_a_run_says_its_lesson_and_samples(place: Path) -> None:
 
 
 def test_a_run_with_own_choices_goes_on_as_if_it_had_never_stopped(place: Path) -> None:
-    more = "--lesson", 1, "--steps", 4, "--optimal-share", 0.5
-    done("train", "shortest-path", *SMALL.split(), *more, "--out", "straight")
-    done("train", "shortest-path", *SMALL.split(), *more[:2], "--steps", 2, *more[4:], "--out", "run")
+    settings = *SMALL.split(), "--lesson", 1, "--optimal-share", 0.5, "--schedule", "constant"
+    done("train", "shortest-path", *settings, "--steps", 4, "--out", "straight")
+    done("train", "shortest-path", *settings, "--steps", 2, "--out", "run")
     done("resume", "run", "--steps", 4, "--sample-every", 0)
     one, other = (RunFolder(Path(name)).load_last() for name in ("straight", "run"))
     assert one.position == other.position
