@@ -110,6 +110,16 @@ def refused(*words: object, expect: str = "") -> str:
     return line
 
 
+STAND_IN = (sys.executable, str(Path(__file__).parent / "sweep_program.py"))
+"""What begins the runs of a sweep in its place, and learns nothing."""
+WITH_STAND_IN = f"""
+import numdnc.cli.sweep, numdnc.training.sweep
+numdnc.training.sweep.PROGRAM = {STAND_IN!r}
+numdnc.cli.sweep.check_settings = lambda sweep: None
+"""
+"""For `program`: a sweep by that, whose tasks numdnc does not know."""
+
+
 def program(*words: object, before: str = "", **options: Any) -> "subprocess.Popen[bytes]":
     """`numdnc WORDS` as a process of its own, with pipes; `before`: Python to run in it first."""
     code = f"{before}\nfrom numdnc.cli import main\nmain()"

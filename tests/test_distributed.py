@@ -20,7 +20,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from commands import SMALL, TEXT, contents, done, finish, metrics, program, refused
+from commands import SMALL, TEXT, WITH_STAND_IN, contents, done, finish, metrics, program, refused
 from numdnc import RNNSpec, UserError, init_params, map_leaves
 from numdnc.engines.cpu.threads import count_threads
 from numdnc.processors import count_processors
@@ -720,11 +720,8 @@ def test_the_process_whose_rows_go_bad_says_where(tmp_path: Path) -> None:
 
 
 def share(number: int, count: int, *words: object) -> "subprocess.Popen[bytes]":
-    stand_in = (sys.executable, str(TESTS / "sweep_program.py"))
-    before = (
-        f"import os; os.environ |= {{'RANK': '{number}', 'WORLD_SIZE': '{count}', 'LOCAL_WORLD_SIZE': '2'}}\n"
-    )
-    before += f"import numdnc.training.sweep as sweeps; sweeps.PROGRAM = {stand_in!r}"
+    variables = {"RANK": str(number), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": "2"}
+    before = f"import os; os.environ |= {variables}{WITH_STAND_IN}"
     return program("sweep", "all", *words, before=before)
 
 
@@ -749,6 +746,7 @@ def test_a_share_of_a_sweep_is_left_to_one_process() -> None:
     try:
         until = time.monotonic() + PATIENCE
         while not Path("journal.txt").exists() or Path("journal.txt").read_text().count("ready") < 2:
+            assert [process.poll() for process in started] == [None, None]
             assert time.monotonic() < until
             time.sleep(0.02)
         again = finish(share(1, 2))

@@ -5,7 +5,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,24 @@ from unittest import mock
 
 import pytest
 
-from commands import SMALL, TEXT, call, done, finish, metrics, on_disk, program, refused
+from commands import (
+    SMALL,
+    STAND_IN,
+    TEXT,
+    WITH_STAND_IN,
+    call,
+    done,
+    finish,
+    metrics,
+    on_disk,
+    program,
+    refused,
+)
 from numdnc.training import sweep as sweeps
 from numdnc.training.outcomes import Outcome, Standing, summary, wilson
 from numdnc.training.plan import Sweep
 from numdnc.training.sweep import SweepFolder, Tick
 from patience import PATIENCE
-
-STAND_IN = (sys.executable, str(Path(__file__).parent / "sweep_program.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -231,13 +240,6 @@ def test_json() -> None:
     }
 
 
-BEFORE = f"""
-import numdnc.cli.sweep, numdnc.training.sweep
-numdnc.training.sweep.PROGRAM = {STAND_IN!r}
-numdnc.cli.sweep.check_settings = lambda sweep: None
-"""
-
-
 def wait_for_journal(process: "subprocess.Popen[bytes] | None", word: str, count: int) -> None:
     until = time.monotonic() + PATIENCE
     while len(journal(word)) < count:
@@ -248,7 +250,7 @@ def wait_for_journal(process: "subprocess.Popen[bytes] | None", word: str, count
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_every_run_save(number: signal.Signals) -> None:
-    process = program("sweep", "all", "--seeds", 3, "--jobs", 2, "--", "patient", before=BEFORE)
+    process = program("sweep", "all", "--seeds", 3, "--jobs", 2, "--", "patient", before=WITH_STAND_IN)
     wait_for_journal(process, "ready", 2)
     process.send_signal(number)
     result = finish(process)
@@ -264,7 +266,7 @@ def test_a_signal_lets_every_run_save(number: signal.Signals) -> None:
 
 def test_ctrl_c_on_a_terminal_reaches_runs_by_way_of_the_sweep_alone() -> None:
     """A terminal signals the whole process group; the runs are in others."""
-    process = program("sweep", "all", "--seeds", 1, "--", "patient", before=BEFORE, process_group=0)
+    process = program("sweep", "all", "--seeds", 1, "--", "patient", before=WITH_STAND_IN, process_group=0)
     wait_for_journal(process, "ready", 1)
     os.killpg(process.pid, signal.SIGINT)
     assert finish(process).code == 130
@@ -272,7 +274,7 @@ def test_ctrl_c_on_a_terminal_reaches_runs_by_way_of_the_sweep_alone() -> None:
 
 
 def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> None:
-    process = program("sweep", "all", "--seeds", 1, "--", "patient", before=BEFORE)
+    process = program("sweep", "all", "--seeds", 1, "--", "patient", before=WITH_STAND_IN)
     wait_for_journal(process, "ready", 1)
     message = "the runs of all must be left to one process, but process {} on |--table"
     refused("sweep", "all", expect=message.format(process.pid))
