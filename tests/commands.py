@@ -122,7 +122,8 @@ numdnc.cli.sweep.check_settings = lambda sweep: None
 
 def program(*words: object, before: str = "", **options: Any) -> "subprocess.Popen[bytes]":
     """`numdnc WORDS` as a process of its own, with pipes; `before`: Python to run in it first."""
-    code = f"{before}\nfrom numdnc.cli import main\nmain()"
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # else not behind a shell's &
+    code = f"{hears}\n{before}\nfrom numdnc.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],
         stdout=subprocess.PIPE,
