@@ -92,7 +92,7 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
     "mixed parity gradients": {"float32": Tolerance(3e-4, 2.0e-4), "float64": Tolerance(4e-12, 4.1e-13)},
     "mixed rearranged values": {"float32": Tolerance(3e-5, 4.7e-6), "float64": Tolerance(3e-14, 4.5e-15)},
     "mixed rearranged gradients": {
-        "float32": Tolerance(7e-4, 3.5e-4),  # engine torch on an Intel Xeon; 7.1e-5 on an AMD EPYC
+        "float32": Tolerance(4.5e-4, 3.5e-4),  # engine torch on an Intel Xeon; 7.1e-5 on an AMD EPYC
         "float64": Tolerance(2e-12, 4.2e-13),
     },
     "mixed second opinion values": {"float64": Tolerance(5e-14, 8.1e-15)},
