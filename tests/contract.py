@@ -92,7 +92,7 @@ TOLERANCES: dict[str, dict[str, Tolerance]] = {
     "mixed parity gradients": {"float32": Tolerance(3e-4, 2.0e-4), "float64": Tolerance(4e-12, 4.1e-13)},
     "mixed rearranged values": {"float32": Tolerance(3e-5, 4.7e-6), "float64": Tolerance(3e-14, 4.5e-15)},
     "mixed rearranged gradients": {
-        "float32": Tolerance(4.5e-4, 3.5e-4),  # engine torch on an Intel Xeon; 7.1e-5 on an AMD EPYC
+        "float32": Tolerance(2e-4, 7.1e-5),
         "float64": Tolerance(2e-12, 4.2e-13),
     },
     "mixed second opinion values": {"float64": Tolerance(5e-14, 8.1e-15)},
@@ -207,7 +207,22 @@ ENGINES = ENGINE_NAMES[1:]
 """All but "auto"."""
 DTYPES = ("float32", "float64")
 CASES = [Case(*names) for names in product(ENGINES, SPECS, DTYPES)]
-RANDOM_CASES = [Case(*names) for names in product(ENGINES, RANDOM_SPECS, DTYPES)]
+
+
+def _normalises_two(spec: Any) -> bool:
+    """Layer norm makes -1 and 1 of any two numbers, so its gradient is nearly 0: in float32 rounding is most of it.
+
+    How much is a matter of the processor: rows beside their batch part by 7e-5 on an AMD EPYC, by 3.5e-4 on an Intel
+    Xeon (engine torch). In float64 such models are held to the table like all others.
+    """
+    return spec.normalisation and spec.controller == "lstm" and 2 in spec.hidden_sizes
+
+
+RANDOM_CASES = [
+    Case(engine, name, dtype)
+    for engine, name, dtype in product(ENGINES, RANDOM_SPECS, DTYPES)
+    if dtype == "float64" or not _normalises_two(RANDOM_SPECS[name])
+]
 for_each_case = pytest.mark.parametrize("case", CASES, ids=str)
 for_each_mix = pytest.mark.parametrize("case", RANDOM_CASES, ids=str)
 for_each_case_and_mix = pytest.mark.parametrize("case", CASES + RANDOM_CASES, ids=str)
