@@ -122,7 +122,9 @@ numdnc.cli.sweep.check_settings = lambda sweep: None
 
 def program(*words: object, before: str = "", **options: Any) -> "subprocess.Popen[bytes]":
     """`numdnc WORDS` as a process of its own, with pipes; `before`: Python to run in it first."""
-    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # else not behind a shell's &
+    # Tests that a shell runs in the background, or by nohup, hand down signals that are ignored.
+    hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    hears += "; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
     code = f"{hears}\n{before}\nfrom numdnc.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, words)],

@@ -619,7 +619,7 @@ def test_ctrl_c_ends_a_process_that_waits_for_the_others_to_come(monkeypatch: py
 
 def test_only_torchrun_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other launchers may well end before what they have started."""
-    with mock.patch.object(os, "getppid", return_value=1):
+    with mock.patch.object(os, "getppid", return_value=processes._PARENT + 1):
         joined = processes._Joined.__new__(processes._Joined)
         monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
         assert not joined.abandoned()
