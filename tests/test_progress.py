@@ -14,6 +14,7 @@ import pytest
 from numdnc.cli import progress
 from numdnc.training.loop import Finished, Report, Tick
 from numdnc.training.pace import Pace
+from patience import PATIENCE
 
 REPORT = Report(48.3, 4800, 1.457, 1.773, {}, False, 48417.27, 61, 0.1, 0.2, {})
 EPISODES = REPORT._replace(scores={"loss": 1.0, "bit_error": 0.01, "sequence_error": 0.25, "level": 3.0})
@@ -30,49 +31,57 @@ KEPT = {
 }
 
 
-def shown(events: Iterator[Any], patience: float = 0.3, **options: Any) -> list[str]:
-    """The lines that a training prints where output is a file."""
+def shown(events: Callable[[io.StringIO], Iterator[Any]], patience: float = 0.3, **options: Any) -> list[str]:
+    """The lines that a training prints where output is a file; `events` see what is printed so far."""
     out = io.StringIO()
     with redirect_stdout(out), mock.patch.multiple(progress, FIRST=patience, LATER=2 * patience):
         progress.show_training(
-            events, line=lambda report: "REPORT", target=50, on_report=lambda report: None, **options
+            events(out), line=lambda report: "REPORT", target=50, on_report=lambda report: None, **options
         )
     return out.getvalue().splitlines()
 
 
+def wait_for(out: io.StringIO, text: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while text not in out.getvalue():
+        assert time.monotonic() < until, f"{text!r} must come"
+        time.sleep(0.02)
+
+
 def test_the_first_iteration_says_that_it_is_under_way() -> None:
-    def events() -> Iterator[Any]:
-        time.sleep(1.2)
+    def events(out: io.StringIO) -> Iterator[Any]:
+        wait_for(out, "\n")
         yield Finished("steps", 50)
 
-    lines = shown(events(), start=7, seconds=100.0)
+    lines = shown(events, start=7, seconds=100.0)
     assert re.fullmatch(
-        r" +10\d\.\d s, iter      7, first iteration, which may have to compile the model", lines[0]
+        r" +1\d+\.\d s, iter      7, first iteration, which may have to compile the model", lines[0]
     )
 
 
 def test_a_line_comes_between_reports_that_are_far_apart() -> None:
-    def events() -> Iterator[Any]:
+    def events(out: io.StringIO) -> Iterator[Any]:
         yield Tick(12, 0.6931, 61)
-        time.sleep(1.5)
+        wait_for(out, "iter     12")
         yield REPORT
         yield Tick(13, math.nan, 61)
         yield Finished("steps", 50)
 
-    first, *between, report = shown(events(), start=0, seconds=0.0)
-    assert re.fullmatch(r" +\d+\.\d s, iter     12, 0\.6931 in training so far, 1:01 left", first)
-    assert all("iter     12" in line for line in between)
-    assert report == "REPORT"
+    lines = shown(events, start=0, seconds=0.0)
+    between = [line for line in lines if "iter     12" in line]
+    assert re.fullmatch(r" +\d+\.\d s, iter     12, 0\.6931 in training so far, 1:01 left", between[0])
+    assert lines.index(between[0]) < lines.index("REPORT")
+    assert lines.count("REPORT") == 1
 
 
 def test_no_line_comes_between_reports_that_are_near() -> None:
-    def events() -> Iterator[Any]:
+    def events(_: io.StringIO) -> Iterator[Any]:
         for iteration in range(1, 6):
             yield Tick(iteration, 0.5, 1)
             yield REPORT
         yield Finished("steps", 50)
 
-    assert shown(events(), 60, start=0, seconds=0.0) == ["REPORT"] * 5
+    assert shown(events, 60, start=0, seconds=0.0) == ["REPORT"] * 5
 
 
 @pytest.mark.parametrize("kind", LINES)
