@@ -108,7 +108,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_run_may_change_engines(place: Path) -> None:
     """Begun on one, gone on with on another: the same as all on the reference, to rounding."""
-    precise = ("--precision", "float64")
+    precise = ("--precision", "float64", "--input-scale", 1, "--learning-rate", 5e-3)
     train("a", *precise, "--engine", "reference", "--steps", 16, model="dnc")
     train(
         "b", *precise, "--engine", "torch", "--device", "cpu", "--steps", 16, "--minutes", 1e-9, model="dnc"
