@@ -11,13 +11,21 @@ from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
 from numdnc.tasks.episodes import EpisodeSettings
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
 from numdnc.tasks.sequences import Episodes
-from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.optimizers import OptimizerSettings, Schedule
 from numdnc.training.run import TrainingSettings
 
-_RMSPROP = OptimizerSettings(
-    optimizer="rmsprop", learning_rate=1e-3, schedule="constant", momentum=0.9, clip_norm=10
-)
-_FALLING = OptimizerSettings(optimizer="rmsprop", learning_rate=1e-3, momentum=0.9, clip_norm=10)
+
+def rmsprop(
+    learning_rate: float, schedule: Schedule = "constant", momentum: float = 0.9, clip_norm: float = 10
+) -> OptimizerSettings:
+    """RMSProp with these settings."""
+    return OptimizerSettings(
+        optimizer="rmsprop",
+        learning_rate=learning_rate,
+        schedule=schedule,
+        momentum=momentum,
+        clip_norm=clip_norm,
+    )
 
 
 class Preset(NamedTuple):
@@ -29,7 +37,7 @@ class Preset(NamedTuple):
     episodes: Episodes
     model: ModelOptions
     settings: EpisodeSettings = EpisodeSettings()
-    optimizer: OptimizerSettings = _RMSPROP
+    optimizer: OptimizerSettings = rmsprop(1e-3)
     training: TrainingSettings = TrainingSettings()
 
 
@@ -107,7 +115,7 @@ PRESETS = {
         "1 to 7 % of the sequences wrong after 4,000 updates, 3 minutes on one core (5 seeds).",
         Recall(),
         dnc(128, 64, 32, 1),
-        optimizer=_FALLING,
+        optimizer=rmsprop(1e-3, "cosine"),
         training=TrainingSettings(steps=4000, report_every=200),
     ),
     "key-value": Preset(
@@ -131,7 +139,7 @@ PRESETS = {
         "45 to 64 % of the sequences right after 6,000 updates, 5 minutes on one core (5 seeds).",
         PrioritySort(),
         dnc(100, 128, 20, 1),
-        optimizer=_FALLING,
+        optimizer=rmsprop(1e-3, "cosine"),
         training=TrainingSettings(steps=6000, report_every=200),
     ),
     "reuse": Preset(
@@ -139,9 +147,7 @@ PRESETS = {
         "Solved after some 5,300 updates, 2 minutes on one core (4 of 5 seeds).",
         Copy(width=8, min_length=5, max_length=5, min_copies=10, max_copies=10),
         dnc(64, 10, 12, 1, "feedforward"),
-        optimizer=OptimizerSettings(
-            optimizer="rmsprop", learning_rate=3e-4, schedule="constant", momentum=0.9, clip_norm=10
-        ),
+        optimizer=rmsprop(3e-4),
         training=TrainingSettings(steps=20_000, report_every=200),
     ),
     "links": Preset(

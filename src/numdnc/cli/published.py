@@ -7,7 +7,7 @@ inference are ours too, but for the last.
 from typing import Any
 
 from numdnc.cli.options import ModelOptions
-from numdnc.cli.presets import PRESETS, Preset, dnc
+from numdnc.cli.presets import PRESETS, Preset, dnc, rmsprop
 from numdnc.tasks.babi import BabiSettings
 from numdnc.tasks.episodes import EpisodeSettings
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
@@ -15,21 +15,11 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
 
 
-def _rmsprop(learning_rate: float, momentum: float = 0.9, clip_norm: float = 10) -> OptimizerSettings:
-    return OptimizerSettings(
-        optimizer="rmsprop",
-        learning_rate=learning_rate,
-        schedule="constant",
-        momentum=momentum,
-        clip_norm=clip_norm,
-    )
-
-
 def _published(
     name: str,
     model: ModelOptions,
     settings: EpisodeSettings = EpisodeSettings(),
-    optimizer: OptimizerSettings = _rmsprop(1e-4),
+    optimizer: OptimizerSettings = rmsprop(1e-4),
     **changed: Any,
 ) -> Preset:
     """The preset `name` with other settings; what is `changed` besides them replaces fields of the preset."""
@@ -50,33 +40,30 @@ def _graves(
         name,
         dnc(256, memory_size, 50, 5, layers=layers),
         EpisodeSettings(batch=batch, evaluated=128, grow="lesson", pass_at=fails),
-        _rmsprop(rate),
+        rmsprop(rate),
         episodes=task,
         training=TrainingSettings(steps=1_000_000, report_every=100),
     )
 
 
-_ONE_BY_ONE = TrainingSettings(steps=100_000, report_every=1000)
+def _bhpfelix(name: str, solved_at: float) -> Preset:
+    """A task of bhpfelix/DNC-NumPy: one sequence an update, RMSProp without momentum."""
+    return _published(
+        name,
+        dnc(32, 64, 8, 2),
+        EpisodeSettings(batch=1, evaluated=64, solved_at=solved_at),
+        rmsprop(1e-3, momentum=0, clip_norm=5),
+        training=TrainingSettings(steps=100_000, report_every=1000),
+    )
+
 
 PUBLISHED = {
     "copy": _published("copy", dnc(100, 128, 20, 1)),
-    "copy-four": _published(
-        "copy-four",
-        dnc(32, 64, 8, 2),
-        EpisodeSettings(batch=1, evaluated=64, solved_at=1e-5),
-        _rmsprop(1e-3, momentum=0, clip_norm=5),
-        training=_ONE_BY_ONE,
-    ),
+    "copy-four": _bhpfelix("copy-four", solved_at=1e-5),
     "repeat-copy": _published(
-        "repeat-copy", dnc(64, 16, 16, 4), optimizer=_rmsprop(1e-4, momentum=0, clip_norm=50)
+        "repeat-copy", dnc(64, 16, 16, 4), optimizer=rmsprop(1e-4, momentum=0, clip_norm=50)
     ),
-    "repeat-copy-raw": _published(
-        "repeat-copy-raw",
-        dnc(32, 64, 8, 2),
-        EpisodeSettings(batch=1, evaluated=64, solved_at=1e-4),
-        _rmsprop(1e-3, momentum=0, clip_norm=5),
-        training=_ONE_BY_ONE,
-    ),
+    "repeat-copy-raw": _bhpfelix("repeat-copy-raw", solved_at=1e-4),
     "repeat-copy-large": _published("repeat-copy-large", dnc(32, 16, 16, 1)),
     "recall": _published("recall", dnc(128, 64, 32, 1)),
     "key-value": _published("key-value", dnc(32, 16, 32, 1)),
@@ -96,6 +83,6 @@ BABI = {
     "model": dnc(256, 256, 64, 4),
     "babi": BabiSettings(batch=1),
     "training": TrainingSettings(steps=500_000, report_every=2000),
-    "optimizer": _rmsprop(1e-4),
+    "optimizer": rmsprop(1e-4),
 }
 """Those of bAbI (Graves et al. 2016), by the parameter of `train_babi`."""

@@ -172,11 +172,6 @@ class SweepFolder:
         locks = (self._lock, *self._share_locks(), *self.path.glob(f"*/{RUN_LOCK}"))
         return next((who for who in map(holder, locks) if who != ANOTHER), ANOTHER)
 
-    def _unusable(self, error: OSError) -> UserError:
-        return UserError(
-            f"{self.path} must be a folder that can be made and written to, got: {error.strerror}. Give another."
-        )
-
     def outcome(self, run: Planned) -> Outcome:
         """How a run stands."""
         place = self.path / run.name
