@@ -24,7 +24,7 @@ class Forked:
         words: list[str],
         folder: Path,
         environment: dict[str, str] | None = None,
-        before: Callable[[], None] = lambda: None,
+        before: Callable[[], None] | None = None,
     ) -> None:
         self.returncode: int | None = None
         self._output, theirs = os.pipe()
@@ -42,7 +42,8 @@ class Forked:
             os.environ.update(environment or {})
             sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
             sys.argv = ["numdnc", *words]
-            before()
+            if before is not None:
+                before()
             code = exit_code(cli.main)
             atexit._run_exitfuncs()
             sys.stdout.flush()

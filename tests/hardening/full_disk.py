@@ -52,7 +52,7 @@ def run(folder: Path, count: int, rng: random.Random, tally: Tally, only: set[st
         tally.add(name, f"{way}, {room}", wrong)
 
 
-def in_trouble(kind: Kind, folder: Path, before: Callable[[], None] = lambda: None) -> list[str]:
+def in_trouble(kind: Kind, folder: Path, before: Callable[[], None] | None = None) -> list[str]:
     """Let a run go until there is no room left; what is wrong about how it ends."""
     wrong = []
     for process in kind.start(folder, before=before):

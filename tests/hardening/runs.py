@@ -50,7 +50,7 @@ class Kind:
         return ["train", *train, "--out", str(folder)]
 
     def start(
-        self, folder: Path, *, program: bool = False, before: Callable[[], None] = lambda: None
+        self, folder: Path, *, program: bool = False, before: Callable[[], None] | None = None
     ) -> list[Process]:
         """Its processes, begun or resumed: forked from this one, or as the `program` that users start.
 
@@ -135,7 +135,7 @@ def prepare(folder: Path) -> Path:
 
 
 def started(
-    words: list[str], folder: Path, environment: dict[str, str], before: Callable[[], None]
+    words: list[str], folder: Path, environment: dict[str, str], before: Callable[[], None] | None
 ) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "numdnc", *words],
