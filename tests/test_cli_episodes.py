@@ -12,7 +12,7 @@ import pytest
 
 from commands import TEXT, call, contents, done, finish, metrics, on_disk, program, refused, rewrite
 from commands import train as train_text
-from numdnc.cli.own import _TAKEN
+from numdnc.cli.custom_task import _TAKEN
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.published import PUBLISHED
 from numdnc.tasks.episodes import EpisodeTask

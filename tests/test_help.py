@@ -14,7 +14,7 @@ from numdnc.cli.commands import NUMDNC
 from numdnc.cli.groups import Command, Group
 from numdnc.cli.help import RARE
 from numdnc.cli.presets import PRESETS
-from numdnc.cli.suggest import nearest, options_of
+from numdnc.cli.suggestions import closest_word, option_flags
 from numdnc.tasks.graphs import Inference
 from numdnc.tasks.graphs.lessons import INFERENCE
 
@@ -57,7 +57,7 @@ def test_the_help_of_train_names_every_task() -> None:
 
 @pytest.mark.parametrize("name", commands())
 def test_every_help_is_whole_and_says_nothing_of_none(name: str) -> None:
-    """The short one hides what few people change, --help-all shows what `options_of` knows."""
+    """The short one hides what few people change, --help-all shows what `option_flags` knows."""
     short, whole = done(*name.split(), "--help"), done(*name.split(), "--help-all")
     for out in (short, whole):
         assert "None" not in out
@@ -65,7 +65,7 @@ def test_every_help_is_whole_and_says_nothing_of_none(name: str) -> None:
         assert "inf)" not in out
         assert max(len(line) for line in out.splitlines() if not line.startswith("    ")) <= 80  # but tables
         assert f"numdnc {name}" in out.splitlines()[0]
-    options = options_of(commands()[name].function)
+    options = option_flags(commands()[name].function)
     for parameter, names in options.items():
         assert any(option in written(whole) for option in names), (parameter, names)
         assert any(option in written(short) for option in names) == (parameter not in RARE), parameter
@@ -135,7 +135,7 @@ def test_an_option_that_is_wrong_names_the_help_of_its_command() -> None:
     ],
 )
 def test_nearest(word: str, meant: Any) -> None:
-    assert nearest(word, ["steps", "learning-rate", "memory-size"]) == meant
+    assert closest_word(word, ["steps", "learning-rate", "memory-size"]) == meant
 
 
 def test_after_two_dashes_nothing_asks_for_help() -> None:

@@ -98,7 +98,7 @@ def test_an_error_is_told_also_where_nobody_reads_the_output() -> None:
 
 @pytest.mark.parametrize("passes", [True, False])
 def test_a_check_ends_by_its_verdict_also_where_nobody_reads_it(passes: bool) -> None:
-    code = "import sys, numdnc.cli.gradients as g; check = g.gradcheck\n"
+    code = "import sys, numdnc.cli.gradcheck as g; check = g.gradcheck\n"
     code += f"g.gradcheck = lambda *a, **b: (row._replace(passed={passes}) for row in check(*a, **b))\n"
     code += "sys.argv = ['numdnc', 'gradcheck', '--model', 'rnn']\nfrom numdnc.cli import main; main()"
     result = subprocess.run(

@@ -20,8 +20,8 @@ from babi_stories import files, plain_reading
 from hardening.hostile_graphs import question, relations
 from hardening.strange import NAMES, NUMBERS, Rng, damaged, one_line_end, one_of, saved
 from numdnc import UserError, data
-from numdnc.cli.babi import given_story
-from numdnc.cli.given import given_steps
+from numdnc.cli.babi import story_input
+from numdnc.cli.user_input import step_input
 from numdnc.corpora import SourceFile
 from numdnc.data import Corpus
 from numdnc.tasks import text as text_module
@@ -81,7 +81,7 @@ def steps(rng: Rng, place: Path) -> None:
     good, count = rng.random() < 0.5, int(rng.integers(9))
     rows = [[one_of(rng, NUMBERS[:6] if good else NUMBERS) for _ in range(width)] for _ in range(count)]
     (place / "steps.csv").write_bytes(damaged(rng, saved(rng, "\n".join(",".join(row) for row in rows))))
-    batch = given_steps(str(place / "steps.csv"), task)
+    batch = step_input(str(place / "steps.csv"), task)
     assert batch.inputs.dtype == np.float32
     assert np.isfinite(batch.inputs).all()
     if good and (place / "steps.csv").read_bytes() == "\n".join(",".join(row) for row in rows).encode():
@@ -195,7 +195,7 @@ def typed_story(rng: Rng, place: Path) -> None:
     ]
     typed = one_of(rng, [" ", " ", "\n", ""]).join(words)
     lines = lines_of(typed, int(rng.integers(1, 4)))
-    batch = given_story(lines, known, int(rng.integers(3)))
+    batch = story_input(lines, known, int(rng.integers(3)))
     read = [known.symbols[number] for number in batch.inputs[:, 0] if number > 1]
     assert "".join(read) == re.sub(r"[\s,]", "", typed.lower())
 

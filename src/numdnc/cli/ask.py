@@ -8,11 +8,11 @@ from typing import Annotated, cast
 from tyro.conf import Positional, arg
 
 from numdnc.cli.babi import ask_story
-from numdnc.cli.changes import with_slots
-from numdnc.cli.consent import OwnTask
-from numdnc.cli.episodes import episode_task, own_source
+from numdnc.cli.consent import CustomTask
+from numdnc.cli.episodes import custom_task_source, episode_task
 from numdnc.cli.graphs import ask_graph, say_answer
 from numdnc.cli.options import BABI, EPISODES, AsJson, EngineName, refuse_options
+from numdnc.cli.overrides import with_memory_size
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.reading import read_stream
@@ -41,7 +41,7 @@ def ask(
     last: bool = False,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: EngineName = "auto",
-    own: OwnTask = None,
+    custom_task: CustomTask = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a trained model about a story, or about a graph in its own names.
@@ -63,7 +63,7 @@ def ask(
         last: Ask the last checkpoint, not the best.
         memory_size: Run a DNC with this many memory slots (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
-        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
+        custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         as_json: Print JSON: of a graph one object, of a story a list with an object for each question.
 
     """
@@ -81,14 +81,14 @@ def ask(
         refuse_options(run, of_graphs, "graphs")
         episodes = None
     else:
-        episodes = _graph_task(run, own_source(run, folder, own))
+        episodes = _graph_task(run, custom_task_source(run, folder, custom_task))
         refuse_options(run, of_stories, "bAbI")
         if graph is None:
             raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")
     for name, value, least in (("words", words, 1), ("shown", shown, 1), ("seed", seed, 0)):
         if value is not None and value < least:
             raise UserError(f"{name} must be at least {least}, got {value}.")
-    spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
+    spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, _STATES, 1)
     forward = finite_forward(chosen, spec, run.params)

@@ -11,8 +11,8 @@ from tyro.conf import OmitArgPrefixes
 from numdnc import console
 from numdnc.cli import progress
 from numdnc.cli.options import BABI, DataFolder, ModelOptions, check_batch
-from numdnc.cli.remembered import recall_place, remember_place
-from numdnc.cli.training import SessionOptions, Training, View, fitting_run
+from numdnc.cli.training import SessionOptions, Training, View, checked_run
+from numdnc.cli.user_state import find_data_path, save_data_path
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About
 from numdnc.params import Array
@@ -61,7 +61,7 @@ def train_babi(
     files = read_babi(found, babi.subset, babi.numbers)
     task = BabiTask(files, babi, training.seed)
     states = max(babi.batch * (task.longest + 2), 3 * SCORED_AT_ONCE)
-    remember_place(files.sha256, found)
+    save_data_path(files.sha256, found)
     described = {
         "name": task.name,
         "kind": BABI,
@@ -70,7 +70,7 @@ def train_babi(
         "sha256": files.sha256,
         "words": list(task.vocabulary.words),
     }
-    run = fitting_run(
+    run = checked_run(
         task,
         described,
         model,
@@ -92,7 +92,7 @@ def babi_task(run: Run, data_folder: Path | None) -> BabiTask:
     """The task of a run, on the same stories."""
     settings, _ = described(run)
     told, sha256 = run.task["data"], run.task["sha256"]
-    given = Path(recall_place(sha256, told)) if data_folder is None else data_folder
+    given = Path(find_data_path(sha256, told)) if data_folder is None else data_folder
     try:
         files = read_babi(find_babi(given), settings.subset, settings.numbers)
     except UserError as error:
@@ -104,7 +104,7 @@ def babi_task(run: Run, data_folder: Path | None) -> BabiTask:
             f"got others at {given} ({files.sha256[:12]}..). Give the old ones with --data."
         )
     run.task = {**run.task, "data": Path(told).name}  # earlier versions noted the whole path
-    remember_place(sha256, given)
+    save_data_path(sha256, given)
     return BabiTask(files, settings, run.training.seed)
 
 
@@ -216,7 +216,7 @@ def ask_story(run: Run, forward: Forward, text: str, *, answer_words: int, shown
     """Print the model's answer to each question of a story that somebody typed, and the next likely words."""
     settings, vocabulary = described(run)
     lines = lines_of(text, answer_words)
-    outputs, _ = forward(given_story(lines, vocabulary, settings.pause).inputs, None)
+    outputs, _ = forward(story_input(lines, vocabulary, settings.pause).inputs, None)
     probabilities = softmax(outputs[:, 0])
     answers, steps = [], 0
     for line in lines:
@@ -235,7 +235,7 @@ def ask_story(run: Run, forward: Forward, text: str, *, answer_words: int, shown
             console.say(f"   {text}")
 
 
-def given_story(lines: Sequence[Line], vocabulary: Vocabulary, pause: int) -> Batch:
+def story_input(lines: Sequence[Line], vocabulary: Vocabulary, pause: int) -> Batch:
     """A story that somebody typed, as a batch of one; nobody knows the answers, so the loss counts nowhere."""
     if not any(line.answers for line in lines):
         raise UserError(
@@ -261,7 +261,7 @@ def trace_story(
         story = task.evaluated[sample]
         batch, sequence = story.batch, f"story {sample} of those scored on, of task {story.task}"
     else:
-        batch, sequence = given_story(lines_of(given), vocabulary, settings.pause), "a story given by hand"
+        batch, sequence = story_input(lines_of(given), vocabulary, settings.pause), "a story given by hand"
     about = About(
         task="babi",
         settings=dataclasses.asdict(settings),

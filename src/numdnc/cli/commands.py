@@ -15,7 +15,7 @@ from numdnc.cli.corpora import fetch_data, list_data
 from numdnc.cli.diagnose import diagnose_run
 from numdnc.cli.evaluate import evaluate
 from numdnc.cli.export import export_model
-from numdnc.cli.gradients import check_gradients
+from numdnc.cli.gradcheck import check_gradients
 from numdnc.cli.groups import Group, command, find
 from numdnc.cli.info import show_info
 from numdnc.cli.parse import parse
@@ -76,13 +76,13 @@ def run() -> None:
     except MemoryError as error:
         _fail(f"the model must fit into memory, got: {error}. Lower its sizes.")
     except KeyboardInterrupt as interrupt:
-        if _speaks():
+        if _reports_errors():
             console.warn("; ".join(["\nstopped at once", *map(str, interrupt.args)]))
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read our output (such as `head`) has had enough: say nothing more to it, not at exit either.
         console.drop_output()
-        _speaks()
+        _reports_errors()
         sys.exit(0)
     except OSError as error:
         console.drop_output()
@@ -108,12 +108,12 @@ def _run(words: Sequence[str]) -> None:
 
 
 def _fail(text: str) -> NoReturn:
-    if _speaks():
+    if _reports_errors():
         console.fail(text)
     sys.exit(2)
 
 
-def _speaks() -> bool:
+def _reports_errors() -> bool:
     """Of processes that train together one says why they end, the first that knows."""
     return _of_a_sweep() or processes.speaks()
 

@@ -14,10 +14,10 @@ from typing import Annotated
 from tyro.conf import arg
 
 from numdnc import console
-from numdnc.cli.remembered import recall, remember
+from numdnc.cli.user_state import load_value, save_value
 from numdnc.errors import UserError
 
-OwnTask = Annotated[str | None, arg(name="task", metavar="MODULE:CLASS")]
+CustomTask = Annotated[str | None, arg(name="task", metavar="MODULE:CLASS")]
 _SOURCE = re.compile(r"(?P<module>[\w.]+|[^:\0]+\.py):(?P<name>\w+)")
 
 
@@ -44,7 +44,7 @@ def allowed_source(folder: Path, told: str, named: str | None) -> str:
     """
     if named is None:
         split_source(told)
-        kept = recall("tasks", str(folder.resolve()))
+        kept = load_value("tasks", str(folder.resolve()))
         same = isinstance(kept, list) and len(kept) == 3 and kept[0] == told
         if same and _file_of(kept[1]) in (kept[2], None):  # where there is none, loading it will say so
             return str(kept[1])
@@ -64,7 +64,7 @@ def remember_source(folder: Path, told: str, named: str) -> None:
     if split_source(named)[0].endswith(".py"):
         module, name = split_source(named)
         named = f"{Path(module).resolve()}:{name}"
-    remember("tasks", str(folder.resolve()), [told, named, _file_of(named)])
+    save_value("tasks", str(folder.resolve()), [told, named, _file_of(named)])
 
 
 def _agreed(source: str) -> bool:

@@ -8,8 +8,8 @@ from tyro.conf import Positional
 
 from numdnc import console
 from numdnc.cli.babi import babi_task
-from numdnc.cli.consent import OwnTask
-from numdnc.cli.episodes import episode_task, own_source
+from numdnc.cli.consent import CustomTask
+from numdnc.cli.episodes import custom_task_source, episode_task
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
@@ -30,7 +30,7 @@ def diagnose_run(
     *,
     last: bool = False,
     engine: EngineName = "auto",
-    own: OwnTask = None,
+    custom_task: CustomTask = None,
     corpus: str | None = None,
     data_folder: DataFolder = None,
     as_json: AsJson = False,
@@ -43,7 +43,7 @@ def diagnose_run(
         folder: The run's folder.
         last: Examine the last checkpoint, not the best.
         engine: What computes the model; auto takes the fastest that can.
-        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
+        custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         as_json: Print the result as one JSON object.
@@ -54,7 +54,7 @@ def diagnose_run(
     bad = next((name for name, array in named_leaves(run.params) if not np.isfinite(array).all()), None)
     if bad is not None:
         sys.stderr.write(f"warning: parameters hold NaN or infinity, the first of them {bad}\n")
-    source = own_source(run, folder, own)
+    source = custom_task_source(run, folder, custom_task)
     task: Task
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")

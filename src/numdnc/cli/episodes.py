@@ -12,12 +12,12 @@ from tyro.conf import OmitArgPrefixes
 from numdnc import console
 from numdnc.cli import progress
 from numdnc.cli.consent import allowed_source, public_source, remember_source
+from numdnc.cli.custom_task import load_task_class, sequence_lines, settings_of
 from numdnc.cli.groups import Command, command
 from numdnc.cli.options import EPISODES, ModelOptions, check_batch
-from numdnc.cli.own import own_task, sequence_lines, settings_of
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.published import PUBLISHED
-from numdnc.cli.training import SessionOptions, Training, View, fitting_run
+from numdnc.cli.training import SessionOptions, Training, View, checked_run
 from numdnc.errors import UserError
 from numdnc.files import file_name
 from numdnc.schema import validated
@@ -37,9 +37,9 @@ def preset_command(name: str) -> Command:
     )
 
 
-def own_command(source: str) -> Callable[..., Training]:
+def custom_task_command(source: str) -> Callable[..., Training]:
     """`train MODULE:CLASS`, with the options that every task has."""
-    kind = own_task(source)
+    kind = load_task_class(source)
     summary = (kind.__doc__ or source).strip().splitlines()[0]
     optimizer = OptimizerSettings(learning_rate=1e-3, schedule="constant")
     training = TrainingSettings(steps=100_000, report_every=200)
@@ -68,7 +68,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Tra
         }
         drawn_from = EpisodeTask(name, task, episodes, training.seed)
         steps = len(drawn(task, np.random.default_rng(training.seed), 1).inputs)
-        run = fitting_run(
+        run = checked_run(
             drawn_from,
             described,
             model,
@@ -109,7 +109,7 @@ class _Described:
     """Of a task of one's own, MODULE:CLASS."""
 
 
-def own_source(run: Run, folder: Path, named: str | None) -> str | None:
+def custom_task_source(run: Run, folder: Path, named: str | None) -> str | None:
     """What to load for the own task of a run in `folder`, if this call names it or its user agreed; None: nothing."""
     told = _described(run).source if run.task.get("kind") == EPISODES else None
     if told is not None:
@@ -120,11 +120,11 @@ def own_source(run: Run, folder: Path, named: str | None) -> str | None:
 
 
 def episode_task(run: Run, source: str | None = None) -> EpisodeTask:
-    """The task of a run, made from what its checkpoint says; an own one from `source`, see `own_source`."""
+    """The task of a run, made from what its checkpoint says; an own one from `source`, see `custom_task_source`."""
     told = _described(run)
     if (told.source is None) != (source is None):
         raise UserError(f"the task must be {told.source or told.name}, got {source}. Name that.")
-    kind: type[Any] = own_task(source) if source is not None else type(PRESETS[told.name].episodes)
+    kind: type[Any] = load_task_class(source) if source is not None else type(PRESETS[told.name].episodes)
     try:
         settings = validated(kind, told.settings)
         check_batch(run, told.episode_settings.batch)

@@ -8,12 +8,12 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
 from numdnc.cli.babi import evaluate_babi
-from numdnc.cli.changes import changed_task, with_slots
-from numdnc.cli.consent import OwnTask
-from numdnc.cli.episodes import episode_task, own_source
+from numdnc.cli.consent import CustomTask
+from numdnc.cli.custom_task import channels, sequence_lines, settings_of
+from numdnc.cli.episodes import custom_task_source, episode_task
 from numdnc.cli.graphs import on_graph
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
-from numdnc.cli.own import channels, sequence_lines, settings_of
+from numdnc.cli.overrides import override_settings, with_memory_size
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -38,12 +38,12 @@ def evaluate(
     engine: EngineName = "auto",
     corpus: str | None = None,
     data_folder: DataFolder = None,
-    changes: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
+    overrides: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
     sequences: int | None = None,
     graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
     two_way: bool = False,
     nodes: int | None = None,
-    own: OwnTask = None,
+    custom_task: CustomTask = None,
     show: bool = False,
     plot: Path | None = None,
     as_json: AsJson = False,
@@ -61,13 +61,13 @@ def evaluate(
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
-        changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
+        overrides: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
         sequences: How many sequences to score (default: as many as in training; sequences only).
         graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: first the line
             source,edge,destination, then an edge a line (runs of graph tasks only).
         two_way: Take each edge of the file in both directions.
         nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph).
-        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
+        custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         show: Print a picture of one sequence: what goes in, what should and what does come out, and when a DNC frees
             slots and writes (sequences only).
         plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
@@ -78,16 +78,16 @@ def evaluate(
     run = place.load_last() if last else place.load_best()
     if no_reads and not isinstance(run.spec, DNCSpec):
         raise UserError(f"--no-reads must be given for a dnc, got a run of a {run.spec.kind}. Leave it out.")
-    spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
+    spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, 3 * EVALUATED_AT_ONCE, EVALUATED_AT_ONCE)
-    source = own_source(run, folder, own)
+    source = custom_task_source(run, folder, custom_task)
     forward, lesioned = finite_forward(chosen, spec, run.params), None
     if isinstance(spec, DNCSpec) and no_reads:
         lesioned = finite_forward(chosen, spec, without_reads(spec, run.params))
     if run.task.get("kind") != EPISODES:
         given: dict[str, object] = {
-            "--set": changes,
+            "--set": overrides,
             "--sequences": sequences,
             "--graph": graph,
             "--two-way": two_way,
@@ -107,7 +107,7 @@ def evaluate(
         raise UserError(
             "--show must be given without --json, got both. Leave one out; --plot goes with both."
         )
-    task = changed_task(run, episode_task(run, source), changes, sequences)
+    task = override_settings(run, episode_task(run, source), overrides, sequences)
     settings = settings_of(task.episodes)
     if graph is not None:
         task = on_graph(task, graph, two_way=two_way, nodes=nodes, seed=run.training.seed)

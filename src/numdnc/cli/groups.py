@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from numdnc import __version__, console
-from numdnc.cli.suggest import nearest
+from numdnc.cli.suggestions import closest_word
 from numdnc.errors import UserError
 
 HELP, HELP_ALL = ("-h", "--help"), "--help-all"
@@ -77,7 +77,7 @@ def find(group: Group, words: Sequence[str], name: str = "") -> tuple[str, Comma
     if found is None and group.other is not None and ":" in word:
         found = group.other.make(word)
     if found is None:
-        meant, what = nearest(word, known), "name" if name else "command"
+        meant, what = closest_word(word, known), "name" if name else "command"
         program = f"numdnc {name}".strip()
         hint = f"Did you mean `{program} {meant}`? " if meant else ""
         if word.startswith("-"):

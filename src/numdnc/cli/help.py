@@ -14,9 +14,9 @@ from tyro.conf import FlagCreatePairsOff, Suppress, arg
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructTypeInfo
 
 from numdnc import console
-from numdnc.cli.deferred import CONFIG, deferred
 from numdnc.cli.groups import HELP_ALL, about, first_paragraph
-from numdnc.cli.suggest import TRAIN_OPTIONS, options_of
+from numdnc.cli.signatures import CONFIG, lazy_call
+from numdnc.cli.suggestions import TRAIN_OPTIONS, option_flags
 from numdnc.tasks.graphs.task import GraphTask
 
 COMMON = {
@@ -32,7 +32,7 @@ _SUPPRESS: Any = Suppress
 
 def hides(function: Callable[..., Any]) -> bool:
     """Whether a command has options that its short help leaves out."""
-    return not RARE.isdisjoint(options_of(function))
+    return not RARE.isdisjoint(option_flags(function))
 
 
 def print_help(function: Callable[..., Any], name: str, *, everything: bool) -> NoReturn:
@@ -97,7 +97,7 @@ def _groups(function: Callable[..., Any], name: str, *, everything: bool) -> tup
     out = io.StringIO()  # which says of no encoding, so that tyro draws no boxes
     with suppress(SystemExit), redirect_stdout(out):
         tyro.cli(
-            deferred(function, {name: shown(name, hint) for name, hint in hints.items()}),
+            lazy_call(function, {name: shown(name, hint) for name, hint in hints.items()}),
             prog=f"numdnc {name}",
             description="",
             args=["--help"],

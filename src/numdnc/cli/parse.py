@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import tyro
 
-from numdnc.cli.deferred import CONFIG, deferred
 from numdnc.cli.groups import HELP, HELP_ALL
 from numdnc.cli.help import hides, print_help
-from numdnc.cli.suggest import refusal
+from numdnc.cli.signatures import CONFIG, lazy_call
+from numdnc.cli.suggestions import unknown_option_error
 from numdnc.errors import UserError
 
 
@@ -18,7 +18,7 @@ def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Call
     if HELP_ALL in options or not options.isdisjoint(HELP):
         print_help(function, name, everything=HELP_ALL in options)
     call, unknown = tyro.cli(
-        deferred(function),
+        lazy_call(function),
         prog=f"numdnc {name}",
         args=words,
         config=CONFIG,
@@ -26,5 +26,5 @@ def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Call
     )
     if unknown:
         whole_help = HELP_ALL if hides(function) else "--help"
-        raise UserError(f"{refusal(function, name, unknown)} See `numdnc {name} {whole_help}`.")
+        raise UserError(f"{unknown_option_error(function, name, unknown)} See `numdnc {name} {whole_help}`.")
     return cast(Callable[[], Any], call)

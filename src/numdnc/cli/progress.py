@@ -26,7 +26,7 @@ def text_line(report: Report, unit: str) -> str:
         f"{report.per_second:9.2f} char/s",
         _left(report.seconds_left),
     ]
-    return fitted(parts, drop=(4, 2, 5))
+    return fit_line(parts, drop=(4, 2, 5))
 
 
 def episodes_line(report: Report, predictions: str, batch: int) -> str:
@@ -47,7 +47,7 @@ def episodes_line(report: Report, predictions: str, batch: int) -> str:
         f"{report.per_second:9.0f} {predictions}/s",
         _left(report.seconds_left),
     ]
-    return fitted(parts, drop=(len(parts) - 2, 2, 5, 3, 4))
+    return fit_line(parts, drop=(len(parts) - 2, 2, 5, 3, 4))
 
 
 def babi_line(report: Report, tasks: int) -> str:
@@ -62,10 +62,10 @@ def babi_line(report: Report, tasks: int) -> str:
         f"{report.per_second:6.0f} answers/s",
         _left(report.seconds_left),
     ]
-    return fitted(parts, drop=(6, 2, 3, 5))
+    return fit_line(parts, drop=(6, 2, 3, 5))
 
 
-def fitted(parts: Sequence[str], drop: Sequence[int]) -> str:
+def fit_line(parts: Sequence[str], drop: Sequence[int]) -> str:
     """The parts of a line with commas between; those numbered in `drop` go, in this order, until the line fits.
 
     Where output is no terminal and COLUMNS is not set, every line fits.
@@ -115,9 +115,9 @@ def show_training(
         iteration = start if tick is None else tick.iteration
         where = _where(seconds + time.perf_counter() - began, iteration)
         if tick is None:
-            return fitted([*where, "first iteration, which may have to compile the model"], drop=(2,))
+            return fit_line([*where, "first iteration, which may have to compile the model"], drop=(2,))
         loss = [] if math.isnan(tick.train) else [f"{tick.train:.4f} in training so far"]
-        return fitted([*where, *loss, _left(tick.seconds_left)], drop=())
+        return fit_line([*where, *loss, _left(tick.seconds_left)], drop=())
 
     with bar, _lines_between(between, wanted=not console.console.is_terminal) as line_was_printed:
         task = bar.add_task("", total=target, completed=start)

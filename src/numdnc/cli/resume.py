@@ -10,10 +10,10 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.babi import babi_task, babi_view
-from numdnc.cli.changes import give_slots
-from numdnc.cli.consent import OwnTask
-from numdnc.cli.episodes import episode_task, episodes_view, own_source
+from numdnc.cli.consent import CustomTask
+from numdnc.cli.episodes import custom_task_source, episode_task, episodes_view
 from numdnc.cli.options import BABI, ENGINES, EPISODES, DataFolder, Device, engine_on, refuse_options
+from numdnc.cli.overrides import set_memory_size
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.text import text_task, text_view
 from numdnc.cli.training import check_minutes, go_on, train_run
@@ -35,7 +35,7 @@ def resume(
     device: Device = None,
     corpus: str | None = None,
     data_folder: DataFolder = None,
-    own: OwnTask = None,
+    custom_task: CustomTask = None,
     sample_every: int = 10,
     tensorboard: bool = False,
 ) -> None:
@@ -54,7 +54,7 @@ def resume(
         device: Where the engine torch runs (default: where it did so far).
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
-        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
+        custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
         tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
@@ -81,12 +81,12 @@ def resume(
             run.engine_name = select_engine(name, run.spec, run.training.precision).name
         if learning_rate is not None:
             run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
-        source = join().agreed(own_source(run, folder, own) if join().rank == 0 else None)
+        source = join().agreed(custom_task_source(run, folder, custom_task) if join().rank == 0 else None)
         task: Task
         if run.task.get("kind") == EPISODES:
             refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
             if memory_size is not None:
-                give_slots(run, memory_size)
+                set_memory_size(run, memory_size)
             sequences = episode_task(run, source)
             task, view = sequences, episodes_view(run, sequences)
         elif run.task.get("kind") == BABI:

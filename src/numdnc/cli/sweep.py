@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
-from numdnc.cli.consent import OwnTask, allowed_source
+from numdnc.cli.consent import CustomTask, allowed_source
 from numdnc.cli.groups import find
 from numdnc.cli.options import AsJson
 from numdnc.cli.parse import parse
@@ -31,7 +31,7 @@ def run_sweep(
     seeds: int | None = None,
     jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
     vary: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME=A,B,..")] = (),
-    own: OwnTask = None,
+    custom_task: CustomTask = None,
     table: bool = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +46,7 @@ def run_sweep(
         seeds: How many seeds, 0, 1, .., of each setting (default: 5, or as many as the sweep has).
         jobs: How many runs train at the same time (default: one for each core).
         vary: An option of `train` and its values, as --vary hidden=32,64 --vary links=yes,no; as often as needed.
-        own: The task of your own that the sweep is of, needed once for a sweep that was not begun here: it is code.
+        custom_task: The sweep's custom task, which is code; needed once for a sweep that was not begun here.
         table: Start nothing; show the results so far.
         as_json: Print the result as one JSON object.
 
@@ -61,7 +61,7 @@ def run_sweep(
     else:
         varied = _varied(vary)
         planned = place.agree(train, varied, seeds)
-        agreed = _agreed_task(folder, planned, train[0] if train else own)
+        agreed = _agreed_task(folder, planned, train[0] if train else custom_task)
         if not any(place.outcome(run).standing for run in planned.runs):
             check_settings(dataclasses.replace(planned, own=agreed))
         share = processes.place()

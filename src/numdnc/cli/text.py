@@ -11,10 +11,10 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from numdnc import console, data
 from numdnc.cli import progress
-from numdnc.cli.given import as_symbols
 from numdnc.cli.options import BABI, EPISODES, DataFolder, EngineName, ModelOptions, check_batch
-from numdnc.cli.remembered import recall_place, remember_place
-from numdnc.cli.training import SessionOptions, Training, View, fitting_run
+from numdnc.cli.training import SessionOptions, Training, View, checked_run
+from numdnc.cli.user_input import as_symbols
+from numdnc.cli.user_state import find_data_path, save_data_path
 from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -63,7 +63,7 @@ def train_text(
         "vocabulary": task.vocabulary._asdict(),
     }
     del found  # a large text need not be held twice
-    run = fitting_run(
+    run = checked_run(
         task,
         described,
         model,
@@ -155,7 +155,7 @@ def text_task(run: Run, corpus: str | None, data_folder: Path | None) -> TextTas
     """The task of a run, on the same text, byte for byte."""
     _, settings = described(run)
     told, sha256 = run.task["corpus"], run.task["sha256"]
-    wanted = corpus or (told if told in CORPORA else recall_place(sha256, told))
+    wanted = corpus or (told if told in CORPORA else find_data_path(sha256, told))
     try:
         found = data.load(wanted, data_folder)
     except UserError as error:
@@ -209,7 +209,7 @@ def described(run: Run) -> tuple[Vocabulary, TextSettings]:
 def _note_place(corpus: str, found: data.Corpus) -> None:
     """Remember, on this machine alone, where a text lies that has no name of its own."""
     if corpus not in CORPORA:
-        remember_place(found.sha256, Path(corpus))
+        save_data_path(found.sha256, Path(corpus))
 
 
 def _default_prime(vocabulary: Vocabulary) -> str:

@@ -9,13 +9,13 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
 from numdnc.cli.babi import trace_story
-from numdnc.cli.changes import changed_task, with_slots
-from numdnc.cli.consent import OwnTask
-from numdnc.cli.episodes import episode_task, own_source
-from numdnc.cli.given import given_steps, given_text
+from numdnc.cli.consent import CustomTask
+from numdnc.cli.custom_task import channels, settings_of
+from numdnc.cli.episodes import custom_task_source, episode_task
 from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
-from numdnc.cli.own import channels, settings_of
+from numdnc.cli.overrides import override_settings, with_memory_size
 from numdnc.cli.text import described, text_task
+from numdnc.cli.user_input import step_input, text_input
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace, record
@@ -41,12 +41,12 @@ def trace_run(
     sample: int | None = None,
     length: Annotated[int | None, arg(aliases=["-n"])] = None,
     last: bool = False,
-    changes: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
+    overrides: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: EngineName = "auto",
     corpus: str | None = None,
     data_folder: DataFolder = None,
-    own: OwnTask = None,
+    custom_task: CustomTask = None,
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -61,12 +61,12 @@ def trace_run(
             the first).
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
         last: Take the last checkpoint, not the best.
-        changes: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
+        overrides: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
         memory_size: Run a DNC with this many memory slots (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
-        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
+        custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         out: The file to write (default: trace.safetensors in the run's folder).
         as_json: Print the result as one JSON object.
 
@@ -79,12 +79,12 @@ def trace_run(
         given=given,
         sample=sample,
         length=length,
-        changes=changes,
+        overrides=overrides,
         memory_size=memory_size,
         engine=engine,
         corpus=corpus,
         data_folder=data_folder,
-        source=own_source(run, folder, own),
+        source=custom_task_source(run, folder, custom_task),
     )
     save_trace(out, trace)
     _say(out, trace, as_json=as_json)
@@ -96,7 +96,7 @@ def record_run(
     given: str | None = None,
     sample: int | None = None,
     length: int | None = None,
-    changes: tuple[str, ...] = (),
+    overrides: tuple[str, ...] = (),
     memory_size: int | None = None,
     engine: EngineName = "auto",
     corpus: str | None = None,
@@ -107,23 +107,23 @@ def record_run(
 
     `source`: where the run's own task is loaded from, if it is of one.
     """
-    spec = run.spec if memory_size is None else with_slots(run.spec, memory_size)
+    spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, STATES, STATES)
-    if given is not None and (sample is not None or length is not None or changes):
+    if given is not None and (sample is not None or length is not None or overrides):
         raise UserError(
             "--input must be given without --sample, --length and --set, got both. Leave one or the other out."
         )
     if run.task.get("kind") == EPISODES:
         refuse_options(run, {"--corpus": corpus, "--data": data_folder, "--length": length}, "a text")
         task, forward = episode_task(run, source), finite_forward(chosen, spec, run.params)
-        batch, about = _of_episodes(run, task, forward, chosen.name, given, sample or 0, changes)
+        batch, about = _of_episodes(run, task, forward, chosen.name, given, sample or 0, overrides)
     elif run.task.get("kind") == BABI:
         refuse_options(run, {"--corpus": corpus, "--length": length}, "a text")
-        refuse_options(run, {"--set": changes}, "separate sequences")
+        refuse_options(run, {"--set": overrides}, "separate sequences")
         batch, about = trace_story(run, chosen.name, given, sample or 0, data_folder)
     else:
-        refuse_options(run, {"--set": changes}, "separate sequences")
+        refuse_options(run, {"--set": overrides}, "separate sequences")
         batch, about = _of_text(run, chosen.name, given, sample or 0, length, corpus, data_folder)
     return record(spec, run.params, batch, about)
 
@@ -143,11 +143,11 @@ def _of_episodes(
     engine: str,
     given: str | None,
     sample: int,
-    changes: tuple[str, ...],
+    overrides: tuple[str, ...],
 ) -> tuple[Batch, About]:
-    task = changed_task(run, whole, changes, None)
-    batch = task.played(forward, task.sequence(sample)) if given is None else given_steps(given, task)
-    altered = f", with {', '.join(changes)}" if changes else ""
+    task = override_settings(run, whole, overrides, None)
+    batch = task.played(forward, task.sequence(sample)) if given is None else step_input(given, task)
+    altered = f", with {', '.join(overrides)}" if overrides else ""
     about = About(
         task=task.name,
         settings=settings_of(task.episodes),
@@ -174,7 +174,7 @@ def _of_text(
 ) -> tuple[Batch, About]:
     vocabulary, settings = described(run)
     if given is not None:
-        batch, sequence = given_text(given, vocabulary), "a text given by hand"
+        batch, sequence = text_input(given, vocabulary), "a text given by hand"
     else:
         task = text_task(run, corpus, data_folder)
         length = min(LENGTH, task.characters[1]) if length is None else length

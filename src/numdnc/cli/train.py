@@ -1,11 +1,11 @@
 """`train`: everything that a model can be trained on, by name."""
 
 from numdnc.cli.babi import train_babi
-from numdnc.cli.deferred import with_defaults
-from numdnc.cli.episodes import own_command, preset_command
+from numdnc.cli.episodes import custom_task_command, preset_command
 from numdnc.cli.groups import Group, Other, command
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.published import BABI
+from numdnc.cli.signatures import with_defaults
 from numdnc.cli.text import train_text
 
 GRAPHS = ("traversal", "shortest-path", "inference")
@@ -24,6 +24,6 @@ TRAIN = Group(
     Other(
         "FILE.py:CLASS",
         "A task that you wrote: a class of this file, or of a module as MODULE:CLASS (docs/tasks.md).",
-        lambda source: command(own_command(source)),
+        lambda source: command(custom_task_command(source)),
     ),
 )

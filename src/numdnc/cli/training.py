@@ -197,7 +197,7 @@ def check_minutes(minutes: float) -> None:
         raise UserError(f"minutes must be above 0, got {minutes}.")
 
 
-def fitting_run(
+def checked_run(
     task: Task,
     described: dict[str, Any],
     model: ModelOptions,

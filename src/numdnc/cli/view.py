@@ -8,8 +8,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
-from numdnc.cli.consent import OwnTask
-from numdnc.cli.episodes import own_source
+from numdnc.cli.consent import CustomTask
+from numdnc.cli.episodes import custom_task_source
 from numdnc.cli.trace import in_a_line, record_run
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
@@ -26,7 +26,7 @@ def view_trace(
     *,
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     open_page: Annotated[bool, arg(name="open")] = True,
-    own: OwnTask = None,
+    custom_task: CustomTask = None,
     plot: Path | None = None,
 ) -> None:
     """Step through what a model does, in the browser.
@@ -38,7 +38,7 @@ def view_trace(
             again if the run has moved since.
         out: The HTML file to write (default: named as the trace).
         open_page: Only write the page; do not open it.
-        own: The task of your own that the run is of, needed once for a run that was not trained here: it is code.
+        custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         plot: Save a figure instead, or besides with --out: a PNG, PDF or SVG file (needs matplotlib).
 
     """
@@ -46,7 +46,7 @@ def view_trace(
         raise UserError(f"--out must be named .html, got {out}. Give another name.")
     of_run = source.is_dir() or (not source.exists() and source.suffix != ".safetensors")
     file = source / "trace.safetensors" if of_run else source
-    trace = _trace_of_run(RunFolder(source), file, own) if of_run else load_trace(file)
+    trace = _trace_of_run(RunFolder(source), file, custom_task) if of_run else load_trace(file)
     if plot is not None:
         save_trace_figure(plot, trace)
         console.say(f"figure in {plot}")
@@ -60,10 +60,10 @@ def view_trace(
         console.say("no browser could be started; open it in one")
 
 
-def _trace_of_run(place: RunFolder, file: Path, own: str | None) -> Trace:
+def _trace_of_run(place: RunFolder, file: Path, custom_task: str | None) -> Trace:
     """The trace in a run's folder, recorded first if there is none, and again if the run has moved since."""
     if not file.exists():
-        return _recorded(place.load_best(), file, own)
+        return _recorded(place.load_best(), file, custom_task)
     trace = load_trace(file)
     if not place.last.exists():
         return trace
@@ -71,7 +71,7 @@ def _trace_of_run(place: RunFolder, file: Path, own: str | None) -> Trace:
     if trace.about.iteration in (best.iteration, place.load_last().iteration):
         return trace
     try:
-        return _recorded(best, file, own, instead_of=trace)
+        return _recorded(best, file, custom_task, instead_of=trace)
     except UserError as error:
         why = console.terminal_text(str(error))
         sys.stderr.write(
@@ -81,9 +81,9 @@ def _trace_of_run(place: RunFolder, file: Path, own: str | None) -> Trace:
         return trace
 
 
-def _recorded(run: Run, file: Path, own: str | None, instead_of: Trace | None = None) -> Trace:
+def _recorded(run: Run, file: Path, custom_task: str | None, instead_of: Trace | None = None) -> Trace:
     """A new trace of a run, in its file; never instead of one of another sequence, which options have asked for."""
-    trace = record_run(run, source=own_source(run, file.parent, own))
+    trace = record_run(run, source=custom_task_source(run, file.parent, custom_task))
     if instead_of is not None and (instead_of.about.sequence, instead_of.spec) != (
         trace.about.sequence,
         trace.spec,

@@ -12,7 +12,7 @@ from numdnc.training.run import Run
 from numdnc.tree import leaves
 
 
-def with_slots(spec: Spec, memory_size: int) -> Spec:
+def with_memory_size(spec: Spec, memory_size: int) -> Spec:
     """A DNC's spec with so many memory slots."""
     if not isinstance(spec, DNCSpec):
         raise UserError(f"--memory-size must be given for a dnc, got a run of a {spec.kind}. Leave it out.")
@@ -24,13 +24,15 @@ def with_slots(spec: Spec, memory_size: int) -> Spec:
     return dataclasses.replace(spec, memory_size=memory_size)
 
 
-def give_slots(run: Run, memory_size: int) -> None:
+def set_memory_size(run: Run, memory_size: int) -> None:
     """Let a run of separate sequences go on with so many memory slots; each of its sequences begins anew anyway."""
-    run.spec = with_slots(run.spec, memory_size)
+    run.spec = with_memory_size(run.spec, memory_size)
     run.state = initial_state(run.spec, run.params, len(leaves(run.state)[0]))
 
 
-def changed_task(run: Run, task: EpisodeTask, changes: tuple[str, ...], sequences: int | None) -> EpisodeTask:
+def override_settings(
+    run: Run, task: EpisodeTask, overrides: tuple[str, ...], sequences: int | None
+) -> EpisodeTask:
     """The run's task with other settings and another number of sequences to score."""
     settings = task.settings
     if sequences is not None:
@@ -39,7 +41,7 @@ def changed_task(run: Run, task: EpisodeTask, changes: tuple[str, ...], sequence
         settings = dataclasses.replace(settings, evaluated=sequences)
     episodes: Any = task.episodes
     before = dataclasses.asdict(episodes)
-    wanted = dict(_change(change, before) for change in changes)
+    wanted = dict(_parse_override(text, before) for text in overrides)
     # A curriculum is over once the run is scored; what grew may now be set to any value.
     settings = dataclasses.replace(settings, grow="")
     changed = EpisodeTask(task.name, dataclasses.replace(episodes, **wanted), settings, run.training.seed)
@@ -47,7 +49,7 @@ def changed_task(run: Run, task: EpisodeTask, changes: tuple[str, ...], sequence
     return changed
 
 
-def _change(text: str, before: dict[str, Any]) -> tuple[str, Any]:
+def _parse_override(text: str, before: dict[str, Any]) -> tuple[str, Any]:
     """Name and value of NAME=VALUE, the value of the kind that it had before."""
     name, equals, value = text.partition("=")
     name = name.replace("-", "_")

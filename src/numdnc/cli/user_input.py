@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numdnc.cli.own import channels
+from numdnc.cli.custom_task import channels
 from numdnc.errors import UserError
 from numdnc.names import quoted
 from numdnc.params import Inputs
@@ -21,7 +21,7 @@ def as_symbols(given: str, vocabulary: Vocabulary) -> str:
     return os.fsencode(given).decode("latin-1") if vocabulary.unit == "bytes" else given
 
 
-def given_text(text: str, vocabulary: Vocabulary) -> Batch:
+def text_input(text: str, vocabulary: Vocabulary) -> Batch:
     """Each character of a text but the first is to be predicted."""
     numbers = vocabulary.encode(as_symbols(text, vocabulary))
     if len(numbers) < 2:
@@ -32,7 +32,7 @@ def given_text(text: str, vocabulary: Vocabulary) -> Batch:
     return Batch(numbers[:-1, None], numbers[1:, None])
 
 
-def given_steps(text: str, task: EpisodeTask) -> Batch:
+def step_input(text: str, task: EpisodeTask) -> Batch:
     """Inputs of a task of sequences, a row a step; nobody knows the targets, so the loss counts nowhere.
 
     Rows of 0 and 1 stand in `text`, or rows of any numbers in the file NAME.csv that it names.

@@ -12,7 +12,7 @@ CONFIG: tuple[Any, ...] = (DisallowNone, PositionalMetavarFromFieldName)
 """How options are written: none is given as the word None, and what has no name is called as the parameter."""
 
 
-def deferred(function: Callable[..., Any], hints: Mapping[str, Any] | None = None) -> Callable[..., Any]:
+def lazy_call(function: Callable[..., Any], hints: Mapping[str, Any] | None = None) -> Callable[..., Any]:
     """A function of the same parameters that gives the call and makes it not; its types are `hints`, if given."""
 
     def defer(**given: Any) -> Any:

@@ -1,7 +1,7 @@
-"""What this machine remembers between calls, outside of runs, which may be given away.
+"""What numdnc keeps on this machine between calls, outside of run folders, which may be given away.
 
-A text or an archive lies where its checksum was seen last; a folder's own task is code that its user agreed to. One
-small file each, under $XDG_STATE_HOME/numdnc. To forget is never a failure: without a home nothing is remembered.
+Where a text or an archive was seen last, by its checksum; and which custom task its user has agreed to load for a
+folder. One small file each, under $XDG_STATE_HOME/numdnc. Nothing fails where none can be kept, as without a home.
 """
 
 import hashlib
@@ -19,29 +19,29 @@ from numdnc.schema import parse_json
 _LARGEST = 1 << 16
 
 
-def remember(what: str, key: str, value: Any) -> None:
-    """Keep `value`, as JSON, under a key; what was there is replaced."""
+def save_value(what: str, key: str, value: Any) -> None:
+    """Keep `value`, as JSON, under a key, in place of an earlier one."""
     with suppress(OSError, RuntimeError, UserError):
         file = _file(what, key)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomically(file, json.dumps(value).encode())
 
 
-def recall(what: str, key: str) -> Any:
-    """What was kept last; None if nothing was."""
+def load_value(what: str, key: str) -> Any:
+    """The value kept under a key; None if there is none."""
     with suppress(OSError, RuntimeError, ValueError):
         return parse_json(read_bounded(_file(what, key), _LARGEST))
     return None
 
 
-def remember_place(checksum: str, path: Path) -> None:
-    """Where data of this checksum lies."""
-    remember("data", checksum, str(path.resolve()))
+def save_data_path(checksum: str, path: Path) -> None:
+    """Keep where data of this checksum lies."""
+    save_value("data", checksum, str(path.resolve()))
 
 
-def recall_place(checksum: str, otherwise: str) -> str:
-    """Where data of this checksum lay last, if there is anything now; else `otherwise`."""
-    found = recall("data", checksum)
+def find_data_path(checksum: str, otherwise: str) -> str:
+    """Where data of this checksum was seen last, if something is there now; else `otherwise`."""
+    found = load_value("data", checksum)
     return found if isinstance(found, str) and os.path.exists(found) else otherwise  # noqa: PTH110
 
 

@@ -32,7 +32,7 @@ OTHER_NAMES = {"epochs": "steps", "iterations": "steps", "iters": "steps", "gpu"
 """How other programs call our options, where the names are not alike."""
 
 
-def nearest(word: str, known: Collection[str]) -> str | None:
+def closest_word(word: str, known: Collection[str]) -> str | None:
     """The known word that is most like this one: it, its initials, a part of it, or nearly it."""
     for match in (
         OTHER_NAMES.get(word),
@@ -50,7 +50,7 @@ def _initials(name: str) -> str:
     return "".join(part[0] for part in name.split("-") if part)
 
 
-def options_of(function: Callable[..., Any]) -> dict[str, list[str]]:
+def option_flags(function: Callable[..., Any]) -> dict[str, list[str]]:
     """By its parameter, or by the field of one, how each option of a command is written: --hidden, -H."""
     found: dict[str, list[str]] = {}
     hints = get_type_hints(function, include_extras=True)
@@ -60,7 +60,7 @@ def options_of(function: Callable[..., Any]) -> dict[str, list[str]]:
         if _POSITIONAL in rest:
             continue
         if dataclasses.is_dataclass(kind):
-            found |= options_of(cast(Any, kind))
+            found |= option_flags(cast(Any, kind))
             continue
         written, aliases = name, list[str]()
         for configured in rest:
@@ -81,12 +81,12 @@ def _training_options() -> set[str]:
     return {field.name for kind in TRAIN_OPTIONS for field in dataclasses.fields(kind)}
 
 
-def refusal(function: Callable[..., Any], name: str, unknown: Sequence[str]) -> str:
+def unknown_option_error(function: Callable[..., Any], name: str, unknown: Sequence[str]) -> str:
     """What is wrong with words that the command `name` does not know, and what was meant by the first of them."""
     word, equals, value = unknown[0].partition("=")
     if not word.startswith("-"):
         return f"`numdnc {name}` must be given no more than its help names, got {unknown[0]!r} besides."
-    written = options_of(function)
+    written = option_flags(function)
     known = [
         option.lstrip("-") for options in written.values() for option in options if option.startswith("--")
     ]
@@ -94,12 +94,12 @@ def refusal(function: Callable[..., Any], name: str, unknown: Sequence[str]) -> 
     if not equals and len(unknown) > 1 and not unknown[1].startswith("-"):
         value = unknown[1]
     settings = {field.replace("_", "-") for field in _task_settings()}
-    set_by_set = "--set" in written.get("changes", ())
+    set_by_set = "--set" in written.get("overrides", ())
     meant = ""
     if name == "sweep" and wanted in settings | {field.replace("_", "-") for field in _training_options()}:
         meant = " Options of `numdnc train` stand after --."
-    elif (near := nearest(wanted, known)) and not (set_by_set and wanted in settings):
+    elif (near := closest_word(wanted, known)) and not (set_by_set and wanted in settings):
         meant = f" Did you mean --{near}?"
-    elif set_by_set and (near := nearest(wanted, sorted(settings))):
+    elif set_by_set and (near := closest_word(wanted, sorted(settings))):
         meant = f" Settings of the task are changed so: --set {near.replace('-', '_')}={value or 'VALUE'}."
     return f"an option must be one that `numdnc {name}` has, got {word}.{meant}"

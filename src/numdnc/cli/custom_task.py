@@ -28,7 +28,7 @@ _TAKEN = {
 """The options of `train`, which a task's settings stand beside."""
 
 
-def own_task(source: str) -> type[Episodes]:
+def load_task_class(source: str) -> type[Episodes]:
     """The class of somebody's task, with everything checked that can be without drawing from it."""
     module_name, name = split_source(source)
     kind = getattr(_module(module_name), name, None)
@@ -76,7 +76,7 @@ def _module(name: str) -> Any:
 
 def _from_file(file: Path) -> Any:
     """The module that a file makes, once a process."""
-    name = f"numdnc_own_{hashlib.sha256(str(file).encode()).hexdigest()}"
+    name = f"numdnc_custom_{hashlib.sha256(str(file).encode()).hexdigest()}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, file)
         if spec is None or spec.loader is None:
@@ -120,7 +120,7 @@ def _check_example(source: str, example: Any) -> None:
 def sequence_lines(
     episodes: Episodes, batch: Batch, outputs: Array, gates: Mapping[str, Array] | None = None
 ) -> str:
-    """The first sequence of a batch and what a model makes of it: in the task's own words, else as a picture."""
+    """The first sequence of a batch and what a model makes of it: in words of the task, else as a picture."""
     in_words = getattr(episodes, "in_words", None)
     if in_words is not None:
         return str(in_words(batch, outputs, 0))
