@@ -3,6 +3,9 @@
 checkpoints/0.1 was written by version 0.1 before there were variations of the DNC: a run of 40 iterations on cats.txt,
 and the same run resumed to 60. checkpoints/format-4 holds a file of each kind as they were before versions were under
 the checksum: checkpoints of format 4, a trace of schema 1, a module of version 1, sweep.json and metrics.jsonl.
+checkpoints/format-5 was written just before the parts of a memory were declared in one place, by a DNC with every
+variation and by one without links: a run of 20 iterations on cats.txt, the same run resumed to 30, a trace, a module,
+and a state that the module returned.
 """
 
 import shutil
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 
 from commands import done
@@ -22,6 +26,7 @@ from numdnc.training.sweep import SweepFolder
 
 OLD = Path(__file__).parent / "checkpoints" / "0.1"
 FORMAT_4 = OLD.with_name("format-4")
+FORMAT_5 = OLD.with_name("format-5")
 
 
 @pytest.fixture
@@ -45,8 +50,13 @@ def test_its_limit_of_scores_has_moved_to_the_text() -> None:
 
 
 def test_it_goes_on_as_it_did(folder: Path) -> None:
-    done("resume", folder, "--steps", 60, "--sample-every", 0, "--corpus", OLD / "cats.txt")
-    now, then = load_run(folder / "last.safetensors"), load_run(OLD / "resumed.safetensors")
+    assert_resumes(folder, 60, OLD / "resumed.safetensors")
+
+
+def assert_resumes(folder: Path, steps: int, expected: Path) -> None:
+    """Resumed on cats.txt, the run in `folder` ends as the checkpoint `expected` says."""
+    done("resume", folder, "--steps", steps, "--sample-every", 0, "--corpus", OLD / "cats.txt")
+    now, then = load_run(folder / "last.safetensors"), load_run(expected)
     assert (now.iteration, now.position) == (then.iteration, then.position)
     assert now.best_score == pytest.approx(then.best_score, rel=1e-5)
     trees = (now.params, now.moments, now.state), (then.params, then.moments, then.state)
@@ -88,3 +98,30 @@ def test_a_module_of_version_1() -> None:
 def test_a_sweep_of_then() -> None:
     sweep = SweepFolder(FORMAT_4).load()
     assert (sweep.train[0], sweep.vary, sweep.seeds) == ("copy", {"hidden": ("3", "4")}, 2)
+
+
+with_and_without_links = pytest.mark.parametrize("name", ["links", "no-links"])
+
+
+@with_and_without_links
+def test_a_run_of_format_5_goes_on_from_its_state(name: str, tmp_path: Path) -> None:
+    shutil.copy(FORMAT_5 / f"{name}.safetensors", tmp_path / "last.safetensors")
+    assert np.abs(load_run(tmp_path / "last.safetensors").state.memory).max() > 0
+    assert_resumes(tmp_path, 30, FORMAT_5 / f"{name}-resumed.safetensors")
+
+
+@with_and_without_links
+def test_a_trace_of_schema_2(name: str) -> None:
+    trace = load_trace(FORMAT_5 / f"{name}-trace.safetensors")
+    assert ("link" in trace.arrays) == (name == "links")
+    assert ("forward_sharpness" in trace.arrays) == (name == "links")
+
+
+@with_and_without_links
+def test_a_module_of_version_2_and_a_state_of_it(name: str) -> None:
+    module = nn.load(FORMAT_5 / f"{name}.pt").eval()
+    inputs = torch.zeros(3, 2, module.spec.input_size)
+    state = torch.load(FORMAT_5 / f"{name}-state.pt", weights_only=True)
+    _, after = module(inputs, state)
+    assert [leaf for leaf, _ in named_leaves(after)] == [leaf for leaf, _ in named_leaves(state)]
+    assert ("link" in dict(named_leaves(after))) == (name == "links")
