@@ -14,7 +14,7 @@ import numpy as np
 
 from numdnc.cli.episodes import episode_task
 from numdnc.inspection.activity import Activity, observe
-from numdnc.tasks.sequences import counted
+from numdnc.tasks.sequences import loss_mask
 from numdnc.training.folder import RunFolder
 
 
@@ -36,10 +36,10 @@ def main() -> None:
     for path in parser.parse_args().runs:
         run = RunFolder(path).load_best()
         task = episode_task(run)
-        width = task.output_size - getattr(task.episodes, "end_marker", False)
+        width = task.output_size - getattr(task.generator, "end_marker", False)
         found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-        for batch in task.evaluation():
-            asked = counted(batch)
+        for batch in task.evaluation_batches():
+            asked = loss_mask(batch)
             shown = batch.inputs[:, :, :width].any(axis=2)  # a vector of zeros alone counts as none
             activity = observe(run.spec, run.params, run.engine, batch)
             for name, values in (

@@ -19,7 +19,7 @@ from numdnc.tasks.graphs import Inference, Traversal
 from numdnc.tasks.graphs.named import NamedGraph, OnGraph, read_graph
 from numdnc.tasks.graphs.questions import understood
 from numdnc.tasks.graphs.relations import numbering_for, read_relations
-from numdnc.tasks.sequences import drawn
+from numdnc.tasks.sequences import draw_checked
 from numdnc.training.folder import RunFolder
 from test_graphs import Read
 
@@ -217,7 +217,7 @@ def test_a_graph_larger_than_the_memory_is_warned_of(runs: Path) -> None:
 
 def test_every_sequence_has_numbers_of_its_own(place: Path) -> None:
     graph = read_graph(place / "tube.csv", two_way=True)
-    batch = drawn(OnGraph(Traversal(lesson=2), graph), np.random.default_rng(0), 30)
+    batch = draw_checked(OnGraph(Traversal(lesson=2), graph), np.random.default_rng(0), 30)
     shapes, labels = set(), set()
     for row in range(30):
         read = Read(batch, row)
@@ -243,9 +243,9 @@ def test_parts_are_the_nearest_nodes_with_all_their_edges(place: Path) -> None:
     assert [edge.source for edge in part.edges] == ["Oxford Circus", "Tottenham Court Road"]
     assert graph.part(["Holborn"], 6).edges == graph.edges
     on = OnGraph(Traversal(lesson=1), read_graph(place / "tube.csv", two_way=True), nodes=3)
-    assert on.most_held == 6  # Bond Street, Oxford Circus and Green Park
+    assert on.slots_needed == 6  # Bond Street, Oxford Circus and Green Park
     for row in range(20):
-        read = Read(drawn(on, np.random.default_rng(row), 1))
+        read = Read(draw_checked(on, np.random.default_rng(row), 1))
         assert len(read.nodes) == 3
 
 
@@ -367,7 +367,7 @@ def test_large_graphs_take_no_longer_than_their_size(place: Path) -> None:
     many = graph_of(place, *(f"hub,x,leaf {number}" for number in range(count)))
     assert (many.edges[-1].edge, many.edges[-1].plain) == (f"x {count}", "x")
     chain = graph_of(place, *(f"n{number},e,n{number + 1}" for number in range(count)))
-    assert OnGraph(Traversal(), chain, nodes=20).most_held == 19
+    assert OnGraph(Traversal(), chain, nodes=20).slots_needed == 19
     assert chain.shortest_path("n0", f"n{count}") == [f"n{number}" for number in range(count + 1)]
     with pytest.raises(UserError, match=r"of 40,000 edges must have at most 75 steps, got 76"):
         understood(Traversal(), chain, "n0 " + "-e-> ? " * 76, None)
@@ -487,7 +487,7 @@ FILES = {
     "source,edge,destination\n": "graph.csv must hold at least one edge below its first line, got none",
     "source,edge,destination\na,b\n": "none of them empty, got 'a,b' as line 2",
     "source,edge,destination\na,b,c\na,,c\n": "none of them empty, got 'a,,c' as line 3",
-    "source,edge,destination\na,b,c,d\n": "got 'a,b,c,d' as line 2. Mend it; names with commas need quotes",
+    "source,edge,destination\na,b,c,d\n": "got 'a,b,c,d' as line 2. Fix it; names with commas need quotes",
     "source,edge,destination\na,b,a\n": "each edge of graph.csv must join two different nodes, got 'a' twice in line 2",
     'source,edge,destination\n"a,b,c\n': "--graph must name a CSV file of UTF-8 text",
 }

@@ -17,7 +17,7 @@ from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, Vocabulary, fin
 from numdnc.tasks.babi.batches import batches_by_length, padding
 from numdnc.tasks.babi.stories import stories_of
 from numdnc.tasks.babi.task import Told, questions_right
-from numdnc.tasks.sequences import alone
+from numdnc.tasks.sequences import single_sequence
 
 TRAIN = f"{FOLDER}/en-10k/qa1_where-is-it_train.txt"
 TEST = f"{FOLDER}/en-10k/qa1_where-is-it_test.txt"
@@ -353,7 +353,7 @@ def test_stories_that_validate_are_never_trained_on() -> None:
     drawn = []
     for _ in range(task.batches):
         batch = task.next_batch()
-        drawn += [alone(batch, row).inputs.tobytes() for row in range(batch.inputs.shape[1])]
+        drawn += [single_sequence(batch, row).inputs.tobytes() for row in range(batch.inputs.shape[1])]
     assert Counter(drawn) == Counter(
         story.batch.inputs.tobytes() for story in task.train
     )  # an epoch: each once
@@ -405,7 +405,7 @@ def test_goes_on_from_any_position() -> None:
 def test_batches_are_padded_with_blanks_that_ask_for_nothing() -> None:
     task = given(batch=60)
     batch = task.next_batch()
-    assert batch.fresh
+    assert batch.starts_sequence
     assert batch.mask is not None
     lengths = set()
     for row in range(batch.inputs.shape[1]):
@@ -497,7 +497,7 @@ def test_progress_lines_are_scored_on_a_fixed_part() -> None:
     assert len(everything.evaluated) == len(everything.validation)
     example = task.example(4)
     assert example.inputs.shape[1] == 4
-    shown = {alone(example, row).inputs.tobytes() for row in range(4)}
+    shown = {single_sequence(example, row).inputs.tobytes() for row in range(4)}
     assert shown <= {story.batch.inputs.tobytes() for story in task.evaluated}
 
 

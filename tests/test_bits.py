@@ -249,7 +249,7 @@ def solve(task: Any, batch: Any) -> list[dict[str, Any]]:
     """Checks every number of a batch; what the solvers saw of each sequence."""
     assert batch.inputs.dtype == batch.targets.dtype == np.float32
     assert batch.mask.dtype == bool
-    assert batch.fresh is True
+    assert batch.starts_sequence is True
     ends, seen = [], []
     for b in range(batch.inputs.shape[1]):
         inputs = lists(batch.inputs[:, b])

@@ -15,7 +15,7 @@ from commands import train as train_text
 from numdnc.cli.custom_task import _TAKEN
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.published import PUBLISHED
-from numdnc.tasks.episodes import EpisodeTask
+from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import TrainingSettings
@@ -403,4 +403,4 @@ def test_what_a_checkpoint_says_is_what_was_trained() -> None:
     assert task["episode_settings"]["grow"] == "max_length"
     assert saved["position"]["level"] == 3
     assert TrainingSettings(**saved["training"]).seed == 5
-    assert EpisodeTask.unit == "nats"
+    assert SequenceTask.unit == "nats"

@@ -26,14 +26,14 @@ from numdnc.inspection.worth import Finding, Losses, noise, worth
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
-from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.tasks.text import TextSettings, TextTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
 
-EPISODES = EpisodeSettings(batch=16, evaluated=64)
+EPISODES = SequenceSettings(batch=16, evaluated=64)
 COPY = "copy --hidden 5 -N 4 -W 3 -R 2 --evaluated 20 --batch 4 --width 2 --max-length 3 --sample-every 0"
 
 
@@ -44,7 +44,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def begun(spec: Any, task: EpisodeTask, steps: int) -> Run:
+def begun(spec: Any, task: SequenceTask, steps: int) -> Run:
     return new_run(
         spec,
         TrainingSettings(steps=steps, report_every=100),
@@ -56,7 +56,7 @@ def begun(spec: Any, task: EpisodeTask, steps: int) -> Run:
     )
 
 
-def trained(run: Run, task: EpisodeTask, folder: Path) -> Run:
+def trained(run: Run, task: SequenceTask, folder: Path) -> Run:
     place = RunFolder(folder / "run")
     place.begin(run)
     for _ in train(run, task, place):
@@ -65,9 +65,9 @@ def trained(run: Run, task: EpisodeTask, folder: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def copying(tmp_path_factory: pytest.TempPathFactory) -> tuple[EpisodeTask, Run]:
+def copying(tmp_path_factory: pytest.TempPathFactory) -> tuple[SequenceTask, Run]:
     """A DNC that has learned to copy two vectors. Its controller remembers nothing: the memory must."""
-    task = EpisodeTask("copy", Copy(width=4, max_length=2), EPISODES, seed=0)
+    task = SequenceTask("copy", Copy(width=4, max_length=2), EPISODES, seed=0)
     spec = DNCSpec(
         input_size=task.input_size,
         output_size=task.output_size,
@@ -82,7 +82,7 @@ def copying(tmp_path_factory: pytest.TempPathFactory) -> tuple[EpisodeTask, Run]
     return task, run
 
 
-def examined(task: EpisodeTask, run: Run, params: Any = None) -> Diagnosis:
+def examined(task: SequenceTask, run: Run, params: Any = None) -> Diagnosis:
     return diagnose(
         run.spec,
         run.params if params is None else params,
@@ -102,7 +102,7 @@ def with_bias(spec: DNCSpec, params: Any, part: str, value: float) -> Any:
     return params._replace(interface=params.interface._replace(bias=bias))
 
 
-def test_a_copy_model_is_said_to_need_its_memory(copying: tuple[EpisodeTask, Run]) -> None:
+def test_a_copy_model_is_said_to_need_its_memory(copying: tuple[SequenceTask, Run]) -> None:
     task, run = copying
     found = examined(task, run)
     (memory,) = about(found, "memory")
@@ -123,7 +123,7 @@ def test_a_copy_model_is_said_to_need_its_memory(copying: tuple[EpisodeTask, Run
     assert all(finding.words.endswith(".") and finding.numbers for finding in found.findings)
 
 
-def test_the_same_is_found_with_the_definition(copying: tuple[EpisodeTask, Run]) -> None:
+def test_the_same_is_found_with_the_definition(copying: tuple[SequenceTask, Run]) -> None:
     task, run = copying
     position = task.position()
     fast = examined(task, run)
@@ -136,7 +136,7 @@ def test_the_same_is_found_with_the_definition(copying: tuple[EpisodeTask, Run])
         assert one.numbers == pytest.approx(other.numbers, rel=1e-4, abs=1e-6)  # float32: 5e-7 seen
 
 
-def test_a_write_gate_stuck_at_0_means_that_the_memory_is_not_used(copying: tuple[EpisodeTask, Run]) -> None:
+def test_a_write_gate_stuck_at_0_means_that_the_memory_is_not_used(copying: tuple[SequenceTask, Run]) -> None:
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
     weights = run.params.interface.weights.copy()
@@ -163,7 +163,7 @@ def test_a_write_gate_stuck_at_0_means_that_the_memory_is_not_used(copying: tupl
 
 def test_a_model_that_learned_with_its_write_gate_shut_is_no_more_than_an_lstm(tmp_path: Path) -> None:
     """It copies, and yet its memory does nothing."""
-    task = EpisodeTask("copy", Copy(width=2, max_length=1), EPISODES, seed=0)
+    task = SequenceTask("copy", Copy(width=2, max_length=1), EPISODES, seed=0)
     sizes = {"input_size": task.input_size, "output_size": task.output_size, "hidden_sizes": (16,)}
     spec = DNCSpec(**sizes, memory_size=4, word_size=6)
     run = begun(spec, task, 600)
@@ -203,7 +203,7 @@ def test_a_model_that_learned_with_its_write_gate_shut_is_no_more_than_an_lstm(t
         ),
     ],
 )
-def test_a_dead_gate_is_named(copying: tuple[EpisodeTask, Run], part: str, value: float, words: str) -> None:
+def test_a_dead_gate_is_named(copying: tuple[SequenceTask, Run], part: str, value: float, words: str) -> None:
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
     assert words not in [finding.words for finding in examined(task, run).findings]
@@ -211,7 +211,7 @@ def test_a_dead_gate_is_named(copying: tuple[EpisodeTask, Run], part: str, value
     assert words in [finding.words for finding in about(found, "gates") if not finding.fine]
 
 
-def test_a_gate_that_moves_is_not_called_dead(copying: tuple[EpisodeTask, Run]) -> None:
+def test_a_gate_that_moves_is_not_called_dead(copying: tuple[SequenceTask, Run]) -> None:
     """Even if it goes all the way from 0 to 1; padding does not count."""
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
@@ -234,7 +234,7 @@ def test_a_gate_that_moves_is_not_called_dead(copying: tuple[EpisodeTask, Run]) 
     assert finding.numbers == pytest.approx(moving, rel=1e-4, abs=1e-5)  # float32: 5e-7 seen
 
 
-def test_a_full_memory_and_blurred_weightings_are_named(copying: tuple[EpisodeTask, Run]) -> None:
+def test_a_full_memory_and_blurred_weightings_are_named(copying: tuple[SequenceTask, Run]) -> None:
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
     assert about(examined(task, run), "usage")[0].fine
@@ -255,7 +255,7 @@ def test_a_full_memory_and_blurred_weightings_are_named(copying: tuple[EpisodeTa
         assert finding.fine is (finding.numbers["largest"] > 0.55)
 
 
-def test_a_dead_head_is_named(copying: tuple[EpisodeTask, Run]) -> None:
+def test_a_dead_head_is_named(copying: tuple[SequenceTask, Run]) -> None:
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
     found = examined(task, run, without_head(run.spec, run.params, 1))
@@ -265,7 +265,7 @@ def test_a_dead_head_is_named(copying: tuple[EpisodeTask, Run]) -> None:
     assert not about(found, "head 0")[0].words.startswith("Head 0 is dead")
 
 
-def test_a_dead_parameter_is_named(copying: tuple[EpisodeTask, Run]) -> None:
+def test_a_dead_parameter_is_named(copying: tuple[SequenceTask, Run]) -> None:
     """A hidden unit that nothing listens to, and a mode that is shut."""
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
@@ -300,7 +300,7 @@ def test_a_dead_parameter_is_named(copying: tuple[EpisodeTask, Run]) -> None:
     ],
 )
 def test_a_model_near_overflow_is_named(
-    copying: tuple[EpisodeTask, Run], part: str, value: float, named: list[str]
+    copying: tuple[SequenceTask, Run], part: str, value: float, named: list[str]
 ) -> None:
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
@@ -311,7 +311,7 @@ def test_a_model_near_overflow_is_named(
         assert any(line.startswith(words) for line in near), near
 
 
-def test_a_model_that_is_not_finite_is_named(copying: tuple[EpisodeTask, Run]) -> None:
+def test_a_model_that_is_not_finite_is_named(copying: tuple[SequenceTask, Run]) -> None:
     task, run = copying
     assert isinstance(run.spec, DNCSpec)
     found = examined(task, run, with_bias(run.spec, run.params, "write_vector", np.inf))
@@ -351,7 +351,7 @@ CONSTANT = "This model reads, but nothing that it writes: without its reads the 
     ],
 )
 def test_the_verdict_on_the_memory(
-    copying: tuple[EpisodeTask, Run], whole: float, reads: float, writing: float, words: str
+    copying: tuple[SequenceTask, Run], whole: float, reads: float, writing: float, words: str
 ) -> None:
     task, run = copying
     losses: Iterator[float] = iter([whole, reads, writing, whole, whole, whole, whole])
@@ -426,10 +426,10 @@ def test_a_part_that_only_misleads_a_model_without_use_for_its_memory_is_to_be_l
     assert links.words.endswith("worth at most what all reads are, 0.0000.")
 
 
-def test_noise_is_two_standard_errors_of_the_rise_over_sequences(copying: tuple[EpisodeTask, Run]) -> None:
+def test_noise_is_two_standard_errors_of_the_rise_over_sequences(copying: tuple[SequenceTask, Run]) -> None:
     """By the textbook where all sequences have as many predictions; 0 where the model is one and the same."""
     task, run = copying
-    batch = EpisodeTask("copy", Copy(width=4, min_length=2, max_length=2), EPISODES, seed=3).example(20)
+    batch = SequenceTask("copy", Copy(width=4, min_length=2, max_length=2), EPISODES, seed=3).example(20)
     found = noise(run.spec, run.params, run.engine, batch, task.loss)
     assert list(found) == list(PARTS)
     each = []
@@ -462,7 +462,7 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
         outputs, _, _ = engine.forward(
             spec, params, inputs.astype(np.float32), initial_state(spec, params, 3), keep_tape=False
         )
-        return {"bpc": task.loss(outputs, Batch(inputs, targets))[0] / task.nats}
+        return {"bpc": task.loss(outputs, Batch(inputs, targets))[0] / task.nats_per_unit}
 
     found = diagnose(spec, params, engine, task, score)
     topics = {finding.about for finding in found.findings}
@@ -488,7 +488,7 @@ def test_health_says_what_the_biases_make_of_it() -> None:
         params = with_bias(spec, params, part, value)
     params.interface.bias[interface_columns(spec)["read_modes"][:, 1]] = np.log(2)
     batch = Batch(np.ones((6, 4, 3)), np.ones((6, 4, 2)))
-    loss = EpisodeTask("copy", Copy(width=2), EPISODES, seed=0).loss
+    loss = SequenceTask("copy", Copy(width=2), EPISODES, seed=0).loss
     found = health(spec, params, get_engine("reference"), batch, loss)
     gate = 1 / (1 + np.exp(-1))
     assert found["write_gate"] == pytest.approx(gate)

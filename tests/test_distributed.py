@@ -26,7 +26,7 @@ from numdnc.engines.cpu.threads import count_threads
 from numdnc.processors import count_processors
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
-from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.training import processes
 from numdnc.training import sweep as sweeps
 from numdnc.training.checkpoint import load_checkpoint
@@ -695,14 +695,14 @@ def test_what_is_said_is_heard() -> None:
 
 
 def test_the_process_whose_rows_go_bad_says_where(tmp_path: Path) -> None:
-    class Spoilt(EpisodeTask):
+    class Spoilt(SequenceTask):
         def next_batch(self) -> Batch:
             batch = super().next_batch()
             batch.inputs[2, 3] = math.nan
             return batch
 
     def trained(here: Processes) -> str:
-        task = Spoilt("copy", Copy(min_length=3, max_length=3), EpisodeSettings(batch=5), 0)
+        task = Spoilt("copy", Copy(min_length=3, max_length=3), SequenceSettings(batch=5), 0)
         spec = RNNSpec(input_size=task.input_size, output_size=task.output_size, hidden_sizes=(4,))
         run = new_run(
             *(spec, TrainingSettings(), OptimizerSettings()),

@@ -14,9 +14,9 @@ from numdnc import LSTMSpec, RNNSpec, UserError
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy, RepeatCopy
 from numdnc.tasks.curriculum import Curriculum
-from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
-from numdnc.tasks.sequences import alone, drawn, joined
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
+from numdnc.tasks.sequences import draw_checked, pad_and_concat, single_sequence
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Finished, Report, train
 from numdnc.training.optimizers import OptimizerSettings
@@ -40,17 +40,19 @@ class Classes:
         return Batch(symbols, symbols, mask=mask)
 
 
-def task_of(episodes: Any = SMALL, seed: int = 0, **settings: Any) -> EpisodeTask:
-    return EpisodeTask("a test", episodes, EpisodeSettings(**{"batch": 5, "evaluated": 70, **settings}), seed)
+def task_of(episodes: Any = SMALL, seed: int = 0, **settings: Any) -> SequenceTask:
+    return SequenceTask(
+        "a test", episodes, SequenceSettings(**{"batch": 5, "evaluated": 70, **settings}), seed
+    )
 
 
 def same(one: Batch, other: Batch) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def right(task: EpisodeTask, wrong: Any = lambda batch: False, size: float = 40.0) -> Any:
+def right(task: SequenceTask, wrong: Any = lambda batch: False, size: float = 40.0) -> Any:
     """A model that knows the answers, but for the predictions that `wrong` says, (T, B, Y) or (T, B)."""
-    batches = iter([*task.evaluation()] * 9)
+    batches = iter([*task.evaluation_batches()] * 9)
 
     def forward(inputs: Any, state: Any) -> Any:
         assert state is None
@@ -78,7 +80,11 @@ def test_training_goes_on_from_a_position_as_if_it_had_never_stopped() -> None:
 
 def sequences_of(batches: Iterable[Batch]) -> list[bytes]:
     """The inputs of every sequence, without padding."""
-    return [alone(batch, row).inputs.tobytes() for batch in batches for row in range(batch.inputs.shape[1])]
+    return [
+        single_sequence(batch, row).inputs.tobytes()
+        for batch in batches
+        for row in range(batch.inputs.shape[1])
+    ]
 
 
 @pytest.mark.parametrize("grow", ["", "max_length"])
@@ -87,7 +93,7 @@ def test_none_of_the_sequences_scored_on_is_trained_on(grow: str) -> None:
     episodes = Copy(width=10, max_length=4)
     task = task_of(episodes, grow=grow, grow_by=2, batch=40, easier=0.5)
     levels = [Copy(width=10, max_length=length) for length in ((1, 3, 4) if grow else (4,))]
-    scored = {one for level in levels for one in sequences_of(task.evaluation(level))}
+    scored = {one for level in levels for one in sequences_of(task.evaluation_batches(level))}
     batches = []
     for level in levels:
         if grow:
@@ -95,10 +101,10 @@ def test_none_of_the_sequences_scored_on_is_trained_on(grow: str) -> None:
         batches += [task.next_batch() for _ in range(30)]
     assert not scored & set(sequences_of(batches))
     assert {len(one) for one in sequences_of(batches)} == {len(one) for one in scored}
-    assert task.shared == 0
+    assert task.overlap == 0
     if not grow:
         rng = np.random.default_rng([0, 0])
-        free = [drawn(episodes, rng, 40) for _ in range(30)]
+        free = [draw_checked(episodes, rng, 40) for _ in range(30)]
         assert scored & set(sequences_of(free))
         first = next(number for number, batch in enumerate(free) if scored & set(sequences_of([batch])))
         assert all(map(same, batches[:first], free[:first]))
@@ -110,11 +116,11 @@ def test_none_of_the_sequences_scored_on_is_trained_on(grow: str) -> None:
 
 def test_where_few_sequences_exist_all_are_trained_on_and_the_share_is_known() -> None:
     task, again = (task_of(RepeatCopy(), evaluated=256, batch=400) for _ in range(2))
-    assert 0.5 < task.shared < 0.8  # 0.61 of 10^6
-    scored = set(sequences_of(task.evaluation()))
+    assert 0.5 < task.overlap < 0.8  # 0.61 of 10^6
+    scored = set(sequences_of(task.evaluation_batches()))
     trained = sequences_of([task.next_batch()])
     assert 0.5 < sum(one in scored for one in trained) / len(trained) < 0.75
-    assert same(again.next_batch(), drawn(RepeatCopy(), np.random.default_rng([0, 0]), 400))
+    assert same(again.next_batch(), draw_checked(RepeatCopy(), np.random.default_rng([0, 0]), 400))
 
 
 def test_labels_tell_whether_graphs_can_come_twice() -> None:
@@ -122,22 +128,24 @@ def test_labels_tell_whether_graphs_can_come_twice() -> None:
     small = Traversal(lesson=1, digits=1, max_nodes=3, max_degree=2)
     assert small.repeats
     task = task_of(small, evaluated=30, batch=20)
-    assert not set(sequences_of(task.evaluation())) & set(sequences_of(task.next_batch() for _ in range(5)))
+    assert not set(sequences_of(task.evaluation_batches())) & set(
+        sequences_of(task.next_batch() for _ in range(5))
+    )
 
 
 def test_the_sequences_to_be_scored_on_stay_the_same_and_are_not_those_trained_on() -> None:
     task = task_of(batch=64)
-    first = list(task.evaluation())
+    first = list(task.evaluation_batches())
     assert [batch.inputs.shape[1] for batch in first] == [64, 6]
     trained = task.next_batch()
-    assert all(map(same, first, task.evaluation()))
+    assert all(map(same, first, task.evaluation_batches()))
     assert not same(trained, first[0])
-    assert not same(first[0], next(task_of(seed=1).evaluation()))
+    assert not same(first[0], next(task_of(seed=1).evaluation_batches()))
 
 
 def test_a_single_sequence_is_the_one_of_its_number() -> None:
     task = task_of()
-    whole = joined(list(task.evaluation()))
+    whole = pad_and_concat(list(task.evaluation_batches()))
     for number in (0, 5, 63, 64, 69):
         one = task.sequence(number)
         steps = len(one.inputs)
@@ -166,8 +174,8 @@ def test_a_loss_of_classes_is_the_softmax_cross_entropy() -> None:
     nats, count, d_outputs = task.loss(np.zeros((4, 5, 3)), batch)
     assert (nats, count) == (pytest.approx(math.log(3)), 3 * 5)
     assert d_outputs[-1].any() == 0
-    assert task.predictions == "classes"
-    assert task_of().predictions == "bits"
+    assert task.target_kind == "classes"
+    assert task_of().target_kind == "bits"
 
 
 @pytest.mark.parametrize("episodes", [SMALL, Classes()], ids=["bits", "classes"])
@@ -233,7 +241,7 @@ def test_a_level_is_passed_at_its_error_and_the_last_is_the_task() -> None:
         scores = task.score(unsure)
         assert list(scores) == ["loss", "bit_error", "sequence_error", "level"]
         levels.append(scores["level"])
-        task.take(scores | {"sequence_error": error})
+        task.on_scores(scores | {"sequence_error": error})
     assert levels == [1, 1, 3, 3, 5, 6]  # the next would be 7, but the task ends at 6
     assert task.position()["level"] == 6
     assert "level" not in task_of(LONG, **GROWING).score(unsure, whole=True)
@@ -254,19 +262,19 @@ def test_a_level_is_lost_where_its_error_rises_after_it_was_low() -> None:
         place = json.loads(json.dumps(task.position()))  # all that this needs is saved
         task = task_of(LONG, **GROWING, fall_at=0.5)
         task.move_to(place)
-        task.take({"level": float(levels[-1]), "sequence_error": error})
+        task.on_scores({"level": float(levels[-1]), "sequence_error": error})
     assert levels == [1, 1, 3, 3, 3, 3, 1, 1, 1, 3, 5, 6, 6, 6, 5, 5]
     assert task.position()["level"] == 3
     never = task_of(LONG, **GROWING)
     never.move_to(task.position() | {"level": 5})
-    never.take({"level": 5.0, "sequence_error": 1.0})
+    never.on_scores({"level": 5.0, "sequence_error": 1.0})
     assert never.position()["level"] == 5
 
 
 def test_the_first_level_is_never_lost() -> None:
     task = task_of(LONG, **GROWING, fall_at=0.5)
     for error in (0.4, 0.9, 0.9):
-        task.take({"level": 1.0, "sequence_error": error})
+        task.on_scores({"level": 1.0, "sequence_error": error})
     assert task.position()["level"] == 1
 
 
@@ -275,14 +283,14 @@ def test_a_position_of_before_there_was_falling_is_understood() -> None:
     old = task.position()
     del old["held"]
     task.move_to(old | {"level": 5})
-    task.take({"level": 5.0, "sequence_error": 0.9})
+    task.on_scores({"level": 5.0, "sequence_error": 0.9})
     assert task.position()["level"] == 5
 
 
 def test_who_knows_all_levels_is_done_on_the_first() -> None:
     """Both the level and the whole task are scored, and both without error."""
     task = task_of(LONG, **GROWING)
-    all_of = *task.evaluation(), *task.evaluation(Copy(width=2, max_length=1))
+    all_of = *task.evaluation_batches(), *task.evaluation_batches(Copy(width=2, max_length=1))
     knows = {batch.inputs.tobytes(): batch for batch in all_of}
 
     def forward(inputs: Any, state: Any) -> Any:
@@ -291,7 +299,7 @@ def test_who_knows_all_levels_is_done_on_the_first() -> None:
     scores = task.score(forward)
     assert (scores["level"], scores["sequence_error"]) == (6, 0)
     assert task.solved(scores)
-    task.take(scores)
+    task.on_scores(scores)
     assert task.position()["level"] == 6
     assert not task_of(LONG, **GROWING).solved(scores | {"level": 5.0})
 
@@ -318,14 +326,14 @@ def test_sequences_are_those_of_the_level_and_a_share_of_earlier_ones() -> None:
     # .6 of the level, 1 to 5; .2 of lengths 1 to 3; .2 of length 1
     expected = np.array([0, 0.12 + 0.2 / 3 + 0.2, 0.12 + 0.2 / 3, 0.12 + 0.2 / 3, 0.12, 0.12, 0])
     np.testing.assert_allclose(found, expected, atol=0.03)
-    alone = task_of(LONG, **GROWING, batch=4000, easier=0)
-    alone.move_to(task.position())
-    assert np.bincount(lengths(alone.next_batch()))[1:] == pytest.approx([800] * 5, abs=120)
+    single_sequence = task_of(LONG, **GROWING, batch=4000, easier=0)
+    single_sequence.move_to(task.position())
+    assert np.bincount(lengths(single_sequence.next_batch()))[1:] == pytest.approx([800] * 5, abs=120)
 
 
 def test_a_position_holds_the_level() -> None:
     task = task_of(LONG, **GROWING)
-    task.take({"level": 1.0, "sequence_error": 0.0})
+    task.on_scores({"level": 1.0, "sequence_error": 0.0})
     place = json.loads(json.dumps(task.position()))
     again = task_of(LONG, **GROWING)
     again.move_to(place)
@@ -349,14 +357,14 @@ def test_the_level_is_scored_on_its_own_sequences() -> None:
 def test_sequences_of_two_lengths_are_joined_by_padding() -> None:
     rng = np.random.default_rng(0)
     short, long = (Copy(width=2, min_length=n, max_length=n).draw(rng, n) for n in (1, 3))
-    both = joined([short, long])
+    both = pad_and_concat([short, long])
     assert both.inputs.shape == (8, 4, 4)
     assert both.mask is not None
     for part, one, other in zip(both[:2] + both[3:], short[:2] + short[3:], long[:2] + long[3:], strict=True):
         np.testing.assert_array_equal(part[:4, :1], one)
         assert not part[4:, :1].any()
         np.testing.assert_array_equal(part[:, 1:], other)
-    assert joined([short._replace(mask=None), long]).mask[:, 0].tolist() == [True] * 4 + [False] * 4  # type: ignore[index]
+    assert pad_and_concat([short._replace(mask=None), long]).mask[:, 0].tolist() == [True] * 4 + [False] * 4  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -415,17 +423,17 @@ def test_sequences_that_cannot_be_used(case: str, monkeypatch: pytest.MonkeyPatc
     batch, words = (FAULTS | OF_CLASSES)[case]
     kind = Classes if case in OF_CLASSES else Copy
     monkeypatch.setattr(kind, "draw", lambda self, rng, count: batch)
-    with pytest.raises(UserError, match=f"{kind.__name__}.draw must give {words}.* Mend it"):
-        drawn(Classes() if kind is Classes else SMALL, np.random.default_rng(0), 2)
+    with pytest.raises(UserError, match=f"{kind.__name__}.draw must give {words}.* Fix it"):
+        draw_checked(Classes() if kind is Classes else SMALL, np.random.default_rng(0), 2)
 
 
 def test_a_draw_that_fails_is_told_with_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classes, "draw", lambda self, rng, batch: 1 / 0)
     with pytest.raises(UserError, match=r"got ZeroDivisionError: division by zero \(line \d+ of .*\.py\)"):
-        drawn(Classes(), np.random.default_rng(0), 2)
+        draw_checked(Classes(), np.random.default_rng(0), 2)
 
 
-def make_run(folder: Path, task: EpisodeTask, **training: Any) -> tuple[Run, EpisodeTask, RunFolder]:
+def make_run(folder: Path, task: SequenceTask, **training: Any) -> tuple[Run, SequenceTask, RunFolder]:
     kind = RNNSpec if training.get("precision") else LSTMSpec
     run = new_run(
         kind(input_size=task.input_size, output_size=task.output_size, hidden_sizes=(6,)),
@@ -492,9 +500,29 @@ def test_a_curriculum_goes_on_at_reports_and_is_saved(tmp_path: Path) -> None:
 
 def test_a_curriculum_that_would_begin_above_the_task_is_the_task_alone() -> None:
     curriculum = Curriculum(LONG, "max_length", LONG.max_length + 1, 1, 0.1)
-    assert (curriculum.level, curriculum.done, curriculum.episodes) == (LONG.max_length, True, LONG)
+    assert (curriculum.level, curriculum.on_last_level, curriculum.generator) == (LONG.max_length, True, LONG)
 
 
 def test_levels_leave_everything_else_as_it_is() -> None:
     curriculum = Curriculum(replace(LONG, end_marker=True), "max_length", 2, 1, 0.1)
-    assert curriculum.episodes == Copy(width=2, max_length=2, end_marker=True)
+    assert curriculum.generator == Copy(width=2, max_length=2, end_marker=True)
+
+
+def test_names_before_0_2_still_work() -> None:
+    from numdnc.tasks import sequence_task, sequences
+
+    @dataclass(frozen=True)
+    class Old(Classes):
+        most_held: int = 7
+
+        def play(self, forward: Any, batch: Batch, rng: Any) -> Batch:
+            return batch._replace(targets=batch.targets + 1)
+
+    batch = task_of(Old()).next_batch()
+    assert np.array_equal(
+        task_of(Old()).rollout(forward=lambda *_: 1 / 0, batch=batch).targets, batch.targets + 1
+    )
+    assert sequences.optional_attribute(Old(), "slots_needed") == 7
+    assert sequences.optional_attribute(Classes(), "describe") is None
+    assert (sequences.Episodes, sequence_task.EpisodeTask) == (sequences.SequenceGenerator, SequenceTask)
+    assert sequence_task.EpisodeSettings is SequenceSettings

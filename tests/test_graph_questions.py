@@ -7,7 +7,6 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
 from numdnc.tasks.graphs.encoding import decoded, labels_of
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
@@ -16,6 +15,7 @@ from numdnc.tasks.graphs.lessons import INFERENCE
 from numdnc.tasks.graphs.named import Edge, NamedGraph, OnGraph
 from numdnc.tasks.graphs.shortest_path import Walker
 from numdnc.tasks.graphs.task import Question
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 
 LESSONS = [
     (kind, n) for kind in (Traversal, ShortestPath, Inference) for n in range(1, len(kind.lessons) + 1)
@@ -171,7 +171,7 @@ def test_what_is_fed_in_place_of_a_choice_is_walked_too() -> None:
     """Fed are targets alone: they make a path that arrives, whatever the model says."""
     task, batch = asked_on_the_ladder(0, 5, optimal_share=1.0)
     says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
-    played = task.play(says_nothing, batch, np.random.default_rng(0))
+    played = task.rollout(says_nothing, batch, np.random.default_rng(0))
     assert batch.mask is not None
     answers = labels_of(played.targets[batch.mask]).tolist()
     assert [answer[::2] for answer in answers] == [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [0, 0]]
@@ -183,19 +183,19 @@ def test_whether_a_choice_is_fed_is_drawn_for_each_step() -> None:
     says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
     rng, mixed = np.random.default_rng(0), 0
     for _ in range(100):
-        fed = decoded(task.play(says_nothing, batch, rng).inputs[batch.mask])[1:]
+        fed = decoded(task.rollout(says_nothing, batch, rng).inputs[batch.mask])[1:]
         own = (fed == 0).all(axis=1)
         mixed += own.any() and not own.all()
     assert mixed / 100 == pytest.approx(1 - 2 / 2**5, abs=0.08)
 
 
 def test_a_score_lets_the_model_choose_and_draws_no_random_number_of_training() -> None:
-    settings = EpisodeSettings(batch=4, evaluated=20)
-    task = EpisodeTask("paths", ShortestPath(lesson=1, planning=0, optimal_share=0.8), settings, 0)
+    settings = SequenceSettings(batch=4, evaluated=20)
+    task = SequenceTask("paths", ShortestPath(lesson=1, planning=0, optimal_share=0.8), settings, 0)
     says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
     before = task.position()
     task.score(says_nothing)
-    played = task.played(says_nothing, task.example(20))
+    played = task.scoring_rollout(says_nothing, task.example(20))
     assert task.position() == before
     fed = np.diff(played.mask.astype(int), axis=0, prepend=0) == 0  # but at the first step of an answer
     assert not decoded(played.inputs[played.mask & fed]).any()

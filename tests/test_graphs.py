@@ -13,13 +13,13 @@ from graph_models import Knows
 from numdnc import DNCSpec, UserError
 from numdnc.engines import select_engine
 from numdnc.init import init_params
-from numdnc.tasks import Batch, Played
-from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
+from numdnc.tasks import Batch, Interactive
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
 from numdnc.tasks.graphs.encoding import ABSENT, chosen, decoded, digits_of, encoded, labels_of
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.lessons import INFERENCE, SHORTEST_PATH, TRAVERSAL, Lesson
-from numdnc.tasks.sequences import alone, drawn
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
+from numdnc.tasks.sequences import draw_checked, single_sequence
 from numdnc.training.run import forward_with
 
 KINDS: list[type[GraphTask]] = [Traversal, ShortestPath, Inference]
@@ -86,7 +86,7 @@ class Read:
 
 
 def reads(task: GraphTask, count: int, seed: int = 0) -> list[Read]:
-    batch = drawn(task, np.random.default_rng(seed), count)
+    batch = draw_checked(task, np.random.default_rng(seed), count)
     return [Read(batch, row, task.digits) for row in range(count)]
 
 
@@ -379,12 +379,12 @@ def test_settings_change_a_lesson() -> None:
     task = Traversal(lesson=14, max_nodes=12, min_path=3, max_path=4)
     assert task.sizes == ((10, 12), (2, 6), (3, 4), 0)
     assert {len(read.answers) for read in reads(task, 20)} == {3, 4}
-    assert task.most_held == 72
+    assert task.slots_needed == 72
 
 
 def test_lessons_are_a_curriculum() -> None:
-    settings = EpisodeSettings(batch=4, evaluated=8, grow="lesson", pass_at=0.1, fall_at=0.5)
-    task = EpisodeTask("traversal", Traversal(), settings, seed=0)
+    settings = SequenceSettings(batch=4, evaluated=8, grow="lesson", pass_at=0.1, fall_at=0.5)
+    task = SequenceTask("traversal", Traversal(), settings, seed=0)
     seen = []
 
     def forward(inputs: Any, state: Any) -> Any:
@@ -394,7 +394,7 @@ def test_lessons_are_a_curriculum() -> None:
     scores = task.score(forward)
     assert scores["level"] == 1
     assert max(seen) <= 42  # 40 edges, a question, an answer: nothing of lesson 14 was scored
-    task.take(scores | {"sequence_error": 0.1})
+    task.on_scores(scores | {"sequence_error": 0.1})
     assert json.loads(json.dumps(task.position()))["level"] == 2
 
 
@@ -443,13 +443,13 @@ def test_no_graph_that_is_scored_on_is_ever_trained_on(kind: Any) -> None:
     """Sequences to be scored on have random numbers of their own; so many labels make two graphs alike by no chance."""
 
     def graphs(batch: Batch) -> set[frozenset[tuple[int, int, int]]]:
-        return {frozenset(Read(alone(batch, row)).edges) for row in range(batch.inputs.shape[1])}
+        return {frozenset(Read(single_sequence(batch, row)).edges) for row in range(batch.inputs.shape[1])}
 
-    settings = EpisodeSettings(batch=50, evaluated=100, grow="lesson")
+    settings = SequenceSettings(batch=50, evaluated=100, grow="lesson")
     for seed in (0, 1):
-        task = EpisodeTask("graphs", kind(lesson=3), settings, seed)
+        task = SequenceTask("graphs", kind(lesson=3), settings, seed)
         task.move_to(task.position() | {"level": 3})
-        scored = set().union(*map(graphs, task.evaluation()))
+        scored = set().union(*map(graphs, task.evaluation_batches()))
         assert len(scored) == 100
         trained = set().union(*(graphs(task.next_batch()) for _ in range(10)))
         assert len(trained) == 500
@@ -463,9 +463,9 @@ def test_no_graph_that_is_scored_on_is_ever_trained_on(kind: Any) -> None:
 PATHS = ShortestPath(lesson=3, planning=2)
 
 
-def path_task(episodes: Any = PATHS, **settings: Any) -> EpisodeTask:
-    return EpisodeTask(
-        "shortest-path", episodes, EpisodeSettings(**{"batch": 6, "evaluated": 40, **settings}), 0
+def path_task(episodes: Any = PATHS, **settings: Any) -> SequenceTask:
+    return SequenceTask(
+        "shortest-path", episodes, SequenceSettings(**{"batch": 6, "evaluated": 40, **settings}), 0
     )
 
 
@@ -485,7 +485,7 @@ def last_of(edges: Graph, at: int, end: int, answered: int) -> Any:
 def test_any_of_several_shortest_paths_is_right() -> None:
     first, last = Knows(), Knows(choose=last_of)
     batch = path_task().example(40)
-    one, other = (PATHS.play(model, batch, None) for model in (first, last))
+    one, other = (PATHS.rollout(model, batch, None) for model in (first, last))
     assert not np.array_equal(one.targets, other.targets)
     assert path_task().score(last)["sequence_error"] == 0
 
@@ -516,7 +516,7 @@ def test_a_way_round_is_an_error_though_it_arrives() -> None:
 
     task = path_task()
     batch = task.example(40)
-    played = PATHS.play(Knows(choose=detour), batch, None)
+    played = PATHS.rollout(Knows(choose=detour), batch, None)
     detours = 0
     for row in range(40):
         read = Read(played, row)
@@ -555,7 +555,7 @@ def test_own_choices_are_fed_back_and_nothing_else_changes() -> None:
 
     batch = path_task().example(7)
     before = batch.inputs.copy()
-    played = PATHS.play(forward, batch, None)
+    played = PATHS.rollout(forward, batch, None)
     np.testing.assert_array_equal(batch.inputs, before)
     np.testing.assert_array_equal(played.mask, batch.mask)
     for row in range(7):
@@ -586,26 +586,26 @@ def test_own_choices_are_fed_back_and_nothing_else_changes() -> None:
 def test_training_mixes_right_choices_with_own() -> None:
     """A model that always says 999 999 999: what is fed is either that or the target."""
     task = path_task(dataclasses.replace(PATHS, optimal_share=0.7), batch=400)
-    assert isinstance(task, Played)
+    assert isinstance(task, Interactive)
     own = [0, 0]
-    batch = task.play(Knows(choose=lambda *_: (999, 999, 999)), task.next_batch())
+    batch = task.rollout(Knows(choose=lambda *_: (999, 999, 999)), task.next_batch())
     for row in range(400):
         read = Read(batch, row)
         for fed, target in zip(read.fed[1:], read.answers, strict=False):
             assert fed in ((999, 999, 999), target)
             own[fed == target] += 1
     assert own[1] / sum(own) == pytest.approx(0.7, abs=0.04)
-    alone = path_task(dataclasses.replace(PATHS, optimal_share=1.0), batch=30)
-    right = alone.play(Knows(choose=lambda *_: (999, 999, 999)), alone.next_batch())
+    single_sequence = path_task(dataclasses.replace(PATHS, optimal_share=1.0), batch=30)
+    right = single_sequence.rollout(Knows(choose=lambda *_: (999, 999, 999)), single_sequence.next_batch())
     for row in range(30):
         read = Read(right, row)
         assert [tuple(step) for step in read.fed[1:]] == read.answers[:-1]
 
 
 def test_other_tasks_leave_batches_as_they_are() -> None:
-    task = EpisodeTask("traversal", Traversal(lesson=1), EpisodeSettings(), 0)
+    task = SequenceTask("traversal", Traversal(lesson=1), SequenceSettings(), 0)
     batch = task.next_batch()
-    assert task.play(lambda *_: 1 / 0, batch) is batch  # type: ignore[arg-type, return-value]
+    assert task.rollout(lambda *_: 1 / 0, batch) is batch  # type: ignore[arg-type, return-value]
 
 
 def test_a_real_model_plays_as_one_whole_sequence() -> None:
@@ -621,7 +621,7 @@ def test_a_real_model_plays_as_one_whole_sequence() -> None:
     engine = select_engine("cpu", spec, "float64")
     forward = forward_with(engine, spec, init_params(spec, 0, "float64"))
     batch = path_task().example(5)
-    played = PATHS.play(forward, batch, None)
+    played = PATHS.rollout(forward, batch, None)
     outputs, _ = forward(played.inputs, None)
     for row in range(5):
         read = Read(played, row)
@@ -631,11 +631,11 @@ def test_a_real_model_plays_as_one_whole_sequence() -> None:
 
 def test_a_sequence_in_words() -> None:
     task = ShortestPath(lesson=1, digits=1, max_nodes=5, planning=1)
-    batch = drawn(task, np.random.default_rng(1), 2)
+    batch = draw_checked(task, np.random.default_rng(1), 2)
     read = Read(batch, 1, digits=1)
     outputs = encoded(labels_of(batch.targets), 1).astype(float)
     outputs[read.first, 1] = encoded([(9, 8, 7)], 1)[0]
-    shown, asked, *answers = task.in_words(batch, outputs, 1).splitlines()
+    shown, asked, *answers = task.describe(batch, outputs, 1).splitlines()
     assert shown == f"{len(read.edges)} edges shown: " + ", ".join(f"{s} {e} {d}" for s, e, d in read.edges)
     assert asked == f"asked: {read.asked[0][0]} - {read.asked[0][2]}"
     wanted = [" ".join(map(str, answer)) for answer in read.answers]

@@ -246,7 +246,7 @@ def test_the_speed_after_a_resume_counts_what_was_trained_since(place: Path) -> 
 def test_a_solved_run_is_left_as_it_is_unless_told_how_far(place: Path) -> None:
     sizes = ("-m", "rnn", "-H", 4, "--batch", 2, "--evaluated", 2, "--max-length", 2, "--engine", "reference")
     often = ("--steps", 40, "--report-every", 4, "--sample-every", 0)
-    with mock.patch("numdnc.tasks.episodes.EpisodeTask.solved", lambda self, scores: True):
+    with mock.patch("numdnc.tasks.sequence_task.SequenceTask.solved", lambda self, scores: True):
         assert "solved at iteration 4; " in done("train", "copy", *sizes, *often, "--out", "run")
         before = on_disk(place / "run")
         for more in ((), ("--learning-rate", 0.1), ("--minutes", 5)):

@@ -18,7 +18,7 @@ from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks import Batch
 from numdnc.tasks import targets as of
-from numdnc.tasks.sequences import drawn, joined
+from numdnc.tasks.sequences import draw_checked, pad_and_concat
 from numdnc.training.run import forward_with
 from test_episodes import task_of
 from traces import about, group_trace, with_arrays
@@ -60,9 +60,9 @@ def test_the_gradient_is_that_of_the_loss(targets: Any) -> None:
 def test_loss_probabilities_errors_and_bits_say_the_same(targets: Any) -> None:
     whole = np.ones((5, 4), bool)
     likely, bits = of.probabilities(OUTPUTS, targets), of.as_bits(targets, OUTPUTS)
-    each = of.predictions(targets, OUTPUTS)
+    each = of.predictions_per_step(targets, OUTPUTS)
     assert of.cross_entropy(OUTPUTS, targets, whole)[1] == each * 20
-    if of.of_classes(targets):
+    if of.are_classes(targets):
         np.testing.assert_allclose(likely.reshape(5, 4, each, -1).sum(-1), 1)
         assert (bits.sum(-1) == each).all()
         nats = -np.log((likely * bits).reshape(5, 4, each, -1).sum(-1)).mean()
@@ -71,7 +71,7 @@ def test_loss_probabilities_errors_and_bits_say_the_same(targets: Any) -> None:
     assert of.cross_entropy(OUTPUTS, targets, whole)[0] == pytest.approx(nats)
     wrong = of.errors(OUTPUTS, targets)
     assert wrong.shape == (5, 4, each)
-    said = of.likeliest(OUTPUTS, targets)
+    said = of.predicted_bits(OUTPUTS, targets)
     per_prediction = (said != bits).reshape(5, 4, each, -1).any(-1)
     np.testing.assert_array_equal(wrong, per_prediction)
     assert wrong.any()
@@ -80,7 +80,7 @@ def test_loss_probabilities_errors_and_bits_say_the_same(targets: Any) -> None:
 
 def test_chance_is_the_loss_of_who_knows_nothing() -> None:
     for targets, nats in zip(EVERY, (math.log(4), math.log(12), math.log(2)), strict=True):
-        assert of.chance(targets, OUTPUTS) == pytest.approx(nats)
+        assert of.uniform_loss(targets, OUTPUTS) == pytest.approx(nats)
         loss = of.cross_entropy(np.zeros_like(OUTPUTS), targets, COUNTS)[0]
         assert loss == pytest.approx(nats)
 
@@ -99,7 +99,7 @@ class Groups:
 
 def test_a_task_of_several_classes_is_scored() -> None:
     task = task_of(Groups())
-    assert task.predictions == "classes"
+    assert task.target_kind == "classes"
     assert task.score(lambda inputs, state: (40 * inputs, None))["sequence_error"] == 0
     swapped = task.score(lambda inputs, state: (40 * np.roll(inputs, 3, axis=2), None))
     assert swapped["bit_error"] == pytest.approx(2 / 3, abs=0.1)
@@ -112,9 +112,9 @@ def test_a_task_of_several_classes_is_scored() -> None:
 
     found = task.score(half)
     assert found["bit_error"] == pytest.approx(1 / 3, abs=0.05)
-    both = joined([task.example(2), task.example(3)])
+    both = pad_and_concat([task.example(2), task.example(3)])
     assert both.targets.shape == (4, 5, 2)
-    assert of.of_classes(both.targets)
+    assert of.are_classes(both.targets)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_task_of_several_classes_is_scored() -> None:
 def test_targets_that_cannot_be_used(targets: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Groups, "targets", targets)
     with pytest.raises(UserError, match=f"Groups.draw must give .*{words}"):
-        drawn(Groups(), np.random.default_rng(0), 2)
+        draw_checked(Groups(), np.random.default_rng(0), 2)
 
 
 def test_a_picture_shows_every_group() -> None:

@@ -108,10 +108,10 @@ def test_targets_are_the_characters_that_follow() -> None:
 def test_windows_of_a_stream_follow_each_other_until_the_epoch_ends() -> None:
     task = task_of(LETTERS)
     batches = [task.next_batch()]
-    while not (following := task.next_batch()).fresh:
+    while not (following := task.next_batch()).starts_sequence:
         np.testing.assert_array_equal(following.inputs[0], batches[-1].targets[-1])
         batches.append(following)
-    assert batches[0].fresh
+    assert batches[0].starts_sequence
     read = np.concatenate([batch.inputs for batch in batches])
     assert read.size > 900 - 3 - 8 - 1  # all but the shift and what does not divide by 3
     assert len({len(batch.inputs) for batch in batches}) <= 2
@@ -142,7 +142,7 @@ def test_streams_begin_at_the_shift_of_their_epoch() -> None:
     task, shifts = task_of(text), set()
     for _ in range(200):
         batch = task.next_batch()
-        if batch.fresh:
+        if batch.starts_sequence:
             shift = task.position()["shift"]
             length = (900 - 1 - shift) // 3
             assert batch.inputs[0].tolist() == [shift, shift + length, shift + 2 * length]
@@ -160,7 +160,7 @@ def test_a_task_moved_to_a_position_goes_on_as_if_never_stopped() -> None:
         one, other = straight.next_batch(), stopped.next_batch()
         np.testing.assert_array_equal(one.inputs, other.inputs)
         np.testing.assert_array_equal(one.targets, other.targets)
-        assert one.fresh == other.fresh
+        assert one.starts_sequence == other.starts_sequence
 
 
 class Recorder:

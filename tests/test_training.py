@@ -231,7 +231,7 @@ def test_momentum_moves_a_learned_start_only_where_sequences_begin(tmp_path: Pat
 
     def spy() -> Any:
         batch = next_batch()
-        begins.append(batch.fresh)
+        begins.append(batch.starts_sequence)
         return batch
 
     task.next_batch = spy  # type: ignore[method-assign]

@@ -81,21 +81,21 @@ def plain_loop(run: Run) -> Iterator[Step]:
     for iteration in range(1, run.target + 1):
         batch = given.next_batch()
         noisy = with_noise(settings, params, SEED, iteration - 1)
-        if batch.fresh:
+        if batch.starts_sequence:
             state = initial_state(spec, noisy, 2)
         outputs, after, tape = reference.forward(spec, noisy, batch.inputs, state, keep_tape=True)
         nats, d_outputs = softmax_cross_entropy(outputs, batch.targets)
         gradient, _, d_start = reference.backward(spec, noisy, tape, d_outputs, zeros_like(after))
-        if batch.fresh:
+        if batch.starts_sequence:
             gradient = initial_state_backward(spec, gradient, d_start)
         norm = gradient_norm(gradient)
         rate = learning_rate_at(settings, iteration, STEPS)
         moved, kept = update(settings, params, clip(settings, gradient, norm), moments, rate, iteration)
-        if not batch.fresh:  # what is learned of the start, and what is remembered of it, stay
+        if not batch.starts_sequence:  # what is learned of the start, and what is remembered of it, stay
             moved = moved._replace(initial=params.initial)
             kept = tuple(b._replace(initial=a.initial) for a, b in zip(moments, kept, strict=True))
         params, moments, state = moved, kept, after
-        yield Step(batch.fresh, nats, batch.targets.size, norm, params, moments)
+        yield Step(batch.starts_sequence, nats, batch.targets.size, norm, params, moments)
 
 
 def reports(events: Any) -> list[Report]:

@@ -28,7 +28,7 @@ from numdnc.tasks import text as text_module
 from numdnc.tasks.babi import BabiSettings, BabiTask, lines_of, read_babi
 from numdnc.tasks.babi.stories import Vocabulary as Words
 from numdnc.tasks.bits import Copy
-from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.tasks.text import TextSettings, TextTask
 
 LONGEST_ERROR = 1500
@@ -76,7 +76,7 @@ def typed_text(rng: Rng, place: Path) -> None:
 
 def steps(rng: Rng, place: Path) -> None:
     """Rows of numbers for a task: as Python reads each of them."""
-    task = EpisodeTask("copy", Copy(width=2), EpisodeSettings(), 0)
+    task = SequenceTask("copy", Copy(width=2), SequenceSettings(), 0)
     width = one_of(rng, [4, 4, 4, 4, 3, 5])
     good, count = rng.random() < 0.5, int(rng.integers(9))
     rows = [[one_of(rng, NUMBERS[:6] if good else NUMBERS) for _ in range(width)] for _ in range(count)]

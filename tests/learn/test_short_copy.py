@@ -6,7 +6,7 @@ import pytest
 
 from numdnc import DNCSpec, LSTMSpec
 from numdnc.tasks.bits import Copy
-from numdnc.tasks.episodes import EpisodeSettings, EpisodeTask
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Finished, Report, train
 from numdnc.training.optimizers import OptimizerSettings
@@ -21,8 +21,8 @@ MODELS = {
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_copy_of_one_or_two_vectors_is_learned_until_it_is_solved(model: str, tmp_path: Path) -> None:
-    settings = EpisodeSettings(batch=8, evaluated=100, grow="max_length", pass_at=0.05)
-    task = EpisodeTask("copy", Copy(width=2, max_length=2), settings, seed=0)
+    settings = SequenceSettings(batch=8, evaluated=100, grow="max_length", pass_at=0.05)
+    task = SequenceTask("copy", Copy(width=2, max_length=2), settings, seed=0)
     run = new_run(
         MODELS[model],
         TrainingSettings(steps=3000, report_every=100),

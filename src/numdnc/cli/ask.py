@@ -126,10 +126,10 @@ def _standard_input() -> str:
 def _graph_task(run: Run, source: str | None) -> GraphTask:
     """As it is on the lesson that the run has come to, which says what relations it may know."""
     task = episode_task(run, source) if run.task.get("kind") == EPISODES else None
-    if task is None or not isinstance(task.episodes, GraphTask):
+    if task is None or not isinstance(task.generator, GraphTask):
         raise UserError(
             "ask must be given a run of traversal, shortest-path, inference or babi, "
             f"got one of {run.task.get('name')}. Train one of those."
         )
     task.move_to(run.position)
-    return cast(GraphTask, task.present)
+    return cast(GraphTask, task.current)

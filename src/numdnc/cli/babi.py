@@ -30,7 +30,7 @@ from numdnc.tasks.babi import (
     read_babi,
 )
 from numdnc.tasks.babi.task import FAILED, SCORED_AT_ONCE
-from numdnc.tasks.sequences import counted
+from numdnc.tasks.sequences import loss_mask
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings
 
@@ -157,7 +157,7 @@ def babi_view(run: Run, task: BabiTask) -> View:
 
 def story_in_words(batch: Batch, outputs: Array, vocabulary: Vocabulary) -> str:
     """A story, a line a sentence, with the model's answers and, where they are wrong, the right ones."""
-    symbols, due = vocabulary.symbols, counted(batch)[:, 0]
+    symbols, due = vocabulary.symbols, loss_mask(batch)[:, 0]
     lines: list[list[str]] = [[]]
     for number, target, y, asked in zip(
         batch.inputs[:, 0], batch.targets[:, 0], outputs[:, 0], due, strict=True

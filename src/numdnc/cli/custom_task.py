@@ -15,20 +15,20 @@ from numdnc.errors import UserError
 from numdnc.inspection.picture import picture_lines
 from numdnc.params import Array
 from numdnc.tasks import Batch
-from numdnc.tasks.episodes import EpisodeSettings
-from numdnc.tasks.sequences import Episodes
+from numdnc.tasks.sequence_task import SequenceSettings
+from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
 
 _TAKEN = {
     field.name
-    for options in (ModelOptions, EpisodeSettings, TrainingSettings, OptimizerSettings, SessionOptions)
+    for options in (ModelOptions, SequenceSettings, TrainingSettings, OptimizerSettings, SessionOptions)
     for field in dataclasses.fields(options)
 }
 """The options of `train`, which a task's settings stand beside."""
 
 
-def load_task_class(source: str) -> type[Episodes]:
+def load_task_class(source: str) -> type[SequenceGenerator]:
     """The class of somebody's task, with everything checked that can be without drawing from it."""
     module_name, name = split_source(source)
     kind = getattr(_module(module_name), name, None)
@@ -51,7 +51,7 @@ def load_task_class(source: str) -> type[Episodes]:
         raise
     except Exception as error:  # noqa: BLE001 - a third party's class may fail in any way
         raise UserError(
-            f"{source} must be made from its defaults and tell its sizes, got {type(error).__name__}: {error}. Mend it."
+            f"{source} must be made from its defaults and tell its sizes, got {type(error).__name__}: {error}. Fix it."
         ) from None
     return kind
 
@@ -113,27 +113,27 @@ def _check_example(source: str, example: Any) -> None:
         if len(channels(example, side)) != size:
             raise UserError(
                 f"{side}_channels of {source} must be {size} names, one a channel, "
-                f"got {len(channels(example, side))}. Mend it or leave it out."
+                f"got {len(channels(example, side))}. Fix it or leave it out."
             )
 
 
 def sequence_lines(
-    episodes: Episodes, batch: Batch, outputs: Array, gates: Mapping[str, Array] | None = None
+    episodes: SequenceGenerator, batch: Batch, outputs: Array, gates: Mapping[str, Array] | None = None
 ) -> str:
     """The first sequence of a batch and what a model makes of it: in words of the task, else as a picture."""
-    in_words = getattr(episodes, "in_words", None)
-    if in_words is not None:
-        return str(in_words(batch, outputs, 0))
+    describe = optional_attribute(episodes, "describe")
+    if describe is not None:
+        return str(describe(batch, outputs, 0))
     return picture_lines(batch, outputs, 0, channels(episodes, "input"), channels(episodes, "output"), gates)
 
 
-def settings_of(episodes: Episodes) -> dict[str, Any]:
+def settings_of(episodes: SequenceGenerator) -> dict[str, Any]:
     """The settings of a task, as they are where they can be left to something else, such as a lesson."""
     found: Any = getattr(episodes, "resolved_settings", None) or dataclasses.asdict(episodes)  # type: ignore[call-overload]
     return dict(found)
 
 
-def channels(episodes: Episodes, side: str) -> tuple[str, ...]:
+def channels(episodes: SequenceGenerator, side: str) -> tuple[str, ...]:
     """Names of the input or output channels; numbers if the task names none."""
     given = getattr(episodes, f"{side}_channels", None)
     return given or tuple(f"{side} {i}" for i in range(getattr(episodes, f"{side}_size")))

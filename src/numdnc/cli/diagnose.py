@@ -15,7 +15,7 @@ from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
 from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
 from numdnc.tasks import Scores, Task
-from numdnc.tasks.episodes import EVALUATED_AT_ONCE
+from numdnc.tasks.sequence_task import EVAL_BATCH
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, forward_with
@@ -66,7 +66,7 @@ def diagnose_run(
         task = text_task(run, corpus, data_folder)
     task.move_to(run.position)
     spec, chosen = run.spec, select_engine(engine, run.spec, run.training.precision)
-    check_memory(spec, chosen, run.training.precision, 3 * EVALUATED_AT_ONCE, EVALUATED_AT_ONCE)
+    check_memory(spec, chosen, run.training.precision, 3 * EVAL_BATCH, EVAL_BATCH)
 
     def score(params: object) -> Scores:
         return task.score(forward_with(chosen, spec, params))

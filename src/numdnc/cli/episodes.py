@@ -21,8 +21,8 @@ from numdnc.cli.training import SessionOptions, Training, View, checked_run
 from numdnc.errors import UserError
 from numdnc.files import file_name
 from numdnc.schema import validated
-from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeSettings, EpisodeTask
-from numdnc.tasks.sequences import drawn
+from numdnc.tasks.sequence_task import EVAL_BATCH, SequenceSettings, SequenceTask
+from numdnc.tasks.sequences import draw_checked
 from numdnc.training.loop import Report
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings
@@ -54,7 +54,7 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Tra
         *,
         task: Any = preset.episodes,
         model: OmitArgPrefixes[ModelOptions] = preset.model,
-        episodes: OmitArgPrefixes[EpisodeSettings] = preset.settings,
+        episodes: OmitArgPrefixes[SequenceSettings] = preset.settings,
         training: OmitArgPrefixes[TrainingSettings] = preset.training,
         optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
         session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
@@ -66,8 +66,8 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Tra
             "episode_settings": dataclasses.asdict(episodes),
             "source": None if source is None else public_source(source),
         }
-        drawn_from = EpisodeTask(name, task, episodes, training.seed)
-        steps = len(drawn(task, np.random.default_rng(training.seed), 1).inputs)
+        drawn_from = SequenceTask(name, task, episodes, training.seed)
+        steps = len(draw_checked(task, np.random.default_rng(training.seed), 1).inputs)
         run = checked_run(
             drawn_from,
             described,
@@ -76,12 +76,12 @@ def _command(name: str, preset: Preset, source: str | None) -> Callable[..., Tra
             optimizer,
             session,
             batch=episodes.batch,
-            states=max(episodes.batch * (steps + 2), 3 * EVALUATED_AT_ONCE),
+            states=max(episodes.batch * (steps + 2), 3 * EVAL_BATCH),
         )
         stem = file_name(name.rpartition(":")[2].lower())
         about = f"{name}: {_settings(task)}; {drawn_from.input_size} inputs, {drawn_from.output_size} outputs"
-        if drawn_from.shared:
-            share = f"{100 * drawn_from.shared:.0f} %"
+        if drawn_from.overlap:
+            share = f"{100 * drawn_from.overlap:.0f} %"
             about += f"\nfew such sequences exist: {share} of those to train on are scored on too"
 
         def remember(folder: Path) -> None:
@@ -104,7 +104,7 @@ class _Described:
     name: str
     kind: str
     settings: dict[str, Any]
-    episode_settings: EpisodeSettings
+    episode_settings: SequenceSettings
     source: str | None
     """Of a task of one's own, MODULE:CLASS."""
 
@@ -119,7 +119,7 @@ def custom_task_source(run: Run, folder: Path, named: str | None) -> str | None:
     return None
 
 
-def episode_task(run: Run, source: str | None = None) -> EpisodeTask:
+def episode_task(run: Run, source: str | None = None) -> SequenceTask:
     """The task of a run, made from what its checkpoint says; an own one from `source`, see `custom_task_source`."""
     told = _described(run)
     if (told.source is None) != (source is None):
@@ -130,7 +130,7 @@ def episode_task(run: Run, source: str | None = None) -> EpisodeTask:
         check_batch(run, told.episode_settings.batch)
     except UserError as error:
         raise _of_another(error) from None
-    task = EpisodeTask(told.name, settings, told.episode_settings, run.training.seed)
+    task = SequenceTask(told.name, settings, told.episode_settings, run.training.seed)
     check_sizes(run, task)
     return task
 
@@ -152,7 +152,7 @@ def _of_another(error: UserError) -> UserError:
     )
 
 
-def check_sizes(run: Run, task: EpisodeTask) -> None:
+def check_sizes(run: Run, task: SequenceTask) -> None:
     """Refuse a task that the run's model has other sizes than."""
     wanted, got = (run.spec.input_size, run.spec.output_size), (task.input_size, task.output_size)
     if wanted != got:
@@ -162,14 +162,14 @@ def check_sizes(run: Run, task: EpisodeTask) -> None:
         )
 
 
-def episodes_view(run: Run, task: EpisodeTask) -> View:
+def episodes_view(run: Run, task: SequenceTask) -> View:
     """What people see of such a run: losses and errors, and a picture of one sequence."""
-    predictions = task.predictions
+    predictions = task.target_kind
 
     def picture() -> str:
-        batch = task.played(run.forward, task.example())
+        batch = task.scoring_rollout(run.forward, task.example())
         outputs, _ = run.forward(batch.inputs, None)
-        return sequence_lines(task.episodes, batch, outputs)
+        return sequence_lines(task.generator, batch, outputs)
 
     def result(report: Report) -> str:
         return console.scores_in_words(report.scores, predictions)

@@ -22,8 +22,8 @@ from numdnc.inspection.lesion import without_reads
 from numdnc.inspection.picture import save_picture
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Forward
-from numdnc.tasks.episodes import EVALUATED_AT_ONCE, EpisodeTask
-from numdnc.tasks.sequences import Episodes
+from numdnc.tasks.sequence_task import EVAL_BATCH, SequenceTask
+from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, finite_forward
@@ -80,7 +80,7 @@ def evaluate(
         raise UserError(f"--no-reads must be given for a dnc, got a run of a {run.spec.kind}. Leave it out.")
     spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
-    check_memory(spec, chosen, run.training.precision, 3 * EVALUATED_AT_ONCE, EVALUATED_AT_ONCE)
+    check_memory(spec, chosen, run.training.precision, 3 * EVAL_BATCH, EVAL_BATCH)
     source = custom_task_source(run, folder, custom_task)
     forward, lesioned = finite_forward(chosen, spec, run.params), None
     if isinstance(spec, DNCSpec) and no_reads:
@@ -108,7 +108,7 @@ def evaluate(
             "--show must be given without --json, got both. Leave one out; --plot goes with both."
         )
     task = override_settings(run, episode_task(run, source), overrides, sequences)
-    settings = settings_of(task.episodes)
+    settings = settings_of(task.generator)
     if graph is not None:
         task = on_graph(task, graph, two_way=two_way, nodes=nodes, seed=run.training.seed)
         settings |= {"graph": str(graph), "two_way": two_way, "nodes": nodes}
@@ -116,17 +116,17 @@ def evaluate(
         raise UserError(
             "--two-way and --nodes must be given with --graph, got one alone. Name a graph, or leave it out."
         )
-    _warn_of_few_slots(task.episodes, spec)
+    _warn_of_few_slots(task.generator, spec)
     _evaluate_episodes(run, task, settings, forward, lesioned, as_json)
     if show or plot:
-        batch = task.played(forward, task.example())
+        batch = task.scoring_rollout(forward, task.example())
         outputs, _ = forward(batch.inputs, None)
-        names = channels(task.episodes, "input"), channels(task.episodes, "output")
+        names = channels(task.generator, "input"), channels(task.generator, "output")
         shown = gates(spec, run.params, chosen, batch) if isinstance(spec, DNCSpec) else None
         if plot:
             save_picture(plot, batch, outputs, 0, *names, shown)
         if show:
-            console.say(sequence_lines(task.episodes, batch, outputs, shown))
+            console.say(sequence_lines(task.generator, batch, outputs, shown))
 
 
 def _evaluate_text(
@@ -158,7 +158,7 @@ def _evaluate_text(
 
 def _evaluate_episodes(
     run: Run,
-    task: EpisodeTask,
+    task: SequenceTask,
     settings: dict[str, Any],
     forward: Forward,
     lesioned: Forward | None,
@@ -176,15 +176,15 @@ def _evaluate_episodes(
     if as_json:
         console.say_json(result)
         return
-    words = console.scores_in_words(result, task.predictions)
+    words = console.scores_in_words(result, task.target_kind)
     console.say(f"{words}; {result['sequences']:,} sequences (iteration {run.iteration})")
     if lesioned is not None:
-        words = console.scores_in_words(result["without_reads"], task.predictions)
+        words = console.scores_in_words(result["without_reads"], task.target_kind)
         console.say(f"{words}; with every read vector zeroed")
 
 
-def _warn_of_few_slots(episodes: Episodes, spec: Spec) -> None:
-    held = getattr(episodes, "most_held", None)
+def _warn_of_few_slots(episodes: SequenceGenerator, spec: Spec) -> None:
+    held = optional_attribute(episodes, "slots_needed")
     if held is not None and isinstance(spec, DNCSpec) and spec.memory_size < held:
         sys.stderr.write(
             f"warning: a sequence can make it hold {held} vectors at once, more than its {spec.memory_size} slots\n"

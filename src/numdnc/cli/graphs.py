@@ -12,7 +12,6 @@ from numdnc import console
 from numdnc.errors import UserError
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch, Forward
-from numdnc.tasks.episodes import EpisodeTask
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath
 from numdnc.tasks.graphs.encoding import ABSENT, END, chosen, labels_of
 from numdnc.tasks.graphs.graph import Graph
@@ -21,9 +20,10 @@ from numdnc.tasks.graphs.named import NamedGraph, Numbering, OnGraph, read_graph
 from numdnc.tasks.graphs.questions import FORMS, understood
 from numdnc.tasks.graphs.relations import numbering_for
 from numdnc.tasks.graphs.traversal import asked_for
+from numdnc.tasks.sequence_task import SequenceTask
 
 
-def on_graph(task: EpisodeTask, file: Path, *, two_way: bool, nodes: int | None, seed: int) -> EpisodeTask:
+def on_graph(task: SequenceTask, file: Path, *, two_way: bool, nodes: int | None, seed: int) -> SequenceTask:
     """The task of a run with questions about a graph of the user's own, numbered anew for each."""
     episodes = graph_task(task, "--graph")
     graph = read_graph(file, two_way=two_way)
@@ -31,16 +31,16 @@ def on_graph(task: EpisodeTask, file: Path, *, two_way: bool, nodes: int | None,
     on = OnGraph(episodes, graph, nodes or 0)
     if nodes is None:
         graph.check_fits(episodes)
-    return EpisodeTask(task.name, on, dataclasses.replace(task.settings, grow=""), seed)
+    return SequenceTask(task.name, on, dataclasses.replace(task.settings, grow=""), seed)
 
 
-def graph_task(task: EpisodeTask, option: str) -> GraphTask:
+def graph_task(task: SequenceTask, option: str) -> GraphTask:
     """What graphs of a run are like; a UserError where it has none."""
-    if not isinstance(task.episodes, GraphTask):
+    if not isinstance(task.generator, GraphTask):
         raise UserError(
             f"{option} must be given for a run of {', '.join(FORMS)}, got one of {task.name}. Leave it out."
         )
-    return task.episodes
+    return task.generator
 
 
 class Line(NamedTuple):
@@ -97,7 +97,7 @@ def ask_graph(
         wanted = asked_for([numbering.triple(edge) for edge in asked.path])
     batch = task.sequence(rng, triples, wanted)
     if isinstance(task, ShortestPath):
-        batch = task.play(forward, batch, None)
+        batch = task.rollout(forward, batch, None)
     _warn_of_slots(spec, len(triples))
     outputs, _ = forward(batch.inputs, None)
     lines = _lines(batch, outputs, numbering, {relation: asked.relation})

@@ -7,7 +7,7 @@ from numdnc.cli.episodes import check_sizes
 from numdnc.errors import UserError
 from numdnc.init import initial_state
 from numdnc.spec import DNCSpec, Spec
-from numdnc.tasks.episodes import EpisodeTask
+from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.training.run import Run
 from numdnc.tree import leaves
 
@@ -31,20 +31,20 @@ def set_memory_size(run: Run, memory_size: int) -> None:
 
 
 def override_settings(
-    run: Run, task: EpisodeTask, overrides: tuple[str, ...], sequences: int | None
-) -> EpisodeTask:
+    run: Run, task: SequenceTask, overrides: tuple[str, ...], sequences: int | None
+) -> SequenceTask:
     """The run's task with other settings and another number of sequences to score."""
     settings = task.settings
     if sequences is not None:
         if sequences < 1:
             raise UserError(f"sequences must be at least 1, got {sequences}.")
         settings = dataclasses.replace(settings, evaluated=sequences)
-    episodes: Any = task.episodes
+    episodes: Any = task.generator
     before = dataclasses.asdict(episodes)
     wanted = dict(_parse_override(text, before) for text in overrides)
     # A curriculum is over once the run is scored; what grew may now be set to any value.
     settings = dataclasses.replace(settings, grow="")
-    changed = EpisodeTask(task.name, dataclasses.replace(episodes, **wanted), settings, run.training.seed)
+    changed = SequenceTask(task.name, dataclasses.replace(episodes, **wanted), settings, run.training.seed)
     check_sizes(run, changed)
     return changed
 

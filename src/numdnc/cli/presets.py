@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from numdnc.cli.options import ModelOptions
 from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
-from numdnc.tasks.episodes import EpisodeSettings
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
-from numdnc.tasks.sequences import Episodes
+from numdnc.tasks.sequence_task import SequenceSettings
+from numdnc.tasks.sequences import SequenceGenerator
 from numdnc.training.optimizers import OptimizerSettings, Schedule
 from numdnc.training.run import TrainingSettings
 
@@ -34,9 +34,9 @@ class Preset(NamedTuple):
     summary: str
     expect: str
     """What to expect of it and in how long, for its help."""
-    episodes: Episodes
+    episodes: SequenceGenerator
     model: ModelOptions
-    settings: EpisodeSettings = EpisodeSettings()
+    settings: SequenceSettings = SequenceSettings()
     optimizer: OptimizerSettings = rmsprop(1e-3)
     training: TrainingSettings = TrainingSettings()
 
@@ -60,9 +60,9 @@ def dnc(
     )
 
 
-def _lessons(batch: int, pass_at: float, grow_from: int = 1) -> EpisodeSettings:
+def _lessons(batch: int, pass_at: float, grow_from: int = 1) -> SequenceSettings:
     """A graph task, lesson by lesson up to the one that its settings say."""
-    return EpisodeSettings(
+    return SequenceSettings(
         batch=batch, evaluated=128, grow="lesson", grow_from=grow_from, pass_at=pass_at, fall_at=0.6
     )
 
@@ -84,7 +84,7 @@ PRESETS = {
         "A loss of 1e-5 after some 3,000 updates, half a minute on one core (5 of 5 seeds).",
         Copy(width=4, min_length=4, max_length=4, min_copies=4, max_copies=4, end_marker=True),
         dnc(32, 64, 8, 2),
-        EpisodeSettings(batch=8, evaluated=64, solved_at=1e-5),
+        SequenceSettings(batch=8, evaluated=64, solved_at=1e-5),
         training=TrainingSettings(steps=10_000, report_every=200),
     ),
     "repeat-copy": Preset(
@@ -99,7 +99,7 @@ PRESETS = {
         "A loss of 1e-4 after some 7,000 updates, a minute on one core (4 of 5 seeds).",
         RepeatCopy(min_length=1, max_length=4, min_repeats=1, max_repeats=4, repeat_scale=1),
         dnc(32, 64, 8, 2),
-        EpisodeSettings(batch=8, evaluated=64, solved_at=1e-4),
+        SequenceSettings(batch=8, evaluated=64, solved_at=1e-4),
         training=TrainingSettings(steps=20_000),
     ),
     "repeat-copy-large": Preset(
@@ -107,7 +107,7 @@ PRESETS = {
         "Solved after some 3,200 updates, a minute on one core (5 of 5 seeds).",
         Copy(width=8, min_length=2, max_length=14, min_copies=1, max_copies=8, end_marker=True),
         dnc(32, 16, 16, 1),
-        EpisodeSettings(evaluated=64, grow="max_copies"),
+        SequenceSettings(evaluated=64, grow="max_copies"),
         training=TrainingSettings(steps=8000, report_every=200),
     ),
     "recall": Preset(
@@ -155,7 +155,7 @@ PRESETS = {
         "Solved after some 2,600 updates, 2 minutes on one core (5 of 5 seeds).",
         Copy(width=6, max_length=100),
         dnc(64, 128, 12, 1, "feedforward"),
-        EpisodeSettings(batch=8, evaluated=32, grow="max_length", grow_from=5, grow_by=5),
+        SequenceSettings(batch=8, evaluated=32, grow="max_length", grow_from=5, grow_by=5),
         training=TrainingSettings(steps=10_000, report_every=200),
     ),
     "traversal": Preset(

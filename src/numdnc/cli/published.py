@@ -9,8 +9,8 @@ from typing import Any
 from numdnc.cli.options import ModelOptions
 from numdnc.cli.presets import PRESETS, Preset, dnc, rmsprop
 from numdnc.tasks.babi import BabiSettings
-from numdnc.tasks.episodes import EpisodeSettings
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
+from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
 
@@ -18,7 +18,7 @@ from numdnc.training.run import TrainingSettings
 def _published(
     name: str,
     model: ModelOptions,
-    settings: EpisodeSettings = EpisodeSettings(),
+    settings: SequenceSettings = SequenceSettings(),
     optimizer: OptimizerSettings = rmsprop(1e-4),
     **changed: Any,
 ) -> Preset:
@@ -39,7 +39,7 @@ def _graves(
     return _published(
         name,
         dnc(256, memory_size, 50, 5, layers=layers),
-        EpisodeSettings(batch=batch, evaluated=128, grow="lesson", pass_at=fails),
+        SequenceSettings(batch=batch, evaluated=128, grow="lesson", pass_at=fails),
         rmsprop(rate),
         episodes=task,
         training=TrainingSettings(steps=1_000_000, report_every=100),
@@ -51,7 +51,7 @@ def _bhpfelix(name: str, solved_at: float) -> Preset:
     return _published(
         name,
         dnc(32, 64, 8, 2),
-        EpisodeSettings(batch=1, evaluated=64, solved_at=solved_at),
+        SequenceSettings(batch=1, evaluated=64, solved_at=solved_at),
         rmsprop(1e-3, momentum=0, clip_norm=5),
         training=TrainingSettings(steps=100_000, report_every=1000),
     )

@@ -12,7 +12,7 @@ from numdnc.cli.options import ModelOptions
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.training import SessionOptions
 from numdnc.tasks.babi import BabiSettings
-from numdnc.tasks.episodes import EpisodeSettings
+from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
@@ -22,7 +22,7 @@ TRAIN_OPTIONS = (
     ModelOptions,
     TextSettings,
     BabiSettings,
-    EpisodeSettings,
+    SequenceSettings,
     TrainingSettings,
     OptimizerSettings,
     SessionOptions,

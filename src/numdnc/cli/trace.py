@@ -22,8 +22,8 @@ from numdnc.inspection.trace import About, Trace, record
 from numdnc.inspection.trace_file import save_trace
 from numdnc.names import short
 from numdnc.tasks import Batch, Forward
-from numdnc.tasks.episodes import EpisodeTask
 from numdnc.tasks.graphs import GraphTask
+from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, finite_forward
@@ -138,7 +138,7 @@ def _free_file(place: RunFolder, out: Path | None) -> Path:
 
 def _of_episodes(
     run: Run,
-    whole: EpisodeTask,
+    whole: SequenceTask,
     forward: Forward,
     engine: str,
     given: str | None,
@@ -146,19 +146,19 @@ def _of_episodes(
     overrides: tuple[str, ...],
 ) -> tuple[Batch, About]:
     task = override_settings(run, whole, overrides, None)
-    batch = task.played(forward, task.sequence(sample)) if given is None else step_input(given, task)
+    batch = task.scoring_rollout(forward, task.sequence(sample)) if given is None else step_input(given, task)
     altered = f", with {', '.join(overrides)}" if overrides else ""
     about = About(
         task=task.name,
-        settings=settings_of(task.episodes),
+        settings=settings_of(task.generator),
         sequence=f"sequence {sample} of those scored on{altered}"
         if given is None
         else "a sequence given by hand",
         iteration=run.iteration,
         engine=engine,
-        input_channels=channels(task.episodes, "input"),
-        output_channels=channels(task.episodes, "output"),
-        digits=task.episodes.digits if isinstance(task.episodes, GraphTask) else None,
+        input_channels=channels(task.generator, "input"),
+        output_channels=channels(task.generator, "output"),
+        digits=task.generator.digits if isinstance(task.generator, GraphTask) else None,
     )
     return batch, about
 

@@ -12,7 +12,7 @@ from numdnc.names import quoted
 from numdnc.params import Inputs
 from numdnc.reading import read_csv
 from numdnc.tasks import Batch
-from numdnc.tasks.episodes import EpisodeTask
+from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.tasks.text import Vocabulary
 
 
@@ -32,7 +32,7 @@ def text_input(text: str, vocabulary: Vocabulary) -> Batch:
     return Batch(numbers[:-1, None], numbers[1:, None])
 
 
-def step_input(text: str, task: EpisodeTask) -> Batch:
+def step_input(text: str, task: SequenceTask) -> Batch:
     """Inputs of a task of sequences, a row a step; nobody knows the targets, so the loss counts nowhere.
 
     Rows of 0 and 1 stand in `text`, or rows of any numbers in the file NAME.csv that it names.
@@ -45,7 +45,7 @@ def step_input(text: str, task: EpisodeTask) -> Batch:
         rows = rows if file else [[number] for number in text.split()]
         inputs = _symbols(rows, task.input_size)
     else:
-        inputs = _vectors(rows, channels(task.episodes, "input"), bits=not file)
+        inputs = _vectors(rows, channels(task.generator, "input"), bits=not file)
     T = len(inputs)
     targets = np.zeros((T, 1, *example.targets.shape[2:]), example.targets.dtype)
     return Batch(inputs[:, None], targets, mask=np.zeros((T, 1), bool))

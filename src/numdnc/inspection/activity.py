@@ -14,7 +14,7 @@ from numdnc.inspection.insides import inside
 from numdnc.params import Array, as_numbers
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
-from numdnc.tasks.sequences import counted
+from numdnc.tasks.sequences import loss_mask
 
 SATURATED = 0.99
 """A hidden value beyond this, either way, hardly passes any gradient."""
@@ -78,4 +78,4 @@ def saturated(hidden: Array) -> float:
 
 def _real(batch: Batch) -> NDArray[np.bool_]:
     """(T, B): up to the last step of each sequence at which the loss counts."""
-    return np.logical_or.accumulate(counted(batch)[::-1], axis=0)[::-1]
+    return np.logical_or.accumulate(loss_mask(batch)[::-1], axis=0)[::-1]

@@ -18,7 +18,7 @@ from numdnc.inspection.worth import Finding, Losses, noise, worth
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Scores, Task
-from numdnc.tasks.targets import chance
+from numdnc.tasks.targets import uniform_loss
 from numdnc.tree import named_leaves
 
 SEQUENCES = 8
@@ -69,7 +69,7 @@ def diagnose(
         findings: list[Finding] = []
         if isinstance(spec, DNCSpec):
             findings += worth(
-                _losses(scores, task, noises, chance(example.targets, activity.values["outputs"]))
+                _losses(scores, task, noises, uniform_loss(example.targets, activity.values["outputs"]))
             )
             findings.append(_usage(spec, activity))
             findings += [*_modes(spec, activity), *_sharpness(spec, activity), *_gates(spec, activity)]
@@ -81,11 +81,11 @@ def diagnose(
     return Diagnosis(scores, findings)
 
 
-def _losses(scores: dict[str, Scores], task: Task, noises: dict[str, float], chance: float) -> Losses:
+def _losses(scores: dict[str, Scores], task: Task, noises: dict[str, float], uniform_loss: float) -> Losses:
     """What `worth` compares: of each part the score that is a loss."""
     without = {part: found.get("loss", next(iter(found.values()))) for part, found in scores.items()}
-    name = "the loss" if task.nats == 1 else task.unit
-    return Losses(without.pop("whole"), without, noises, name, task.nats, chance)
+    name = "the loss" if task.nats_per_unit == 1 else task.unit
+    return Losses(without.pop("whole"), without, noises, name, task.nats_per_unit, uniform_loss)
 
 
 def _usage(spec: DNCSpec, activity: Activity) -> Finding:

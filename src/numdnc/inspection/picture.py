@@ -19,8 +19,8 @@ from numdnc.errors import UserError, missing_package
 from numdnc.names import short
 from numdnc.params import Array
 from numdnc.tasks import Batch
-from numdnc.tasks.sequences import counted, steps_of
-from numdnc.tasks.targets import as_bits, errors, likeliest, of_classes, probabilities
+from numdnc.tasks.sequences import loss_mask, sequence_length
+from numdnc.tasks.targets import are_classes, as_bits, errors, predicted_bits, probabilities
 
 BLOCKS = " ░▒▓█·"
 """0, three shades between, 1; then what stands where the loss does not count."""
@@ -132,15 +132,15 @@ def task_panels(
 ) -> list[Panel]:
     """The panels of a sequence, without the padding at its end."""
     inputs, targets, raw = batch.inputs[:, row], batch.targets[:, row], outputs[:, row]
-    counts = counted(batch)[:, row].astype(bool)
+    counts = loss_mask(batch)[:, row].astype(bool)
     if inputs.ndim == 1:
         inputs = np.eye(len(input_channels))[inputs]
     _check_names("input", input_channels, inputs)
     _check_names("output", output_channels, raw)
     misses, values, wanted = errors(raw, targets)[counts], probabilities(raw, targets), as_bits(targets, raw)
-    wrong = likeliest(raw, targets) != (wanted > 0.5)
-    note = f"({misses.sum()} of {misses.size} {'classes' if of_classes(targets) else 'bits'} wrong)"
-    end = steps_of(batch, row)
+    wrong = predicted_bits(raw, targets) != (wanted > 0.5)
+    note = f"({misses.sum()} of {misses.size} {'classes' if are_classes(targets) else 'bits'} wrong)"
+    end = sequence_length(batch, row)
     names, shaded = _between_0_and_1([short(name, LONGEST_NAME) for name in input_channels], inputs)
     whole, answered = np.ones(end, bool), counts[:end]
     outs = tuple(short(name, LONGEST_NAME) for name in output_channels)

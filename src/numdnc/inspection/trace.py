@@ -18,8 +18,8 @@ from numdnc.params import as_numbers
 from numdnc.schema import Count, Size
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
-from numdnc.tasks.sequences import counted
-from numdnc.tasks.targets import errors, of_classes, probabilities
+from numdnc.tasks.sequences import loss_mask
+from numdnc.tasks.targets import are_classes, errors, probabilities
 
 MOST_LINKS = 2_000_000
 """Part of the schema: with more than so many numbers T N N, only the strongest links of each row are kept, ..."""
@@ -70,13 +70,13 @@ class Trace(NamedTuple):
         """What the targets of a step are: bits, one or several classes, or one of the characters of a text."""
         if self.about.symbols is not None:
             return "characters"
-        return "classes" if of_classes(self.arrays["targets"]) else "bits"
+        return "classes" if are_classes(self.arrays["targets"]) else "bits"
 
     @property
     def groups(self) -> int:
         """How many classes a step has; 1 where targets are bits."""
         targets = self.arrays["targets"]
-        return targets.shape[1] if of_classes(targets) and targets.ndim == 2 else 1
+        return targets.shape[1] if are_classes(targets) and targets.ndim == 2 else 1
 
     @property
     def errors(self) -> tuple[int, int]:
@@ -143,7 +143,7 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     arrays: dict[str, NDArray[Any]] = {
         "inputs": _small(batch.inputs[:, 0]),
         "targets": _small(batch.targets[:, 0]),
-        "mask": counted(batch)[:, 0].astype(np.uint8),
+        "mask": loss_mask(batch)[:, 0].astype(np.uint8),
         **{name: np.empty(shape, np.float32) for name, shape in shapes.items()},
     }
     thinned = isinstance(spec, DNCSpec) and thins_links(spec, steps)

@@ -23,7 +23,7 @@ class Batch(NamedTuple):
 
     inputs: Inputs  # (T, B) symbols or (T, B, X)
     targets: NDArray[Any]  # (T, B) classes, (T, B, G) several classes a step, or (T, B, Y) numbers in [0, 1]
-    fresh: bool = True  # whether the sequences begin here, so that the state must be the initial one
+    starts_sequence: bool = True  # whether the sequences begin here, from the initial state
     mask: NDArray[Any] | None = None  # (T, B) booleans: where the loss counts; everywhere where None
 
     def rows(self, chosen: slice) -> "Batch":
@@ -42,7 +42,7 @@ class Task(Protocol):
     name: str
     unit: str
     """What losses are shown in, ..."""
-    nats: float
+    nats_per_unit: float
     """... and how many nats one of it is: ln 2 for bits, 1 for nats."""
     input_size: int
     output_size: int
@@ -67,8 +67,8 @@ class Task(Protocol):
         """Whether nothing is left to learn."""
         ...
 
-    def take(self, scores: Scores) -> None:
-        """Hear of the scores of a report; a curriculum may go on to its next level."""
+    def on_scores(self, scores: Scores) -> None:
+        """Use the scores of a report: a curriculum may move to its next level."""
         ...
 
     def position(self) -> dict[str, Any]:
@@ -81,11 +81,11 @@ class Task(Protocol):
 
 
 @runtime_checkable
-class Played(Protocol):
-    """What a task also offers where inputs and targets depend on what the model says."""
+class Interactive(Protocol):
+    """What a task also offers where inputs and targets depend on the model's outputs."""
 
-    def play(self, forward: Forward, batch: Batch) -> Batch:
-        """The batch as it is after the model has chosen, to be trained on."""
+    def rollout(self, forward: Forward, batch: Batch) -> Batch:
+        """The batch with the model's choices filled in, for training."""
         ...
 
 
@@ -122,12 +122,12 @@ def generator_from(state: RandomState) -> np.random.Generator:
 
 
 def position_from(
-    kind: type[Position], position: dict[str, Any], fault: Callable[[Position], str]
+    kind: type[Position], position: dict[str, Any], problem: Callable[[Position], str]
 ) -> Position:
-    """A saved `position` as a `kind`; UserError if it is none, or if `fault` finds anything wrong with it."""
+    """A saved `position` as a `kind`; UserError if it is none, or if `problem` names one."""
     try:
         found = validated(kind, position)
-        if wrong := fault(found):
+        if wrong := problem(found):
             raise UserError(wrong)
     except UserError as error:
         raise UserError(

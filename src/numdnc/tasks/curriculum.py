@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.tasks.sequences import Episodes
+from numdnc.tasks.sequences import SequenceGenerator
 
 
 class Curriculum:
     """The levels of a task; a level is known by the value of what grows."""
 
-    def __init__(self, whole: Episodes, grow: str, first: int, step: int, easier: float) -> None:
+    def __init__(self, whole: SequenceGenerator, grow: str, first: int, step: int, easier: float) -> None:
         settings: dict[str, Any] = dataclasses.asdict(cast(Any, whole))
         growing = sorted(name for name, value in settings.items() if type(value) is int)
         if grow not in growing:
@@ -26,35 +26,35 @@ class Curriculum:
         self.last = int(settings[grow])
         """The value of what grows on the last level."""
         self.level = first
-        """The present value of what grows."""
+        """The current value of what grows."""
         self._held = False
-        """Whether the present level's error was ever low enough for a later rise of it to mean a collapse."""
+        """Whether the current level's error was ever low enough for a later rise of it to mean a collapse."""
         sizes = (whole.input_size, whole.output_size)
-        if (self.episodes.input_size, self.episodes.output_size) != sizes:
+        if (self.generator.input_size, self.generator.output_size) != sizes:
             raise UserError(
                 f"grow must leave the sizes of inputs and outputs as they are, got {grow!r}, which does not."
             )
 
     @property
-    def episodes(self) -> Episodes:
-        """The task as it is on the present level."""
+    def generator(self) -> SequenceGenerator:
+        """The task as it is on the current level."""
         return self._at(self.level)
 
     @property
-    def levels(self) -> list[Episodes]:
+    def levels(self) -> list[SequenceGenerator]:
         """The task as it is on each level, the last is the task itself."""
         values = dict.fromkeys([*range(self._first, self.last, self._step), self.last])
         return [self._at(value) for value in values]
 
     @property
-    def done(self) -> bool:
+    def on_last_level(self) -> bool:
         """Whether this is the last level: the task itself."""
         return self.level == self.last
 
-    def take(self, error: float, pass_at: float, fall_at: float) -> None:
-        """Hear of the present level's error: at most `pass_at`, go on; above `fall_at` after it was not, go back.
+    def update(self, error: float, pass_at: float, fall_at: float) -> None:
+        """Move on if the error rate of the current level is at most `pass_at`, back if it rises above `fall_at`.
 
-        Who has just come to a level is not sent back for being new there.
+        Going back needs an error rate that was at most `fall_at` before: a level that has just begun is not left.
         """
         if error <= pass_at:
             self._go_to(min(self.level + self._step, self.last))
@@ -69,7 +69,7 @@ class Curriculum:
         """What `move_to` needs, as JSON."""
         return {"level": self.level, "held": self._held}
 
-    def has(self, level: int) -> bool:
+    def has_level(self, level: int) -> bool:
         """Whether this can be one of the levels."""
         return self._first <= level <= self.last
 
@@ -82,7 +82,7 @@ class Curriculum:
         self._held = level == self.level
         self.level = level
 
-    def groups(self, rng: np.random.Generator, count: int) -> list[tuple[Episodes, int]]:
+    def draw_levels(self, rng: np.random.Generator, count: int) -> list[tuple[SequenceGenerator, int]]:
         """Tasks, and how many of so many sequences to draw of each.
 
         A sequence is of an earlier level with probability `easier`, each as likely as the others, where there is any.
@@ -94,5 +94,5 @@ class Curriculum:
             levels[easy] = rng.choice(earlier, int(easy.sum()))
         return [(self._at(int(level)), int((levels == level).sum())) for level in np.unique(levels)]
 
-    def _at(self, level: int) -> Episodes:
-        return cast(Episodes, dataclasses.replace(cast(Any, self._whole), **{self._grow: level}))
+    def _at(self, level: int) -> SequenceGenerator:
+        return cast(SequenceGenerator, dataclasses.replace(cast(Any, self._whole), **{self._grow: level}))

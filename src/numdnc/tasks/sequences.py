@@ -12,19 +12,25 @@ from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.tasks import Batch
-from numdnc.tasks.targets import fault as fault_of_targets
+from numdnc.tasks.targets import targets_problem
+
+_OLD_NAMES = {"slots_needed": "most_held", "describe": "in_words", "rollout": "play"}
 
 
-class Episodes(Protocol):
+class SequenceGenerator(Protocol):
     """What a task of separate sequences must offer, as a frozen dataclass whose fields are its settings.
 
-    Fields are numbers, booleans or strings with defaults; a bad one is refused by a UserError of `__post_init__`. Where
-    there are `input_channels` and `output_channels`, names, pictures show them; where there is `most_held`, how many
-    vectors a sequence makes one hold at once, a memory of fewer slots is warned of. Where there is
-    `in_words(batch, outputs, row)`, its text stands in the terminal for the picture of a sequence. Where there is
-    `play(forward, batch, rng)`, inputs or targets depend on what the model says: it gives the batch as it is after the
-    model has chosen, in training with `rng`, in scoring with None. Where `repeats` is there and False, no sequence is
-    ever drawn twice, so none need be looked for.
+    Fields are numbers, booleans or strings with defaults; `__post_init__` refuses a bad value with a UserError.
+    Optional attributes:
+
+    * `input_channels`, `output_channels`: names of the channels, shown in plots.
+    * `slots_needed`: how many vectors a sequence must hold in memory at once; fewer slots cause a warning.
+    * `describe(batch, outputs, row)`: text that the terminal shows instead of a plot of a sequence.
+    * `rollout(forward, batch, rng)`, where inputs or targets depend on the model's outputs: the batch with the model's
+      choices filled in. `rng` is None in scoring.
+    * `repeats`: False says that no sequence is ever drawn twice, so that nobody needs to look for held-out ones.
+
+    The names before 0.2, `most_held`, `in_words` and `play`, still work.
     """
 
     @property
@@ -38,39 +44,44 @@ class Episodes(Protocol):
         ...
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """So many fresh sequences, settled by `rng` alone.
+        """Draw `batch` sequences, which depend on nothing but `rng`.
 
-        Shorter ones are padded with zeros at their end, where the mask is False.
+        Shorter sequences are padded with zeros at their end, where the mask is False.
         """
         ...
 
 
-def drawn(episodes: Episodes, rng: np.random.Generator, count: int) -> Batch:
-    """So many sequences; a UserError says what is wrong with them, since anyone may write a task."""
-    name = type(episodes).__name__
+def optional_attribute(generator: SequenceGenerator, name: str) -> Any:
+    """An optional attribute of a generator, also under its name before 0.2; None where there is neither."""
+    return getattr(generator, name, getattr(generator, _OLD_NAMES.get(name, name), None))
+
+
+def draw_checked(generator: SequenceGenerator, rng: np.random.Generator, count: int) -> Batch:
+    """Draw `count` sequences and check them: anyone may write a task, and a UserError says what is wrong with it."""
+    name = type(generator).__name__
     try:
-        batch = episodes.draw(rng, count)
+        batch = generator.draw(rng, count)
     except UserError:
         raise
     except Exception as error:  # noqa: BLE001 - a third party's code may fail in any way
         at = traceback.extract_tb(error.__traceback__)[-1]
         raise UserError(
             f"{name}.draw must give sequences, got {type(error).__name__}: {error} "
-            f"(line {at.lineno} of {at.filename}). Mend it there."
+            f"(line {at.lineno} of {at.filename}). Fix it there."
         ) from None
-    fault = _fault(episodes, batch, count)
-    if fault is not None:
-        raise UserError(f"{name}.draw must give {fault}. Mend it, or input_size and output_size.")
+    problem = _problem(generator, batch, count)
+    if problem is not None:
+        raise UserError(f"{name}.draw must give {problem}. Fix it, or input_size and output_size.")
     return batch
 
 
-def counted(batch: Batch) -> NDArray[np.bool_]:
-    """(T, B), where the loss counts."""
+def loss_mask(batch: Batch) -> NDArray[np.bool_]:
+    """Where the loss counts, (T, B)."""
     return np.ones(batch.targets.shape[:2], bool) if batch.mask is None else batch.mask
 
 
-def steps_of(batch: Batch, row: int) -> int:
-    """T of one sequence of a batch, without the padding at its end."""
+def sequence_length(batch: Batch, row: int) -> int:
+    """Steps of one sequence of a batch, without the padding at its end."""
     if batch.mask is None:
         return len(batch.inputs)
     used = batch.mask[:, row].astype(bool)
@@ -82,7 +93,7 @@ def steps_of(batch: Batch, row: int) -> int:
 def digests(batch: Batch) -> list[bytes]:
     """A digest of the inputs of each sequence, without the padding at its end: the same for the same sequence."""
     steps, rows = batch.inputs.shape[:2]
-    used = counted(batch).astype(bool)
+    used = loss_mask(batch).astype(bool)
     for array in (batch.inputs, batch.targets):
         used = used | (array.reshape(steps, rows, -1) != 0).any(axis=2)
     ends = steps - used[::-1].argmax(axis=0)
@@ -92,14 +103,14 @@ def digests(batch: Batch) -> list[bytes]:
     ]
 
 
-def alone(batch: Batch, row: int) -> Batch:
+def single_sequence(batch: Batch, row: int) -> Batch:
     """One sequence of a batch, without the padding at its end."""
-    one = slice(steps_of(batch, row)), slice(row, row + 1)
-    return Batch(batch.inputs[one], batch.targets[one], mask=counted(batch)[one])
+    one = slice(sequence_length(batch, row)), slice(row, row + 1)
+    return Batch(batch.inputs[one], batch.targets[one], mask=loss_mask(batch)[one])
 
 
-def joined(batches: list[Batch]) -> Batch:
-    """All the sequences side by side, padded to the longest."""
+def pad_and_concat(batches: list[Batch]) -> Batch:
+    """Concatenate batches along B, all sequences padded to the longest."""
     steps = max(len(batch.inputs) for batch in batches)
 
     def side_by_side(arrays: list[NDArray[Any]]) -> NDArray[Any]:
@@ -114,25 +125,25 @@ def joined(batches: list[Batch]) -> Batch:
     return Batch(
         side_by_side([batch.inputs for batch in batches]),
         side_by_side([batch.targets for batch in batches]),
-        mask=side_by_side([counted(batch) for batch in batches]),
+        mask=side_by_side([loss_mask(batch) for batch in batches]),
     )
 
 
-def _fault(episodes: Episodes, batch: Any, count: int) -> str | None:
-    """What must hold of a batch and what was given instead; None where all is well."""
+def _problem(generator: SequenceGenerator, batch: Any, count: int) -> str | None:
+    """What a batch must be and what it is instead; None if it is right."""
     if not isinstance(batch, Batch):
         return f"a Batch, got {_described(batch)}"
     inputs, targets, mask = batch.inputs, batch.targets, batch.mask
-    X, Y = episodes.input_size, episodes.output_size
+    X, Y = generator.input_size, generator.output_size
     if not _fits(inputs, count, X):
         return f"inputs (T, {count}, {X}) of floats or (T, {count}) of integers, T from 1, got {_described(inputs)}"
     if not np.isfinite(inputs).all():
         return "inputs that are finite, got some that are not"
     if inputs.ndim == 2 and not _within(inputs, X - 1):
         return f"integer inputs in 0..{X - 1}, got {inputs.min()}..{inputs.max()}"
-    of_targets = fault_of_targets(targets, len(inputs), count, Y)
-    if of_targets is not None:
-        return of_targets
+    problem = targets_problem(targets, len(inputs), count, Y)
+    if problem is not None:
+        return problem
     if mask is None:
         return None
     if not isinstance(mask, np.ndarray) or mask.shape != targets.shape[:2] or mask.dtype != bool:
@@ -159,3 +170,7 @@ def _described(given: Any) -> str:
     if isinstance(given, np.ndarray):
         return f"{given.shape} of {given.dtype}"
     return f"a {type(given).__name__}"
+
+
+Episodes = SequenceGenerator
+"""The name before 0.2."""

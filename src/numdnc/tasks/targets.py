@@ -16,12 +16,12 @@ from numdnc.reference.activations import sigmoid, softmax
 from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 
 
-def of_classes(targets: NDArray[Any]) -> bool:
+def are_classes(targets: NDArray[Any]) -> bool:
     """Whether targets are classes, not bits."""
     return bool(np.issubdtype(targets.dtype, np.integer))
 
 
-def predictions(targets: NDArray[Any], outputs: Array) -> int:
+def predictions_per_step(targets: NDArray[Any], outputs: Array) -> int:
     """P: how many predictions a step has."""
     return 1 if targets.ndim < outputs.ndim else targets.shape[-1]
 
@@ -33,8 +33,8 @@ def cross_entropy(
 
     `counts` is (T, B).
     """
-    each = predictions(targets, outputs)
-    if of_classes(targets):
+    each = predictions_per_step(targets, outputs)
+    if are_classes(targets):
         wide = np.broadcast_to(counts[..., None], (*counts.shape, each))
         nats, d_outputs = softmax_cross_entropy(_grouped(outputs, each), _classes(targets, outputs), wide)
         d_outputs = d_outputs.reshape(outputs.shape)
@@ -45,7 +45,7 @@ def cross_entropy(
 
 def errors(outputs: Array, targets: NDArray[Any]) -> NDArray[np.bool_]:
     """(.., P), which predictions are wrong: a bit is read as y > 0, a class as the largest y of its outputs."""
-    if of_classes(targets):
+    if are_classes(targets):
         classes = _classes(targets, outputs)
         wrong: NDArray[np.bool_] = _grouped(outputs, classes.shape[-1]).argmax(axis=-1) != classes
     else:
@@ -55,14 +55,14 @@ def errors(outputs: Array, targets: NDArray[Any]) -> NDArray[np.bool_]:
 
 def probabilities(outputs: Array, targets: NDArray[Any]) -> Array:
     """(.., Y): of each bit, or of each class among those of its group."""
-    if of_classes(targets):
-        return softmax(_grouped(outputs, predictions(targets, outputs))).reshape(outputs.shape)
+    if are_classes(targets):
+        return softmax(_grouped(outputs, predictions_per_step(targets, outputs))).reshape(outputs.shape)
     return sigmoid(outputs)
 
 
 def as_bits(targets: NDArray[Any], outputs: Array) -> Array:
     """(.., Y): bits as they are, each class one-hot among the outputs of its group."""
-    if not of_classes(targets):
+    if not are_classes(targets):
         return targets
     classes = _classes(targets, outputs)
     each = outputs.shape[-1] // classes.shape[-1]
@@ -70,27 +70,27 @@ def as_bits(targets: NDArray[Any], outputs: Array) -> Array:
     return hot.reshape(outputs.shape)
 
 
-def likeliest(outputs: Array, targets: NDArray[Any]) -> Array:
+def predicted_bits(outputs: Array, targets: NDArray[Any]) -> Array:
     """(.., Y) of 0 and 1: what the outputs say, read as in `errors`."""
-    if of_classes(targets):
-        groups = _grouped(outputs, predictions(targets, outputs))
+    if are_classes(targets):
+        groups = _grouped(outputs, predictions_per_step(targets, outputs))
         return as_bits(groups.argmax(axis=-1), outputs)
     return (outputs > 0).astype(float)
 
 
-def chance(targets: NDArray[Any], outputs: Array) -> float:
-    """Nats per prediction of who knows nothing: log of how many classes there are, log 2 for a bit."""
-    if not of_classes(targets):
+def uniform_loss(targets: NDArray[Any], outputs: Array) -> float:
+    """Loss of a uniform guess, in nats per prediction: log of the number of classes, log 2 for a bit."""
+    if not are_classes(targets):
         return math.log(2)
-    return math.log(outputs.shape[-1] // predictions(targets, outputs))
+    return math.log(outputs.shape[-1] // predictions_per_step(targets, outputs))
 
 
-def fault(targets: Any, steps: int, count: int, size: int) -> str | None:
-    """What must hold of the targets of `count` sequences with `size` outputs, and what does not; None if all is."""
+def targets_problem(targets: Any, steps: int, count: int, size: int) -> str | None:
+    """What the targets of `count` sequences with `size` outputs must be and what they are instead; None if right."""
     wanted = f"targets ({steps}, {count}, {size}) of floats, or ({steps}, {count}) or ({steps}, {count}, G) of integers"
     if not isinstance(targets, np.ndarray):
         return f"{wanted}, got a {type(targets).__name__}"
-    whole, shape = of_classes(targets), targets.shape
+    whole, shape = are_classes(targets), targets.shape
     fits = shape[:2] == (steps, count) and (len(shape) == 3 or (whole and len(shape) == 2))
     if not fits or not (whole or (np.issubdtype(targets.dtype, np.floating) and shape[2] == size)):
         return f"{wanted}, got {shape} of {targets.dtype}"

@@ -155,7 +155,7 @@ class TextTask:
 
     name = "text"
     unit = "BPC"
-    nats = math.log(2)
+    nats_per_unit = math.log(2)
 
     def __init__(self, corpus: Corpus, settings: TextSettings, seed: int) -> None:
         self.corpus_name = corpus.name
@@ -200,7 +200,7 @@ class TextTask:
         streams = self._shift + self._stream_length * np.arange(self.settings.batch)
         at = streams + np.arange(start, stop)[:, None]
         self._read = stop
-        return Batch(self._text[at], self._text[at + 1], fresh=start == 0)
+        return Batch(self._text[at], self._text[at + 1], starts_sequence=start == 0)
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy in nats, number of characters, gradient by the outputs."""
@@ -227,7 +227,7 @@ class TextTask:
                 outputs, state = forward(self._text[target[window] - 1], state)
                 nats, _ = softmax_cross_entropy(outputs, self._text[target[window]], counts[window])
                 total += nats * int(counts[window].sum())
-        return {"bpc": total / (end - self._cut) / self.nats}
+        return {"bpc": total / (end - self._cut) / self.nats_per_unit}
 
     def stretch(self, number: int, length: int) -> Batch:
         """Stretch `number` of the held-out part, cut into stretches of `length` characters; each is to be predicted."""
@@ -254,7 +254,7 @@ class TextTask:
         """Never: nobody knows how well a text can be predicted."""
         return False
 
-    def take(self, scores: Scores) -> None:
+    def on_scores(self, scores: Scores) -> None:
         """A text has no curriculum."""
 
     def position(self) -> dict[str, Any]:

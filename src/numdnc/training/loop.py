@@ -12,7 +12,7 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
 from numdnc.params import Array, DNCParams, Inputs, as_numbers
-from numdnc.tasks import Batch, Forward, Played, Scores, Task
+from numdnc.tasks import Batch, Forward, Interactive, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
 from numdnc.training.pace import Pace
@@ -130,7 +130,7 @@ def train(
 
 def _mean_loss(run: Run, task: Task) -> float:
     """Since the last report, in the task's unit; NaN where nothing was to be predicted."""
-    return run.recent_nats / run.recent_count / task.nats if run.recent_count else math.nan
+    return run.recent_nats / run.recent_count / task.nats_per_unit if run.recent_count else math.nan
 
 
 def _stop(processes: Processes, interrupted: Callable[[], bool], over: bool) -> int:
@@ -142,22 +142,22 @@ def _iterate(run: Run, task: Task, processes: Processes) -> float:
     """One update; the gradient's norm before clipping."""
     engine, spec = run.engine, run.spec
     batch = task.next_batch()
-    if isinstance(task, Played):
-        batch = task.play(_shared(run.forward, processes), batch)
+    if isinstance(task, Interactive):
+        batch = task.rollout(_shared(run.forward, processes), batch)
     batch = batch._replace(inputs=as_numbers(batch.inputs, run.params))
     mask = _bypass_mask(run, batch)
     processes.note(batch.inputs, batch.targets)
     rows = processes.rows(batch.inputs.shape[1])
     batch, mask = batch.rows(rows), mask if mask is None else mask[:, rows]
     params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
-    if batch.fresh:
+    if batch.starts_sequence:
         run.state = initial_state(spec, params, batch.inputs.shape[1])
     outputs, state, tape = engine.forward(
         spec, params, batch.inputs, run.state, keep_tape=True, bypass_mask=mask
     )
     nats, count, d_outputs = task.loss(outputs, batch)
     gradient, _, d_before = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
-    if batch.fresh:
+    if batch.starts_sequence:
         gradient = initial_state_backward(spec, gradient, d_before)
     own = gradient
     gradient, nats, count = processes.mean(gradient, nats, count)
@@ -169,7 +169,7 @@ def _iterate(run: Run, task: Task, processes: Processes) -> float:
     params, moments = update(
         run.optimizer, run.params, clip(run.optimizer, gradient, norm), run.moments, rate, run.iteration
     )
-    if not batch.fresh:
+    if not batch.starts_sequence:
         params = _with_start_of(run.params, params)
         moments = tuple(map(_with_start_of, run.moments, moments))
     run.params, run.moments = params, moments
@@ -229,7 +229,7 @@ def _report(
         run.best_score, run.best_iteration, run.best_level = held_out, run.iteration, level
     if report.solved and run.solved_iteration is None:
         run.solved_iteration, run.solved_seconds = run.iteration, run.seconds
-    task.take(scores)
+    task.on_scores(scores)
     run.position = task.position()
     if processes.rank == 0:
         folder.append_metrics(report.record())

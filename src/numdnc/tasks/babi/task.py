@@ -17,7 +17,7 @@ from numdnc.tasks import Batch, Forward, Scores, position_from
 from numdnc.tasks.babi.batches import batches_by_length, padding
 from numdnc.tasks.babi.files import BabiFiles
 from numdnc.tasks.babi.stories import Reader, Story, Vocabulary, stories_of
-from numdnc.tasks.sequences import counted, joined
+from numdnc.tasks.sequences import loss_mask, pad_and_concat
 
 _ORDER, _SPLIT = 0, 1
 """Set the random numbers of the order of stories apart from those that say which of them validate."""
@@ -95,7 +95,7 @@ class BabiTask:
 
     name = "babi"
     unit = "nats"
-    nats = 1.0
+    nats_per_unit = 1.0
 
     def __init__(self, files: BabiFiles, settings: BabiSettings, seed: int) -> None:
         self.settings, self.titles, self._seed = settings, files.titles, seed
@@ -169,11 +169,11 @@ class BabiTask:
             self._begin_epoch(self._epoch + 1)
         chosen = self._batches[self._next]
         self._next += 1
-        return joined([self.train[number].batch for number in chosen])
+        return pad_and_concat([self.train[number].batch for number in chosen])
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy of the answer words in nats, how many they are, gradient by the outputs."""
-        due = counted(batch)
+        due = loss_mask(batch)
         nats, d_due = softmax_cross_entropy(outputs[due][None], batch.targets[due][None])
         d_outputs = np.zeros_like(outputs)
         d_outputs[due] = d_due[0]
@@ -191,13 +191,13 @@ class BabiTask:
         nats = words = 0.0
         for first in range(0, len(stories), SCORED_AT_ONCE):
             group = stories[first : first + SCORED_AT_ONCE]
-            batch = joined([story.batch for story in group])
+            batch = pad_and_concat([story.batch for story in group])
             outputs, _ = forward(batch.inputs, None)
             mean, count, _ = self.loss(outputs, batch)
             nats, words = nats + mean * count, words + count
             right = outputs.argmax(axis=2) == batch.targets
             for row, story in enumerate(group):
-                answers = questions_right(right[:, row], counted(batch)[:, row])
+                answers = questions_right(right[:, row], loss_mask(batch)[:, row])
                 wrong[story.task] += int((~answers).sum())
                 asked[story.task] += len(answers)
         errors = {f"error_{task}": wrong[task] / asked[task] for task in self.titles}
@@ -212,13 +212,13 @@ class BabiTask:
         """Some of the stories that are scored, from short to rather long."""
         stories = sorted(self.evaluated, key=lambda story: story.steps)
         chosen = np.linspace(0, len(stories), sequences, endpoint=False).astype(int)
-        return joined([stories[number].batch for number in chosen])
+        return pad_and_concat([stories[number].batch for number in chosen])
 
     def solved(self, scores: Scores) -> bool:
         """Whether every question is answered right."""
         return scores["mean_error"] == 0
 
-    def take(self, scores: Scores) -> None:
+    def on_scores(self, scores: Scores) -> None:
         """There is no curriculum."""
 
     def position(self) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def _first_questions(stories: Sequence[Told], wanted: int) -> list[Told]:
     chosen = []
     for story in stories:
         if asked.setdefault(story.task, 0) < wanted:
-            due = counted(story.batch)[:, 0]
+            due = loss_mask(story.batch)[:, 0]
             asked[story.task] += len(questions_right(due, due))
             chosen.append(story)
     return chosen

@@ -1,8 +1,8 @@
-"""Tasks of random bits that ask for a memory: sequences come fresh from a generator, so there is no end of them.
+"""Tasks on random bits that need a memory: a generator draws their sequences, without end.
 
-Each is a frozen dataclass whose fields are its settings, `draw(rng, batch)` draws sequences: what `Episodes` asks of
-anybody's task. Its docstring shows one sequence step by step. The steps at which an answer is asked for are the mask:
-there the input is zero unless the docstring says otherwise, and elsewhere the target is zero.
+Each is a `SequenceGenerator`: a frozen dataclass whose fields are its settings, with `draw(rng, batch)`, as a custom
+task is. Its docstring shows one sequence step by step. The mask marks the steps at which an answer is due: there the
+input is zero unless the docstring says otherwise, and elsewhere the target is zero.
 """
 
 from numdnc.tasks.bits.copy import Copy

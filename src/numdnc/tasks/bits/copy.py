@@ -70,7 +70,7 @@ class Copy(Bits):
         return (*bits, "end") if self.end_marker else bits
 
     @property
-    def most_held(self) -> int:
+    def slots_needed(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_length
 

@@ -80,7 +80,7 @@ class KeyValue(Bits):
         return channels("bit", self.width // 2)
 
     @property
-    def most_held(self) -> int:
+    def slots_needed(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_pairs
 

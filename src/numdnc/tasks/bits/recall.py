@@ -71,7 +71,7 @@ class Recall(Bits):
         return channels("bit", self.width)
 
     @property
-    def most_held(self) -> int:
+    def slots_needed(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_items * self.block
 

@@ -70,7 +70,7 @@ class RepeatCopy(Bits):
         return (*channels("bit", self.width), "end")
 
     @property
-    def most_held(self) -> int:
+    def slots_needed(self) -> int:
         """Vectors to be held at once, at most."""
         return self.max_length
 

@@ -56,7 +56,7 @@ class PrioritySort(Bits):
         return channels("bit", self.width)
 
     @property
-    def most_held(self) -> int:
+    def slots_needed(self) -> int:
         """Vectors to be held at once, at most."""
         return self.answers
 

@@ -23,7 +23,7 @@ from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs.graph import Graph, Triple, breadth_first
 from numdnc.tasks.graphs.shortest_path import ShortestPath
 from numdnc.tasks.graphs.task import TRIES, GraphTask
-from numdnc.tasks.sequences import joined
+from numdnc.tasks.sequences import pad_and_concat
 
 HEADER = ["source", "edge", "destination"]
 MOST_LOOKED_AT = 3_000_000
@@ -134,7 +134,7 @@ class NamedGraph:
 
 @dataclass(frozen=True)
 class OnGraph:
-    """`Episodes` of a graph task whose graph is always the same, or a part of it; every sequence numbers it anew."""
+    """A graph task on one given graph, or on random parts of it; each sequence has new numbers for its labels."""
 
     task: GraphTask
     graph: NamedGraph
@@ -162,7 +162,7 @@ class OnGraph:
         return self.task.output_channels
 
     @property
-    def most_held(self) -> int:
+    def slots_needed(self) -> int:
         """Edges of the largest graph that is shown; of a graph with very many parts, of the largest of some."""
         if not self.nodes:
             return len(self.graph.edges)
@@ -172,15 +172,15 @@ class OnGraph:
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
         """`batch` questions, each about the graph or a part of it."""
-        return joined([self._sequence(rng) for _ in range(batch)])
+        return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
-    def play(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
+    def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """As that of the task."""
-        return self.task.play(forward, batch, rng) if isinstance(self.task, ShortestPath) else batch
+        return self.task.rollout(forward, batch, rng) if isinstance(self.task, ShortestPath) else batch
 
-    def in_words(self, batch: Batch, outputs: Array, row: int) -> str:
+    def describe(self, batch: Batch, outputs: Array, row: int) -> str:
         """As that of the task."""
-        return self.task.in_words(batch, outputs, row)
+        return self.task.describe(batch, outputs, row)
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         graph = self.graph
@@ -253,7 +253,7 @@ def _rows(path: Path) -> list[tuple[str, str, str]]:
         if len(names) != len(HEADER) or not all(names):
             raise UserError(
                 f"each line of {path} must hold {columns}, none of them empty, got {quoted(','.join(names))} "
-                f"as line {number}. Mend it; names with commas need quotes."
+                f"as line {number}. Fix it; names with commas need quotes."
             )
         if names[0] == names[2]:
             raise UserError(

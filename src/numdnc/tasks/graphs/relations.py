@@ -26,7 +26,7 @@ def read_relations(path: Path) -> dict[str, tuple[str, ...]]:
         if len(row) != len(HEADER) or not row[0] or len(steps) < 2 or not all(steps):
             raise UserError(
                 f"each line of {path} must be a relation and edges with / between, as grandmother,mother/mother, "
-                f"got {quoted(','.join(row))} as line {line}. Mend it."
+                f"got {quoted(','.join(row))} as line {line}. Fix it."
             )
         if found.setdefault(row[0], steps) != steps:
             raise UserError(

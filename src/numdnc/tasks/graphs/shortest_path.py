@@ -44,7 +44,7 @@ class ShortestPath(GraphTask):
     probability `optimal_share` the target instead, drawn for each step. The node come to is where the last choice that
     was an edge from the node before has led; another choice leaves it as it is. Where the end cannot be reached any
     more the target is 000 000 000. So an answer without any error is a shortest path that ends in time, made of the
-    model's own choices. (`draw` feeds a path taken at random; `play` puts the model's in its place.)
+    model's own choices. (`draw` feeds a path taken at random; `rollout` puts the model's in its place.)
     Input channels: digits of the three labels, question, answer. Output channels: digits of the three labels, one of
     ten each.
 
@@ -97,7 +97,7 @@ class ShortestPath(GraphTask):
             at = path[-1].destination
         return Question([(start, ABSENT, end)], [*path, END], fed=True)
 
-    def play(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
+    def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """The batch with the choices of a model fed back, and targets that follow from them.
 
         Without `rng` all choices are the model's own; with it each is the target with probability `optimal_share`.

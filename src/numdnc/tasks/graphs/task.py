@@ -31,7 +31,7 @@ from numdnc.tasks.graphs.encoding import (
 )
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.lessons import Lesson, Range
-from numdnc.tasks.sequences import counted, joined, steps_of
+from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_length
 
 MOST_DIGITS = 6
 MOST_NODES = 1000
@@ -155,7 +155,7 @@ class GraphTask(ABC):
         return self.digits * self.sizes.nodes[0] + edge_digits * self.sizes.degree[0] < NEVER_TWICE
 
     @property
-    def most_held(self) -> int:
+    def slots_needed(self) -> int:
         """Triples of the largest graphs."""
         return self.sizes.nodes[1] * self.sizes.degree[1]
 
@@ -185,7 +185,7 @@ class GraphTask(ABC):
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
         """`batch` questions, each about a graph of its own."""
-        return joined([self._sequence(rng) for _ in range(batch)])
+        return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         for _ in range(TRIES):
@@ -230,10 +230,10 @@ class GraphTask(ABC):
         mask[answer:] = True
         return Batch(inputs, targets, mask=mask)
 
-    def in_words(self, batch: Batch, outputs: Array, row: int) -> str:
+    def describe(self, batch: Batch, outputs: Array, row: int) -> str:
         """Sequence `row` as triples of labels: what was shown and asked, what should be answered and what was."""
-        steps = steps_of(batch, row)
-        inputs, counts = batch.inputs[:steps, row], counted(batch)[:steps, row]
+        steps = sequence_length(batch, row)
+        inputs, counts = batch.inputs[:steps, row], loss_mask(batch)[:steps, row]
         labels, begin = decoded(inputs), int(inputs[:, PHASE].argmax())
         answer = int(counts.argmax())
 

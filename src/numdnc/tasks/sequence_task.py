@@ -1,8 +1,8 @@
 """Learn from separate sequences that are drawn at random, without end.
 
-A task of this kind is a frozen dataclass: its fields are its settings, and it can draw sequences (`Episodes`). Here it
-becomes a `Task`, with a fixed set of sequences to be scored on and, if wanted, a curriculum. Losses are nats per
-prediction: a bit, or a class where targets are classes.
+A `SequenceGenerator` is a frozen dataclass: its fields are its settings, and it draws sequences. `SequenceTask` makes a
+`Task` of it, with a fixed set of held-out sequences and an optional curriculum. Losses are nats per prediction: per
+bit, or per class where targets are classes.
 """
 
 from collections.abc import Iterator
@@ -17,21 +17,28 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, position_from
-from numdnc.tasks.apart import MOST_SHARED, KeptApart
 from numdnc.tasks.curriculum import Curriculum
-from numdnc.tasks.sequences import Episodes, alone, counted, drawn, joined
-from numdnc.tasks.targets import cross_entropy, errors, of_classes
+from numdnc.tasks.held_out import MAX_OVERLAP, HeldOutFilter
+from numdnc.tasks.sequences import (
+    SequenceGenerator,
+    draw_checked,
+    loss_mask,
+    optional_attribute,
+    pad_and_concat,
+    single_sequence,
+)
+from numdnc.tasks.targets import are_classes, cross_entropy, errors
 
 _TRAINING, _EVALUATION, _MEASUREMENT = 0, 1, 2
 """Set the random numbers of sequences to train on apart from those to be scored on, and both from those to count."""
 _MOST_AT_ONCE, _MOST_EVALUATED = 1 << 16, 1 << 20
 """Bound what settings that come from elsewhere can ask for."""
-EVALUATED_AT_ONCE = 64
+EVAL_BATCH = 64
 """So many sequences are scored side by side, to bound memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeSettings:
+class SequenceSettings:
     """How sequences are learned and scored."""
 
     batch: int = 16
@@ -80,23 +87,25 @@ class _Position:
     """Earlier versions do not say it."""
 
 
-class EpisodeTask:
-    """A `Task` of any `Episodes`."""
+class SequenceTask:
+    """A `Task` of any `SequenceGenerator`."""
 
     unit = "nats"
-    nats = 1.0
+    nats_per_unit = 1.0
 
-    def __init__(self, name: str, episodes: Episodes, settings: EpisodeSettings, seed: int) -> None:
+    def __init__(
+        self, name: str, generator: SequenceGenerator, settings: SequenceSettings, seed: int
+    ) -> None:
         self.name = name
-        self.episodes = episodes
+        self.generator = generator
         self.settings = settings
-        self.input_size, self.output_size = episodes.input_size, episodes.output_size
+        self.input_size, self.output_size = generator.input_size, generator.output_size
         self._seed = seed
         self._rng = np.random.default_rng([seed, _TRAINING])
         self._curriculum = None
         if settings.grow:
             self._curriculum = Curriculum(
-                episodes, settings.grow, settings.grow_from, settings.grow_by, settings.easier
+                generator, settings.grow, settings.grow_from, settings.grow_by, settings.easier
             )
 
     def next_batch(self) -> Batch:
@@ -104,76 +113,81 @@ class EpisodeTask:
         level and some of earlier ones.
         """
         if self._curriculum is None:
-            return self._apart.drawn(self.episodes, self._rng, self.settings.batch)
-        groups = self._curriculum.groups(self._rng, self.settings.batch)
-        return joined([self._apart.drawn(episodes, self._rng, count) for episodes, count in groups])
+            return self._filter.draw(self.generator, self._rng, self.settings.batch)
+        groups = self._curriculum.draw_levels(self._rng, self.settings.batch)
+        return pad_and_concat([self._filter.draw(generator, self._rng, count) for generator, count in groups])
 
     @cached_property
-    def _apart(self) -> KeptApart:
-        levels = [self.episodes] if self._curriculum is None else self._curriculum.levels
+    def _filter(self) -> HeldOutFilter:
+        levels = [self.generator] if self._curriculum is None else self._curriculum.levels
         scored = (
-            batch for level in levels if getattr(level, "repeats", True) for batch in self.evaluation(level)
+            batch
+            for level in levels
+            if getattr(level, "repeats", True)
+            for batch in self.evaluation_batches(level)
         )
-        return KeptApart(scored, [self._seed, _MEASUREMENT])
+        return HeldOutFilter(scored, [self._seed, _MEASUREMENT])
 
     @property
-    def shared(self) -> float:
-        """The share of what is drawn to train on, on the present level, that is also scored on; 0 if kept apart."""
-        share = self._apart.share(self.present)
-        return share if share > MOST_SHARED else 0.0
+    def overlap(self) -> float:
+        """Share of held-out sequences among those drawn for training on the current level; 0 if they are kept apart."""
+        overlap = self._filter.overlap(self.current)
+        return overlap if overlap > MAX_OVERLAP else 0.0
 
     @property
-    def present(self) -> Episodes:
-        """The task as it is on the curriculum's present level; without a curriculum, the task."""
-        return self.episodes if self._curriculum is None else self._curriculum.episodes
+    def current(self) -> SequenceGenerator:
+        """The generator of the curriculum's current level; without a curriculum, that of the task."""
+        return self.generator if self._curriculum is None else self._curriculum.generator
 
     @property
-    def predictions(self) -> str:
+    def target_kind(self) -> str:
         """What is predicted, as a word: bits or classes."""
-        return "classes" if of_classes(self.example().targets) else "bits"
+        return "classes" if are_classes(self.example().targets) else "bits"
 
-    def play(self, forward: Forward, batch: Batch) -> Batch:
-        """The batch after the model has chosen, where the task lets it choose; else as it was."""
-        play = getattr(self.episodes, "play", None)
-        return batch if play is None else play(forward, batch, self._rng)
+    def rollout(self, forward: Forward, batch: Batch) -> Batch:
+        """The batch with the model's own choices filled in, for training; unchanged where the task offers no choice."""
+        return self._rollout(forward, batch, self._rng)
 
-    def played(self, forward: Forward, batch: Batch) -> Batch:
-        """The same where the model is left alone with its choices, as it is scored."""
-        play = getattr(self.episodes, "play", None)
-        return batch if play is None else play(forward, batch, None)
+    def scoring_rollout(self, forward: Forward, batch: Batch) -> Batch:
+        """The same for scoring: every choice is the model's, none is corrected at random."""
+        return self._rollout(forward, batch, None)
+
+    def _rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
+        rollout = optional_attribute(self.generator, "rollout")
+        return batch if rollout is None else rollout(forward, batch, rng)
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy in nats, number of predictions, gradient by the outputs."""
-        return cross_entropy(outputs, batch.targets, counted(batch))
+        return cross_entropy(outputs, batch.targets, loss_mask(batch))
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
         """Of the sequences to be scored on, which are the same every time: "loss", "bit_error", "sequence_error".
 
         bit_error is the share of predictions that are wrong, sequence_error that of sequences with any wrong. With a
-        curriculum these are sequences of the present level, and "level" is the value of what grows there, unless
+        curriculum these are sequences of the current level, and "level" is the value of what grows there, unless
         `whole`: then they are those of the task itself. So they are where all of that is solved on an earlier level.
         """
         curriculum = self._curriculum
         if curriculum is None or whole:
-            return self._measure(self.episodes, forward)
-        scores = self._measure(curriculum.episodes, forward)
-        if scores["sequence_error"] <= self.settings.pass_at and not curriculum.done:
+            return self._measure(self.generator, forward)
+        scores = self._measure(curriculum.generator, forward)
+        if scores["sequence_error"] <= self.settings.pass_at and not curriculum.on_last_level:
             # Who has learned enough for all levels need not go through them.
-            all_levels = self._measure(self.episodes, forward)
+            all_levels = self._measure(self.generator, forward)
             if self._enough(all_levels):
                 return {**all_levels, "level": float(curriculum.last)}
         return {**scores, "level": float(curriculum.level)}
 
-    def evaluation(self, episodes: Episodes | None = None) -> Iterator[Batch]:
-        """The sequences that are scored on, drawn anew and yet the same every time; of other episodes if given."""
+    def evaluation_batches(self, generator: SequenceGenerator | None = None) -> Iterator[Batch]:
+        """The held-out sequences, drawn again and the same every time; those of another generator if given."""
         rng = np.random.default_rng([self._seed, _EVALUATION])
-        for first in range(0, self.settings.evaluated, EVALUATED_AT_ONCE):
-            count = min(EVALUATED_AT_ONCE, self.settings.evaluated - first)
-            yield drawn(self.episodes if episodes is None else episodes, rng, count)
+        for first in range(0, self.settings.evaluated, EVAL_BATCH):
+            count = min(EVAL_BATCH, self.settings.evaluated - first)
+            yield draw_checked(self.generator if generator is None else generator, rng, count)
 
     def example(self, sequences: int = 1) -> Batch:
-        """So many of the sequences scored on, always the same; with a curriculum, of the present level."""
-        return drawn(self.present, np.random.default_rng([self._seed, _EVALUATION]), sequences)
+        """The first `sequences` held-out sequences; with a curriculum, of the current level."""
+        return draw_checked(self.current, np.random.default_rng([self._seed, _EVALUATION]), sequences)
 
     def sequence(self, number: int) -> Batch:
         """A single one of the sequences that are scored on, without padding."""
@@ -181,16 +195,16 @@ class EpisodeTask:
             raise UserError(
                 f"the sequence must be one of 0..{self.settings.evaluated - 1}, those scored on, got {number}."
             )
-        group, row = divmod(number, EVALUATED_AT_ONCE)
-        return alone(next(islice(self.evaluation(), group, None)), row)
+        group, row = divmod(number, EVAL_BATCH)
+        return single_sequence(next(islice(self.evaluation_batches(), group, None)), row)
 
-    def _measure(self, episodes: Episodes, forward: Forward) -> Scores:
+    def _measure(self, generator: SequenceGenerator, forward: Forward) -> Scores:
         nats = predictions = wrong = failed = 0.0
-        for given in self.evaluation(episodes):
-            batch = self.played(forward, given)
+        for given in self.evaluation_batches(generator):
+            batch = self.scoring_rollout(forward, given)
             outputs, _ = forward(batch.inputs, None)
             mean, count, _ = self.loss(outputs, batch)
-            misses = errors(outputs, batch.targets) & counted(batch)[..., None]
+            misses = errors(outputs, batch.targets) & loss_mask(batch)[..., None]
             nats += mean * count
             predictions += count
             wrong += int(misses.sum())
@@ -212,11 +226,11 @@ class EpisodeTask:
             return scores["loss"] <= self.settings.solved_at
         return scores["sequence_error"] == 0
 
-    def take(self, scores: Scores) -> None:
+    def on_scores(self, scores: Scores) -> None:
         """Go on to the next level where this one is passed, back to the one before where it is lost."""
         if self._curriculum is not None:
             self._curriculum.level = int(scores["level"])
-            self._curriculum.take(scores["sequence_error"], self.settings.pass_at, self.settings.fall_at)
+            self._curriculum.update(scores["sequence_error"], self.settings.pass_at, self.settings.fall_at)
 
     def position(self) -> dict[str, Any]:
         """Random state, and the level if there are any."""
@@ -227,12 +241,16 @@ class EpisodeTask:
         """Continue from a `position`."""
         curriculum = self._curriculum
 
-        def fault(told: _Position) -> str:
-            if curriculum is None or (told.level is not None and curriculum.has(told.level)):
+        def problem(saved: _Position) -> str:
+            if curriculum is None or (saved.level is not None and curriculum.has_level(saved.level)):
                 return ""
-            return f"level {told.level} is not one of its curriculum"
+            return f"level {saved.level} is not one of its curriculum"
 
-        told = position_from(_Position, position, fault)
-        self._rng = generator_from(told.rng)
-        if curriculum is not None and told.level is not None:
-            curriculum.move_to(told.level, held=told.held)
+        saved = position_from(_Position, position, problem)
+        self._rng = generator_from(saved.rng)
+        if curriculum is not None and saved.level is not None:
+            curriculum.move_to(saved.level, held=saved.held)
+
+
+EpisodeSettings, EpisodeTask = SequenceSettings, SequenceTask
+"""The names before 0.2."""
