@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from examples import CONTROLLERS, FAMILY, MODELS, random_inputs, random_params
-from gradients import assert_gradient, weighted_sum
+from helpers.examples import CONTROLLERS, FAMILY, MODELS, random_inputs, random_params
+from helpers.gradients import assert_gradient, weighted_sum
 from numdnc import (
     DNCSpec,
     LSTMSpec,

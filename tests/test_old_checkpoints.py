@@ -16,7 +16,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
-from commands import done
+from helpers.commands import done
 from numdnc import DNCSpec, LSTMSpec, named_leaves, nn
 from numdnc.inspection.trace_file import load_trace
 from numdnc.nn.files import run_of

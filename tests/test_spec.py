@@ -5,7 +5,7 @@ from math import inf, nan
 import numpy as np
 import pytest
 
-from examples import FAMILY, PUBLISHED
+from helpers.examples import FAMILY, PUBLISHED
 from numdnc import DNCSpec, LSTMSpec, UserError, zero_params, zero_state
 
 FLAGS = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state")

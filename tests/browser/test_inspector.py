@@ -9,16 +9,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import chromium
 import numpy as np
 import pytest
-from chromium import Page
 
+from browser import chromium
+from browser.chromium import Page
+from helpers.traces import (
+    bits_trace,
+    class_trace,
+    graph_trace,
+    group_trace,
+    named,
+    plain_origin,
+    text_trace,
+    with_arrays,
+)
 from numdnc.inspection.provenance import NONE
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer import export
-from test_viewer import plain_origin
-from traces import bits_trace, class_trace, graph_trace, group_trace, named, text_trace, with_arrays
 
 PROGRAM = chromium.find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")

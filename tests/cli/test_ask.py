@@ -10,9 +10,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from commands import TEXT, call, done, error_line, refused
-from commands import train as train_text
-from graph_models import Knows
+from helpers.commands import TEXT, call, done, error_line, refused
+from helpers.commands import train as train_text
+from helpers.graph_models import Knows, Read
 from numdnc.errors import UserError
 from numdnc.inspection.trace_file import load_trace
 from numdnc.tasks.graphs import Inference, Traversal
@@ -21,9 +21,8 @@ from numdnc.tasks.graphs.questions import understood
 from numdnc.tasks.graphs.relations import numbering_for, read_relations
 from numdnc.tasks.sequences import draw_checked
 from numdnc.training.folder import RunFolder
-from test_graphs import Read
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 LONDON = Path(os.environ.get("NUMDNC_DATA", "data")) / "london_underground.csv"
 TUBE = """\
 source,edge,destination

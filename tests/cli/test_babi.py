@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babi_stories import FOLDER, TITLES, files, save_archive, save_folder
-from commands import call, contents, done, metrics, refused, rewrite
+from helpers.babi_stories import FOLDER, TITLES, files, save_archive, save_folder
+from helpers.commands import call, contents, done, interrupted_after, metrics, refused, rewrite
 from numdnc.cli.babi import babi_task, story_in_words
 from numdnc.inspection.trace_file import load_trace
 from numdnc.tasks import Batch
 from numdnc.tasks.babi import Vocabulary
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import forward_with
-from test_resume import interrupted_after
 
 TINY = "--hidden 5 -N 4 -W 3 -R 1 --batch 4 --evaluated 3 --validation 0.2"
 STORY = "Ann ran to the porch. Where is Ann? How does one go there?"

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands import Result, call, refused
+from helpers.commands import Result, call, refused
+from helpers.second_opinion import jax, quick_jit
 from numdnc import console, engines, map_leaves
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.inspection import speed
 from numdnc.inspection.speed import Rates, Shape
 from numdnc.processors import count_processors
 from numdnc.tree import leaves
-from second_opinion import jax, quick_jit
 
-PEER = Path(__file__).parents[1] / "benchmarks" / "jax_peer.py"
+PEER = Path(__file__).parents[2] / "benchmarks" / "jax_peer.py"
 TINY = {
     "small": Shape(3, (4,), 5, 6, 4, 2, batch=3, steps=5),
     "deep": Shape(4, (3, 2), 3, 5, 3, 1, batch=1, steps=15),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save, save_file
 
-from commands import (
+from helpers.commands import (
     SMALL,
     TEXT,
     call,

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from commands import SMALL, TEXT, call, contents, done, finish, metrics, on_disk, program, train
+from helpers.commands import SMALL, TEXT, call, contents, done, finish, metrics, on_disk, program, train
+from helpers.patience import PATIENCE, without_notice
 from numdnc import console
 from numdnc.cli import progress
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.loop import Finished, Report, Tick
-from patience import PATIENCE, without_notice
 
 GRADCHECK = "--hidden 3 -N 4 -W 3 -R 2 --steps 4 --samples 2"
 PROGRESS = re.compile(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import call, done, error_line, refused
+from helpers.commands import call, done, error_line, refused
 from numdnc.training.checkpoint import load_checkpoint
 
 TASK = """

@@ -10,8 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands import TEXT, call, contents, done, finish, metrics, on_disk, program, refused, rewrite
-from commands import train as train_text
+from helpers.commands import (
+    TEXT,
+    call,
+    contents,
+    done,
+    finish,
+    interrupted_after,
+    metrics,
+    on_disk,
+    program,
+    refused,
+    rewrite,
+)
+from helpers.commands import train as train_text
 from numdnc.cli.custom_task import _TAKEN
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.published import PUBLISHED
@@ -19,9 +31,8 @@ from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import TrainingSettings
-from test_resume import interrupted_after
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "parity.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "parity.py"
 TINY = "--hidden 5 -N 4 -W 3 -R 1 --evaluated 20 --batch 4 --width 2 --max-length 3 --sample-every 0"
 CURRICULUM = "--grow max_length --pass-at 1 --easier 0.5"
 LINE = re.compile(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands import SMALL, TEXT, call, error_line, finish, on_disk, program, refused, rewrite, train
+from helpers.commands import SMALL, TEXT, call, error_line, finish, on_disk, program, refused, rewrite, train
 from numdnc import map_leaves
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.schema import json_text

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from commands import call, done, refused
+from helpers.commands import call, done, refused
 from numdnc import __version__
 from numdnc.cli.commands import NUMDNC
 from numdnc.cli.groups import Command, Group

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands import done, refused
-from examples import CONTROLLERS, FAMILY, PUBLISHED
+from helpers.commands import done, refused
+from helpers.examples import CONTROLLERS, FAMILY, PUBLISHED
 from numdnc import DNCSpec, UserError, init_params, named_leaves, zero_state
 from numdnc.engines import get_engine
 from numdnc.inspection.sizes import sizes
 from numdnc.training import memory
 from numdnc.training.memory import check_memory
 
-OLD = Path(__file__).parent / "checkpoints" / "0.1"
+OLD = Path(__file__).parents[1] / "checkpoints" / "0.1"
 SIZES = ["-H", "8", "-N", "7", "-W", "5", "-R", "2", "-X", "6", "-Y", "10"]
 
 

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from commands import SMALL, TEXT, call, contents, done, finish, program
+from helpers.commands import SMALL, TEXT, call, contents, done, finish, program
 from numdnc import console
 from numdnc.cli import training as training_command
 from numdnc.training.checkpoint import load_checkpoint

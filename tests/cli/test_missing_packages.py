@@ -12,7 +12,7 @@ import pytest
 
 from numdnc.errors import missing_package
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGES = {"matplotlib": ">=3.8", "tensorboard": ">=2.17", "torch": ">=2.7"}
 
 

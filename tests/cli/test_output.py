@@ -10,10 +10,10 @@ from unittest import mock
 
 import pytest
 
-from commands import SMALL, TEXT, call, contents, done, train
+from helpers.commands import SMALL, TEXT, call, contents, done, train
+from helpers.patience import PATIENCE, without_notice
 from numdnc import console
 from numdnc.training.checkpoint import load_checkpoint
-from patience import PATIENCE, without_notice
 
 ENDLESS = (
     "train",

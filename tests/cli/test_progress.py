@@ -11,10 +11,10 @@ from unittest import mock
 
 import pytest
 
+from helpers.patience import PATIENCE
 from numdnc.cli import progress
 from numdnc.training.loop import Finished, Report, Tick
 from numdnc.training.pace import Pace
-from patience import PATIENCE
 
 REPORT = Report(48.3, 4800, 1.457, 1.773, {}, False, 48417.27, 61, 0.1, 0.2, {})
 EPISODES = REPORT._replace(scores={"loss": 1.0, "bit_error": 0.01, "sequence_error": 0.25, "level": 3.0})

@@ -2,16 +2,26 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from commands import SMALL, TEXT, call, contents, done, metrics, on_disk, refused, train
-from numdnc import UserError, console
+from helpers.commands import (
+    SMALL,
+    TEXT,
+    call,
+    contents,
+    done,
+    interrupted_after,
+    metrics,
+    on_disk,
+    refused,
+    train,
+)
+from numdnc import UserError
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
 from numdnc.training.lock import held
@@ -47,19 +57,6 @@ OPTIMIZERS = {
 def words(out: object, model: str, *settings: object) -> tuple[object, ...]:
     sizes = (*SMALL.split(), "--steps", STEPS, "--report-every", 8)
     return ("train", "text", "-c", "../text.txt", "-m", model, *sizes, *settings, "--out", out)
-
-
-@contextmanager
-def interrupted_after(iterations: int) -> Iterator[None]:
-    """As if Ctrl-C were pressed when so many iterations of this process are done."""
-
-    @contextmanager
-    def stop() -> Iterator[Callable[[], bool]]:
-        asked = iter(range(10**6))
-        yield lambda: next(asked) >= iterations
-
-    with mock.patch.object(console, "stop_on_signals", stop):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from unittest import mock
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from commands import TEXT, done, metrics, on_disk, refused, train
+from helpers.commands import TEXT, done, metrics, on_disk, refused, train
 
 COPY = "copy --hidden 5 -N 4 -W 3 -R 1 --evaluated 20 --batch 4 --width 2 --max-length 3 --sample-every 0"
 

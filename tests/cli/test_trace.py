@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from commands import done, on_disk, refused, rewrite
+from helpers.commands import done, on_disk, refused, rewrite
 from numdnc.cli.consent import remember_source
 from numdnc.cli.episodes import episode_task
 from numdnc.inspection.trace import Trace

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import contract
-from contract import Case, assert_close
-from examples import FAMILY
+from helpers import contract
+from helpers.contract import Case, assert_close
+from helpers.examples import FAMILY
 from numdnc import initial_state_backward
 from numdnc.engines import Engine
 from numdnc.engines.reference import ReferenceEngine

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import contract
-from contract import (
+from helpers import contract
+from helpers.contract import (
     DTYPES,
     OPEN,
     SHUT,

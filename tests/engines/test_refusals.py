@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from contract import ENGINES, SPECS, Case, cast, for_each_engine, forward, make_problem
+from helpers.contract import ENGINES, SPECS, Case, cast, for_each_engine, forward, make_problem
 from numdnc import DNCSpec, UserError, map_leaves, named_leaves, select_engine
 from numdnc.engines import get_engine
 from numdnc.tree import from_named

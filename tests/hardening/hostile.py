@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load_file, save
 
-from commands import call, error_line
+from helpers.commands import call, error_line
 from numdnc import UserError, files, nn
 from numdnc.cli import text as text_commands
 from numdnc.cli.episodes import episode_task

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from babi_stories import files, plain_reading
 from hardening.hostile_graphs import question, relations
 from hardening.strange import NAMES, NUMBERS, Rng, damaged, one_line_end, one_of, saved
+from helpers.babi_stories import files, plain_reading
 from numdnc import UserError, data
 from numdnc.cli.babi import story_input
 from numdnc.cli.user_input import step_input

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from graph_models import Knows
 from hardening.strange import NAMES, USUAL, Rng, damaged, one_line_end, one_of, saved
+from helpers.graph_models import Knows
 from numdnc import DNCSpec
 from numdnc.cli.graphs import ask_graph
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal

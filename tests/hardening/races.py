@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from commands import contents
 from hardening.forked import Forked
 from hardening.runs import Tally, chosen, differences
+from helpers.commands import contents
 from numdnc.cli import training
 from numdnc.errors import UserError
 from numdnc.inspection.trace_file import load_trace

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from babi_stories import files, save_folder
-from commands import contents
 from hardening.forked import Forked
+from helpers.babi_stories import files, save_folder
+from helpers.commands import contents
+from helpers.patience import PATIENCE
 from numdnc.errors import UserError
 from numdnc.training.checkpoint import load_checkpoint
-from patience import PATIENCE
 
 TEXT = "".join(f"{a} times {b} is {a * b}; {a} and {b} is {a + b}.\n" for a in range(12) for b in range(12))
 SMALL = "--hidden 8 -N 6 -W 5 -R 2 --batch 4 --report-every 10 --sample-every 0"

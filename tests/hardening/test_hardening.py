@@ -11,12 +11,12 @@ from unittest import mock
 
 import pytest
 
-from commands import rewrite
 from hardening import kills
 from hardening.runs import KINDS, Tally, differences, prepare, run_to_end
-from patience import without_notice
+from helpers.commands import rewrite
+from helpers.patience import without_notice
 
-SCRIPTS = Path(__file__).parent / "hardening"
+SCRIPTS = Path(__file__).parent
 
 
 def tried(script: str, count: int, *words: str) -> list[str]:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from commands import call, done, error_line, refused
 from hardening.hostile import DEEP, TODAY, bounded, signed, signed_module
+from helpers.commands import call, done, error_line, refused
 from numdnc import UserError, nn
 from numdnc.files import file_name, load_arrays
 from numdnc.inspection import trace_file

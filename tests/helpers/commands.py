@@ -5,15 +5,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from numdnc import cli
+from helpers.patience import PATIENCE, without_notice
+from numdnc import cli, console
 from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
-from patience import PATIENCE, without_notice
 
 TEXT = "".join(
     f"{who} {verb} on the {what}.\n"
@@ -110,7 +110,10 @@ def refused(*words: object, expect: str = "") -> str:
     return line
 
 
-STAND_IN = (sys.executable, str(Path(__file__).parent / "sweep_program.py"))
+HELPERS = Path(__file__).parent
+LAUNCH_PROGRAM = HELPERS / "launch_program.py"
+"""Starts several processes at a time."""
+STAND_IN = (sys.executable, str(HELPERS / "sweep_program.py"))
 """What begins the runs of a sweep in its place, and learns nothing."""
 WITH_STAND_IN = f"""
 import numdnc.cli.sweep, numdnc.training.sweep
@@ -163,3 +166,24 @@ def contents(folder: Path) -> dict[str, Any]:
         result |= {f"{name} {key}": (a.dtype.str, a.shape, a.tobytes()) for key, a in arrays.items()}
         result |= {f"{name} {key}": value for key, value in metadata.items()}
     return {**result, "metrics": metrics(folder)}
+
+
+@contextmanager
+def interrupted_after(iterations: int) -> Iterator[None]:
+    """As if Ctrl-C were pressed when so many iterations of this process are done."""
+
+    @contextmanager
+    def stop() -> Iterator[Callable[[], bool]]:
+        asked = iter(range(10**6))
+        yield lambda: next(asked) >= iterations
+
+    with mock.patch.object(console, "stop_on_signals", stop):
+        yield
+
+
+COPY = "copy --hidden 6 -N 5 -W 3 -R 2 --width 3 --max-length 2 --batch 4 --evaluated 8 --sample-every 0"
+
+
+def train_copy(folder: str, *words: object) -> None:
+    """A few updates of a small DNC."""
+    done("train", *COPY.split(), "--steps", 6, "--report-every", 3, "--out", folder, *words)

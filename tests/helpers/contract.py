@@ -1,8 +1,8 @@
 """What every engine is measured with: models, problems, tolerances, comparisons. The tests are in test_engines.py.
 
 To add a model, add a line to `SPECS`; an engine joins by being in the registry. `RANDOM_SPECS` are mixes of any
-variations, on which only the main tests run. `python tests/contract.py` runs the suite and prints the errors it
-measured beside the ones allowed.
+variations, on which only the main tests run. `PYTHONPATH=tests python -m helpers.contract` runs the suite and prints
+the errors it measured beside the ones allowed.
 
 Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads; no two have the same size,
 except in the model where all are 1 and in the random ones.
@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from examples import FAMILY, PUBLISHED, random_spec
+from helpers.examples import FAMILY, PUBLISHED, random_spec
 from numdnc import DNCSpec, LSTMSpec, RNNSpec, draw_bypass_mask, init_params, zero_params, zero_state
 from numdnc.engines import ENGINE_NAMES, Engine, get_engine
 from numdnc.spec import Spec
@@ -464,10 +464,12 @@ def central_difference(case: Case, problem: Problem, direction: tuple[Any, Any, 
 
 
 if __name__ == "__main__":
-    import contract  # not this module, which is __main__, but the one that the tests import
+    from helpers import contract  # not this module, which is __main__, but the one that the tests import
 
-    tests = [str(Path(__file__).with_name(name)) for name in ("test_engines.py", "test_second_opinion.py")]
-    code = pytest.main(tests)
+    tests = Path(__file__).parents[1]
+    code = pytest.main(
+        [str(tests / "engines/test_engines.py"), str(tests / "reference/test_second_opinion.py")]
+    )
     for (quantity, dtype), found in sorted(contract.worst.items()):
         print(f"{quantity:30} {dtype}  {found:8.2g}   {contract.TOLERANCES[quantity][dtype]}")  # noqa: T201
     sys.exit(code)

@@ -14,10 +14,10 @@ from unittest import mock
 import pytest
 
 import numdnc
-from contract import DTYPES, Case, Problem, Result
+from helpers.contract import DTYPES, Case, Problem, Result
+from helpers.patience import PATIENCE
 from numdnc.engines.cpu import CPUEngine, engine, teams
 from numdnc.engines.cpu.kernels.teams import GIVEN_UP
-from patience import PATIENCE
 
 PACKAGE = Path(numdnc.__file__).parent
 TEAMS = [(1, None), (2, False), (2, True), (3, False), (3, True)]
@@ -85,7 +85,7 @@ def run(which: Any, spec: Any, problem: Problem) -> Result:
 def run_python(code: str, *, warnings: str = "error", **environment: str) -> subprocess.CompletedProcess[str]:
     """What a fresh interpreter does with this code; NUMDNC_THREADS is not handed on."""
     kept = {name: value for name, value in os.environ.items() if name != "NUMDNC_THREADS"}
-    path = os.pathsep.join([str(Path(__file__).parent), str(PACKAGE.parent)])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), str(PACKAGE.parent)])
     done = subprocess.run(
         [sys.executable, "-W", warnings, "-c", code],
         env={**kept, "PYTHONPATH": path, **environment},

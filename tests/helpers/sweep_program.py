@@ -23,12 +23,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from patience import PATIENCE
+
 from numdnc import RNNSpec
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.processes import VARIABLES
 from numdnc.training.run import TrainingSettings, new_run
-from patience import PATIENCE
 
 JOURNAL = Path("journal.txt")
 

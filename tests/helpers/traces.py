@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from examples import random_params
+from helpers.examples import random_params
 from numdnc import DNCSpec
+from numdnc.inspection.provenance import LEAST, NONE
 from numdnc.inspection.trace import About, Trace, record
 from numdnc.spec import SPECS, Spec
 from numdnc.tasks import Batch
@@ -144,3 +145,24 @@ def with_arrays(trace: Trace, **arrays: NDArray[Any]) -> Trace:
 def named(trace: Trace, **fields: Any) -> Trace:
     """The trace with other things said about it."""
     return trace._replace(about=replace(trace.about, **fields))
+
+
+def plain_origin(
+    arrays: dict[str, NDArray[Any]], step: int, head: int, deallocation: bool
+) -> tuple[int, int]:
+    """The definition once more, slot by slot."""
+    weights = arrays["read_weights"][step, head].tolist()
+    slot = weights.index(max(weights))
+    if weights[slot] < LEAST:
+        return NONE, NONE
+    left = []
+    for write in range(step + 1):
+        share = float(arrays["write_weights"][write, slot])
+        for later in range(write + 1, step + 1):
+            erased = sum(map(float, arrays["erase"][later])) / len(arrays["erase"][later])
+            share *= 1 - float(arrays["write_weights"][later, slot]) * erased
+            share *= float(arrays["retention"][later, slot]) if deallocation else 1
+        left.append(share)
+    if max(left) < LEAST:
+        return slot, NONE
+    return slot, max(write for write, share in enumerate(left) if share >= max(left) / 2)

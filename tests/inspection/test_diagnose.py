@@ -11,9 +11,9 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from commands import TEXT, call, contents, done, metrics, refused, rewrite
-from commands import train as train_text
-from examples import MODELS, VARIATIONS, random_inputs, random_params
+from helpers.commands import TEXT, call, contents, done, metrics, refused, rewrite
+from helpers.commands import train as train_text
+from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params
 from numdnc import DNCSpec, initial_state, map_leaves
 from numdnc.cli.diagnose import CAVEAT
 from numdnc.data import Corpus

@@ -1,8 +1,8 @@
-"""The library behind `numdnc gradcheck`, on the whole family; the command itself is in test_cli.py."""
+"""The library behind `numdnc gradcheck`, on the whole family; the command itself is in cli/test_commands.py."""
 
 import pytest
 
-from examples import FAMILY, PUBLISHED
+from helpers.examples import FAMILY, PUBLISHED
 from numdnc import DNCSpec, initial_state_backward, map_leaves
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.inspection import gradcheck as checker

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, random_state
+from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, random_state
 from numdnc import DNCSpec, map_leaves
 from numdnc.engines import get_engine
 from numdnc.inspection.activity import observe

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec
+from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec
 from numdnc import initial_state, map_leaves, named_leaves
 from numdnc.engines import get_engine
 from numdnc.inspection.activity import concentration, observe

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, single
+from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, single
+from helpers.traces import graph_trace
 from numdnc import DNCSpec, LSTMSpec, UserError
 from numdnc.engines import get_engine
 from numdnc.init import initial_state
@@ -25,7 +26,6 @@ from numdnc.spec import Spec
 from numdnc.tasks import Batch
 from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
 from numdnc.tree import map_leaves
-from traces import graph_trace
 
 SPECS: dict[str, Spec] = {
     **MODELS,

@@ -16,7 +16,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 from numpy.typing import NDArray
 
-from commands import call, done, refused
+from helpers.commands import call, done, refused
+from helpers.traces import (
+    EVIL,
+    bits_trace,
+    class_trace,
+    graph_trace,
+    group_trace,
+    named,
+    plain_origin,
+    text_trace,
+    with_arrays,
+)
 from numdnc.inspection import figures
 from numdnc.inspection.figures import save_trace_figure
 from numdnc.inspection.provenance import LEAST, NONE, provenance
@@ -26,7 +37,6 @@ from numdnc.inspection.viewer import export
 from numdnc.inspection.viewer.graphs import places
 from numdnc.inspection.viewer.thinning import SECONDARY, thinner
 from numdnc.training.folder import RunFolder
-from traces import EVIL, bits_trace, class_trace, graph_trace, group_trace, named, text_trace, with_arrays
 
 EXACT = 2.0**-16
 """Largest relative error of a packed float."""
@@ -97,27 +107,6 @@ def test_writes_are_never_later_than_reads_and_agree_with_plain_loops() -> None:
             assert (found.slots[step, head], found.writes[step, head]) == plain_origin(
                 trace.arrays, step, head, seed % 2 == 1
             )
-
-
-def plain_origin(
-    arrays: dict[str, NDArray[Any]], step: int, head: int, deallocation: bool
-) -> tuple[int, int]:
-    """The definition once more, slot by slot."""
-    weights = arrays["read_weights"][step, head].tolist()
-    slot = weights.index(max(weights))
-    if weights[slot] < LEAST:
-        return NONE, NONE
-    left = []
-    for write in range(step + 1):
-        share = float(arrays["write_weights"][write, slot])
-        for later in range(write + 1, step + 1):
-            erased = sum(map(float, arrays["erase"][later])) / len(arrays["erase"][later])
-            share *= 1 - float(arrays["write_weights"][later, slot]) * erased
-            share *= float(arrays["retention"][later, slot]) if deallocation else 1
-        left.append(share)
-    if max(left) < LEAST:
-        return slot, NONE
-    return slot, max(write for write, share in enumerate(left) if share >= max(left) / 2)
 
 
 def about_of(page: str) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import pytest
 
 import numdnc
-from patience import PATIENCE
+from helpers.patience import PATIENCE
 
-TESTS = Path(__file__).parent
+HERE = Path(__file__).parent
+TESTS = HERE.parent
 PACKAGE = Path(numdnc.__file__).parent
 RUN = "import sys, numdnc, pytest; print(numdnc.__file__, flush=True); sys.exit(pytest.main(sys.argv[1:]))"
 
@@ -26,7 +27,7 @@ class Mutation(NamedTuple):
 
 
 def read_mutations(text):
-    """The mutations of a file such as mutations.txt."""
+    """The mutations of a file such as reference.txt."""
     headings = re.split(r"^== (.+): (\S+), (\S+)\n", text, flags=re.MULTILINE)[1:]
     for name, source, tests, body in zip(*(headings[i::4] for i in range(4)), strict=True):
         hunks = re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", body, flags=re.MULTILINE)
@@ -39,8 +40,8 @@ def unmarked(lines):
 
 
 MUTATIONS, OF_TRAINING = (
-    tuple(read_mutations((TESTS / name).read_text(encoding="utf-8")))
-    for name in ("mutations.txt", "mutations_training.txt")
+    tuple(read_mutations((HERE / name).read_text(encoding="utf-8")))
+    for name in ("reference.txt", "training.txt")
 )
 EVERY = [*MUTATIONS, *(pytest.param(mutation, marks=pytest.mark.thorough) for mutation in OF_TRAINING)]
 
@@ -82,7 +83,7 @@ def test_copy_as_it_is_passes(package):
 
 @pytest.mark.parametrize("mutation", EVERY, ids=lambda mutation: mutation.name.replace(" ", "-"))
 def test_mutation_is_caught(mutation, package):
-    path = package / "reference" / mutation.source
+    path = package / mutation.source
     source = path.read_text(encoding="utf-8")
     for old, new in mutation.edits:
         assert source.count(old) == 1, (

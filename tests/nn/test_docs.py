@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from commands import done
-from test_export import train_copy
+from helpers.commands import done, train_copy
 
-DOCS = Path(__file__).parents[1] / "docs" / "torch.md"
+DOCS = Path(__file__).parents[2] / "docs" / "torch.md"
 
 
 def test_every_block_of_python_and_every_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from numdnc.tasks.bits import Copy
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "torch_copy.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "torch_copy.py"
 
 
 def test_a_plain_loop_learns_to_copy(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,14 +11,23 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch.nn.utils import parametrizations, prune
 
-from commands import TEXT, call, done, error_line, finish, on_disk, program, refused, train
+from helpers.commands import (
+    TEXT,
+    call,
+    done,
+    error_line,
+    finish,
+    on_disk,
+    program,
+    refused,
+    train,
+    train_copy,
+)
 from numdnc import UserError, initial_state, nn
 from numdnc.cli.episodes import episode_task
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import forward_with
 from numdnc.tree import leaves, named_leaves
-
-COPY = "copy --hidden 6 -N 5 -W 3 -R 2 --width 3 --max-length 2 --batch 4 --evaluated 8 --sample-every 0"
 
 
 @pytest.fixture(autouse=True)
@@ -26,11 +35,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text(TEXT)
     return tmp_path
-
-
-def train_copy(folder: str, *words: object) -> None:
-    """A few updates of a small DNC."""
-    done("train", *COPY.split(), "--steps", 6, "--report-every", 3, "--out", folder, *words)
 
 
 def outputs_of(run: Any, inputs: Any, engine: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""The modules of torch: what they compute, and torch's habits. Packed and padded input: test_nn_lengths.py."""
+"""The modules of torch: what they compute, and torch's habits. Packed and padded input: test_lengths.py."""
 
 import copy
 import inspect
@@ -18,9 +18,9 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-import contract
 import numdnc
-from examples import random_inputs, random_params, random_state, single
+from helpers import contract
+from helpers.examples import random_inputs, random_params, random_state, single
 from numdnc import DNCSpec, UserError, init_params, initial_state, initial_state_backward, nn
 from numdnc.engines import get_engine
 from numdnc.engines.cpu import CPUEngine

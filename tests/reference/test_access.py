@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import FAMILY, PUBLISHED, SIZES, random_state, single, weightings, words
-from gradients import assert_backward
+from helpers.examples import FAMILY, PUBLISHED, SIZES, random_state, single, weightings, words
+from helpers.gradients import assert_backward
 from numdnc import DNCSpec, map_leaves, zero_state
 from numdnc.reference.access import access, access_backward
 from numdnc.reference.content import content_weights, masked_content_weights

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import single
-from gradients import assert_backward
+from helpers.examples import single
+from helpers.gradients import assert_backward
 from numdnc.params import Affine
 from numdnc.reference.activations import (
     affine,

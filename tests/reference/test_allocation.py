@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import plain
-from examples import SIZES, single, usages, weightings
-from gradients import assert_backward, assert_gradient
+from helpers import plain
+from helpers.examples import SIZES, single, usages, weightings
+from helpers.gradients import assert_backward, assert_gradient
 from numdnc.reference.allocation import (
     allocate,
     allocate_backward,

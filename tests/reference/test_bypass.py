@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import CONTROLLERS, random_inputs, random_params, random_state, single
-from gradients import assert_backward
+from helpers.examples import CONTROLLERS, random_inputs, random_params, random_state, single
+from helpers.gradients import assert_backward
 from numdnc import DNCSpec, draw_bypass_mask
 from numdnc.reference import backward, forward
 from numdnc.reference.dnc import dnc_step, dnc_step_backward

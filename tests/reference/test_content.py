@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import plain
-from examples import SIZES, single, words
-from gradients import assert_backward
+from helpers import plain
+from helpers.examples import SIZES, single, words
+from helpers.gradients import assert_backward
 from numdnc import DNCSpec
 from numdnc.reference.content import (
     content_weights,

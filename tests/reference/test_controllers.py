@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import CONTROLLERS, random_params, random_state, single
-from gradients import assert_backward
+from helpers.examples import CONTROLLERS, random_params, random_state, single
+from helpers.gradients import assert_backward
 from numdnc import DNCSpec, RNNSpec, zero_params, zero_state
 from numdnc.params import LSTMState, RNNState
 from numdnc.reference.controller import controller_step, controller_step_backward

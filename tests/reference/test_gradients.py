@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from gradients import assert_backward, assert_gradient, gradient_errors, slope
+from helpers.gradients import assert_backward, assert_gradient, gradient_errors, slope
 
 
 class Point(NamedTuple):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import SIZES, single
-from gradients import assert_backward
+from helpers.examples import SIZES, single
+from helpers.gradients import assert_backward
 from numdnc import DNCSpec
 from numdnc.reference.interface import parse_interface, parse_interface_backward
 from numdnc.tree import leaves, named_leaves

@@ -5,8 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-import plain
-from examples import CONTROLLERS, links, random_inputs, random_params, random_state, single, weightings
+from helpers import plain
+from helpers.examples import (
+    CONTROLLERS,
+    links,
+    random_inputs,
+    random_params,
+    random_state,
+    single,
+    weightings,
+)
 from numdnc import DNCSpec, map_leaves, zero_state
 from numdnc.reference import forward
 from numdnc.reference.allocation import allocate, retain, update_usage

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import SIZES, links, single, weightings
-from gradients import assert_backward
+from helpers.examples import SIZES, links, single, weightings
+from helpers.gradients import assert_backward
 from numdnc.reference.linkage import (
     directional_weights,
     directional_weights_backward,

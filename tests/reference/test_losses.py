@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from examples import single
-from gradients import assert_gradient
+from helpers.examples import single
+from helpers.gradients import assert_gradient
 from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 
 T, B, Y = 4, 3, 5

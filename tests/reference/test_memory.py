@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from examples import SIZES, single, weightings
-from gradients import assert_backward
+from helpers.examples import SIZES, single, weightings
+from helpers.gradients import assert_backward
 from numdnc.reference.memory import (
     deallocate,
     deallocate_backward,

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import plain
-from examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, random_state, single
-from gradients import assert_gradient, weighted_sum
+from helpers import plain
+from helpers.examples import (
+    MODELS,
+    VARIATIONS,
+    random_inputs,
+    random_params,
+    random_spec,
+    random_state,
+    single,
+)
+from helpers.gradients import assert_gradient, weighted_sum
 from numdnc import (
     DNCSpec,
     draw_bypass_mask,

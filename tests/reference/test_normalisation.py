@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from examples import CONTROLLERS, random_params, random_state, single
-from gradients import assert_backward
+from helpers.examples import CONTROLLERS, random_params, random_state, single
+from helpers.gradients import assert_backward
 from numdnc import DNCSpec
 from numdnc.reference.dnc import dnc_step, dnc_step_backward
 from numdnc.reference.interface import parse_interface

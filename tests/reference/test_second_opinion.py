@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import second_opinion
-from contract import RANDOM_FOR_JAX, SPECS, Case, Problem, assert_close
+from helpers import second_opinion
+from helpers.contract import RANDOM_FOR_JAX, SPECS, Case, Problem, assert_close
+from helpers.second_opinion import Opinion, as_tree, translate_params, translate_state
 from numdnc import initial_state, initial_state_backward, map_leaves, zeros_like
 from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
-from second_opinion import Opinion, as_tree, translate_params, translate_state
 
 STEPS = 12
 BY_SLOT = {"memory", "usage", "precedence", "link", "write_weights", "read_weights"}
-PEERS = Path(os.environ.get("NUMDNC_PEERS", Path(__file__).parents[2] / "shared" / "peers"))
+PEERS = Path(os.environ.get("NUMDNC_PEERS", Path(__file__).parents[3] / "shared" / "peers"))
 
 
 def opinions(case: Case, problem: Problem, shares: tuple[int, int]) -> tuple[Opinion, Opinion]:

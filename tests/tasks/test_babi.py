@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from babi_stories import FOLDER, TITLES, damaged, files, plain_reading, save_archive, save_folder
+from helpers.babi_stories import FOLDER, TITLES, damaged, files, plain_reading, save_archive, save_folder
 from numdnc import UserError
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, Vocabulary, find_babi, lines_of, read_babi
@@ -525,7 +525,7 @@ def test_what_somebody_types() -> None:
 def real() -> Path | None:
     """The archive, in the data folder or beside the project."""
     places = [Path(os.environ["NUMDNC_DATA"])] if "NUMDNC_DATA" in os.environ else []
-    for place in (*places, Path(__file__).parents[2] / "shared" / "data"):
+    for place in (*places, Path(__file__).parents[3] / "shared" / "data"):
         try:
             return find_babi(place) if place.exists() and find_babi(place) != place else None
         except UserError:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graph_models import Knows
+from helpers.graph_models import Knows, Read, plain
 from numdnc import DNCSpec, UserError
 from numdnc.engines import select_engine
 from numdnc.init import init_params
@@ -24,65 +24,6 @@ from numdnc.training.run import forward_with
 
 KINDS: list[type[GraphTask]] = [Traversal, ShortestPath, Inference]
 EVERY_LESSON = [(kind, lesson) for kind in KINDS for lesson in range(1, len(kind.lessons) + 1)]
-Edges = list[tuple[int, int, int]]
-
-
-def plain(one_hot: Any) -> int | None:
-    """A label, read digit by digit; None where it is absent."""
-    digits = [np.flatnonzero(ten).tolist() for ten in one_hot.reshape(-1, 10)]
-    if not any(digits):
-        return None
-    assert all(len(found) == 1 for found in digits)
-    return int("".join(str(found[0]) for found in digits))
-
-
-class Read:
-    """One sequence, read without any code of the package."""
-
-    def __init__(self, batch: Batch, row: int = 0, digits: int = 3) -> None:
-        assert batch.mask is not None
-        mask = batch.mask[:, row]
-        self.steps = int(np.flatnonzero(mask)[-1]) + 1
-        inputs, targets = batch.inputs[: self.steps, row], batch.targets[: self.steps, row]
-        rest = np.concatenate(
-            [batch.inputs[self.steps :, row].ravel(), batch.targets[self.steps :, row].ravel()]
-        )
-        assert not rest.any()
-        wide = 10 * digits
-        labels = [tuple(plain(step[i * wide : (i + 1) * wide]) for i in range(3)) for step in inputs]
-        self.phase, self.answer = inputs[:, -2], inputs[:, -1]
-        assert set(np.unique(self.phase)) <= {0, 1}
-        (self.question,) = np.flatnonzero(self.phase)
-        np.testing.assert_array_equal(self.answer, mask[: self.steps])
-        self.first = int(np.argmax(mask))
-        assert mask[self.first : self.steps].all()
-        self.edges: Edges = labels[: self.question]  # type: ignore[assignment]
-        self.asked = labels[self.question : self.first]
-        self.fed = labels[self.first :]
-        self.answers = [
-            tuple(int("".join(map(str, step[i * digits : (i + 1) * digits]))) for i in range(3))
-            for step in targets[self.first :]
-        ]
-        assert not targets[: self.first].any()
-
-    @property
-    def nodes(self) -> set[int]:
-        return {node for source, _, destination in self.edges for node in (source, destination)}
-
-    def after(self, node: int, edge: int) -> int | None:
-        found = [d for s, e, d in self.edges if (s, e) == (node, edge)]
-        assert len(found) <= 1
-        return found[0] if found else None
-
-    def distance(self, start: int, end: int) -> int | None:
-        """By growing the set of nodes within reach, edge by edge."""
-        reached, steps = {start}, 0
-        while end not in reached:
-            more = reached | {d for s, _, d in self.edges if s in reached}
-            if more == reached:
-                return None
-            reached, steps = more, steps + 1
-        return steps
 
 
 def reads(task: GraphTask, count: int, seed: int = 0) -> list[Read]:

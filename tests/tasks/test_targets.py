@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from examples import random_params
+from helpers.examples import random_params
+from helpers.traces import about, group_trace, with_arrays
 from numdnc import DNCSpec, UserError
 from numdnc.engines import select_engine
 from numdnc.inspection.diagnose import diagnose
@@ -18,10 +19,9 @@ from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks import Batch
 from numdnc.tasks import targets as of
+from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.tasks.sequences import draw_checked, pad_and_concat
 from numdnc.training.run import forward_with
-from test_episodes import task_of
-from traces import about, group_trace, with_arrays
 
 RNG = np.random.default_rng(0)
 OUTPUTS = RNG.standard_normal((5, 4, 12))
@@ -98,7 +98,7 @@ class Groups:
 
 
 def test_a_task_of_several_classes_is_scored() -> None:
-    task = task_of(Groups())
+    task = SequenceTask("a test", Groups(), SequenceSettings(batch=5, evaluated=70), seed=0)
     assert task.target_kind == "classes"
     assert task.score(lambda inputs, state: (40 * inputs, None))["sequence_error"] == 0
     swapped = task.score(lambda inputs, state: (40 * np.roll(inputs, 3, axis=2), None))
@@ -183,7 +183,8 @@ def test_a_trace_of_other_groups_is_refused(targets: Any, tmp_path: Path) -> Non
 def test_a_model_of_several_classes_is_diagnosed() -> None:
     """Chance is log 3: a model that knows nothing gains nothing by its memory."""
     spec = DNCSpec(input_size=6, output_size=6, hidden_sizes=(4,), memory_size=3, word_size=2, read_heads=1)
-    params, task = random_params(spec, np.random.default_rng(0), 0.1), task_of(Groups(), evaluated=5)
+    params = random_params(spec, np.random.default_rng(0), 0.1)
+    task = SequenceTask("a test", Groups(), SequenceSettings(batch=5, evaluated=5), seed=0)
     engine = select_engine("reference", spec, "float64")
     found = diagnose(spec, params, engine, task, lambda p: task.score(forward_with(engine, spec, p)))
     assert found.scores["whole"]["loss"] == pytest.approx(math.log(3), rel=0.1)

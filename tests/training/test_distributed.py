@@ -20,7 +20,19 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from commands import SMALL, TEXT, WITH_STAND_IN, contents, done, finish, metrics, program, refused
+from helpers.commands import (
+    LAUNCH_PROGRAM,
+    SMALL,
+    TEXT,
+    WITH_STAND_IN,
+    contents,
+    done,
+    finish,
+    metrics,
+    program,
+    refused,
+)
+from helpers.patience import PATIENCE, without_notice
 from numdnc import RNNSpec, UserError, init_params, map_leaves
 from numdnc.engines.cpu.threads import count_threads
 from numdnc.processors import count_processors
@@ -36,9 +48,7 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.processes import ALONE, Processes
 from numdnc.training.run import TrainingSettings, new_run
 from numdnc.tree import leaves
-from patience import PATIENCE, without_notice
 
-TESTS = Path(__file__).parent
 TOLERANCE = 1e-13
 """Relative, in float64, between one process and several after 18 updates; measured 1.4e-14."""
 PRECISE = ("--engine", "reference", "--precision", "float64", "--sample-every", 0)
@@ -100,7 +110,7 @@ class Launcher:
 
     def __init__(self) -> None:
         self._program = subprocess.Popen(
-            [sys.executable, TESTS / "launch_program.py"],
+            [sys.executable, LAUNCH_PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -13,7 +13,7 @@ from unittest import mock
 
 import pytest
 
-from commands import (
+from helpers.commands import (
     SMALL,
     STAND_IN,
     TEXT,
@@ -26,11 +26,11 @@ from commands import (
     program,
     refused,
 )
+from helpers.patience import PATIENCE
 from numdnc.training import sweep as sweeps
 from numdnc.training.outcomes import Outcome, Standing, summary, wilson
 from numdnc.training.plan import Sweep
 from numdnc.training.sweep import SweepFolder, Tick
-from patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cpu_teams import PACKAGE, run_python
+from helpers.cpu_teams import PACKAGE, run_python
 from numdnc.engines.cpu import cache
 from numdnc.engines.cpu.kernels import compiling
 

@@ -1,7 +1,7 @@
 """What is particular to the engine `cpu`: threads in teams, links run again, what it keeps.
 
-That it computes every model is in test_engines.py, its kernels one by one in test_cpu_kernels.py; its threads are in
-test_cpu_threads.py, what it keeps on disk in test_cpu_cache.py.
+That it computes every model is in ../test_engines.py, its kernels one by one in test_kernels.py; its threads are in
+test_threads.py, what it keeps on disk in test_cache.py.
 """
 
 import os
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import numdnc
-from contract import (
+from helpers.contract import (
     RANDOM_SPECS,
     SPECS,
     Result,
@@ -24,7 +24,7 @@ from contract import (
     cast,
     make_problem,
 )
-from cpu_teams import TEAMS, for_each_dtype, for_each_team, no_endless_wait, run, run_python, team
+from helpers.cpu_teams import TEAMS, for_each_dtype, for_each_team, no_endless_wait, run, run_python, team
 from numdnc import DNCSpec, LSTMSpec, RNNSpec
 from numdnc.engines.cpu import CPUEngine, buffers, plans, shapes, teams
 
@@ -322,8 +322,8 @@ def test_tiles_are_few_and_alike() -> None:
 
 CHECKED = """
 import itertools
-from contract import DTYPES, RANDOM_SPECS, SPECS
-from cpu_teams import TEAMS, team
+from helpers.contract import DTYPES, RANDOM_SPECS, SPECS
+from helpers.cpu_teams import TEAMS, team
 
 for name, dtype in itertools.product(SPECS | RANDOM_SPECS, DTYPES):
     for count, together in TEAMS:

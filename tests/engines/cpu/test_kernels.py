@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from helpers.patience import PATIENCE
 from numdnc import RNNSpec
 from numdnc.engines.cpu.kernels import activations, allocation, products, teams
 from numdnc.engines.cpu.teams import give_up, places
 from numdnc.spec import EPSILON
-from patience import PATIENCE
 
 for_each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_limits
 
-from contract import assert_identical, assert_result_close, make_problem
-from cpu_teams import no_endless_wait, run, run_python, team
+from helpers.blas_stand_in import FakeBLAS, inside
+from helpers.contract import assert_identical, assert_result_close, make_problem
+from helpers.cpu_teams import no_endless_wait, run, run_python, team
+from helpers.patience import PATIENCE, without_notice
 from numdnc import RNNSpec
 from numdnc.engines.cpu import ENGINE, CPUEngine, blas, engine, projections, threads
 from numdnc.errors import UserError
-from patience import PATIENCE, without_notice
 
 
 @pytest.fixture(autouse=True)
@@ -228,10 +229,10 @@ def test_nobody_waits_for_another_thread_that_failed(monkeypatch: pytest.MonkeyP
 
 FORK = """
 import os, sys, threading
-from contract import assert_identical
-from cpu_teams import team
+from helpers.contract import assert_identical
+from helpers.cpu_teams import team
 from numdnc.engines.cpu import threads
-from patience import PATIENCE
+from helpers.patience import PATIENCE
 
 case = team("rnn-2-layers", "float64", 2, True)
 problem = case.problem()
@@ -288,8 +289,8 @@ def test_a_child_forked_while_another_thread_is_at_work_computes_too() -> None:
 
 ENDING = """
 import atexit, sys, threading
-from contract import assert_identical
-from cpu_teams import team
+from helpers.contract import assert_identical
+from helpers.cpu_teams import team
 
 case = team("rnn-2-layers", "float64", 2, True)
 problem = case.problem()
@@ -378,42 +379,12 @@ def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPa
     assert set(seen) == {1}
 
 
-class FakeBLAS:
-    """A library whose number of threads anybody may set."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.lib_controllers = [self]
-
-    def get_num_threads(self) -> int:
-        return self.count
-
-    def limit(self, limits: int) -> Any:
-        before, self.count = self.count, limits
-        return type("Limit", (), {"restore_original_limits": lambda _: setattr(self, "count", before)})()
-
-
 @pytest.fixture
 def fake_blas(monkeypatch: pytest.MonkeyPatch) -> FakeBLAS:
     fake = FakeBLAS(3)
     monkeypatch.setattr(blas, "_blas", lambda: fake)
     monkeypatch.setattr(blas, "_hold", blas._Hold())
     return fake
-
-
-def inside(leave: threading.Event) -> threading.Thread:
-    """Another thread that computes until it is told to leave."""
-    here = threading.Event()
-
-    def work() -> None:
-        with blas.blas_on_one_thread():
-            here.set()
-            assert leave.wait(PATIENCE)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    assert here.wait(PATIENCE)
-    return thread
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -437,7 +408,7 @@ def test_blas_on_one_thread_stays_there(fake_blas: FakeBLAS) -> None:
 FORK_INSIDE = """
 import os, threading
 from numdnc.engines.cpu import blas
-from test_cpu_threads import FakeBLAS, inside
+from helpers.blas_stand_in import FakeBLAS, inside
 
 fake = FakeBLAS(3)
 blas._blas = lambda: fake

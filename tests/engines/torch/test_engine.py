@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-import contract
-from commands import TEXT, call, train
-from examples import FAMILY
+from helpers import contract
+from helpers.commands import TEXT, call, train
+from helpers.examples import FAMILY
 from numdnc import DNCSpec, UserError, init_params, initial_state, select_engine
 from numdnc.engines import get_engine
 from numdnc.engines.torch.engine import engine_on

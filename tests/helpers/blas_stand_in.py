@@ -1,0 +1,37 @@
+"""A stand-in for the BLAS library, whose number of threads the engine `cpu` sets while it computes."""
+
+import threading
+from typing import Any
+
+from helpers.patience import PATIENCE
+from numdnc.engines.cpu import blas
+
+
+class FakeBLAS:
+    """A library whose number of threads anybody may set."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.lib_controllers = [self]
+
+    def get_num_threads(self) -> int:
+        return self.count
+
+    def limit(self, limits: int) -> Any:
+        before, self.count = self.count, limits
+        return type("Limit", (), {"restore_original_limits": lambda _: setattr(self, "count", before)})()
+
+
+def inside(leave: threading.Event) -> threading.Thread:
+    """Another thread that computes until it is told to leave."""
+    here = threading.Event()
+
+    def work() -> None:
+        with blas.blas_on_one_thread():
+            here.set()
+            assert leave.wait(PATIENCE)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    assert here.wait(PATIENCE)
+    return thread
