@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 
 from numdnc.engines import get_engine
-from numdnc.inspection.speed import (
+from numdnc.inspection.benchmark import (
+    MachineRates,
     PeakMemory,
-    Rates,
     Shape,
-    check,
-    machine,
-    memory_account,
-    problem,
+    make_problem,
+    max_relative_error,
+    measure_machine,
+    process_memory,
     repeat,
     warm_up,
 )
@@ -40,7 +40,7 @@ def engine_runs(engine):
     """For an engine of this package: from a shape to a run over it."""
 
     def prepare(shape):
-        given = problem(shape)
+        given = make_problem(shape)
         d_outputs, d_state = warm_up(engine, given)
 
         def run():
@@ -62,7 +62,7 @@ def jax_runs(file):
     found.loader.exec_module(peer)
 
     def prepare(shape):
-        given = problem(shape)
+        given = make_problem(shape)
         inputs = jax.nn.one_hot(given.symbols, shape.input_size)
         if hasattr(peer, "forward"):
             params = jax.tree.map(jnp.asarray, given.params)
@@ -101,7 +101,7 @@ def torch_runs():
     import torch
 
     def prepare(shape):
-        given = problem(shape)
+        given = make_problem(shape)
         torch.manual_seed(0)
         size, layers = shape.hidden_sizes[0], len(shape.hidden_sizes)
         if set(shape.hidden_sizes) != {size}:
@@ -163,7 +163,7 @@ def timed(name, shape, seconds, threads, peer):
         return {"missing": str(error)}
     run = prepare(shape)
     run()
-    compiling = memory_account("VmHWM")
+    compiling = process_memory("VmHWM")
     memory = PeakMemory()
 
     def clocked():
@@ -171,7 +171,7 @@ def timed(name, shape, seconds, threads, peer):
         run()
         return time.perf_counter() - began
 
-    runs, running = repeat(clocked, seconds), memory_account("VmHWM")
+    runs, running = repeat(clocked, seconds), process_memory("VmHWM")
     whole = None if compiling is None or running is None else max(compiling, running)
     return {"seconds": runs, "peak_bytes": memory.peak(), "process_bytes": whole}
 
@@ -180,10 +180,10 @@ def main():
     name, shape, seconds, threads, peer = sys.argv[1:]
     size = Shape(*(tuple(part) if isinstance(part, list) else part for part in json.loads(shape)))
     if name == "machine":
-        rates: Rates = machine(int(threads), float(seconds))
+        rates: MachineRates = measure_machine(int(threads), float(seconds))
         found = rates._asdict()
     elif name == "check":
-        found = {"error": check(cpu_engine(int(threads)), size)}
+        found = {"error": max_relative_error(cpu_engine(int(threads)), size)}
     else:
         found = timed(name, size, float(seconds), int(threads), Path(peer))
     print(json.dumps(found))

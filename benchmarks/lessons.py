@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numdnc.errors import UserError
-from numdnc.inspection.picture import save_figure
+from numdnc.inspection.task_plot import save_figure
 from numdnc.training.folder import RunFolder
 
 

@@ -29,7 +29,7 @@ from typing import Any
 from contenders import CONTENDERS, DIFFERS
 
 from numdnc import console
-from numdnc.inspection.speed import LARGEST_ERROR, SHAPES, Rates, Shape, floor_ms
+from numdnc.inspection.benchmark import LARGEST_ERROR, SHAPES, MachineRates, Shape, lower_bound_ms
 from numdnc.processors import count_processors
 
 HERE = Path(__file__).resolve().parent
@@ -107,10 +107,10 @@ def take_turns(shapes: dict[str, Shape], threads: int, options: argparse.Namespa
     """Runs of every contender at every shape, and the best rates of the machine that were seen."""
     left = list(options.contenders)
     runs: dict[str, dict[str, Runs]] = {name: {} for name in shapes}
-    rates, absent = Rates(0, 0), {}
+    rates, absent = MachineRates(0, 0), {}
     for turn in range(1, options.rounds + 1):
         seen = ask("machine", BASE, threads, options)
-        rates = Rates(*(max(best, seen[field]) for field, best in rates._asdict().items()))
+        rates = MachineRates(*(max(best, seen[field]) for field, best in rates._asdict().items()))
         for name, shape in shapes.items():
             for contender in tuple(left):
                 found = ask(contender, shape, threads, options)
@@ -161,7 +161,7 @@ def summary(found: dict[str, Any], shapes: dict[str, Shape]) -> dict[str, Any]:
     rows = {}
     for name, shape in shapes.items():
         times = {contender: milliseconds(runs) for contender, runs in found["runs"][name].items()}
-        floor = floor_ms(shape, Rates(**found["machine"]))
+        floor = lower_bound_ms(shape, MachineRates(**found["machine"]))
         rows[name] = {"ms": times, "floor_ms": floor, "ratios": compared(times, floor)}
     means = {}
     for ratio in ("faster_peer_per_cpu", "reference_per_cpu", "cpu_per_floor"):

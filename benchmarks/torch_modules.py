@@ -24,13 +24,13 @@ from contenders import DIFFERS, jax_runs, torch_runs
 from ring import HERE, head, milliseconds, note, number, pooled, some_cores, table
 
 from numdnc.engines import get_engine
-from numdnc.inspection.speed import (
+from numdnc.inspection.benchmark import (
     CHECKED_BATCH,
     CHECKED_STEPS,
     LARGEST_ERROR,
     SHAPES,
     Shape,
-    problem,
+    make_problem,
     repeat,
 )
 from numdnc.processors import count_processors
@@ -60,7 +60,7 @@ def module_runs(engine: str) -> Any:
     import torch
 
     def prepare(shape: Shape) -> Any:
-        given, model = problem(shape), model_for(shape, engine=engine)
+        given, model = make_problem(shape), model_for(shape, engine=engine)
         inputs = torch.nn.functional.one_hot(torch.from_numpy(given.symbols), shape.input_size).float()
         _, d_outputs = softmax_cross_entropy(model(inputs)[0].detach().numpy(), given.targets)
         d_outputs = torch.from_numpy(d_outputs)
@@ -79,7 +79,7 @@ def error_of(shape: Shape) -> float:
     import torch
 
     small = shape._replace(steps=min(shape.steps, CHECKED_STEPS), batch=min(shape.batch, CHECKED_BATCH))
-    given, model = problem(small), model_for(small, dtype=torch.float64)
+    given, model = make_problem(small), model_for(small, dtype=torch.float64)
     params = map_leaves(lambda p: p.detach().numpy(), model.params())
     engine = get_engine("reference")
     state = map_leaves(lambda leaf: leaf.astype("float64"), given.state)

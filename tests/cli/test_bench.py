@@ -14,8 +14,8 @@ from helpers.commands import Result, call, refused
 from helpers.second_opinion import jax, quick_jit
 from numdnc import console, engines, map_leaves
 from numdnc.engines.reference import ReferenceEngine
-from numdnc.inspection import speed
-from numdnc.inspection.speed import Rates, Shape
+from numdnc.inspection import benchmark
+from numdnc.inspection.benchmark import MachineRates, Shape
 from numdnc.processors import count_processors
 from numdnc.tree import leaves
 
@@ -47,8 +47,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disturbed:
     """Two tiny shapes, and two engines: a right one and the definition."""
     engine = Disturbed()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(speed, "SHAPES", TINY)
-    monkeypatch.setattr(speed, "machine", lambda: Rates(50.0, 10.0))
+    monkeypatch.setattr(benchmark, "SHAPES", TINY)
+    monkeypatch.setattr(benchmark, "measure_machine", lambda: MachineRates(50.0, 10.0))
     monkeypatch.setitem(sys.modules, "disturbed", SimpleNamespace(ENGINE=engine))  # type: ignore[arg-type]
     monkeypatch.setattr(
         engines, "_MODULES", {"disturbed": "disturbed", "reference": "numdnc.engines.reference"}
@@ -78,7 +78,7 @@ def test_json_is_whole_and_alone() -> None:
         assert row["steps_per_second"] == pytest.approx(shape.batch * shape.steps * row["updates_per_second"])
         assert row["times_floor"] == pytest.approx(row["sum_ms"] / row["floor_ms"])
         assert row["updates_per_second"] == pytest.approx(1e3 / row["sum_ms"])
-        assert row["floor_ms"] == speed.floor_ms(shape, Rates(50.0, 10.0))
+        assert row["floor_ms"] == benchmark.lower_bound_ms(shape, MachineRates(50.0, 10.0))
         assert min(row["forward_ms"], row["backward_ms"]) > 0
         if row["engine"] == "reference":
             assert row["times_as_fast_as_reference"] == 1
@@ -113,7 +113,7 @@ def test_a_wrong_engine_has_no_figures(
     tiny: Disturbed, part: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setattr(tiny, part, WRONG[how])
-    monkeypatch.setattr(speed, "measure", None)  # nothing may be timed
+    monkeypatch.setattr(benchmark, "time_engine", None)  # nothing may be timed
     result = bench("small")
     assert (result.code, result.err) == (1, "")
     assert "FAIL: engine disturbed at small: relative error" in result.out
@@ -129,7 +129,7 @@ def test_a_wrong_engine_has_no_figures(
 
 def test_rounding_is_no_error(tiny: Disturbed) -> None:
     tiny.outputs = lambda array: array * (1 + 1e-12)
-    assert 0 < speed.check(tiny, TINY["small"]) < 1e-11
+    assert 0 < benchmark.max_relative_error(tiny, TINY["small"]) < 1e-11
     assert bench("small").code == 0
 
 
@@ -158,7 +158,7 @@ def test_what_takes_long_is_said_on_standard_error(monkeypatch: pytest.MonkeyPat
 
     late: list[Any] = []
     monkeypatch.setattr(console.threading, "Timer", Timer)  # type: ignore[attr-defined]
-    monkeypatch.setattr(speed, "check", slow)
+    monkeypatch.setattr(benchmark, "max_relative_error", slow)
     result = bench("small", "--json")
     assert result.err == "checking engine disturbed at small ..\n"
     assert json.loads(result.out)["passed"]
@@ -171,23 +171,29 @@ def test_the_floor_of_an_example_by_hand() -> None:
     memory, links = 5 * 6 * (2 + 3), 25 * (2 + 2.5)
     operations = 2 * 3 * (gates + interface + outputs + reads_out + memory + links) * 14
     assert operations == 44226
-    assert speed.floor_ms(shape, Rates(1e-6, 1e9)) == pytest.approx(44226.0)  # at 1000 operations a second
+    assert benchmark.lower_bound_ms(shape, MachineRates(1e-6, 1e9)) == pytest.approx(
+        44226.0
+    )  # at 1000 operations a second
     link_bytes = 2 * 4 * 25 * 14
-    assert speed.floor_ms(shape, Rates(1e9, 1e-6)) == pytest.approx(link_bytes)  # at 1000 bytes a second
+    assert benchmark.lower_bound_ms(shape, MachineRates(1e9, 1e-6)) == pytest.approx(
+        link_bytes
+    )  # at 1000 bytes a second
 
 
 def test_the_floor_of_two_layers() -> None:
     """The upper layer reads the lower one too, and both widen interface and output."""
     one, two = (Shape(2, sizes, 4, 5, 6, 1, batch=1, steps=1) for sizes in ((3,), (3, 2)))
     more = 4 * 2 * (2 + 6 + 2 + 3) + 2 * (32 + 4)
-    grown = speed.floor_ms(two, Rates(1e-6, 1e9)) - speed.floor_ms(one, Rates(1e-6, 1e9))
+    grown = benchmark.lower_bound_ms(two, MachineRates(1e-6, 1e9)) - benchmark.lower_bound_ms(
+        one, MachineRates(1e-6, 1e9)
+    )
     assert grown == pytest.approx(6 * more)
 
 
 def test_shapes_make_the_models_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert list(speed.SHAPES) == ["char", "copy", "repeat", "babi", "traversal", "large"]
-    for shape in speed.SHAPES.values():
+    assert list(benchmark.SHAPES) == ["char", "copy", "repeat", "babi", "traversal", "large"]
+    for shape in benchmark.SHAPES.values():
         spec = shape.spec
         assert spec.hidden_sizes == shape.hidden_sizes
         sizes = (spec.input_size, spec.output_size, spec.memory_size, spec.word_size, spec.read_heads)
@@ -201,14 +207,14 @@ def test_shapes_make_the_models_they_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_medians_of_a_timing() -> None:
-    timing = speed.Timing((1.0, 2.0, 9.0), (8.0, 3.0, 1.0), None)
+    timing = benchmark.Timing((1.0, 2.0, 9.0), (8.0, 3.0, 1.0), None)
     assert (timing.forward, timing.backward, timing.total) == (2.0, 3.0, 9.0)
 
 
 def test_memory_of_what_is_held_and_let_go() -> None:
-    if speed.memory_account("VmHWM") is None:
+    if benchmark.process_memory("VmHWM") is None:
         pytest.skip("this system does not tell how much memory a process has in use")
-    memory = speed.PeakMemory()
+    memory = benchmark.PeakMemory()
     assert len(np.ones(2**22)) == 2**22  # 32 MiB, given back at once
     peak = memory.peak()
     if peak is None:
@@ -218,7 +224,7 @@ def test_memory_of_what_is_held_and_let_go() -> None:
 
 def test_the_machine_has_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    rates = speed.machine(threads=1, seconds=1e-3)
+    rates = benchmark.measure_machine(threads=1, seconds=1e-3)
     assert min(rates) > 0
 
 
@@ -229,9 +235,9 @@ def test_the_peer_computes_the_same_model() -> None:
     peer = importlib.util.module_from_spec(found)
     found.loader.exec_module(peer)
     shape = TINY["deep"]
-    given, engine = speed.problem(shape, np.float64), ReferenceEngine()
+    given, engine = benchmark.make_problem(shape, np.float64), ReferenceEngine()
     outputs, _, tape = engine.forward(given.spec, given.params, given.symbols, given.state, keep_tape=True)
-    d_outputs, d_state = speed.warm_up(engine, given)
+    d_outputs, d_state = benchmark.warm_up(engine, given)
     d_params, _, _ = engine.backward(given.spec, given.params, tape, d_outputs, d_state)
 
     def told(params: Any) -> Any:

@@ -18,11 +18,11 @@ from numdnc import DNCSpec, initial_state, map_leaves
 from numdnc.cli.diagnose import CAVEAT
 from numdnc.data import Corpus
 from numdnc.engines import get_engine
+from numdnc.inspection.ablation import ablations, interface_columns, without_head
 from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
 from numdnc.inspection.gates import gates
 from numdnc.inspection.health import health
-from numdnc.inspection.lesion import interface_columns, lesions, without_head
-from numdnc.inspection.worth import Finding, Losses, noise, worth
+from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
@@ -241,7 +241,7 @@ def test_a_full_memory_and_blurred_weightings_are_named(copying: tuple[SequenceT
     params = with_bias(run.spec, with_bias(run.spec, run.params, "write_gate", 1e4), "free_gates", -1e4)
     run.spec = dataclasses.replace(run.spec, memory_size=2)
     full = examined(task, run, with_bias(run.spec, params, "allocation_gate", 1e4))
-    blurred = examined(task, run, lesions(run.spec, params)["content"])
+    blurred = examined(task, run, ablations(run.spec, params)["content"])
     run.spec = dataclasses.replace(run.spec, memory_size=6)
     (usage,) = about(full, "usage")
     assert usage.words.startswith(
@@ -355,7 +355,7 @@ def test_the_verdict_on_the_memory(
 ) -> None:
     task, run = copying
     losses: Iterator[float] = iter([whole, reads, writing, whole, whole, whole, whole])
-    with mock.patch("numdnc.inspection.diagnose.noise", lambda *given: dict.fromkeys(PARTS, 0.0)):
+    with mock.patch("numdnc.inspection.diagnose.sampling_error", lambda *_: dict.fromkeys(PARTS, 0.0)):
         found = diagnose(run.spec, run.params, run.engine, task, lambda params: {"loss": next(losses)})
     (memory,) = about(found, "memory")
     assert memory.words == words
@@ -369,11 +369,13 @@ def test_the_verdict_on_the_memory(
 PARTS = ("reads", "writing", "links", "content", "head 0", "head 1")
 
 
-def compared(part: float, *, reads: float, whole: float, noise: float = 0.0, nats: float = 1.0) -> Finding:
+def compared(
+    part: float, *, reads: float, whole: float, sampling_error: float = 0.0, nats: float = 1.0
+) -> Finding:
     """What is said of links, by the losses whole, without links and without any reads."""
     without = {"reads": reads, "writing": reads, "links": part}
-    losses = Losses(whole, without, dict.fromkeys(without, noise), "BPC", nats, math.log(2))
-    *_, links = worth(losses)
+    losses = Losses(whole, without, dict.fromkeys(without, sampling_error), "BPC", nats, math.log(2))
+    *_, links = judge_parts(losses)
     assert links.about == "links"
     return links
 
@@ -401,7 +403,7 @@ def compared(part: float, *, reads: float, whole: float, noise: float = 0.0, nat
             "Links are not needed: without them BPC rises from 2.2283 to 2.2400.",
         ),
         (
-            compared(2.3, whole=2.2283, reads=2.61, noise=0.1),
+            compared(2.3, whole=2.2283, reads=2.61, sampling_error=0.1),
             "Links are not needed: without them BPC rises from 2.2283 to 2.3000, no more than from sequence to "
             "sequence (± 0.1000).",
         ),
@@ -430,16 +432,16 @@ def test_noise_is_two_standard_errors_of_the_rise_over_sequences(copying: tuple[
     """By the textbook where all sequences have as many predictions; 0 where the model is one and the same."""
     task, run = copying
     batch = SequenceTask("copy", Copy(width=4, min_length=2, max_length=2), EPISODES, seed=3).example(20)
-    found = noise(run.spec, run.params, run.engine, batch, task.loss)
+    found = sampling_error(run.spec, run.params, run.engine, batch, task.loss)
     assert list(found) == list(PARTS)
     each = []
-    for params in (run.params, lesions(run.spec, run.params)["head 1"]):
+    for params in (run.params, ablations(run.spec, run.params)["head 1"]):
         outputs, _ = forward_with(run.engine, run.spec, params)(batch.inputs, None)
         each.append([task.loss(outputs[:, [b]], batch.rows(slice(b, b + 1)))[0] for b in range(20)])
     rises = np.array(each[1]) - np.array(each[0])
     assert found["head 1"] == pytest.approx(2 * rises.std(ddof=1) / math.sqrt(20), rel=1e-4)
     silent = run.params._replace(output=map_leaves(np.zeros_like, run.params.output))
-    assert set(noise(run.spec, silent, run.engine, batch, task.loss).values()) == {0.0}
+    assert set(sampling_error(run.spec, silent, run.engine, batch, task.loss).values()) == {0.0}
 
 
 @pytest.mark.parametrize("name", [*MODELS, *VARIATIONS])
@@ -454,7 +456,7 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
         nats, d_outputs = softmax_cross_entropy(outputs, batch.targets)
         return nats, batch.targets.size, d_outputs
 
-    task = mock.Mock(nats=math.log(2), unit="BPC", loss=entropy)
+    task = mock.Mock(nats_per_unit=math.log(2), unit="BPC", loss=entropy)
     task.example.return_value = task.next_batch.return_value = Batch(inputs, targets)
     engine = get_engine("cpu")
 
@@ -522,7 +524,7 @@ def test_health_goes_to_the_metrics_and_changes_nothing() -> None:
     assert {"usage", "write_gate", "mode_content", "read_sharpness", "gradient_interface"} <= set(lines[0])
     assert all(math.isfinite(figure) for line in lines for figure in line.values())
     assert lines[0] != lines[2]
-    with mock.patch("numdnc.cli.training.health", lambda *given: {}):
+    with mock.patch("numdnc.cli.training.health", lambda *_: {}):
         done("train", *COPY.split(), "--steps", 12, "--report-every", 4, "--out", "blind")
     assert "health" not in metrics(Path("blind"))[0]
     assert contents(Path("blind")) == watched

@@ -9,8 +9,8 @@ import pytest
 from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, random_state
 from numdnc import DNCSpec, map_leaves
 from numdnc.engines import get_engine
+from numdnc.inspection.ablation import ablations, without_head
 from numdnc.inspection.activity import observe
-from numdnc.inspection.lesion import lesions, without_head
 from numdnc.reference.access import access
 from numdnc.reference.activations import affine
 from numdnc.reference.controller import controller_step
@@ -75,7 +75,7 @@ def test_every_lesion_is_what_its_equation_says(spec: DNCSpec) -> None:
     params = random_params(spec, rng, scale=1.5)
     state, inputs = random_state(spec, rng, 3), random_inputs(spec, rng, 7, 3)
     kept = map_leaves(np.copy, params)
-    damaged = lesions(spec, params)
+    damaged = ablations(spec, params)
     heads = [f"head {head}" for head in range(spec.read_heads)] if spec.read_heads > 1 else []
     assert list(damaged) == ["reads", "writing", *(["links"] if spec.links else []), "content", *heads]
     for part, lesioned in damaged.items():
@@ -96,7 +96,7 @@ def test_what_is_off_is_exactly_off_in_float32(engine: str, name: str) -> None:
     params = map_leaves(lambda leaf: leaf.astype(np.float32), random_params(spec, rng, scale=2))
     inputs = random_inputs(spec, rng, 6, 3).astype(np.float32)
     batch = Batch(inputs, np.zeros((6, 3), int))
-    damaged = lesions(spec, params)
+    damaged = ablations(spec, params)
     seen = {part: observe(spec, damaged[part], get_engine(engine), batch) for part in damaged}
     assert (seen["writing"].of("write_weights") == 0).all()
     assert (seen["writing"].of("memory_peak") == 0).all()
@@ -109,4 +109,4 @@ def test_one_head_off_leaves_the_others() -> None:
     spec = DNCS["dnc-lstm"]
     params = random_params(spec, np.random.default_rng(0))
     both = without_head(spec, without_head(spec, params, 0), 1)
-    map_leaves(np.testing.assert_array_equal, both, lesions(spec, params)["reads"])
+    map_leaves(np.testing.assert_array_equal, both, ablations(spec, params)["reads"])

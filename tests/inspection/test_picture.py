@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from numdnc import UserError
-from numdnc.inspection import picture
-from numdnc.inspection.picture import picture_lines, save_picture
+from numdnc.inspection import task_plot
+from numdnc.inspection.task_plot import plot_text, save_task_plot
 from numdnc.tasks import Batch
 
 IN, OUT = ("bit 0", "bit 1", "start"), ("bit 0", "bit 1")
@@ -55,26 +55,26 @@ bit 1 |··· x|
 def test_long_names_are_cut() -> None:
     batch, outputs = sample()
     names = tuple(f"{number} {'x' * 5000}" for number in range(3))
-    lines = picture_lines(batch, outputs, 1, names, names[:2], width=80, encoding="utf-8").splitlines()
+    lines = plot_text(batch, outputs, 1, names, names[:2], width=80, encoding="utf-8").splitlines()
     assert max(map(len, lines[:-1])) < 80
     assert lines[1].startswith("0 xxx")
 
 
 def test_four_panels_without_the_padding() -> None:
     batch, outputs = sample()
-    assert picture_lines(batch, outputs, 1, IN, OUT, width=80, encoding="utf-8") == BLOCKS
+    assert plot_text(batch, outputs, 1, IN, OUT, width=80, encoding="utf-8") == BLOCKS
 
 
 def test_gates_stand_below_at_every_step_of_the_sequence() -> None:
     batch, outputs = sample()
     gates = {"free 0": np.tile([[0.0], [0], [0], [1], [0.5], [1]], 2), "write": np.full((6, 2), [0, 1])}
-    lines = picture_lines(batch, outputs, 1, IN, OUT, gates, width=80, encoding="utf-8")
+    lines = plot_text(batch, outputs, 1, IN, OUT, gates, width=80, encoding="utf-8")
     assert "\n\ngates\nfree 0 |   █▒|\n write |█████|\n\n" in lines
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "no such encoding"])
 def test_plain_letters_where_blocks_cannot_be_written(encoding: str) -> None:
-    lines = picture_lines(*sample(), 1, IN, OUT, width=80, encoding=encoding)
+    lines = plot_text(*sample(), 1, IN, OUT, width=80, encoding=encoding)
     assert lines == BLOCKS.translate(str.maketrans("░▒▓█·", "-+*#."))
     assert lines.isascii()
 
@@ -84,11 +84,11 @@ def test_the_encoding_is_that_of_the_output(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("COLUMNS", "80")
     with mock.patch.object(sys, "stdout") as out:
         out.encoding = "ascii"
-        assert picture_lines(batch, outputs, 1, IN, OUT).isascii()
+        assert plot_text(batch, outputs, 1, IN, OUT).isascii()
         out.encoding = "utf-8"
-        assert picture_lines(batch, outputs, 1, IN, OUT) == BLOCKS
+        assert plot_text(batch, outputs, 1, IN, OUT) == BLOCKS
         out.encoding = None  # text that is kept in memory
-        assert picture_lines(batch, outputs, 1, IN, OUT) == BLOCKS
+        assert plot_text(batch, outputs, 1, IN, OUT) == BLOCKS
 
 
 @pytest.mark.parametrize("columns", [30, 47])
@@ -97,7 +97,7 @@ def test_what_is_wider_than_the_terminal_goes_on_below(columns: int, monkeypatch
     bits = rng.integers(0, 2, (50, 1, 2)).astype(float)
     monkeypatch.setenv("COLUMNS", str(columns))
     names = ("a", "bit b")
-    text = picture_lines(Batch(bits, bits), 20 * bits - 10, 0, names, names, encoding="utf-8")
+    text = plot_text(Batch(bits, bits), 20 * bits - 10, 0, names, names, encoding="utf-8")
     lines = text.splitlines()
     room = columns - len("bit b ||")
     headings = [line for line in lines if line.startswith("steps ")]
@@ -112,13 +112,13 @@ def test_what_is_wider_than_the_terminal_goes_on_below(columns: int, monkeypatch
 
 def test_a_narrow_terminal_gets_some_steps_all_the_same() -> None:
     bits = np.ones((12, 1, 1))
-    lines = picture_lines(Batch(bits, bits), bits, 0, ("a long name",), ("b",), width=5)
+    lines = plot_text(Batch(bits, bits), bits, 0, ("a long name",), ("b",), width=5)
     assert "steps 0 to 9 of 0 to 11" in lines
 
 
 def test_every_step_counts_without_a_mask() -> None:
     batch, outputs = sample()
-    lines = picture_lines(batch._replace(mask=None), outputs, 1, IN, OUT, encoding="utf-8")
+    lines = plot_text(batch._replace(mask=None), outputs, 1, IN, OUT, encoding="utf-8")
     assert lines.count("·") == 1  # in the legend
     assert "error (9 of 12 bits wrong)" in lines  # all but those of step 3 and one of step 4
 
@@ -129,7 +129,7 @@ def test_classes_are_shown_by_their_probabilities_and_symbols_by_a_channel_each(
     outputs[0, 1, 2] = outputs[1, 1, 1] = 30  # right; 1 for 0
     outputs[2, 1] = [0, np.log(2), 0]  # right, by one half
     names = ("A", "B", "C")
-    lines = picture_lines(Batch(symbols, classes), outputs, 1, names, names, encoding="utf-8").splitlines()
+    lines = plot_text(Batch(symbols, classes), outputs, 1, names, names, encoding="utf-8").splitlines()
     assert [line for line in lines if "|" in line] == [
         "A | █ |",
         "B |█ █|",
@@ -149,7 +149,7 @@ def test_classes_are_shown_by_their_probabilities_and_symbols_by_a_channel_each(
 
 def test_channels_that_leave_0_to_1_say_their_range() -> None:
     inputs = np.array([[-1, 4], [0, 0], [1, 1]], float)[:, None]
-    lines = picture_lines(
+    lines = plot_text(
         Batch(inputs, np.ones((3, 1, 1))), np.ones((3, 1, 1)), 0, ("rank", "count"), ("b",), encoding="utf-8"
     ).splitlines()
     assert lines[1:3] == ["rank (-1 to 1) | ▒█|", "count (0 to 4) |█ ░|"]
@@ -158,15 +158,15 @@ def test_channels_that_leave_0_to_1_say_their_range() -> None:
 def test_names_must_fit_the_channels(tmp_path: Path) -> None:
     batch, outputs = sample()
     with pytest.raises(UserError, match="input_channels must name each of the 3 input channels, got 2 names"):
-        picture_lines(batch, outputs, 1, OUT, OUT)
+        plot_text(batch, outputs, 1, OUT, OUT)
     with pytest.raises(UserError, match="output_channels must name each of the 2 output channels, got 3"):
-        save_picture(tmp_path / "a.png", batch, outputs, 1, IN, IN)
+        save_task_plot(tmp_path / "a.png", batch, outputs, 1, IN, IN)
 
 
 def drawn(*arguments: Any) -> Figure:
     """The figure that would be saved."""
-    panels = picture.task_panels(*arguments)
-    figure: Figure = picture.draw_panels(panels, Figure)
+    panels = task_plot.task_panels(*arguments)
+    figure: Figure = task_plot.draw_panels(panels, Figure)
     return figure
 
 
@@ -192,10 +192,10 @@ def test_a_saved_picture_has_red_errors_and_none_where_all_is_right(tmp_path: Pa
     right = np.where(batch.targets > 0, 50.0, -50.0)
     reds = []
     for name, given in (("wrong.png", outputs), ("right.PNG", right)):
-        save_picture(tmp_path / name, batch, given, 1, IN, OUT)
+        save_task_plot(tmp_path / name, batch, given, 1, IN, OUT)
         with (tmp_path / name).open("rb") as file:
             pixels = imread(file, format="png")
-        red = np.array([int(picture.RED[at : at + 2], 16) for at in (1, 3, 5)]) / 255
+        red = np.array([int(task_plot.RED[at : at + 2], 16) for at in (1, 3, 5)]) / 255
         reds.append(int((np.abs(pixels[..., :3] - red).max(-1) < 0.01).sum()))
     assert reds[0] > 2 * reds[1] > 0  # the legend has a little red of its own
 
@@ -206,16 +206,16 @@ def test_many_channels_and_names_with_dollars_are_drawn(tmp_path: Path) -> None:
     figure = drawn(Batch(symbols, symbols), np.zeros((30, 1, 60)), 0, names, names)
     assert len(figure.axes[0].get_yticklabels()) == 30
     assert figure.get_size_inches()[1] < 17
-    save_picture(tmp_path / "a.svg", Batch(symbols, symbols), np.zeros((30, 1, 60)), 0, names, names)
+    save_task_plot(tmp_path / "a.svg", Batch(symbols, symbols), np.zeros((30, 1, 60)), 0, names, names)
     assert "<svg" in (tmp_path / "a.svg").read_text()
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     batch, outputs = sample()
     with pytest.raises(UserError, match="must be a file that can be written, got: No such file"):
-        save_picture(tmp_path / "missing" / "a.png", batch, outputs, 1, IN, OUT)
+        save_task_plot(tmp_path / "missing" / "a.png", batch, outputs, 1, IN, OUT)
     with pytest.raises(UserError, match=r"a picture must be named \.png, \.pdf or \.svg, got .*a\.jpg"):
-        save_picture(tmp_path / "a.jpg", batch, outputs, 1, IN, OUT)
+        save_task_plot(tmp_path / "a.jpg", batch, outputs, 1, IN, OUT)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -234,12 +234,10 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path: Path) -> None:
             match=r"picture in a file must find the package matplotlib.*-m pip install 'matplotlib<4,>=3.8'`\.",
         ),
     ):
-        save_picture(tmp_path / "a.png", *sample(), 1, IN, OUT)
+        save_task_plot(tmp_path / "a.png", *sample(), 1, IN, OUT)
 
 
 def test_matplotlib_is_imported_by_saving_only() -> None:
-    code = (
-        "import sys, numdnc.inspection.picture; print([m for m in sys.modules if m.startswith('matplotlib')])"
-    )
+    code = "import sys, numdnc.inspection.task_plot; print([m for m in sys.modules if m.startswith('matplotlib')])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"

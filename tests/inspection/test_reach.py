@@ -9,9 +9,9 @@ import pytest
 from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec
 from numdnc import initial_state, map_leaves, named_leaves
 from numdnc.engines import get_engine
+from numdnc.inspection.ablation import interface_columns
 from numdnc.inspection.activity import concentration, observe
-from numdnc.inspection.lesion import interface_columns
-from numdnc.inspection.reach import gradient_of, parts, reach
+from numdnc.inspection.gradient_flow import gradient_flow, gradient_of, parameter_parts
 from numdnc.tasks import Batch
 
 RANDOM = [random_spec(seed) for seed in range(12)]
@@ -38,7 +38,7 @@ def test_padding_at_the_end_of_a_sequence_is_not_looked_at() -> None:
 @pytest.mark.parametrize("spec", [*MODELS.values(), *VARIATIONS.values(), *RANDOM])
 def test_every_number_belongs_to_one_part(spec: Any) -> None:
     params = random_params(spec, np.random.default_rng(0))
-    named = list(parts(spec, params))
+    named = list(parameter_parts(spec, params))
     assert len({name for name, _ in named}) == len(named)
     mixed = np.concatenate([part.ravel() for _, part in named])
     np.testing.assert_array_equal(
@@ -55,7 +55,7 @@ def test_the_reads_have_their_own_rows_and_each_head_its_columns() -> None:
     )
     marked.output.weights[spec.hidden_total + spec.word_size :] = 1
     marked.interface.bias[interface_columns(spec)["read_masks"][1]] = 1
-    found = [name for name, part in parts(spec, marked) if part.any()]
+    found = [name for name, part in parameter_parts(spec, marked) if part.any()]
     assert found == ["interface.bias (read_masks of head 1)", "output.weights (reads of head 1)"]
 
 
@@ -81,7 +81,7 @@ def test_the_gradient_of_a_learned_start_is_counted() -> None:
 
     slope = (value(1e-5) - value(-1e-5)) / 2e-5
     assert gradient.initial.memory[1, 2] == pytest.approx(slope, rel=1e-6)  # 7e-9 seen
-    found = reach(spec, params, get_engine("reference"), [batch, batch], loss)
+    found = gradient_flow(spec, params, get_engine("reference"), [batch, batch], loss)
     strength = math.sqrt((gradient.initial.memory**2).mean())
     assert found.strengths["initial.memory"] == pytest.approx(strength)
     assert found.untrained == []

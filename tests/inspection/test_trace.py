@@ -18,7 +18,7 @@ from numdnc.engines import get_engine
 from numdnc.init import initial_state
 from numdnc.inspection import trace as tracing
 from numdnc.inspection import trace_file
-from numdnc.inspection.insides import strongest_links
+from numdnc.inspection.internals import strongest_links
 from numdnc.inspection.trace import MOST_LINKS, STRONGEST, About, Trace, record
 from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.params import LearnedState

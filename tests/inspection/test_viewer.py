@@ -28,14 +28,14 @@ from helpers.traces import (
     text_trace,
     with_arrays,
 )
-from numdnc.inspection import figures
-from numdnc.inspection.figures import save_trace_figure
+from numdnc.inspection import trace_plot
 from numdnc.inspection.provenance import LEAST, NONE, provenance
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace, save_trace
+from numdnc.inspection.trace_plot import save_trace_plot
 from numdnc.inspection.viewer import export
 from numdnc.inspection.viewer.graphs import places
-from numdnc.inspection.viewer.thinning import SECONDARY, thinner
+from numdnc.inspection.viewer.truncation import SECONDARY, truncations
 from numdnc.training.folder import RunFolder
 
 EXACT = 2.0**-16
@@ -287,7 +287,7 @@ def test_a_larger_trace_is_thinned_and_says_so() -> None:
 
 def test_thinning_goes_on_down_to_one_step() -> None:
     trace = bits_trace(steps=9)
-    stages = list(thinner(trace.arrays))
+    stages = list(truncations(trace.arrays))
     sizes = [sum(array.size for array in stage.arrays.values()) for stage in stages]
     assert sizes[0] == sum(array.size for array in trace.arrays.values())
     assert sorted(sizes[1:], reverse=True) == sizes[1:]
@@ -330,20 +330,20 @@ def test_notes_of_trace_and_page_stand_together() -> None:
     ids=["lstm", "text", "classes", "several classes", "no targets"],
 )
 def test_a_figure_of_every_kind_is_drawn(tmp_path: Path, trace: Trace) -> None:
-    save_trace_figure(tmp_path / "figure.png", trace)
+    save_trace_plot(tmp_path / "figure.png", trace)
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 
 @pytest.mark.parametrize("ending, start", [(".svg", b"<?xml"), (".pdf", b"%PDF"), (".PNG", b"\x89PNG")])
 def test_a_figure_is_of_the_kind_its_name_says(tmp_path: Path, ending: str, start: bytes) -> None:
     file = tmp_path / f"figure{ending}"
-    save_trace_figure(file, bits_trace())
+    save_trace_plot(file, bits_trace())
     assert file.read_bytes().startswith(start)
 
 
 def test_the_figure_joins_reads_with_their_writes() -> None:
     trace = with_arrays(bits_trace(seed=3), mask=np.ones(12, np.uint8))
-    figure = figures._drawn(trace, Figure)
+    figure = trace_plot._drawn(trace, Figure)
     found = provenance(trace.arrays, deallocation=False)
     wanted = {
         ((write, slot), (step, slot))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from numdnc import DNCSpec, init_params, select_engine, zero_state, zeros_like
-from numdnc.inspection.lesion import without_reads
+from numdnc.inspection.ablation import without_reads
 from numdnc.reference.losses import sigmoid_cross_entropy
 from numdnc.training.optimizers import (
     OptimizerSettings,

@@ -12,10 +12,10 @@ from helpers.traces import about, group_trace, with_arrays
 from numdnc import DNCSpec, UserError
 from numdnc.engines import select_engine
 from numdnc.inspection.diagnose import diagnose
-from numdnc.inspection.figures import save_trace_figure
-from numdnc.inspection.picture import picture_lines
+from numdnc.inspection.task_plot import plot_text
 from numdnc.inspection.trace import record
 from numdnc.inspection.trace_file import load_trace, save_trace
+from numdnc.inspection.trace_plot import save_trace_plot
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks import Batch
 from numdnc.tasks import targets as of
@@ -143,7 +143,7 @@ def test_a_picture_shows_every_group() -> None:
     inputs = np.zeros((3, 1, 1), np.float32)
     targets = np.array([[[0, 1]], [[1, 1]], [[0, 0]]])
     outputs = np.array([[[9, 0, 0, 9]], [[0, 9, 9, 0]], [[0, 9, 9, 0]]], float)  # 0 1, 1 0, 1 0
-    lines = picture_lines(
+    lines = plot_text(
         Batch(inputs, targets), outputs, 0, ("in",), ("a0", "a1", "b0", "b1"), encoding="utf-8"
     ).splitlines()
     at = lines.index("target")
@@ -166,7 +166,7 @@ def test_a_trace_of_several_classes_counts_saves_and_is_drawn(tmp_path: Path) ->
     loaded = load_trace(tmp_path / "trace.safetensors")
     np.testing.assert_array_equal(loaded.arrays["targets"], trace.arrays["targets"])
     assert loaded.arrays["targets"].shape == (trace.steps, 2)
-    save_trace_figure(tmp_path / "figure.png", trace)
+    save_trace_plot(tmp_path / "figure.png", trace)
     assert (tmp_path / "figure.png").stat().st_size > 1000
 
 

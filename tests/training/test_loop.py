@@ -10,7 +10,7 @@ import pytest
 
 from numdnc import DNCSpec, LSTMSpec, RNNSpec, UserError, initial_state, map_leaves, named_leaves
 from numdnc.data import Corpus
-from numdnc.inspection.lesion import without_reads
+from numdnc.inspection.ablation import without_reads
 from numdnc.tasks.text import TextSettings, TextTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Finished, Report, train

@@ -11,8 +11,8 @@ from numdnc import console
 from numdnc.cli.options import ENGINES, AsJson
 from numdnc.engines import AUTO, Engine, select_engine
 from numdnc.errors import UserError
-from numdnc.inspection import speed
-from numdnc.inspection.speed import LARGEST_ERROR, Rates, Shape, Timing
+from numdnc.inspection import benchmark
+from numdnc.inspection.benchmark import LARGEST_ERROR, MachineRates, Shape, Timing
 from numdnc.processors import count_processors
 
 DEFINITION = "reference"
@@ -65,7 +65,7 @@ def measure_speed(
             console.say("a wrong engine has no speed: nothing was timed")
         sys.exit(1)
     with console.waiting_for("measuring the machine"):
-        rates = speed.machine()
+        rates = benchmark.measure_machine()
     rows = [row for name, shape in chosen.items() for row in _rows(name, shape, engines, rates, seconds)]
     if as_json:
         here = {**rates._asdict(), "cores": count_processors()}
@@ -98,9 +98,9 @@ HEADS = (
 
 def _shapes(names: tuple[str, ...]) -> dict[str, Shape]:
     for name in names:
-        if name not in speed.SHAPES:
-            raise UserError(f"the shape must be one of {', '.join(speed.SHAPES)}, got {name!r}.")
-    return {name: speed.SHAPES[name] for name in names or speed.SHAPES}
+        if name not in benchmark.SHAPES:
+            raise UserError(f"the shape must be one of {', '.join(benchmark.SHAPES)}, got {name!r}.")
+    return {name: benchmark.SHAPES[name] for name in names or benchmark.SHAPES}
 
 
 def _engines(names: tuple[str, ...], shapes: dict[str, Shape]) -> list[Engine]:
@@ -121,21 +121,21 @@ def _check(engines: list[Engine], shapes: dict[str, Shape]) -> list[Checked]:
         for name, shape in shapes.items():
             if engine.name != DEFINITION:
                 with console.waiting_for(f"checking engine {engine.name} at {name}"):
-                    error = speed.check(engine, shape)
+                    error = benchmark.max_relative_error(engine, shape)
                 found.append(Checked(engine.name, name, error, error <= LARGEST_ERROR))
     return found
 
 
 def _rows(
-    name: str, shape: Shape, engines: list[Engine], rates: Rates, seconds: float
+    name: str, shape: Shape, engines: list[Engine], rates: MachineRates, seconds: float
 ) -> list[dict[str, Any]]:
     """What is known of each engine at a shape."""
     timings = {}
     for engine in engines:
         with console.waiting_for(f"timing engine {engine.name} at {name}"):
-            timings[engine.name] = speed.measure(engine, shape, seconds)
+            timings[engine.name] = benchmark.time_engine(engine, shape, seconds)
     slow = timings.get(DEFINITION)
-    floor = speed.floor_ms(shape, rates)
+    floor = benchmark.lower_bound_ms(shape, rates)
     return [_row(name, shape, engine, timing, floor, slow) for engine, timing in timings.items()]
 
 

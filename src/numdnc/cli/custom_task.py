@@ -12,7 +12,7 @@ from numdnc.cli.consent import split_source
 from numdnc.cli.options import ModelOptions
 from numdnc.cli.training import SessionOptions
 from numdnc.errors import UserError
-from numdnc.inspection.picture import picture_lines
+from numdnc.inspection.task_plot import plot_text
 from numdnc.params import Array
 from numdnc.tasks import Batch
 from numdnc.tasks.sequence_task import SequenceSettings
@@ -124,7 +124,7 @@ def sequence_lines(
     describe = optional_attribute(episodes, "describe")
     if describe is not None:
         return str(describe(batch, outputs, 0))
-    return picture_lines(batch, outputs, 0, channels(episodes, "input"), channels(episodes, "output"), gates)
+    return plot_text(batch, outputs, 0, channels(episodes, "input"), channels(episodes, "output"), gates)
 
 
 def settings_of(episodes: SequenceGenerator) -> dict[str, Any]:

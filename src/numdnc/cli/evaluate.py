@@ -17,9 +17,9 @@ from numdnc.cli.overrides import override_settings, with_memory_size
 from numdnc.cli.text import text_task
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.inspection.ablation import without_reads
 from numdnc.inspection.gates import gates
-from numdnc.inspection.lesion import without_reads
-from numdnc.inspection.picture import save_picture
+from numdnc.inspection.task_plot import save_task_plot
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Forward
 from numdnc.tasks.sequence_task import EVAL_BATCH, SequenceTask
@@ -124,7 +124,7 @@ def evaluate(
         names = channels(task.generator, "input"), channels(task.generator, "output")
         shown = gates(spec, run.params, chosen, batch) if isinstance(spec, DNCSpec) else None
         if plot:
-            save_picture(plot, batch, outputs, 0, *names, shown)
+            save_task_plot(plot, batch, outputs, 0, *names, shown)
         if show:
             console.say(sequence_lines(task.generator, batch, outputs, shown))
 

@@ -13,9 +13,9 @@ from numdnc.cli.episodes import custom_task_source
 from numdnc.cli.trace import in_a_line, record_run
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
-from numdnc.inspection.figures import save_trace_figure
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace, save_trace
+from numdnc.inspection.trace_plot import save_trace_plot
 from numdnc.inspection.viewer.export import page
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
@@ -48,7 +48,7 @@ def view_trace(
     file = source / "trace.safetensors" if of_run else source
     trace = _trace_of_run(RunFolder(source), file, custom_task) if of_run else load_trace(file)
     if plot is not None:
-        save_trace_figure(plot, trace)
+        save_trace_plot(plot, trace)
         console.say(f"figure in {plot}")
         if out is None:
             return

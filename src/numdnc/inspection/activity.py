@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from numdnc.engines import Engine
 from numdnc.init import initial_state
-from numdnc.inspection.insides import inside
+from numdnc.inspection.internals import step_internals
 from numdnc.params import Array, as_numbers
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
@@ -26,7 +26,7 @@ _LARGE = ("memory", "link", "forward", "backward", "retention", "read_content", 
 
 
 class Activity(NamedTuple):
-    """The parts of each step, named as in inspection/insides.py, with "outputs" and "memory_peak"."""
+    """The parts of each step, named as in inspection/internals.py, with "outputs" and "memory_peak"."""
 
     real: NDArray[np.bool_]
     """(T, B): where a sequence has not ended."""
@@ -49,7 +49,7 @@ def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
     steps: list[dict[str, Array]] = []
     for t in range(len(inputs)):
         outputs, after, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
-        found = {"outputs": outputs[0], **inside(spec, params, inputs[t], before, after)}
+        found = {"outputs": outputs[0], **step_internals(spec, params, inputs[t], before, after)}
         if "memory" in found:
             found["memory_peak"] = np.abs(found["memory"]).max(axis=(1, 2))
         steps.append({name: part for name, part in found.items() if name not in _LARGE})

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numdnc.engines import Engine
+from numdnc.inspection.ablation import ablations
 from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
-from numdnc.inspection.lesion import lesions
-from numdnc.inspection.reach import Reach, reach
-from numdnc.inspection.worth import Finding, Losses, noise, worth
+from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
+from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Scores, Task
@@ -60,15 +60,15 @@ def diagnose(
     with np.errstate(all="ignore"):  # what overflows is named, not warned of
         scores = {"whole": score(params)}
         if isinstance(spec, DNCSpec):
-            scores |= {part: score(damaged) for part, damaged in lesions(spec, params).items()}
-            noises = noise(spec, params, engine, task.example(COMPARED), task.loss)
+            scores |= {part: score(damaged) for part, damaged in ablations(spec, params).items()}
+            noises = sampling_error(spec, params, engine, task.example(COMPARED), task.loss)
         example = task.example(SEQUENCES)
         activity = observe(spec, params, engine, example)
         batches = [task.next_batch() for _ in range(BATCHES)]
-        reached = reach(spec, params, engine, batches, task.loss)
+        reached = gradient_flow(spec, params, engine, batches, task.loss)
         findings: list[Finding] = []
         if isinstance(spec, DNCSpec):
-            findings += worth(
+            findings += judge_parts(
                 _losses(scores, task, noises, uniform_loss(example.targets, activity.values["outputs"]))
             )
             findings.append(_usage(spec, activity))
@@ -164,7 +164,7 @@ def _controller(activity: Activity) -> Finding:
     return Finding("controller", share <= NUMB, words, {"saturated": share})
 
 
-def _training(reached: Reach) -> Finding:
+def _training(reached: GradientFlow) -> Finding:
     """Which parameters never train."""
     untrained, strengths = reached.untrained, reached.strengths
     if untrained:
@@ -183,7 +183,7 @@ def _training(reached: Reach) -> Finding:
     return Finding("training", True, words, {"weakest": share, "strongest": reached.strongest})
 
 
-def _magnitudes(spec: Spec, params: Any, activity: Activity, reached: Reach) -> Iterator[Finding]:
+def _magnitudes(spec: Spec, params: Any, activity: Activity, reached: GradientFlow) -> Iterator[Finding]:
     """How far the largest numbers are from overflow.
 
     Most are squared somewhere, in norms and in the optimizer: they must stay below sqrt(largest float). Strengths,

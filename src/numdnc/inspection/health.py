@@ -6,7 +6,7 @@ import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
-from numdnc.inspection.reach import Loss, gradient_of
+from numdnc.inspection.gradient_flow import Loss, gradient_of
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.tree import leaves

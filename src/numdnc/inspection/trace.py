@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from numdnc.engines import get_engine
 from numdnc.errors import UserError
 from numdnc.init import initial_state
-from numdnc.inspection.insides import inside, strongest_links
+from numdnc.inspection.internals import step_internals, strongest_links
 from numdnc.params import as_numbers
 from numdnc.schema import Count, Size
 from numdnc.spec import DNCSpec, Spec
@@ -119,12 +119,12 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
         if spec.links:
             shapes |= {"forward": (R, N), "backward": (R, N), "precedence": (N,)}
             shapes |= (
-                {"link_values": (N, min(STRONGEST, N))} if thins_links(spec, steps) else {"link": (N, N)}
+                {"link_values": (N, min(STRONGEST, N))} if truncates_links(spec, steps) else {"link": (N, N)}
             )
     return {name: (steps, *shape) for name, shape in shapes.items()}
 
 
-def thins_links(spec: DNCSpec, steps: int) -> bool:
+def truncates_links(spec: DNCSpec, steps: int) -> bool:
     """Whether the links of so many steps are too many to be kept whole."""
     return spec.links and steps * spec.memory_size**2 > MOST_LINKS
 
@@ -146,13 +146,13 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
         "mask": loss_mask(batch)[:, 0].astype(np.uint8),
         **{name: np.empty(shape, np.float32) for name, shape in shapes.items()},
     }
-    thinned = isinstance(spec, DNCSpec) and thins_links(spec, steps)
+    thinned = isinstance(spec, DNCSpec) and truncates_links(spec, steps)
     if thinned:
         arrays["link_slots"] = np.empty(arrays["link_values"].shape, np.int32)
     before = initial_state(spec, params, 1)
     for t in range(steps):
         outputs, after, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
-        found = {"outputs": outputs[0], **inside(spec, params, inputs[t], before, after)}
+        found = {"outputs": outputs[0], **step_internals(spec, params, inputs[t], before, after)}
         found["probabilities"] = probabilities(found["outputs"], batch.targets[t])
         if thinned:
             found["link_slots"], found["link_values"] = strongest_links(found.pop("link"), STRONGEST)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from numdnc.inspection.provenance import LEAST, Provenance, provenance
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer.graphs import graph_of
-from numdnc.inspection.viewer.thinning import Thinned, thinner
+from numdnc.inspection.viewer.truncation import Truncated, truncations
 from numdnc.names import short
 from numdnc.schema import json_text
 from numdnc.spec import DNCSpec
@@ -46,7 +46,7 @@ SCRIPTS = (
 
 def page(trace: Trace) -> str:
     """The page of a trace, without what would make it larger than LARGEST, which it says."""
-    for thinned in thinner(trace.arrays):
+    for thinned in truncations(trace.arrays):
         numbers = pack(thinned.arrays)
         if len(numbers) <= LARGEST:
             break
@@ -92,7 +92,7 @@ def _in_24_bits(array: NDArray[Any]) -> NDArray[np.uint32]:
     return (numbers.view(np.uint32) + np.uint32(0x80)) >> np.uint32(8)
 
 
-def _about(trace: Trace, thinned: Thinned) -> dict[str, Any]:
+def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
     """All that is no array, as JSON."""
     about = {
         **_brief(dataclasses.asdict(trace.about)),

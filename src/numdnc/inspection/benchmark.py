@@ -69,7 +69,7 @@ SHAPES = {
 """From characters and small toys over the paper's tasks to a memory of many slots."""
 
 
-class Rates(NamedTuple):
+class MachineRates(NamedTuple):
     """What the machine can do."""
 
     gflops: float
@@ -112,7 +112,7 @@ class Problem(NamedTuple):
     state: Any
 
 
-def problem(shape: Shape, dtype: DTypeLike = np.float32) -> Problem:
+def make_problem(shape: Shape, dtype: DTypeLike = np.float32) -> Problem:
     """First parameters, random symbols to read and to answer, the blank state; the same whenever asked."""
     rng, spec = np.random.default_rng(0), shape.spec
     size = (shape.steps, shape.batch)
@@ -125,13 +125,13 @@ def problem(shape: Shape, dtype: DTypeLike = np.float32) -> Problem:
     )
 
 
-def measure(engine: Engine, shape: Shape, seconds: float) -> Timing:
+def time_engine(engine: Engine, shape: Shape, seconds: float) -> Timing:
     """Time forward and backward in float32 for about `seconds`, at least `LEAST_RUNS` times.
 
     A run before them, which may compile, is not counted; its outputs give the gradient of the mean softmax
     cross-entropy that every backward begins with. Finding that gradient is not timed, nor is an update of parameters.
     """
-    given = problem(shape)
+    given = make_problem(shape)
     spec, params, symbols, _, state = given
     d_outputs, d_state = warm_up(engine, given)
 
@@ -165,14 +165,14 @@ def repeat(run: Callable[[], Result], seconds: float) -> list[Result]:
     return results
 
 
-def check(engine: Engine, shape: Shape) -> float:
+def max_relative_error(engine: Engine, shape: Shape) -> float:
     """Largest relative error of an engine in float64 over its outputs, final state and all gradients.
 
     Each array counts by its largest difference from the definition's, over the largest value there; NaN counts as
     infinite. Sequences begin in a random state and the final state is asked for too, so that no part goes unseen.
     """
     shape = shape._replace(steps=min(shape.steps, CHECKED_STEPS), batch=min(shape.batch, CHECKED_BATCH))
-    spec, params, symbols, targets, _ = problem(shape, np.float64)
+    spec, params, symbols, targets, _ = make_problem(shape, np.float64)
     rng = np.random.default_rng(1)
     state = random_state(spec, shape.batch, rng)
     d_state = map_leaves(lambda leaf: rng.standard_normal(leaf.shape) / leaf.size, state)
@@ -193,7 +193,7 @@ def _relative_error(found: Array, right: Array) -> float:
     return difference / largest if largest and np.isfinite(difference) else np.inf
 
 
-def machine(threads: int | None = None, seconds: float = 0.5) -> Rates:
+def measure_machine(threads: int | None = None, seconds: float = 0.5) -> MachineRates:
     """The best of about `seconds` each of a 1024 x 1024 float32 product, by all cores or `threads`, and a copy."""
 
     def fastest(run: Callable[[], Any]) -> float:
@@ -208,12 +208,12 @@ def machine(threads: int | None = None, seconds: float = 0.5) -> Rates:
     source, copy = np.ones((2, 2**25), np.float32)
     with threadpool_limits(limits=threads or count_processors(), user_api="blas"):
         product = fastest(lambda: a @ b)
-    return Rates(
+    return MachineRates(
         2 * 1024**3 / product / 1e9, 2 * source.nbytes / fastest(lambda: np.copyto(copy, source)) / 1e9
     )
 
 
-def floor_ms(shape: Shape, rates: Rates) -> float:
+def lower_bound_ms(shape: Shape, rates: MachineRates) -> float:
     """Milliseconds that forward and backward of a shape take at the very least.
 
     The longer of two: the multiply-adds, three times those of a forward, at the machine's rate for matrix products;
@@ -242,15 +242,15 @@ class PeakMemory:
         with suppress(OSError, AttributeError):  # no Linux, or no leave
             ctypes.CDLL(None).malloc_trim(0)  # what is free already must not hide what will be taken
             Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
-            self._before = memory_account("VmRSS")
+            self._before = process_memory("VmRSS")
 
     def peak(self) -> int | None:
         """Bytes so far; None where the system does not tell."""
-        most = memory_account("VmHWM")
+        most = process_memory("VmHWM")
         return None if most is None or self._before is None else max(0, most - self._before)
 
 
-def memory_account(field: str) -> int | None:
+def process_memory(field: str) -> int | None:
     """Bytes that Linux has on record for this process: VmRSS in use, VmHWM the most so far; None on other systems."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -14,7 +14,7 @@ import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.init import initial_state
-from numdnc.inspection.lesion import lesions
+from numdnc.inspection.ablation import ablations
 from numdnc.params import as_numbers
 from numdnc.spec import DNCSpec
 from numdnc.tasks import Batch
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
     numbers: dict[str, float]
 
 
-def noise(
+def sampling_error(
     spec: DNCSpec, params: Any, engine: Engine, batch: Batch, loss: Callable[..., Any]
 ) -> dict[str, float]:
     """Part -> DEVIATIONS standard errors of the rise of the loss without it, in nats, over the sequences of a batch.
@@ -60,7 +60,7 @@ def noise(
 
     whole, counts = each(params)
     errors = {}
-    for part, damaged in lesions(spec, params).items():
+    for part, damaged in ablations(spec, params).items():
         rises = each(damaged)[0] - whole
         rise = (counts * rises).sum() / counts.sum()
         square = B / max(1, B - 1) * (counts**2 * (rises - rise) ** 2).sum() / counts.sum() ** 2
@@ -73,7 +73,7 @@ class Losses(NamedTuple):
 
     whole: float
     without: dict[str, float]
-    noise: dict[str, float]
+    sampling_error: dict[str, float]
     """In nats, as that function gives it."""
     name: str
     """What the loss is called, ..."""
@@ -100,21 +100,22 @@ class Losses(NamedTuple):
 
     def change(self, part: str) -> str:
         """From which loss to which, in words."""
-        before, after, rise = figure(self.whole), figure(self.without[part]), self.rise(part)
+        before, after, rise = format_loss(self.whole), format_loss(self.without[part]), self.rise(part)
         if not math.isfinite(rise):
             return f"{self.name} goes from {before} to {after}"
         if before == after:
             return f"{self.name} stays at {before}"
         words = f"{self.name} {'rises' if rise > 0 else 'falls'} from {before} to {after}"
-        if abs(rise) <= self.noise[part]:
-            words += f", no more than from sequence to sequence (± {figure(self.noise[part] / self.nats)})"
+        if abs(rise) <= self.sampling_error[part]:
+            spread = format_loss(self.sampling_error[part] / self.nats)
+            words += f", no more than from sequence to sequence (± {spread})"
         return words
 
     def _least(self, part: str) -> float:
-        return max(MATTERS * self.whole * self.nats, NOTICED, self.noise[part])
+        return max(MATTERS * self.whole * self.nats, NOTICED, self.sampling_error[part])
 
 
-def worth(losses: Losses) -> Iterator[Finding]:
+def judge_parts(losses: Losses) -> Iterator[Finding]:
     """What the memory is worth, then each part."""
     yield _memory(losses)
     if math.isfinite(losses.whole):
@@ -132,18 +133,22 @@ def _memory(losses: Losses) -> Finding:
     elif losses.harms("reads"):
         words = f"The memory does harm: without its reads {change}."
     elif not losses.matters("reads"):
-        much = "hardly uses" if losses.rise("reads") > max(NOTICED, losses.noise["reads"]) else "does not use"
+        much = (
+            "hardly uses"
+            if losses.rise("reads") > max(NOTICED, losses.sampling_error["reads"])
+            else "does not use"
+        )
         words = f"This model {much} its memory: without its reads {change}."
     elif not losses.matters("writing"):
         words = (
             f"This model reads, but nothing that it writes: without its reads {change}, without writing to "
-            f"{figure(writing)}. Its memory is a constant."
+            f"{format_loss(writing)}. Its memory is a constant."
         )
     else:
         fine = True
         words = f"The memory {'carries the task' if carries else 'helps'}: without its reads {change}."
     numbers = {"whole": whole, "without_reads": reads, "without_writing": writing}
-    return Finding("memory", fine, words, numbers | {"noise": losses.noise["reads"] / losses.nats})
+    return Finding("memory", fine, words, numbers | {"noise": losses.sampling_error["reads"] / losses.nats})
 
 
 def _part(losses: Losses, part: str) -> Finding:
@@ -157,19 +162,19 @@ def _part(losses: Losses, part: str) -> Finding:
         words = f"{title} {are} not needed: {change}."
     elif losses.misleads(part):
         fine, most = losses.matters("reads"), max(0.0, losses.rise("reads")) / losses.nats
-        reads = figure(losses.without["reads"])
+        reads = format_loss(losses.without["reads"])
         words = (
             f"The model depends on {part}: {change}, further than without any reads ({reads}). Reads unlike any in "
             f"training mislead it, so that rise is no measure; {part} {are} worth at most what all reads are, "
-            f"{figure(most)}."
+            f"{format_loss(most)}."
         )
     else:
         fine = True
         words = f"{title} {are} needed: {change}."
     numbers = {"whole": losses.whole, "without": losses.without[part]}
-    return Finding(part, fine, words, numbers | {"noise": losses.noise[part] / losses.nats})
+    return Finding(part, fine, words, numbers | {"noise": losses.sampling_error[part] / losses.nats})
 
 
-def figure(loss: float) -> str:
+def format_loss(loss: float) -> str:
     """0.6931, or 1.2e-05 where so many digits would say little."""
     return f"{loss:.4f}" if not loss < 0.01 or loss == 0 else f"{loss:.1e}"

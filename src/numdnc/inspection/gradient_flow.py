@@ -10,13 +10,13 @@ import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.init import initial_state, initial_state_backward
-from numdnc.inspection.lesion import interface_columns
+from numdnc.inspection.ablation import interface_columns
 from numdnc.params import Array, as_numbers
 from numdnc.spec import GATES, DNCSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.tree import map_leaves, named_leaves, zeros_like
 
-FAINT = 1e-6
+NEGLIGIBLE = 1e-6
 """A part whose gradient is at most this, beside that of the part with the strongest, does not train to speak of."""
 
 _OF_HEADS = ("read_", "free_", "forward_", "backward_")
@@ -26,7 +26,7 @@ Loss = Callable[..., tuple[float, float, Array]]
 """`Task.loss`."""
 
 
-class Reach(NamedTuple):
+class GradientFlow(NamedTuple):
     """How strong the gradient is on each part of the parameters."""
 
     strengths: dict[str, float]
@@ -44,7 +44,9 @@ class Reach(NamedTuple):
     @property
     def untrained(self) -> list[str]:
         """The parts and units that no gradient reaches, or next to none."""
-        faint = [name for name, strength in self.strengths.items() if not strength > FAINT * self.strongest]
+        faint = [
+            name for name, strength in self.strengths.items() if not strength > NEGLIGIBLE * self.strongest
+        ]
         return [*faint, *self.dead_units]
 
 
@@ -58,16 +60,18 @@ def gradient_of(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Los
     return initial_state_backward(spec, d_params, d_state)
 
 
-def reach(spec: Spec, params: Any, engine: Engine, batches: Iterable[Batch], loss: Loss) -> Reach:
+def gradient_flow(
+    spec: Spec, params: Any, engine: Engine, batches: Iterable[Batch], loss: Loss
+) -> GradientFlow:
     """The gradient's strength on each part over several batches."""
     gradients = [gradient_of(spec, params, engine, batch, loss) for batch in batches]
     squares = map_leaves(lambda *each: np.mean([g.astype(np.float64) ** 2 for g in each], axis=0), *gradients)
-    strengths = {name: float(np.sqrt(part.mean())) for name, part in parts(spec, squares)}
+    strengths = {name: float(np.sqrt(part.mean())) for name, part in parameter_parts(spec, squares)}
     largest = max(float(np.abs(leaf).max()) for gradient in gradients for _, leaf in named_leaves(gradient))
-    return Reach(strengths, tuple(_dead_units(spec, squares)), largest)
+    return GradientFlow(strengths, tuple(_dead_units(spec, squares)), largest)
 
 
-def parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
+def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
     """The numbers of a tree of parameters, by what they are for: "output.weights (reads of head 0)", ..
 
     Weights of a controller layer and of the output are told apart by their rows, those of the interface by columns.

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from numdnc.inspection.picture import ERROR, Panel, draw_panels, save_figure, task_panels
 from numdnc.inspection.provenance import NONE, provenance
+from numdnc.inspection.task_plot import ERROR, Panel, draw_panels, save_figure, task_panels
 from numdnc.inspection.trace import Trace
 from numdnc.spec import DNCSpec
 from numdnc.tasks import Batch
@@ -22,7 +22,7 @@ LONGEST_TEXT = 120
 ARC = "#d0541b"
 
 
-def save_trace_figure(path: Path, trace: Trace) -> None:
+def save_trace_plot(path: Path, trace: Trace) -> None:
     """Save a trace as a PNG, PDF or SVG file; where a read shows a write, a curve joins the two."""
     save_figure(path, lambda figure_class: _drawn(trace, figure_class))
 

@@ -48,7 +48,7 @@ class Panel(NamedTuple):
     """(T,): the steps at which there is something to show."""
 
 
-def picture_lines(
+def plot_text(
     batch: Batch,
     outputs: Array,
     row: int,
@@ -88,7 +88,7 @@ def picture_lines(
     return "\n".join(lines)
 
 
-def save_picture(
+def save_task_plot(
     path: Path,
     batch: Batch,
     outputs: Array,
@@ -97,7 +97,7 @@ def save_picture(
     output_channels: Sequence[str],
     gates: Mapping[str, Array] | None = None,
 ) -> None:
-    """Sequence `row` of a batch as a figure, a PNG (or PDF or SVG, as the name ends); see `picture_lines`."""
+    """Sequence `row` of a batch as a figure, a PNG (or PDF or SVG, as the name ends); see `plot_text`."""
     panels = task_panels(batch, outputs, row, input_channels, output_channels, gates)
     save_figure(path, lambda figure_class: draw_panels(panels, figure_class))
 

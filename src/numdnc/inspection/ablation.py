@@ -1,7 +1,7 @@
-"""Damage on purpose: what a model loses without a part of it is what that part does.
+"""Ablations of a trained DNC: the loss it has without a part shows what the part does.
 
-Every lesion is another set of parameters for the same spec, so that each engine can run it, and is exact: nothing of
-the part is left. Axes: R read heads, W word.
+Each ablation is another set of parameters for the same spec, so any engine runs it, and is exact: nothing of the part
+is left. Axes: R read heads, W word.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ OFF = -1e4
 """A raw value so low that its sigmoid is exactly 0, and its share in a softmax too, in float32 and float64."""
 
 
-def lesions(spec: DNCSpec, params: DNCParams) -> dict[str, DNCParams]:
+def ablations(spec: DNCSpec, params: DNCParams) -> dict[str, DNCParams]:
     """The part that is taken away -> the model without it, for all parts this model has.
 
     A single head is not among them: it is all the reads.

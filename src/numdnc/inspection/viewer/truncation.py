@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.inspection.insides import strongest_links
+from numdnc.inspection.internals import strongest_links
 from numdnc.inspection.trace import STRONGEST
 
 LARGE = ("memory", "link", "link_slots", "link_values")
@@ -33,7 +33,7 @@ SECONDARY = (
 """What most questions do not need."""
 
 
-class Thinned(NamedTuple):
+class Truncated(NamedTuple):
     """A trace, or what is left of it."""
 
     arrays: dict[str, NDArray[Any]]
@@ -45,33 +45,33 @@ class Thinned(NamedTuple):
     """What was left out, in words; empty if nothing was."""
 
 
-def thinner(arrays: dict[str, NDArray[Any]]) -> Iterator[Thinned]:
+def truncations(arrays: dict[str, NDArray[Any]]) -> Iterator[Truncated]:
     """The trace as it is, then ever less of it: down to its first step, if it is asked for so often."""
     T = len(arrays["outputs"])
     notes: list[str] = []
-    yield Thinned(arrays, 1, T, "")
+    yield Truncated(arrays, 1, T, "")
     if "link" in arrays:
         slots, values = strongest_links(arrays["link"], STRONGEST)
         arrays = {name: array for name, array in arrays.items() if name != "link"}
         arrays |= {"link_slots": slots.astype(np.int32), "link_values": values.astype(np.float32)}
         notes = [f"links: only the strongest {slots.shape[2]} of each slot are kept"]
-        yield Thinned(arrays, 1, T, "; ".join(notes))
+        yield Truncated(arrays, 1, T, "; ".join(notes))
     every, whole = 1, arrays
     while "memory" in arrays and every < min(SPARSEST, T):
         every *= 2
         arrays = whole | {name: whole[name][::every] for name in LARGE if name in whole}
         rare = f"memory and links: of one step in {every}"
-        yield Thinned(arrays, every, T, "; ".join([*notes, rare]))
+        yield Truncated(arrays, every, T, "; ".join([*notes, rare]))
     if every > 1:
         notes.append(rare)
     if any(name in arrays for name in SECONDARY):
         arrays = {name: array for name, array in arrays.items() if name not in SECONDARY}
         notes.append("controller, keys, words and the parts of the weightings are left out")
-        yield Thinned(arrays, every, T, "; ".join(notes))
+        yield Truncated(arrays, every, T, "; ".join(notes))
     steps = T
     while steps > 1:
         steps = (steps + 1) // 2
         arrays = {
             name: array[: -(-steps // every) if name in LARGE else steps] for name, array in arrays.items()
         }
-        yield Thinned(arrays, every, steps, "; ".join([*notes, f"only the first {steps} of {T} steps"]))
+        yield Truncated(arrays, every, steps, "; ".join([*notes, f"only the first {steps} of {T} steps"]))

@@ -19,7 +19,7 @@ from numdnc.reference.linkage import directional_weights, sharpen
 from numdnc.spec import DNCSpec, Spec
 
 
-def inside(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> dict[str, Array]:
+def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> dict[str, Array]:
     """Name -> array (B, ..) of the step that led from one state to the other with x (B, X) or symbols (B,)."""
     found = {"hidden": _hidden(spec, params, x, before, after)}
     if spec.controller == "lstm":
