@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose
 from helpers.commands import done
 from numdnc import DNCSpec, LSTMSpec, named_leaves, nn
 from numdnc.inspection.trace_file import load_trace
-from numdnc.nn.files import run_of
+from numdnc.nn.files import run_from
 from numdnc.training.folder import read_report
 from numdnc.training.run import load_run
 from numdnc.training.sweep import SweepFolder
@@ -91,7 +91,7 @@ def test_a_trace_of_schema_1() -> None:
 def test_a_module_of_version_1() -> None:
     module = nn.load(FORMAT_4 / "model.pt")
     assert module.origin is not None
-    run, before = run_of(module, module.origin), load_run(FORMAT_4 / "copy.safetensors")
+    run, before = run_from(module, module.origin), load_run(FORMAT_4 / "copy.safetensors")
     assert (run.spec, run.task, run.position.keys()) == (before.spec, before.task, before.position.keys())
 
 

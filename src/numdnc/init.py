@@ -23,7 +23,7 @@ STORE_BIASES: dict[str, Any] = {
     "read_modes": (0.0, 3.0, 0.0),  # backward, content, forward
 }
 """Biases of the interface, before activation, of a memory that starts as a store."""
-_SHORT = 0.1
+_MEMORY_NORM = 0.1
 """Length of the words that a learned memory starts with."""
 
 
@@ -54,7 +54,7 @@ def init_params(
     def first(name: str, zeros: Any) -> Any:
         if zeros.ndim == 1:
             return zeros + zeros.dtype.type(name.endswith("gain"))
-        shrink = sqrt(zeros.shape[1]) / _SHORT if name == "initial.memory" else sqrt(zeros.shape[0])
+        shrink = sqrt(zeros.shape[1]) / _MEMORY_NORM if name == "initial.memory" else sqrt(zeros.shape[0])
         return (rng.standard_normal(zeros.shape) / shrink).astype(dtype)
 
     blank = zero_params(spec, dtype)
@@ -65,7 +65,7 @@ def init_params(
     for layer in params.controller:
         layer.weights[: spec.input_size] *= layer.weights.dtype.type(input_scale)
     if start == "store":
-        _start_as_store(spec, params)
+        _set_store_biases(spec, params)
     return params
 
 
@@ -109,7 +109,7 @@ def draw_bypass_mask(
     return mask
 
 
-def _start_as_store(spec: Spec, params: DNCParams) -> None:
+def _set_store_biases(spec: Spec, params: DNCParams) -> None:
     if not isinstance(spec, DNCSpec):
         raise UserError(f"the start must be plain for a model without a memory, got store for a {spec.kind}.")
     column = 0

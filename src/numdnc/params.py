@@ -15,7 +15,7 @@ from numdnc.tree import map_leaves
 Array = NDArray[np.floating[Any]]
 Inputs = NDArray[Any]
 """Floats (T, B, X), or integer symbols (T, B) that mean one-hot rows."""
-ArrayIfAny = Any
+OptionalArray = Any
 """An `Array`, or `()` where the model does not have this part."""
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -31,7 +31,7 @@ class Affine(NamedTuple):
 
     weights: Array  # (in, out)
     bias: Array  # (out,)
-    gain: ArrayIfAny = ()  # (out,); with it, v W passes layer norm before the bias
+    gain: OptionalArray = ()  # (out,); with it, v W passes layer norm before the bias
 
 
 class LSTMParams(NamedTuple):
@@ -39,9 +39,9 @@ class LSTMParams(NamedTuple):
 
     weights: Array  # (in, 4 H)
     bias: Array  # (4 H,)
-    gain: ArrayIfAny = ()  # (4 H,)
-    cell_gain: ArrayIfAny = ()  # (H,)
-    cell_bias: ArrayIfAny = ()  # (H,)
+    gain: OptionalArray = ()  # (4 H,)
+    cell_gain: OptionalArray = ()  # (H,)
+    cell_bias: OptionalArray = ()  # (H,)
 
 
 LayerParams = LSTMParams | Affine
@@ -99,8 +99,8 @@ class DNCState(NamedTuple, Generic[Leaf]):
     controller: tuple[LayerState[Leaf], ...]
     memory: Leaf  # (B, N, W)
     usage: Leaf  # (B, N), in [0, 1]
-    precedence: ArrayIfAny  # (B, N), >= 0, sums to at most 1; absent without links
-    link: ArrayIfAny  # (B, N, N), link[i, j]: "i was written after j"; rows and columns sum to at most 1
+    precedence: OptionalArray  # (B, N), >= 0, sums to at most 1; absent without links
+    link: OptionalArray  # (B, N, N), link[i, j]: "i was written after j"; rows and columns sum to at most 1
     write_weights: Leaf  # (B, N), >= 0, sums to at most 1
     read_weights: Leaf  # (B, R, N), >= 0, each head sums to at most 1
     reads: Leaf  # (B, R, W)
@@ -110,7 +110,7 @@ Params = RecurrentParams | DNCParams
 State = RecurrentState | DNCState
 
 
-def as_numbers(inputs: Inputs, params: Any) -> Inputs:
+def cast_inputs(inputs: Inputs, params: Any) -> Inputs:
     """Symbols as they are, vectors in the dtype that the parameters have."""
     if np.issubdtype(inputs.dtype, np.integer):
         return inputs

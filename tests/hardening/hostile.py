@@ -300,7 +300,7 @@ def _read_module(path: Path) -> None:
     module = nn.load(path)
     module(torch.zeros(2, 1, module.spec.input_size))
     if module.origin is not None:
-        nn_files.run_of(module, module.origin)
+        nn_files.run_from(module, module.origin)
 
 
 def _read_sweep(path: Path) -> None:

@@ -57,7 +57,7 @@ def export_model(
         raise UserError(
             f"{source} must say what run it came from, got a model that came from none. Give such a run with --like."
         )
-    run = files.run_of(module, origin)
+    run = files.run_from(module, origin)
     task = file_name(str(run.task.get("name")).rpartition(":")[2].lower())
     with begin(run, out, f"{task}-{run.spec.kind}") as folder:
         console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")

@@ -19,7 +19,7 @@ class Engine(Protocol):
     """
 
     name: str
-    keeps_every_link: bool
+    stores_all_links: bool
     """Whether a tape holds the links of every step, or few of them."""
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:

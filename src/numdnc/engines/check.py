@@ -26,7 +26,7 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
     symbols = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu"
     if not symbols or inputs.ndim != 2:
         _check_vectors(spec, dtype, inputs)
-    if symbols and inputs.size and _has_stranger(inputs, spec.input_size):
+    if symbols and inputs.size and _out_of_range(inputs, spec.input_size):
         raise UserError(
             f"integer inputs must lie in 0..{spec.input_size - 1}, got {inputs.min()}..{inputs.max()}."
         )
@@ -101,13 +101,13 @@ def _first_leaf(tree: Any) -> Any:
     return next((leaf for branch in tree if (leaf := _first_leaf(branch)) is not None), None)
 
 
-def _has_stranger(symbols: Any, count: int) -> bool:
+def _out_of_range(symbols: Any, count: int) -> bool:
     """Whether a symbol is not in 0..count - 1. Seen as unsigned, negative ones are the largest of all."""
     return bool(symbols.view(symbols.dtype.str.replace("i", "u")).max() >= count)
 
 
 def _check_tree(owner: str, expected: Any, given: Any) -> None:
-    if _alike(expected, given):
+    if _same_structure(expected, given):
         return
     wanted, got = dict(named_leaves(expected)), dict(named_leaves(given))
     if wanted.keys() != got.keys() or _branches(expected) != _branches(given):
@@ -120,7 +120,7 @@ def _check_tree(owner: str, expected: Any, given: Any) -> None:
         _check_leaf(f"{owner}.{name}", array.shape, array.dtype, got[name])
 
 
-def _alike(expected: Any, given: Any) -> bool:
+def _same_structure(expected: Any, given: Any) -> bool:
     """Whether two trees have the same parts of the same shapes and dtypes; names are not looked at."""
     if type(given) is not type(expected):
         return False
@@ -129,7 +129,7 @@ def _alike(expected: Any, given: Any) -> bool:
     if len(given) != len(expected):
         return False
     for one, other in zip(expected, given, strict=True):  # noqa: SIM110 (called very often, and this is fastest)
-        if not _alike(one, other):
+        if not _same_structure(one, other):
             return False
     return True
 

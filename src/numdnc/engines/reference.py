@@ -15,7 +15,7 @@ class ReferenceEngine:
     """Slow and right: what every other engine is compared with."""
 
     name = "reference"
-    keeps_every_link = True
+    stores_all_links = True
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """Every model, in float32 and float64."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from numdnc.engines import Engine
 from numdnc.init import initial_state
 from numdnc.inspection.internals import step_internals
-from numdnc.params import Array, as_numbers
+from numdnc.params import Array, cast_inputs
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import loss_mask
@@ -44,7 +44,7 @@ def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
 
     "memory_peak" (T, B) is the largest magnitude in the memory.
     """
-    inputs = as_numbers(batch.inputs, params)
+    inputs = cast_inputs(batch.inputs, params)
     before = initial_state(spec, params, inputs.shape[1])
     steps: list[dict[str, Array]] = []
     for t in range(len(inputs)):

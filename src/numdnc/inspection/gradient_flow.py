@@ -11,7 +11,7 @@ import numpy as np
 from numdnc.engines import Engine
 from numdnc.init import initial_state, initial_state_backward
 from numdnc.inspection.ablation import interface_columns
-from numdnc.params import Array, as_numbers
+from numdnc.params import Array, cast_inputs
 from numdnc.spec import GATES, DNCSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.tree import map_leaves, named_leaves, zeros_like
@@ -52,7 +52,7 @@ class GradientFlow(NamedTuple):
 
 def gradient_of(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) -> Any:
     """The gradient of the loss of a batch whose sequences start afresh: a tree like the parameters."""
-    inputs = as_numbers(batch.inputs, params)
+    inputs = cast_inputs(batch.inputs, params)
     state = initial_state(spec, params, inputs.shape[1])
     outputs, after, tape = engine.forward(spec, params, inputs, state, keep_tape=True)
     _, _, d_outputs = loss(outputs, batch)

@@ -15,7 +15,7 @@ import numpy as np
 from numdnc.engines import Engine
 from numdnc.init import initial_state
 from numdnc.inspection.ablation import ablations
-from numdnc.params import as_numbers
+from numdnc.params import cast_inputs
 from numdnc.spec import DNCSpec
 from numdnc.tasks import Batch
 
@@ -48,7 +48,7 @@ def sampling_error(
 
     d_b is the rise of sequence b and c_b how many predictions it has. Every sequence begins with an initial state.
     """
-    inputs = as_numbers(batch.inputs, params)
+    inputs = cast_inputs(batch.inputs, params)
     B = inputs.shape[1]
 
     def each(params: Any) -> tuple[Any, Any]:

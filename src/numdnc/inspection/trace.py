@@ -14,7 +14,7 @@ from numdnc.engines import get_engine
 from numdnc.errors import UserError
 from numdnc.init import initial_state
 from numdnc.inspection.internals import step_internals, strongest_links
-from numdnc.params import as_numbers
+from numdnc.params import cast_inputs
 from numdnc.schema import Count, Size
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
@@ -136,7 +136,7 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     away, follows from them by the definition. All is kept in float32.
     """
     engine = get_engine(about.engine)
-    inputs = as_numbers(batch.inputs, params)
+    inputs = cast_inputs(batch.inputs, params)
     steps = len(inputs)
     shapes = array_shapes(spec, steps)
     _check_size(steps, sum(map(prod, shapes.values())))

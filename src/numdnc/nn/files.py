@@ -44,7 +44,7 @@ class Origin:
 
 
 @dataclass(kw_only=True)
-class _Described:
+class _Metadata:
     """What a file holds besides its tensors."""
 
     kind: Literal["a model of numdnc.nn"]
@@ -116,8 +116,8 @@ def load(path: str | Path, **options: Any) -> Module:
     if isinstance(version, int) and version > VERSION:
         raise UserError(f"{path} must have version {VERSION} or older, got {version}. Update numdnc.")
     try:
-        told, weights, spec = _checked(contents)
-        origin = parse_json(told.origin)
+        metadata, weights, spec = _check_contents(contents)
+        origin = parse_json(metadata.origin)
         if origin is not None:
             validated(Origin, origin)
     except (ValueError, UserError) as error:
@@ -127,7 +127,7 @@ def load(path: str | Path, **options: Any) -> Module:
         ) from None
     _check_finite(path, weights)
     module = module_for(
-        spec, **{"batch_first": told.batch_first, "dtype": weights["output.bias"].dtype, **options}
+        spec, **{"batch_first": metadata.batch_first, "dtype": weights["output.bias"].dtype, **options}
     )
     module.load_state_dict(weights)
     module.origin = origin
@@ -147,48 +147,48 @@ def origin_of(run: Run) -> dict[str, Any]:
     }
 
 
-def run_of(module: Module, origin: dict[str, Any]) -> Run:
+def run_from(module: Module, origin: dict[str, Any]) -> Run:
     """A run with the module's parameters: task, data and settings are those of the origin, the optimizer starts afresh.
 
     It counts its iterations from 0. float64 stays so; everything else becomes float32.
     """
-    told, sizes = validated(Origin, origin), (module.spec.input_size, module.spec.output_size)
-    if told.sizes != sizes:
+    metadata, sizes = validated(Origin, origin), (module.spec.input_size, module.spec.output_size)
+    if metadata.sizes != sizes:
         raise UserError(
-            f"the module must have the {told.sizes[0]} inputs and {told.sizes[1]} outputs of the run's task, "
+            f"the module must have the {metadata.sizes[0]} inputs and {metadata.sizes[1]} outputs of the run's task, "
             f"got {sizes[0]} and {sizes[1]}. Take a run of the module's own task."
         )
     precision: Precision = "float64" if module.params().output.bias.dtype == torch.float64 else "float32"
-    engine = select_engine(told.engine, module.spec, precision)
-    check_memory(module.spec, engine, precision, told.batch, told.batch)
+    engine = select_engine(metadata.engine, module.spec, precision)
+    check_memory(module.spec, engine, precision, metadata.batch, metadata.batch)
     run = new_run(
         module.spec,
-        dataclasses.replace(told.training, precision=precision),
-        told.optimizer,
-        task=told.task,
-        position=told.position,
-        batch=told.batch,
+        dataclasses.replace(metadata.training, precision=precision),
+        metadata.optimizer,
+        task=metadata.task,
+        position=metadata.position,
+        batch=metadata.batch,
         engine=engine.name,
     )
     dtype = getattr(torch, precision)
     run.params = map_leaves(lambda p: p.detach().cpu().to(dtype).numpy().copy(), module.params())
-    run.state = initial_state(run.spec, run.params, told.batch)
+    run.state = initial_state(run.spec, run.params, metadata.batch)
     return run
 
 
-def _checked(contents: dict[str, Any]) -> tuple[_Described, dict[str, torch.Tensor], Spec]:
+def _check_contents(contents: dict[str, Any]) -> tuple[_Metadata, dict[str, torch.Tensor], Spec]:
     """What a file says, its tensors and the spec that they fit; UserError if one of them is not as it must be."""
     plain = {name: value for name, value in contents.items() if name != "state_dict"}
-    told, weights = validated(_Described, plain), contents.get("state_dict")
+    metadata, weights = validated(_Metadata, plain), contents.get("state_dict")
     if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
         raise UserError("state_dict is not names and plain tensors")
     summed = plain.pop("sha256", None)
-    if (summed is None) != (told.version < 2) or summed not in (None, _digest(plain, weights)):
+    if (summed is None) != (metadata.version < 2) or summed not in (None, _digest(plain, weights)):
         raise UserError("its checksum is not that of its contents")
-    spec = validated_spec(told.spec)
+    spec = validated_spec(metadata.spec)
     check_layers(spec, weights)
     _check_weights(spec, weights)
-    return told, weights, spec
+    return metadata, weights, spec
 
 
 def _check_finite(path: str | Path, weights: dict[str, torch.Tensor]) -> None:

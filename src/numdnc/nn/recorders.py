@@ -15,7 +15,7 @@ from numdnc.errors import UserError
 def find_recorder(tensors: list[Any]) -> str | None:
     """What records, transforms or only pretends to compute what is done with these tensors, by name; None if nothing.
 
-    `torch.compile` is no recorder: it leaves out what it cannot compile, see `numdnc.nn.arrays.compute_uncompiled`.
+    `torch.compile` is no recorder: it leaves out what it cannot compile, see `autograd.run_engine_uncompiled`.
     """
     if torch.compiler.is_compiling():
         return "torch.export" if torch.compiler.is_exporting() else None

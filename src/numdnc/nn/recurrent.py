@@ -16,10 +16,10 @@ from torch.nn.utils.rnn import PackedSequence
 from numdnc.engines.torch import model
 from numdnc.errors import UserError
 from numdnc.init import Start, init_params
-from numdnc.nn.arrays import DTYPES, compute, compute_uncompiled
+from numdnc.nn.autograd import DTYPES, run_engine, run_engine_uncompiled
 from numdnc.nn.checks import check_input, check_state, check_symbols, checked_lengths, is_symbols
 from numdnc.nn.recorders import find_recorder, refuse_lengths, refuse_symbolic_trace
-from numdnc.nn.states import first_state, over_lengths, over_packed
+from numdnc.nn.states import initial_state, over_lengths, over_packed
 from numdnc.params import zero_params
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import from_named, leaves, map_leaves, named_leaves
@@ -29,7 +29,7 @@ State = TypeVar("State")
 """`DNCState[Tensor]` or `RecurrentState[Tensor]`."""
 
 
-class _Part(nn.Module):
+class _ParameterGroup(nn.Module):
     """Parameters that lie under one name."""
 
     def extra_repr(self) -> str:
@@ -65,7 +65,7 @@ class Recurrent(nn.Module, Generic[State]):
             part: Any = self
             for step in path:
                 if not hasattr(part, step):
-                    part.add_module(step, _Part())
+                    part.add_module(step, _ParameterGroup())
                 part = getattr(part, step)
             part.register_parameter(last, nn.Parameter(torch.empty(leaf.shape, device=device, dtype=dtype)))
         self._names = from_named(blank, {name: name for name, _ in named_leaves(blank)})
@@ -142,8 +142,8 @@ class Recurrent(nn.Module, Generic[State]):
         if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
             return self._forward(input, state, lengths)
         with torch.autocast(kind, enabled=False):
-            state = None if state is None else map_leaves(lambda leaf: _restored(leaf, like.dtype), state)
-            return self._forward(_restored(input, like.dtype), state, lengths)
+            state = None if state is None else map_leaves(lambda leaf: _as_dtype(leaf, like.dtype), state)
+            return self._forward(_as_dtype(input, like.dtype), state, lengths)
 
     if TYPE_CHECKING:
         __call__ = forward
@@ -156,18 +156,18 @@ class Recurrent(nn.Module, Generic[State]):
             check_input(self.spec, given.data, ("rows",), like)
             if lengths is not None:
                 raise UserError("lengths must be None with a PackedSequence, which holds them, got some.")
-            return over_packed(self._run, given, self._state_of((int(given.batch_sizes[0]),), state))
+            return over_packed(self._run, given, self._checked_state((int(given.batch_sizes[0]),), state))
         names = ("B, T", "T") if self.batch_first else ("T, B", "T")
         batched = check_input(self.spec, given, names, like) == 2
         if not batched:
             if lengths is not None:
                 raise UserError("lengths must be None for input without a batch, got some. Cut the input.")
-            state = map_leaves(lambda leaf: leaf[None], self._state_of((), state))
+            state = map_leaves(lambda leaf: leaf[None], self._checked_state((), state))
             output, state = self._run(given[:, None], state)
             return output[:, 0], map_leaves(lambda leaf: leaf[0], state)
         inputs = given.transpose(0, 1) if self.batch_first else given
         T, B = inputs.shape[:2]
-        state = self._state_of((B,), state)
+        state = self._checked_state((B,), state)
         if lengths is None or not B:
             output, state = self._run(inputs, state)
         else:
@@ -189,14 +189,14 @@ class Recurrent(nn.Module, Generic[State]):
             params = params._replace(initial=map_leaves(lambda leaf: leaf.detach(), params.initial))
             if self.training and spec.bypass_dropout:
                 mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
-        if self._goes_by_torch(recorder) or not T:
+        if self._uses_torch(recorder) or not T:
             return model.forward(spec, params, inputs, state, mask)
         if torch.compiler.is_compiling():
             torch._dynamo.graph_break(msg=f"Only engine='torch' can be compiled, not engine={self.engine!r}.")
-            return compute_uncompiled(self.engine, spec, params, inputs, state, mask)
-        return compute(self.engine, spec, params, inputs, state, mask)
+            return run_engine_uncompiled(self.engine, spec, params, inputs, state, mask)
+        return run_engine(self.engine, spec, params, inputs, state, mask)
 
-    def _goes_by_torch(self, recorder: str | None) -> bool:
+    def _uses_torch(self, recorder: str | None) -> bool:
         """Whether torch's own operations compute, not an engine of NumPy arrays."""
         like = self._like()
         if self.engine == "torch":
@@ -220,7 +220,7 @@ class Recurrent(nn.Module, Generic[State]):
         """One of the parameters, for their dtype and device."""
         return attrgetter("output.bias")(self)
 
-    def _state_of(self, rows: tuple[int, ...], state: Any) -> Any:
+    def _checked_state(self, rows: tuple[int, ...], state: Any) -> Any:
         """The state given, checked; where none is, that in which sequences start. rows: (B,), or ()."""
         like = self._like()
         if state is not None:
@@ -228,8 +228,8 @@ class Recurrent(nn.Module, Generic[State]):
             return state
         initial = getattr(self.params(), "initial", ())
         if rows:
-            return first_state(self.spec, initial, rows[0], like)
-        return map_leaves(lambda leaf: leaf[0], first_state(self.spec, initial, 1, like))
+            return initial_state(self.spec, initial, rows[0], like)
+        return map_leaves(lambda leaf: leaf[0], initial_state(self.spec, initial, 1, like))
 
 
 def fields_of(spec: Spec) -> tuple[dataclasses.Field[Any], ...]:
@@ -237,10 +237,10 @@ def fields_of(spec: Spec) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(spec)
 
 
-def _restored(given: Any, dtype: Any) -> Any:
+def _as_dtype(given: Any, dtype: Any) -> Any:
     """What autocast has made half as precise, in the dtype of the parameters; all else as it is."""
     if isinstance(given, PackedSequence):
-        return given._replace(data=_restored(given.data, dtype))
+        return given._replace(data=_as_dtype(given.data, dtype))
     if isinstance(given, Tensor) and given.dtype in (torch.float16, torch.bfloat16):
         return given.to(dtype)
     return given

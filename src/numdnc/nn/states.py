@@ -30,7 +30,7 @@ def detach(state: Any) -> Any:
     return map_leaves(lambda leaf: leaf.detach(), state)
 
 
-def first_state(spec: Spec, initial: Any, batch: int, like: Tensor) -> Any:
+def initial_state(spec: Spec, initial: Any, batch: int, like: Tensor) -> Any:
     """Where every sequence starts, of the dtype and on the device of `like`.
 
     initial: what the model has learned of it (`numdnc.params.LearnedState`), or ().

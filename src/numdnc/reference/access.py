@@ -104,17 +104,17 @@ def access_backward(spec: DNCSpec, tape: AccessTape, d_after: DNCState) -> tuple
     """Gradients by the interface and by the state before, in the reverse of the order above."""
     after = tape.after
 
-    d_memory, d_reading = read_backward(after.memory, after.read_weights, d_after.reads)
+    d_memory, d_read_weights = read_backward(after.memory, after.read_weights, d_after.reads)
     d_memory = d_memory + d_after.memory
-    d_found = locate_reads_backward(
-        tape.reading, Reading(d_reading + d_after.read_weights, d_after.link, d_after.precedence)
+    d_reading = locate_reads_backward(
+        tape.reading, Reading(d_read_weights + d_after.read_weights, d_after.link, d_after.precedence)
     )
     d_memory_read, d_read_keys, d_read_strengths, d_read_masks = look_up_backward(
-        spec, tape.read_content, d_found.content
+        spec, tape.read_content, d_reading.content
     )
     d_memory, d_weights_write, d_erase, d_vector = write_backward(tape.write, d_memory + d_memory_read)
     d_allocation, d_write_content, d_allocation_gate, d_write_gate = write_weights_backward(
-        tape.write_weights, d_found.write_weights + d_weights_write + d_after.write_weights
+        tape.write_weights, d_reading.write_weights + d_weights_write + d_after.write_weights
     )
     d_memory_key, d_write_key, d_write_strength, d_write_mask = look_up_backward(
         spec, tape.write_content, d_write_content[:, None]
@@ -136,20 +136,20 @@ def access_backward(spec: DNCSpec, tape: AccessTape, d_after: DNCState) -> tuple
         d_free_gates,
         d_allocation_gate,
         d_write_gate,
-        d_found.read_modes,
+        d_reading.read_modes,
         d_write_mask,
         d_read_masks,
-        d_found.forward_sharpness,
-        d_found.backward_sharpness,
+        d_reading.forward_sharpness,
+        d_reading.backward_sharpness,
     )
     d_before = DNCState(
         d_after.controller,
         d_memory + d_memory_key,
         d_usage,
-        d_found.precedence_before,
-        d_found.link_before,
+        d_reading.precedence_before,
+        d_reading.link_before,
         d_weights_before,
-        d_found.read_weights_before + d_read_retention,
+        d_reading.read_weights_before + d_read_retention,
         np.zeros_like(d_after.reads),  # the reads before enter only through the controller
     )
     return d_interface, d_before

@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numdnc.params import Array, ArrayIfAny
+from numdnc.params import Array, OptionalArray
 from numdnc.reference.activations import softmax, softmax_backward
 from numdnc.spec import EPSILON, DNCSpec
 
 
 def look_up(
-    spec: DNCSpec, memory: Array, keys: Array, strengths: Array, masks: ArrayIfAny
+    spec: DNCSpec, memory: Array, keys: Array, strengths: Array, masks: OptionalArray
 ) -> tuple[Array, "ContentTape | MaskedContentTape"]:
     """Weightings (B, K, N) by content, masked if the model has masks."""
     if spec.masking:
@@ -23,7 +23,7 @@ def look_up(
 
 def look_up_backward(
     spec: DNCSpec, tape: "ContentTape | MaskedContentTape", d_weights: Array
-) -> tuple[Array, Array, Array, ArrayIfAny]:
+) -> tuple[Array, Array, Array, OptionalArray]:
     """Gradients by memory, keys, strengths and masks."""
     if isinstance(tape, MaskedContentTape):
         return masked_content_weights_backward(tape, d_weights, spec.mask_floor)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numdnc.params import Array, ArrayIfAny
+from numdnc.params import Array, OptionalArray
 from numdnc.reference.activations import (
     oneplus,
     oneplus_backward,
@@ -32,26 +32,26 @@ class Interface(NamedTuple):
     free_gates: Array  # f (B, R), in [0, 1]
     allocation_gate: Array  # g^a (B,), in [0, 1]
     write_gate: Array  # g^w (B,), in [0, 1]
-    read_modes: ArrayIfAny = ()  # pi (B, R, 3): backward, content, forward; sums to 1 per head
-    write_mask: ArrayIfAny = ()  # (B, 1, W), in [0, 1]
-    read_masks: ArrayIfAny = ()  # (B, R, W), in [0, 1]
-    forward_sharpness: ArrayIfAny = ()  # (B, R), >= 1
-    backward_sharpness: ArrayIfAny = ()  # (B, R), >= 1
+    read_modes: OptionalArray = ()  # pi (B, R, 3): backward, content, forward; sums to 1 per head
+    write_mask: OptionalArray = ()  # (B, 1, W), in [0, 1]
+    read_masks: OptionalArray = ()  # (B, R, W), in [0, 1]
+    forward_sharpness: OptionalArray = ()  # (B, R), >= 1
+    backward_sharpness: OptionalArray = ()  # (B, R), >= 1
 
 
-_AS_IT_IS: tuple[Any, Any] = (lambda z: z, lambda _, d_z: d_z)
+_IDENTITY: tuple[Any, Any] = (lambda z: z, lambda _, d_z: d_z)
 _SIGMOID, _ONEPLUS, _SOFTMAX = (
     (sigmoid, sigmoid_backward),
     (oneplus, oneplus_backward),
     (softmax, softmax_backward),
 )
 _ACTIVATIONS: dict[str, tuple[Any, Any]] = {
-    "read_keys": _AS_IT_IS,
+    "read_keys": _IDENTITY,
     "read_strengths": _ONEPLUS,
-    "write_key": _AS_IT_IS,
+    "write_key": _IDENTITY,
     "write_strength": _ONEPLUS,
     "erase": _SIGMOID,
-    "write_vector": _AS_IT_IS,
+    "write_vector": _IDENTITY,
     "free_gates": _SIGMOID,
     "allocation_gate": _SIGMOID,
     "write_gate": _SIGMOID,

@@ -89,20 +89,20 @@ def sharpen(weights: Array, sharpness: Array) -> tuple[Array, SharpenTape]:
     weights d (B, R, N) >= 0, where a rounding error below 0 counts as 0; sharpness s (B, R) >= 1; the result sums to 1,
     over an empty link too, and is uniform where d is.
     """
-    sharp = softmax(sharpness[:, :, None] * np.log(_raised(weights)))
+    sharp = softmax(sharpness[:, :, None] * np.log(_clamped(weights)))
     return sharp, SharpenTape(weights, sharpness, sharp)
 
 
 def sharpen_backward(tape: SharpenTape, d_sharp: Array) -> tuple[Array, Array]:
     """Gradients by weights and sharpness."""
     d_scores = softmax_backward(tape.sharp, d_sharp)
-    raised = _raised(tape.weights)
-    d_sharpness = (d_scores * np.log(raised)).sum(axis=2)
-    d_weights = d_scores * tape.sharpness[:, :, None] / raised
+    clamped = _clamped(tape.weights)
+    d_sharpness = (d_scores * np.log(clamped)).sum(axis=2)
+    d_weights = d_scores * tape.sharpness[:, :, None] / clamped
     return np.where(tape.weights < 0, 0, d_weights), d_sharpness
 
 
-def _raised(weights: Array) -> Array:
+def _clamped(weights: Array) -> Array:
     return np.maximum(weights, 0) + EPSILON
 
 

@@ -37,7 +37,7 @@ def lstm_layer(
     i, f, g, o = np.split(affine(params, *parts), 4, axis=1)
     i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
     cell = f * state.cell + i * g
-    tanh_cell = np.tanh(_shown(params, cell))
+    tanh_cell = np.tanh(_output_cell(params, cell))
     hidden = o * tanh_cell
     return hidden, LSTMState(hidden, cell), LSTMTape(parts, i, f, g, o, state.cell, cell, tanh_cell)
 
@@ -48,9 +48,9 @@ def lstm_layer_backward(
     """Gradients by parameters, x, reads, below and the state before; `d_state` comes from the step after."""
     i, f, g, o = tape.input_gate, tape.forget_gate, tape.candidate, tape.output_gate
     d_hidden = d_hidden + d_state.hidden
-    d_shown = tanh_backward(tape.tanh_cell, d_hidden * o)
-    d_cell_shown, *d_scale = _shown_backward(params, tape.cell, d_shown)
-    d_cell = d_state.cell + d_cell_shown
+    d_output_cell = tanh_backward(tape.tanh_cell, d_hidden * o)
+    d_cell_output, *d_scale = _output_cell_backward(params, tape.cell, d_output_cell)
+    d_cell = d_state.cell + d_cell_output
     d_z = np.concatenate(
         [
             sigmoid_backward(i, d_cell * g),
@@ -64,15 +64,15 @@ def lstm_layer_backward(
     return LSTMParams(*d_params, *d_scale), d_x, d_reads, d_below, LSTMState(d_own, d_cell * f)
 
 
-def _shown(params: LSTMParams, cell: Array) -> Array:
+def _output_cell(params: LSTMParams, cell: Array) -> Array:
     """The cell as the output gate sees it: as it is, or with layer norm."""
     if isinstance(params.cell_gain, np.ndarray):
         return layer_norm(cell, params.cell_gain, params.cell_bias)
     return cell
 
 
-def _shown_backward(params: LSTMParams, cell: Array, d_shown: Array) -> tuple[Array, Any, Any]:
+def _output_cell_backward(params: LSTMParams, cell: Array, d_output_cell: Array) -> tuple[Array, Any, Any]:
     """Gradients by cell, its gain and its bias."""
     if isinstance(params.cell_gain, np.ndarray):
-        return layer_norm_backward(cell, params.cell_gain, d_shown)
-    return d_shown, (), ()
+        return layer_norm_backward(cell, params.cell_gain, d_output_cell)
+    return d_output_cell, (), ()

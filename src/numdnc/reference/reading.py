@@ -5,7 +5,7 @@ Axes: B batch, R read heads, N slots.
 
 from typing import NamedTuple
 
-from numdnc.params import Array, ArrayIfAny, DNCState
+from numdnc.params import Array, DNCState, OptionalArray
 from numdnc.reference.interface import Interface
 from numdnc.reference.linkage import (
     LinkTape,
@@ -27,8 +27,8 @@ class Reading(NamedTuple):
     """Where is read now, and the links it was found by."""
 
     weights: Array  # (B, R, N)
-    link: ArrayIfAny = ()  # (B, N, N)
-    precedence: ArrayIfAny = ()  # (B, N)
+    link: OptionalArray = ()  # (B, N, N)
+    precedence: OptionalArray = ()  # (B, N)
 
 
 class ReadingTape(NamedTuple):
@@ -51,11 +51,11 @@ class ReadingGradient(NamedTuple):
     content: Array
     write_weights: Array | float = 0.0
     read_weights_before: Array | float = 0.0
-    link_before: ArrayIfAny = ()
-    precedence_before: ArrayIfAny = ()
-    read_modes: ArrayIfAny = ()
-    forward_sharpness: ArrayIfAny = ()
-    backward_sharpness: ArrayIfAny = ()
+    link_before: OptionalArray = ()
+    precedence_before: OptionalArray = ()
+    read_modes: OptionalArray = ()
+    forward_sharpness: OptionalArray = ()
+    backward_sharpness: OptionalArray = ()
 
 
 def locate_reads(
@@ -98,8 +98,8 @@ def locate_reads_backward(tape: ReadingTape | None, d_after: Reading) -> Reading
     d_modes, d_backward, d_content, d_forward = read_weights_backward(
         tape.modes, tape.backward, tape.content, tape.forward, d_after.weights
     )
-    d_backward_sharpness: ArrayIfAny = ()
-    d_forward_sharpness: ArrayIfAny = ()
+    d_backward_sharpness: OptionalArray = ()
+    d_forward_sharpness: OptionalArray = ()
     if tape.backward_sharpen is not None and tape.forward_sharpen is not None:
         d_backward, d_backward_sharpness = sharpen_backward(tape.backward_sharpen, d_backward)
         d_forward, d_forward_sharpness = sharpen_backward(tape.forward_sharpen, d_forward)

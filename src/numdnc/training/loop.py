@@ -11,7 +11,7 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.init import draw_bypass_mask, initial_state, initial_state_backward
-from numdnc.params import Array, DNCParams, Inputs, as_numbers
+from numdnc.params import Array, DNCParams, Inputs, cast_inputs
 from numdnc.tasks import Batch, Forward, Interactive, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
@@ -144,7 +144,7 @@ def _iterate(run: Run, task: Task, processes: Processes) -> float:
     batch = task.next_batch()
     if isinstance(task, Interactive):
         batch = task.rollout(_shared(run.forward, processes), batch)
-    batch = batch._replace(inputs=as_numbers(batch.inputs, run.params))
+    batch = batch._replace(inputs=cast_inputs(batch.inputs, run.params))
     mask = _bypass_mask(run, batch)
     processes.note(batch.inputs, batch.targets)
     rows = processes.rows(batch.inputs.shape[1])

@@ -18,7 +18,7 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
     if here is None:
         return
     rows = spec.input_size + spec.reads_size + 2 * max(spec.hidden_sizes)
-    whole = states if engine.keeps_every_link else batch
+    whole = states if engine.stores_all_links else batch
     fixed = 4 * GATES[spec.controller] * rows * spec.hidden_total
     state = GATES[spec.controller] * spec.hidden_total
     if isinstance(spec, DNCSpec):

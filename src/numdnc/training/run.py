@@ -13,7 +13,7 @@ from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.files import check_layers, filled
 from numdnc.init import Start, init_params, initial_state
-from numdnc.params import Array, Inputs, as_numbers, param_shapes, state_shapes
+from numdnc.params import Array, Inputs, cast_inputs, param_shapes, state_shapes
 from numdnc.schema import Count, Finite, Size, validated, validated_spec
 from numdnc.spec import Spec
 from numdnc.tasks import Forward
@@ -135,7 +135,7 @@ def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
     def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
         if state is None:
             state = initial_state(spec, params, inputs.shape[1])
-        outputs, state, _ = engine.forward(spec, params, as_numbers(inputs, params), state, keep_tape=False)
+        outputs, state, _ = engine.forward(spec, params, cast_inputs(inputs, params), state, keep_tape=False)
         return outputs, state
 
     return forward

@@ -11,7 +11,7 @@ from numdnc.engines.check import check_backward, check_forward, check_tape, refu
 from numdnc.engines.cpu import buffers, projections
 from numdnc.engines.cpu.blas import blas_on_one_thread
 from numdnc.engines.cpu.kernels import sequence
-from numdnc.engines.cpu.kernels.layout import Controller, ControllerTape, Interface, MemoryTape
+from numdnc.engines.cpu.kernels.layout import Controller, ControllerTape, InterfaceParams, MemoryTape
 from numdnc.engines.cpu.parameters import fill_controller, fill_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
 from numdnc.engines.cpu.teams import give_up, places, threads_worth
@@ -31,7 +31,7 @@ class Tape(NamedTuple):
     plan: Plan
     threads: int
     controller: Controller
-    interface: Interface | None
+    interface: InterfaceParams | None
     controller_tape: ControllerTape
     memory_tape: MemoryTape | None
     bypass_mask: Array | None
@@ -46,7 +46,7 @@ class CPUEngine:
     """
 
     name = "cpu"
-    keeps_every_link = False
+    stores_all_links = False
 
     def __init__(self, threads: int | None = None, together: bool | None = None) -> None:
         if threads is not None and threads < 1:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from numdnc.engines.cpu.kernels.arrays import padded
-from numdnc.engines.cpu.kernels.layout import Controller, Interface
+from numdnc.engines.cpu.kernels.layout import Controller, InterfaceParams
 from numdnc.engines.cpu.plans import Plan
 from numdnc.engines.cpu.threads import multiply
 from numdnc.params import Array, Inputs
@@ -43,12 +43,12 @@ def fill_controller(
     )
 
 
-def fill_interface(plan: Plan, params: Any, interface: Any) -> Interface:
+def fill_interface(plan: Plan, params: Any, interface: Any) -> InterfaceParams:
     """The interface's parameters, and where its parts begin."""
     bias, gain = np.ascontiguousarray(params.bias), params.gain
     gain = bias[:0] if isinstance(gain, tuple) else np.ascontiguousarray(gain)
     _fill_rows(interface.weights.reshape(-1), params.weights)
-    return Interface(plan.at, interface.weights, bias, gain)
+    return InterfaceParams(plan.at, interface.weights, bias, gain)
 
 
 def _fill_rows(flat: Array, rows: Array) -> None:

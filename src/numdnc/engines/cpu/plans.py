@@ -21,8 +21,8 @@ from numdnc.engines.cpu.kernels.layout import (
     Controller,
     ControllerGradient,
     ControllerTape,
-    Interface,
     InterfaceAt,
+    InterfaceParams,
     MemoryGradient,
     MemoryTape,
     Scratch,
@@ -102,7 +102,7 @@ def make_plan(
     if isinstance(spec, DNCSpec):
         widest = max(widest, padded(spec.interface_size, like))
         scratch = scratch_shapes(spec, batch, threads, widest, like)
-        tape[Interface] = {"weights": (spec.hidden_total, padded(spec.interface_size, like))}
+        tape[InterfaceParams] = {"weights": (spec.hidden_total, padded(spec.interface_size, like))}
         tape[MemoryTape] = memory_tape_shapes(spec, sizes, batch, like)
         gradient[MemoryGradient] = memory_gradient_shapes(spec, sizes, steps, batch, threads, like)
     return Plan(

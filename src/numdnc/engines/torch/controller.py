@@ -14,7 +14,7 @@ from numdnc.spec import EPSILON, Spec
 def affine(params: Any, vectors: Tensor) -> Tensor:
     """v W + b over the last axis of v; with a gain, layer_norm(v W) gain + b."""
     if isinstance(params.gain, Tensor):
-        return _normalised(vectors @ params.weights, params.gain, params.bias)
+        return _layer_norm(vectors @ params.weights, params.gain, params.bias)
     return vectors @ params.weights + params.bias
 
 
@@ -42,7 +42,7 @@ def controller_step(
         seen = torch.cat([reads, *own, *hiddens[-1:]], dim=1)
         z = torch.addmm(x_part, seen, layer.weights[spec.input_size :])
         if isinstance(layer.gain, Tensor):
-            z = _normalised(z, layer.gain, layer.bias)
+            z = _layer_norm(z, layer.gain, layer.bias)
         if spec.controller == "lstm":
             after.append(_lstm(layer, z, before))
             hiddens.append(after[-1].hidden)
@@ -56,13 +56,13 @@ def _lstm(params: Any, z: Tensor, before: LSTMState) -> LSTMState:
     """i, f, g, o from z (B, 4 H); c = f c + i g, h = o tanh(c), where the gate sees c by layer norm if there is one."""
     i, f, g, o = z.chunk(4, dim=1)
     cell = torch.sigmoid(f) * before.cell + torch.sigmoid(i) * torch.tanh(g)
-    shown = cell
+    output_cell = cell
     if isinstance(params.cell_gain, Tensor):
-        shown = _normalised(cell, params.cell_gain, params.cell_bias)
-    return LSTMState(torch.sigmoid(o) * torch.tanh(shown), cell)
+        output_cell = _layer_norm(cell, params.cell_gain, params.cell_bias)
+    return LSTMState(torch.sigmoid(o) * torch.tanh(output_cell), cell)
 
 
-def _normalised(z: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+def _layer_norm(z: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
     """Layer norm over the last axis. Centred first: torch's own is less exact where two numbers are about equal."""
     centred = z - z.mean(-1, keepdim=True)
     return gain * centred / (centred.square().mean(-1, keepdim=True) + EPSILON).sqrt() + bias

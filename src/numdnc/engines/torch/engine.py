@@ -23,7 +23,7 @@ from numdnc.engines.torch.model import forward
 
 
 class Tape(NamedTuple):
-    """What the backward pass needs: tensors that went in, tensors that came out, and torch's graph between them."""
+    """What the backward pass needs: tensors that went in, tensors that results out, and torch's graph between them."""
 
     spec: Spec
     params: Any
@@ -36,7 +36,7 @@ class Tape(NamedTuple):
 class TorchEngine:
     """Plain torch operations on one device; float32 and float64."""
 
-    keeps_every_link = True
+    stores_all_links = True
 
     def __init__(self, device: str, own: str) -> None:
         self.name = "torch" if device == "cpu" else f"torch:{device}"
@@ -62,7 +62,7 @@ class TorchEngine:
         mask = None if bypass_mask is None else self._tensor(bypass_mask)
         with torch.set_grad_enabled(keep_tape):
             if keep_tape:
-                given = map_leaves(_to_differentiate, given)
+                given = map_leaves(_require_grad, given)
             outputs, after = forward(spec, *given, mask)
         tape = Tape(spec, *given, outputs, after) if keep_tape else None
         return _array(outputs), map_leaves(_array, after), tape
@@ -75,21 +75,21 @@ class TorchEngine:
         steps, batch = tape.inputs.shape[:2]
         check_backward(spec, params, steps, batch, d_outputs, d_state)
         by: Any = (tape.params, tape.inputs, tape.state)
-        came = [(tape.outputs, d_outputs), *zip(leaves(tape.after), leaves(d_state), strict=True)]
-        came = [(tensor, self._tensor(d)) for tensor, d in came if tensor.requires_grad]
+        results = [(tape.outputs, d_outputs), *zip(leaves(tape.after), leaves(d_state), strict=True)]
+        results = [(tensor, self._tensor(d)) for tensor, d in results if tensor.requires_grad]
         tensors: list[Any] = list(leaves(by))
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
-        found = iter(
+        gradients = iter(
             torch.autograd.grad(
-                [tensor for tensor, _ in came],
+                [tensor for tensor, _ in results],
                 wanted,
-                [d for _, d in came],
+                [d for _, d in results],
                 retain_graph=True,
                 materialize_grads=True,
             )
         )
         d_params, d_inputs, d_before = map_leaves(
-            lambda leaf: _array(next(found)) if leaf.requires_grad else None, by
+            lambda leaf: _array(next(gradients)) if leaf.requires_grad else None, by
         )
         return d_params, d_inputs, d_before
 
@@ -99,7 +99,7 @@ class TorchEngine:
         return torch.from_numpy(np.array(array, dtype, order="C")).to(self._device)
 
 
-def _to_differentiate(tensor: torch.Tensor) -> torch.Tensor:
+def _require_grad(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.requires_grad_() if tensor.is_floating_point() else tensor
 
 

@@ -13,29 +13,33 @@ from numdnc.spec import EPSILON, DNCSpec
 
 def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
     """Free, allocate, write, link, read; xi (B, interface_size). The controller's state passes through unchanged."""
-    told = parse_interface(spec, xi)
-    retention = _product([1 - told["free_gates"][:, i, None] * w for i, w in _heads(before.read_weights)])
+    interface = parse_interface(spec, xi)
+    retention = _product(
+        [1 - interface["free_gates"][:, i, None] * w for i, w in _heads(before.read_weights)]
+    )
     usage = (before.usage + before.write_weights - before.usage * before.write_weights) * retention
-    found = look_up(
+    content = look_up(
         spec,
         before.memory,
-        told["write_key"][:, None],
-        told["write_strength"][:, None],
-        told.get("write_mask"),
+        interface["write_key"][:, None],
+        interface["write_strength"][:, None],
+        interface.get("write_mask"),
     )[:, 0]
-    gate = told["allocation_gate"][:, None]
-    write_weights = told["write_gate"][:, None] * (gate * allocate(usage) + (1 - gate) * found)
+    gate = interface["allocation_gate"][:, None]
+    write_weights = interface["write_gate"][:, None] * (gate * allocate(usage) + (1 - gate) * content)
     memory = before.memory * retention[:, :, None] if spec.deallocation else before.memory
-    memory = write(memory, write_weights, told["erase"], told["write_vector"])
-    content = look_up(spec, memory, told["read_keys"], told["read_strengths"], told.get("read_masks"))
+    memory = write(memory, write_weights, interface["erase"], interface["write_vector"])
+    content = look_up(
+        spec, memory, interface["read_keys"], interface["read_strengths"], interface.get("read_masks")
+    )
     if spec.links:
         link = update_link(before.link, before.precedence, write_weights)
         precedence = (1 - write_weights.sum(1, keepdim=True)) * before.precedence + write_weights
         forward, backward = before.read_weights @ link.mT, before.read_weights @ link
         if spec.sharpness:
-            forward = sharpen(forward, told["forward_sharpness"])
-            backward = sharpen(backward, told["backward_sharpness"])
-        to_backward, to_content, to_forward = told["read_modes"].split(1, dim=2)
+            forward = sharpen(forward, interface["forward_sharpness"])
+            backward = sharpen(backward, interface["backward_sharpness"])
+        to_backward, to_content, to_forward = interface["read_modes"].split(1, dim=2)
         read_weights = to_backward * backward + to_content * content + to_forward * forward
     else:
         link, precedence, read_weights = (), (), content
@@ -58,7 +62,7 @@ def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
     parts = dict(
         zip(spec.interface_shapes, xi.split(list(spec.interface_sizes.values()), dim=1), strict=True)
     )
-    told = {}
+    interface = {}
     for name, shape in spec.interface_shapes.items():
         part = parts[name].reshape(xi.shape[0], *shape)
         if "strength" in name or "sharpness" in name:
@@ -67,8 +71,8 @@ def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
             part = torch.sigmoid(part)
         elif name == "read_modes":
             part = torch.softmax(part, dim=2)
-        told[name] = part
-    return told
+        interface[name] = part
+    return interface
 
 
 def look_up(spec: DNCSpec, memory: Tensor, keys: Tensor, strengths: Tensor, masks: Tensor | None) -> Tensor:

@@ -70,7 +70,7 @@ class Controller(NamedTuple):
     rows: Array  # (T, B): the row of each step and sequence
 
 
-class Interface(NamedTuple):
+class InterfaceParams(NamedTuple):
     """Parameters of the interface."""
 
     at: InterfaceAt

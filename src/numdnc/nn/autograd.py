@@ -1,4 +1,4 @@
-"""An engine of arrays as one function of torch. Tensors and arrays share their memory: nothing is copied."""
+"""An engine of NumPy arrays as one autograd function of torch. Tensors and arrays share memory: nothing is copied."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from numdnc.spec import Spec
 from numdnc.tree import leaves, map_leaves
 
 DTYPES: dict[Any, Any] = {torch.float32: np.float32, torch.float64: np.float64}
-"""The dtypes in which engines of arrays compute."""
+"""The dtypes in which engines of NumPy arrays compute."""
 
 
-def compute(
+def run_engine(
     engine_name: str, spec: Spec, params: Any, inputs: Tensor, state: Any, bypass_mask: Tensor | None
 ) -> tuple[Tensor, Any]:
     """Outputs and the state after the last step, as `Engine.forward` gives them, for tensors on the CPU.
@@ -34,7 +34,7 @@ def compute(
     return torch.from_numpy(outputs), map_leaves(torch.from_numpy, after)
 
 
-compute_uncompiled = _disable_dynamo(compute)
+run_engine_uncompiled = _disable_dynamo(run_engine)
 """The same inside of `torch.compile`, which would look into the engine. torch's public decorator does this too, but
 takes a second to import when it is applied and not when it is needed."""
 
@@ -45,7 +45,7 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, engine: Engine, spec: Spec, shape: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
         """`shape` is the tree that the tensors are the leaves of."""
-        given = _filled(shape, map(_array, tensors))
+        given = _unflatten(shape, map(_array, tensors))
         outputs, after, ctx.tape = _forward(engine, spec, given, keep_tape=True)
         ctx.engine, ctx.spec, ctx.shape = engine, spec, shape
         ctx.save_for_backward(*tensors)
@@ -55,12 +55,12 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, d_outputs: Tensor, *d_after: Tensor) -> tuple[Tensor | None, ...]:
         """torch refuses `saved_tensors` if one of them, which the tape may refer to, was changed in between."""
         _refuse_backward(ctx.engine, (d_outputs, *d_after))
-        given = params, _, state, mask = _filled(ctx.shape, map(_array, ctx.saved_tensors))
+        given = params, _, state, mask = _unflatten(ctx.shape, map(_array, ctx.saved_tensors))
         # What torch saved is free after a backward; so is the tape. Another backward of the same graph makes it again.
         tape, ctx.tape = ctx.tape, None
         if tape is None:
             _, _, tape = _forward(ctx.engine, ctx.spec, given, keep_tape=True)
-        d_state = _filled(state, map(_array, d_after))
+        d_state = _unflatten(state, map(_array, d_after))
         d_params, d_inputs, d_before = ctx.engine.backward(ctx.spec, params, tape, _array(d_outputs), d_state)
         found = [*leaves(d_params), d_inputs, *leaves(d_before), *leaves(mask)]
         wanted = ctx.needs_input_grad[3:]
@@ -78,7 +78,7 @@ def _forward(engine: Engine, spec: Spec, given: Any, *, keep_tape: bool) -> tupl
     return engine.forward(spec, params, inputs, state, keep_tape=keep_tape, **masked)
 
 
-def _filled(shape: Any, given: Any) -> Any:
+def _unflatten(shape: Any, given: Any) -> Any:
     """The tree with these leaves, in order."""
     found = iter(given)
     return map_leaves(lambda _: next(found), shape)
