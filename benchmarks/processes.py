@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from numdnc.processors import count_processors
+from numdnc.machine import count_processors
 
 SETUPS = {
     "text": (

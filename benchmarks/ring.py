@@ -30,7 +30,7 @@ from contenders import CONTENDERS, DIFFERS
 
 from numdnc import console
 from numdnc.inspection.benchmark import LARGEST_ERROR, SHAPES, MachineRates, Shape, lower_bound_ms
-from numdnc.processors import count_processors
+from numdnc.machine import count_processors
 
 HERE = Path(__file__).resolve().parent
 JAX_PEERS = (HERE.parents[1] / "shared" / "peers" / "jax_dnc.py", HERE / "jax_peer.py")

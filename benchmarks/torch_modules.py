@@ -33,7 +33,7 @@ from numdnc.inspection.benchmark import (
     make_problem,
     repeat,
 )
-from numdnc.processors import count_processors
+from numdnc.machine import count_processors
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tree import leaves, map_leaves, zeros_like
 

@@ -195,7 +195,7 @@ def test_an_unreadable_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     # Simulated, since no file mode stops a test that runs as root.
-    monkeypatch.setattr(data, "open_ordinary", denied)
+    monkeypatch.setattr(data, "open_regular_file", denied)
     with refused("mine.txt must be readable", "Permission denied"):
         data.load(str(write(tmp_path / "mine.txt", b"text")))
 

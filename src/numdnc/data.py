@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 from numdnc.corpora import CORPORA, EMBEDDED, Registered, SourceFile
 from numdnc.download import CHUNK_BYTES, Progress, download, reason
 from numdnc.errors import UserError
+from numdnc.input_files import open_regular_file
 from numdnc.machine import memory_bytes
 from numdnc.names import quoted
-from numdnc.reading import open_ordinary
 
 if TYPE_CHECKING:
     import zipfile
@@ -208,7 +208,7 @@ def _read_path(given: str) -> bytes:
                 "a pipe or device. Write its contents to a file first."
             )
         try:
-            with open_ordinary(path) as file:
+            with open_regular_file(path) as file:
                 size = os.fstat(file.fileno()).st_size
                 _check_fits(given, size)
                 data = file.read(size)
@@ -250,7 +250,7 @@ def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None
     Of one that is longer than the published one no more than shows that.
     """
     if path.name == file.name:
-        with open_ordinary(path) as stream:
+        with open_regular_file(path) as stream:
             yield from _pieces(stream, file.size + 1)
         return
     import zipfile
@@ -259,7 +259,7 @@ def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None
     try:
         # Only this one member is read, by its exact name: no name inside the archive becomes a path.
         with (
-            open_ordinary(path) as packed,
+            open_regular_file(path) as packed,
             zipfile.ZipFile(packed) as archive,
             archive.open(_as_published(archive.getinfo(file.name))) as member,
         ):

@@ -20,7 +20,8 @@ from safetensors.numpy import save
 
 from numdnc import __version__
 from numdnc.errors import UserError
-from numdnc.reading import open_ordinary
+from numdnc.input_files import open_regular_file
+from numdnc.names import quoted, shorten
 from numdnc.schema import parse_json
 from numdnc.spec import Spec
 from numdnc.tree import from_named, named_leaves
@@ -46,7 +47,7 @@ _KINDS = {"format": "a checkpoint", "schema": "a trace"}
 """By what their versions are called."""
 _DTYPES = {"F32", "F64", "I32", "U8"}
 """What safetensors calls the types of our arrays; NumPy has no name for some of the others."""
-LARGEST_TEXT = 1 << 28
+MAX_TEXT_BYTES = 1 << 28
 """Bytes of a file of JSON or of lines that we would read."""
 
 
@@ -64,7 +65,7 @@ def save_arrays(
 def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Arrays and metadata of a file; a UserError says what is wrong with it."""
     try:
-        open_ordinary(path).close()  # safetensors takes every file that it cannot open for a missing one
+        open_regular_file(path).close()  # safetensors takes every file that it cannot open for a missing one
     except FileNotFoundError:
         raise UserError(f"a {kind.name} must exist at {path}, got none. {kind.missing}") from None
     except OSError as error:
@@ -78,7 +79,9 @@ def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], di
             names = list(file.keys())
             for name in names:
                 if (dtype := file.get_slice(name).get_dtype()) not in _DTYPES:
-                    raise ValueError(f"{name[:80]} is of {dtype}, not one of {', '.join(sorted(_DTYPES))}")
+                    raise ValueError(
+                        f"{shorten(name)} is of {dtype}, not one of {', '.join(sorted(_DTYPES))}"
+                    )
             arrays = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(
@@ -98,7 +101,7 @@ def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], di
     return arrays, metadata
 
 
-def filled(shapes: Any, arrays: Mapping[str, Any], prefix: str, dtype: str) -> Any:
+def fill_shapes(shapes: Any, arrays: Mapping[str, Any], prefix: str, dtype: str) -> Any:
     """A tree of `Shape` with the arrays of these names in their place; UserError if one is missing or another.
 
     Nothing is allocated: a file that claims sizes beyond those of its arrays is refused.
@@ -186,7 +189,7 @@ def _checked_version(path: Path, kind: FileKind, header: Mapping[str, str]) -> i
             f"{kind.missing}"
         )
     if not re.fullmatch(r"[1-9]\d{0,3}", header[kind.versions], re.ASCII):
-        raise ValueError(f"{kind.versions} {header[kind.versions][:80]!r}")
+        raise ValueError(f"{kind.versions} {quoted(header[kind.versions])}")
     version = int(header[kind.versions])
     if version > kind.version:
         raise UserError(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from numdnc.errors import UserError
+from numdnc.names import quoted
 from numdnc.spec import SPECS, Spec
 
 Described = TypeVar("Described")
@@ -56,7 +57,7 @@ def validated(kind: type[Described], value: Any) -> Described:
         raise UserError(f"{where.removeprefix('$.') or 'it'}: {what[:200]}") from None
     unknown = _unknown(value, msgspec.to_builtins(made), "$")
     if unknown is not None:
-        raise UserError(f"unknown name {unknown[:80]!r}")
+        raise UserError(f"unknown name {quoted(unknown)}")
     return made
 
 
@@ -64,7 +65,7 @@ def validated_spec(told: dict[str, Any]) -> Spec:
     """The spec that JSON describes; its `kind` says which."""
     kind = SPECS.get(str(told.get("kind")))
     if kind is None:
-        raise UserError(f"the kind of model is {str(told.get('kind'))[:80]!r}, none of {', '.join(SPECS)}")
+        raise UserError(f"the kind of model is {quoted(str(told.get('kind')))}, none of {', '.join(SPECS)}")
     return validated(kind, {name: value for name, value in told.items() if name != "kind"})
 
 

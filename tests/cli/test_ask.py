@@ -454,10 +454,10 @@ QUESTIONS = {
     "traversal|? -Jubilee Line-> ?": "must be written like",
     "traversal|": "must be written like|got ''",
     "traversal|Bondstreet -Jubilee Line-> ?":
-        "'Bondstreet' must be a node of the graph, got none such. Like it: 'Bond Street'.",
+        "'Bondstreet' must be a node of the graph, got none such. Similar: 'Bond Street'.",
     "traversal|Xyz -Jubilee Line-> ?": "must be a node of the graph, got none such. Check its name",
     "traversal|Bond Street -Jubilee-> ?":
-        "'Jubilee' must be an edge of the graph, got none such. Like it: 'Jubilee Line'.",
+        "'Jubilee' must be an edge of the graph, got none such. Similar: 'Jubilee Line'.",
     "traversal|Holborn -Central Line-> ?": "'Central Line' leads nowhere from 'Holborn'. From there lead: nothing",
     "traversal|Bond Street -Jubilee Line-> ? -Victoria Line-> ?":
         "the graph must have the path|'Victoria Line' leads nowhere from 'Green Park'",

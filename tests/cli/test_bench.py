@@ -16,7 +16,7 @@ from numdnc import console, engines, map_leaves
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.inspection import benchmark
 from numdnc.inspection.benchmark import MachineRates, Shape
-from numdnc.processors import count_processors
+from numdnc.machine import count_processors
 from numdnc.tree import leaves
 
 PEER = Path(__file__).parents[2] / "benchmarks" / "jax_peer.py"

@@ -35,7 +35,7 @@ from helpers.commands import (
 from helpers.patience import PATIENCE, without_notice
 from numdnc import RNNSpec, UserError, init_params, map_leaves
 from numdnc.engines.cpu.threads import count_threads
-from numdnc.processors import count_processors
+from numdnc.machine import count_processors
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask

@@ -15,7 +15,7 @@ from numdnc.cli.options import BABI, EPISODES, AsJson, EngineName, refuse_option
 from numdnc.cli.overrides import with_memory_size
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.reading import read_stream
+from numdnc.input_files import read_stream
 from numdnc.tasks.graphs import GraphTask
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory

@@ -13,7 +13,7 @@ from numdnc.engines import AUTO, Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.inspection import benchmark
 from numdnc.inspection.benchmark import LARGEST_ERROR, MachineRates, Shape, Timing
-from numdnc.processors import count_processors
+from numdnc.machine import count_processors
 
 DEFINITION = "reference"
 

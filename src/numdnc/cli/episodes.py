@@ -20,6 +20,7 @@ from numdnc.cli.published import PUBLISHED
 from numdnc.cli.training import SessionOptions, Training, View, checked_run
 from numdnc.errors import UserError
 from numdnc.files import file_name
+from numdnc.names import quoted
 from numdnc.schema import validated
 from numdnc.tasks.sequence_task import EVAL_BATCH, SequenceSettings, SequenceTask
 from numdnc.tasks.sequences import draw_checked
@@ -139,7 +140,7 @@ def _described(run: Run) -> _Described:
     try:
         told = validated(_Described, run.task)
         if told.source is None and told.name not in PRESETS:
-            raise UserError(f"there is no task {told.name[:80]!r}")
+            raise UserError(f"there is no task {quoted(told.name)}")
     except UserError as error:
         raise _of_another(error) from None
     return told

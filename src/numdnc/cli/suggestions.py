@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Sequence
-from difflib import get_close_matches
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 from tyro.conf import Positional
@@ -11,6 +10,7 @@ from tyro.conf import Positional
 from numdnc.cli.options import ModelOptions
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.training import SessionOptions
+from numdnc.names import closest_names
 from numdnc.tasks.babi import BabiSettings
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
@@ -37,9 +37,9 @@ def closest_word(word: str, known: Collection[str]) -> str | None:
     for match in (
         OTHER_NAMES.get(word),
         next((name for name in known if len(word) > 1 and _initials(name) == word), None),
-        *get_close_matches(word, known, 1, 0.75),
+        *closest_names(word, known, 1, 0.75),
         next((name for name in known if name in word.split("-") or word in name.split("-")), None),
-        *get_close_matches(word, known, 1, 0.6),
+        *closest_names(word, known, 1, 0.6),
     ):
         if match in known:
             return match

@@ -17,7 +17,7 @@ from numdnc.cli.options import AsJson
 from numdnc.cli.parse import parse
 from numdnc.cli.train import TRAIN
 from numdnc.errors import UserError
-from numdnc.processors import count_processors
+from numdnc.machine import count_processors
 from numdnc.training import processes
 from numdnc.training.outcomes import Outcome, Spread, Summary, summary
 from numdnc.training.plan import Sweep

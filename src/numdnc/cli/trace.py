@@ -20,7 +20,7 @@ from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace, record
 from numdnc.inspection.trace_file import save_trace
-from numdnc.names import short
+from numdnc.names import shorten
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs import GraphTask
 from numdnc.tasks.sequence_task import SequenceTask
@@ -198,7 +198,7 @@ def in_a_line(trace: Trace) -> str:
     about, (wrong, answers) = trace.about, trace.errors
     errors = f"{wrong:,} of {answers:,} {trace.unit} wrong" if answers else "no targets"
     return (
-        f"{short(about.task)}, {short(about.sequence)}: {trace.steps:,} steps, {errors} "
+        f"{shorten(about.task)}, {shorten(about.sequence)}: {trace.steps:,} steps, {errors} "
         f"(iteration {about.iteration}, engine {about.engine})"
     )
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from numdnc.cli.custom_task import channels
 from numdnc.errors import UserError
+from numdnc.input_files import read_csv
 from numdnc.names import quoted
 from numdnc.params import Inputs
-from numdnc.reading import read_csv
 from numdnc.tasks import Batch
 from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.tasks.text import Vocabulary

@@ -13,7 +13,7 @@ from typing import Any
 
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
-from numdnc.reading import read_bounded
+from numdnc.input_files import read_file
 from numdnc.schema import parse_json
 
 _LARGEST = 1 << 16
@@ -30,7 +30,7 @@ def save_value(what: str, key: str, value: Any) -> None:
 def load_value(what: str, key: str) -> Any:
     """The value kept under a key; None if there is none."""
     with suppress(OSError, RuntimeError, ValueError):
-        return parse_json(read_bounded(_file(what, key), _LARGEST))
+        return parse_json(read_file(_file(what, key), _LARGEST))
     return None
 
 

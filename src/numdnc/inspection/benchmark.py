@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 from numdnc.engines import Engine, get_engine
 from numdnc.init import init_params
 from numdnc.inspection.gradcheck import random_state
+from numdnc.machine import count_processors
 from numdnc.params import Array, Inputs, zero_state
-from numdnc.processors import count_processors
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.spec import DNCSpec
 from numdnc.tree import leaves, map_leaves, zeros_like

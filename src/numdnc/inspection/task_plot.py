@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError, missing_package
-from numdnc.names import short
+from numdnc.names import shorten
 from numdnc.params import Array
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import loss_mask, sequence_length
@@ -141,9 +141,9 @@ def task_panels(
     wrong = predicted_bits(raw, targets) != (wanted > 0.5)
     note = f"({misses.sum()} of {misses.size} {'classes' if are_classes(targets) else 'bits'} wrong)"
     end = sequence_length(batch, row)
-    names, shaded = _between_0_and_1([short(name, LONGEST_NAME) for name in input_channels], inputs)
+    names, shaded = _between_0_and_1([shorten(name, LONGEST_NAME) for name in input_channels], inputs)
     whole, answered = np.ones(end, bool), counts[:end]
-    outs = tuple(short(name, LONGEST_NAME) for name in output_channels)
+    outs = tuple(shorten(name, LONGEST_NAME) for name in output_channels)
     panels = [
         Panel("input", "", names, shaded[:end], whole),
         Panel("target", "", outs, wanted[:end], answered),

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from numdnc.errors import UserError
-from numdnc.reading import open_ordinary
+from numdnc.input_files import open_regular_file
 
 _ALLOWED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
 _ALLOWED |= {f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16")}
@@ -23,7 +23,7 @@ _LARGEST_PICKLE = 1 << 26
 def read_tensors(path: Path, kind: str) -> Any:
     """What lies in a file of `torch.save` that holds plain values and tensors; `kind` says what it must be."""
     try:
-        with open_ordinary(path) as file:
+        with open_regular_file(path) as file:
             _check_pickle(file)
             file.seek(0)
             contents = torch.load(file, map_location="cpu", weights_only=True)

@@ -5,13 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from numdnc.errors import UserError
-from numdnc.files import LARGEST_TEXT, open_to_append, write_atomically
-from numdnc.reading import read_bounded
+from numdnc.files import MAX_TEXT_BYTES, open_to_append, write_atomically
+from numdnc.input_files import read_file
+from numdnc.names import closest_names
 from numdnc.schema import Count, Finite, json_text, parse_json, validated
 from numdnc.training.lock import LockedError, held
 from numdnc.training.run import Run, load_run, save_run
@@ -156,7 +156,7 @@ class RunFolder:
         with self._usable():
             if not self.metrics.exists():
                 return []
-            return read_bounded(self.metrics, LARGEST_TEXT).splitlines(keepends=True)
+            return read_file(self.metrics, MAX_TEXT_BYTES).splitlines(keepends=True)
 
     def save_last(self, run: Run) -> None:
         """Replace the checkpoint that `resume` goes on from."""
@@ -200,7 +200,7 @@ class RunFolder:
         """The run beside this folder that is named most like it; without one, how to begin a run."""
         with self._usable():
             runs = [path.parent.name for path in self.path.parent.glob(f"*/{self.last.name}")]
-        near = get_close_matches(self.path.name, runs, 1)
+        near = closest_names(self.path.name, runs, 1, 0.6)
         if near:
             return f"Perhaps {self.path.parent / near[0]} is meant."
         return "Start a run with `numdnc train text --out DIR`."

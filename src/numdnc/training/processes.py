@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError, missing_package
+from numdnc.input_files import parse_whole_number
 from numdnc.names import quoted
-from numdnc.reading import whole_number
 from numdnc.tree import Tree, leaves, map_leaves
 
 TIMEOUT = timedelta(minutes=10)
@@ -177,7 +177,7 @@ def place() -> tuple[int, int]:
     if count == "1":
         return 0, 1
     rank = os.environ.get("RANK", "")
-    number, numbers = whole_number(rank), whole_number(count)
+    number, numbers = parse_whole_number(rank), parse_whole_number(count)
     if number is None or numbers is None or number >= numbers:
         raise UserError(
             f"RANK must be a whole number from 0 and below WORLD_SIZE, got {quoted(rank)} and {quoted(count)}. "
@@ -197,7 +197,7 @@ def _attempt(count: int) -> str:
 
 def on_this_machine() -> int:
     """How many of them run here and share its cores, by LOCAL_WORLD_SIZE, which torchrun sets; else 1."""
-    return whole_number(os.environ.get("LOCAL_WORLD_SIZE", "")) or 1
+    return parse_whole_number(os.environ.get("LOCAL_WORLD_SIZE", "")) or 1
 
 
 def join() -> Processes:

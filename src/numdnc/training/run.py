@@ -11,7 +11,7 @@ import numpy as np
 
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
-from numdnc.files import check_layers, filled
+from numdnc.files import check_layers, fill_shapes
 from numdnc.init import Start, init_params, initial_state
 from numdnc.params import Array, Inputs, cast_inputs, param_shapes, state_shapes
 from numdnc.schema import Count, Finite, Size, validated, validated_spec
@@ -202,7 +202,8 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
         params = param_shapes(spec)
         shapes = (params, (params,) * count, state_shapes(spec, told.batch))
         trees = {
-            name: filled(tree, arrays, name, precision) for name, tree in zip(_TREES, shapes, strict=True)
+            name: fill_shapes(tree, arrays, name, precision)
+            for name, tree in zip(_TREES, shapes, strict=True)
         }
     except UserError as error:
         raise UserError(

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from numdnc.errors import UserError
-from numdnc.files import LARGEST_TEXT, open_to_append, write_atomically
-from numdnc.reading import open_ordinary, read_bounded
+from numdnc.files import MAX_TEXT_BYTES, open_to_append, write_atomically
+from numdnc.input_files import open_regular_file, read_file
 from numdnc.training.folder import RUN_LOCK, RunFolder
 from numdnc.training.lock import ANOTHER, LockedError, held, holder
 from numdnc.training.outcomes import Outcome, standing
@@ -50,7 +50,7 @@ class SweepFolder:
     def load(self) -> Sweep:
         """The sweep that was begun here."""
         try:
-            return sweep_from(read_bounded(self._description, LARGEST_TEXT))
+            return sweep_from(read_file(self._description, MAX_TEXT_BYTES))
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} must hold a sweep, got none. Begin one by what follows `numdnc train`: "
@@ -272,7 +272,7 @@ class _Running(NamedTuple):
 def _text(path: Path, start: int = 0) -> str:
     """The end of what a file holds from byte `start` on; nothing where there is no file."""
     try:
-        with open_ordinary(path) as file:
+        with open_regular_file(path) as file:
             file.seek(max(start, path.stat().st_size - LAST_BYTES))
             return file.read(LAST_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:

@@ -17,8 +17,8 @@ from numdnc.engines.cpu.plans import Plan, make_plan
 from numdnc.engines.cpu.teams import give_up, places, threads_worth
 from numdnc.engines.cpu.threads import at_hand, count_threads, on_each, say_too_many
 from numdnc.errors import UserError
+from numdnc.machine import count_processors
 from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
-from numdnc.processors import count_processors
 from numdnc.spec import Spec
 from numdnc.tree import zeros_like
 

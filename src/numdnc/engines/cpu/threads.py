@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from numdnc.errors import UserError
+from numdnc.input_files import parse_whole_number
+from numdnc.machine import count_processors
 from numdnc.names import quoted
 from numdnc.params import Array
-from numdnc.processors import count_processors
-from numdnc.reading import whole_number
 
 VARIABLE = "NUMDNC_THREADS"
 """The environment variable that says how many threads to use."""
@@ -93,9 +93,9 @@ def count_threads() -> int:
     """
     given, processors = os.environ.get(VARIABLE, ""), count_processors()
     if not given:
-        here = whole_number(os.environ.get("LOCAL_WORLD_SIZE", "")) or 1
+        here = parse_whole_number(os.environ.get("LOCAL_WORLD_SIZE", "")) or 1
         return max(1, processors // here)
-    threads = whole_number(given)
+    threads = parse_whole_number(given)
     if not threads:
         raise UserError(f"{VARIABLE} must be a whole number of at least 1, got {quoted(given)}.")
     if threads > processors:

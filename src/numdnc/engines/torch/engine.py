@@ -9,8 +9,8 @@ from numpy.typing import DTypeLike
 
 from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.errors import UserError, missing_package
+from numdnc.input_files import parse_whole_number
 from numdnc.params import Array, Inputs
-from numdnc.reading import whole_number
 from numdnc.spec import Spec
 from numdnc.tree import leaves, map_leaves
 
@@ -114,7 +114,7 @@ def engine_on(device: str) -> TorchEngine:
 
     Of the processes that torchrun starts on a machine, cuda is to each its own.
     """
-    own, rank = device, whole_number(os.environ.get("LOCAL_RANK", ""))
+    own, rank = device, parse_whole_number(os.environ.get("LOCAL_RANK", ""))
     if device == "cuda" and rank is not None and torch.cuda.is_available():
         own = f"cuda:{rank % torch.cuda.device_count()}"  # torch's current device is not for us to change
     try:

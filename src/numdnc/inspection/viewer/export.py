@@ -19,7 +19,7 @@ from numdnc.inspection.provenance import LEAST, Provenance, provenance
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer.graphs import graph_of
 from numdnc.inspection.viewer.truncation import Truncated, truncations
-from numdnc.names import short
+from numdnc.names import shorten
 from numdnc.schema import json_text
 from numdnc.spec import DNCSpec
 
@@ -120,16 +120,16 @@ def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
 def _brief(described: dict[str, Any]) -> dict[str, Any]:
     """The same with names cut that are too long to be shown, which keeps the page small and fast."""
     settings = {
-        short(name, LONGEST_NAME): value
+        shorten(name, LONGEST_NAME): value
         if len(json_text(value)) <= LONGEST_NAME
-        else short(str(value), LONGEST_NAME)
+        else shorten(str(value), LONGEST_NAME)
         for name, value in described["settings"].items()
     }
     names = {
-        side: [short(name, LONGEST_NAME) for name in described[side]]
+        side: [shorten(name, LONGEST_NAME) for name in described[side]]
         for side in ("input_channels", "output_channels")
     }
-    words = {name: short(described[name], LONGEST_NAME) for name in ("task", "sequence", "engine")}
+    words = {name: shorten(described[name], LONGEST_NAME) for name in ("task", "sequence", "engine")}
     return {**described, **names, **words, "settings": settings}
 
 

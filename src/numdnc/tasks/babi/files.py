@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 from numdnc.data import FOLDER_VARIABLE, default_folder
 from numdnc.errors import UserError
+from numdnc.input_files import open_regular_file, read_stream
 from numdnc.names import quoted
-from numdnc.reading import open_ordinary, read_stream
 
 ADDRESS = "https://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz"
 FOLDER = "tasks_1-20_v1-2"
@@ -134,13 +134,13 @@ def _folder(path: Path) -> Iterator[_Entry]:
 
 
 def _contents(path: Path, file: Path) -> bytes:
-    with open_ordinary(file) as stream:
+    with open_regular_file(file) as stream:
         _check_size(path, file.name, os.fstat(stream.fileno()).st_size)
         return read_stream(stream, _LARGEST)
 
 
 def _archive(path: Path) -> Iterator[_Entry]:
-    with open_ordinary(path) as packed, gzip.GzipFile(fileobj=packed) as unpacked:
+    with open_regular_file(path) as packed, gzip.GzipFile(fileobj=packed) as unpacked:
         stream = _Bounded(unpacked)
         with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r|") as archive:
             for member in archive:

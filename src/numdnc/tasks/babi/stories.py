@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError
-from numdnc.names import closest, quoted
-from numdnc.reading import whole_number
+from numdnc.input_files import parse_whole_number
+from numdnc.names import closest_names, quoted
 from numdnc.tasks import Batch
 
 BLANK, ANSWER = 0, 1
@@ -66,7 +66,7 @@ def stories_of(task: int, text: str, source: str) -> list[Story]:
         if not row.strip():
             continue
         word, _, rest = row.partition(" ")
-        number = whole_number(word)
+        number = parse_whole_number(word)
         if number is None or not rest.strip():
             raise UserError(
                 f"each line of {source} must be a number and a sentence, got {quoted(row)} as line {place}. "
@@ -122,7 +122,7 @@ class Vocabulary:
         """Numbers of words; those that are not known are a UserError, which names the known ones most like them."""
         strangers = [word for word in dict.fromkeys(words) if word not in self._numbers]
         if strangers:
-            near = [match for word in strangers[:5] for match in closest(word, self.words, cutoff=0.6)]
+            near = [match for word in strangers[:5] for match in closest_names(word, self.words, cutoff=0.6)]
             hint = f"Like these are {', '.join(dict.fromkeys(near))}." if near else "Say it in other words."
             raise UserError(
                 f"words must be among the {len(self.words)} the model was trained on, "

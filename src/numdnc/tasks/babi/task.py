@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError
+from numdnc.input_files import parse_whole_number
 from numdnc.names import quoted
 from numdnc.params import Array
-from numdnc.reading import whole_number
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, Scores, position_from
@@ -57,7 +57,7 @@ class BabiSettings:
             raise UserError(f"validation must lie between 0 and 1, got {self.validation}.")
         if self.pause > _LONGEST_PAUSE:
             raise UserError(f"pause must be at most {_LONGEST_PAUSE:,}, got {self.pause:,}.")
-        if not all(whole_number(word) for word in self.only.split(",") if self.only):
+        if not all(parse_whole_number(word) for word in self.only.split(",") if self.only):
             raise UserError(
                 f"only must be numbers of tasks with commas between, as 1,2,3, got {quoted(self.only)}."
             )

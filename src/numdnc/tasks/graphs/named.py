@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from numdnc.errors import UserError
+from numdnc.input_files import read_csv
 from numdnc.names import folded, quoted
 from numdnc.params import Array
-from numdnc.reading import read_csv
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs.graph import Graph, Triple, breadth_first
 from numdnc.tasks.graphs.shortest_path import ShortestPath

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from numdnc.errors import UserError
+from numdnc.input_files import read_csv
 from numdnc.names import quoted
-from numdnc.reading import read_csv
 from numdnc.tasks.graphs.inference import SINGLE, Inference
 from numdnc.tasks.graphs.named import NamedGraph, Numbering
 

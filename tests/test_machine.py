@@ -1,12 +1,13 @@
-"""How many processors a process may use: by affinity and by the quota of control groups, version 1 and 2."""
+"""The processors and the memory a process may use: by affinity and by control groups, version 1 and 2."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from numdnc import processors
-from numdnc.processors import count_processors, quota
+from numdnc import machine
+from numdnc.cgroups import cpu_quota, memory_limit
+from numdnc.machine import count_processors, memory_bytes
 
 
 def control_groups(
@@ -27,7 +28,7 @@ def control_groups(
 def second(folder: Path, group: str, limits: dict[str, str], root: str = "/") -> float | None:
     files = {name: {"cpu.max": text} for name, text in limits.items()}
     mount = f"30 24 0:26 {root} {{point}} rw,nosuid shared:4 - cgroup2 cgroup2 rw"
-    return quota(control_groups(folder, group, mount, files))
+    return cpu_quota(control_groups(folder, group, mount, files))
 
 
 def first(folder: Path, group: str, limits: dict[str, int], root: str = "/") -> float | None:
@@ -36,7 +37,7 @@ def first(folder: Path, group: str, limits: dict[str, int], root: str = "/") -> 
         for name, quota in limits.items()
     }
     mount = f"30 24 0:26 {root} {{point}} rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct"
-    return quota(control_groups(folder, group, mount, files, "4:cpu,cpuacct:"))
+    return cpu_quota(control_groups(folder, group, mount, files, "4:cpu,cpuacct:"))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_a_group_out_of_sight(tmp_path: Path) -> None:
 
 
 def test_without_control_groups_there_is_no_quota(tmp_path: Path) -> None:
-    assert quota(tmp_path) is None
+    assert cpu_quota(tmp_path) is None
     assert second(tmp_path, "/job", {}) is None
 
 
@@ -92,12 +93,45 @@ def test_the_count(
     affinity: int, granted: float | None, wanted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(affinity)), raising=False)
-    monkeypatch.setattr(processors, "quota", lambda: granted)
+    monkeypatch.setattr(machine, "_cpu_quota", lambda: granted)
     assert count_processors() == wanted
 
 
 def test_without_affinity_every_processor_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    monkeypatch.setattr(processors, "quota", lambda: None)
+    monkeypatch.setattr(machine, "_cpu_quota", lambda: None)
     assert count_processors() == 6
+
+
+def second_memory(folder: Path, group: str, limits: dict[str, str]) -> int | None:
+    files = {name: {"memory.max": text} for name, text in limits.items()}
+    mount = "30 24 0:26 / {point} rw,nosuid shared:4 - cgroup2 cgroup2 rw"
+    return memory_limit(control_groups(folder, group, mount, files))
+
+
+def test_memory_of_the_smallest_group_in_the_second_version(tmp_path: Path) -> None:
+    assert second_memory(tmp_path, "/a/b", {"a": "4096", "a/b": "max"}) == 4096
+
+
+def test_memory_of_the_smallest_group_in_the_first_version(tmp_path: Path) -> None:
+    files = {
+        name: {"memory.limit_in_bytes": text}
+        for name, text in {"a": "9000", "a/b": str(2**63 - 4096)}.items()
+    }
+    mount = "30 24 0:26 / {point} rw - cgroup cgroup rw,memory"
+    groups = control_groups(tmp_path, "/a/b", mount, files, "4:memory:")
+    (groups / "cgroup").write_text("4:memory:/a/b\n")
+    assert memory_limit(groups) == 9000
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "1 2"])
+def test_a_group_whose_file_is_damaged_does_not_hide_the_others(text: str, tmp_path: Path) -> None:
+    assert second_memory(tmp_path, "/a/b", {"a": "4096", "a/b": text}) == 4096
+
+
+@pytest.mark.parametrize(("limit", "wanted"), [(None, 2**20 * 4096), (2**30, 2**30), (2**60, 2**20 * 4096)])
+def test_the_memory(limit: int | None, wanted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 2**20, "SC_PAGE_SIZE": 4096}.__getitem__)
+    monkeypatch.setattr(machine, "_memory_limit", lambda: limit)
+    assert memory_bytes() == wanted

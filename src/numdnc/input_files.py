@@ -14,14 +14,14 @@ from typing import BinaryIO
 
 from numdnc.errors import UserError
 
-MOST_CSV = 1 << 23
+MAX_CSV_BYTES = 1 << 23
 """Bytes of a CSV file: some hundred thousand rows."""
-MOST_DIGITS = 9
+MAX_DIGITS = 9
 """Of a whole number in a text: all that are of use here have fewer."""
 _PIECE = 1 << 20
 
 
-def open_ordinary(path: Path) -> BinaryIO:
+def open_regular_file(path: Path) -> BinaryIO:
     """Open an ordinary file to be read; a pipe or a device, which may have no end or never begin, is refused."""
     try:
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
@@ -33,9 +33,9 @@ def open_ordinary(path: Path) -> BinaryIO:
     return file
 
 
-def read_bounded(path: Path, most: int) -> bytes:
+def read_file(path: Path, most: int) -> bytes:
     """The contents of an ordinary file of at most so many bytes."""
-    with open_ordinary(path) as file:
+    with open_regular_file(path) as file:
         return read_stream(file, most)
 
 
@@ -53,7 +53,7 @@ def read_stream(stream: BinaryIO, most: int) -> bytes:
 def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
     """Line and cells of each row of a CSV file that has any; `option` is what named the file."""
     try:
-        text = read_bounded(path, MOST_CSV).decode("utf-8-sig")
+        text = read_file(path, MAX_CSV_BYTES).decode("utf-8-sig")
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
         return [(rows.line_num, cells) for row in rows if any(cells := [cell.strip() for cell in row])]
     except OSError as error:
@@ -66,9 +66,9 @@ def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
         ) from None
 
 
-def whole_number(word: str) -> int | None:
+def parse_whole_number(word: str) -> int | None:
     """The number that a few decimal digits say; None where there is something else."""
-    return int(word) if word.isascii() and word.isdecimal() and len(word) <= MOST_DIGITS else None
+    return int(word) if word.isascii() and word.isdecimal() and len(word) <= MAX_DIGITS else None
 
 
 def _without_waiting(name: str, flags: int) -> int:
