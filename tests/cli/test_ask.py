@@ -16,8 +16,8 @@ from helpers.graph_models import Knows, Read
 from numdnc.errors import UserError
 from numdnc.inspection.trace_file import load_trace
 from numdnc.tasks.graphs import Inference, Traversal
-from numdnc.tasks.graphs.named import NamedGraph, OnGraph, read_graph
-from numdnc.tasks.graphs.questions import understood
+from numdnc.tasks.graphs.named import NamedGraph, NamedGraphTask, read_graph
+from numdnc.tasks.graphs.questions import parse_question
 from numdnc.tasks.graphs.relations import numbering_for, read_relations
 from numdnc.tasks.sequences import draw_checked
 from numdnc.training.folder import RunFolder
@@ -216,7 +216,7 @@ def test_a_graph_larger_than_the_memory_is_warned_of(runs: Path) -> None:
 
 def test_every_sequence_has_numbers_of_its_own(place: Path) -> None:
     graph = read_graph(place / "tube.csv", two_way=True)
-    batch = draw_checked(OnGraph(Traversal(lesson=2), graph), np.random.default_rng(0), 30)
+    batch = draw_checked(NamedGraphTask(Traversal(lesson=2), graph), np.random.default_rng(0), 30)
     shapes, labels = set(), set()
     for row in range(30):
         read = Read(batch, row)
@@ -237,11 +237,11 @@ def test_every_sequence_has_numbers_of_its_own(place: Path) -> None:
 
 def test_parts_are_the_nearest_nodes_with_all_their_edges(place: Path) -> None:
     graph = read_graph(place / "tube.csv", two_way=False)
-    part = graph.part(["Holborn"], 3)
+    part = graph.subgraph(["Holborn"], 3)
     assert part.nodes == ["Oxford Circus", "Tottenham Court Road", "Holborn"]
     assert [edge.source for edge in part.edges] == ["Oxford Circus", "Tottenham Court Road"]
-    assert graph.part(["Holborn"], 6).edges == graph.edges
-    on = OnGraph(Traversal(lesson=1), read_graph(place / "tube.csv", two_way=True), nodes=3)
+    assert graph.subgraph(["Holborn"], 6).edges == graph.edges
+    on = NamedGraphTask(Traversal(lesson=1), read_graph(place / "tube.csv", two_way=True), nodes=3)
     assert on.slots_needed == 6  # Bond Street, Oxford Circus and Green Park
     for row in range(20):
         read = Read(draw_checked(on, np.random.default_rng(row), 1))
@@ -353,11 +353,11 @@ def test_walks_among_very_many_are_found(place: Path) -> None:
     pairs = [f"n{i},e,{side}{i}\n{side}{i},e,n{i + 1}" for i in range(30) for side in "ab"]
     graph = graph_of(place, *pairs, "n30,f,a0")
     task, question = Traversal(), "n0 " + "-e-> ? " * 60
-    found = understood(task, graph, question + "-F-> ?", None).path
+    found = parse_question(task, graph, question + "-F-> ?", None).path
     assert [edge.destination for edge in found][:3] == ["a0", "n1", "a1"]
     assert (len(found), found[-1][:3]) == (61, ("n30", "f", "a0"))  # all come to a0 twice, or to b0 first
     with pytest.raises(UserError, match=r"'e' leads nowhere from 'n30'\. From there lead: f\."):
-        understood(task, graph, question + "-e-> ?", None)
+        parse_question(task, graph, question + "-e-> ?", None)
 
 
 def test_large_graphs_take_no_longer_than_their_size(place: Path) -> None:
@@ -366,13 +366,13 @@ def test_large_graphs_take_no_longer_than_their_size(place: Path) -> None:
     many = graph_of(place, *(f"hub,x,leaf {number}" for number in range(count)))
     assert (many.edges[-1].edge, many.edges[-1].plain) == (f"x {count}", "x")
     chain = graph_of(place, *(f"n{number},e,n{number + 1}" for number in range(count)))
-    assert OnGraph(Traversal(), chain, nodes=20).slots_needed == 19
+    assert NamedGraphTask(Traversal(), chain, nodes=20).slots_needed == 19
     assert chain.shortest_path("n0", f"n{count}") == [f"n{number}" for number in range(count + 1)]
     with pytest.raises(UserError, match=r"of 40,000 edges must have at most 75 steps, got 76"):
-        understood(Traversal(), chain, "n0 " + "-e-> ? " * 76, None)
+        parse_question(Traversal(), chain, "n0 " + "-e-> ? " * 76, None)
     with pytest.raises(UserError, match=r"'y' must be an edge of the graph, got none such"):
-        understood(Traversal(), many, "hub -y-> ?", None)
-    asked = understood(Traversal(), many, "hub -x-> ?", None)
+        parse_question(Traversal(), many, "hub -y-> ?", None)
+    asked = parse_question(Traversal(), many, "hub -x-> ?", None)
     assert asked.notes[0].endswith("x 11 to leaf 10, and 39,989 more")
 
 

@@ -25,7 +25,7 @@ from numdnc.cli.user_input import step_input
 from numdnc.corpora import SourceFile
 from numdnc.data import Corpus
 from numdnc.tasks import text as text_module
-from numdnc.tasks.babi import BabiSettings, BabiTask, lines_of, read_babi
+from numdnc.tasks.babi import BabiSettings, BabiTask, parse_lines, read_babi
 from numdnc.tasks.babi.stories import Vocabulary as Words
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
@@ -194,7 +194,7 @@ def typed_story(rng: Rng, place: Path) -> None:
         for _ in range(int(rng.integers(30)))
     ]
     typed = one_of(rng, [" ", " ", "\n", ""]).join(words)
-    lines = lines_of(typed, int(rng.integers(1, 4)))
+    lines = parse_lines(typed, int(rng.integers(1, 4)))
     batch = story_input(lines, known, int(rng.integers(3)))
     read = [known.symbols[number] for number in batch.inputs[:, 0] if number > 1]
     assert "".join(read) == re.sub(r"[\s,]", "", typed.lower())

@@ -11,7 +11,7 @@ from numdnc import DNCSpec
 from numdnc.cli.graphs import ask_graph
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
 from numdnc.tasks.graphs.named import NamedGraph, read_graph
-from numdnc.tasks.graphs.questions import understood
+from numdnc.tasks.graphs.questions import parse_question
 from numdnc.tasks.graphs.relations import read_relations
 
 
@@ -50,7 +50,7 @@ def checked_graph(
     assert len({edge[:2] for edge in graph.edges}) == len(graph.edges)
     plain = {edge.plain for edge in graph.edges}
     for edge in graph.edges:
-        alike = [other for other in graph.leaving(edge.source) if other.plain == edge.plain]
+        alike = [other for other in graph.edges_from(edge.source) if other.plain == edge.plain]
         number = re.fullmatch(re.escape(edge.plain) + r" [1-9]\d*", edge.edge)
         assert (edge.edge == edge.plain) == (len(alike) == 1)
         assert edge.edge == edge.plain or (number and edge.edge not in plain)
@@ -79,9 +79,9 @@ def question(rng: Rng, place: Path) -> None:
     at = start = one_of(rng, graph.nodes)
     walk = []
     for _ in range(int(rng.integers(1, 6))):
-        if not graph.leaving(at):
+        if not graph.edges_from(at):
             break
-        walk.append(one_of(rng, graph.leaving(at)))
+        walk.append(one_of(rng, graph.edges_from(at)))
         at = walk[-1].destination
     names = [one_of(rng, [edge.edge, edge.edge, edge.plain]) for edge in walk]
     if isinstance(task, ShortestPath):
@@ -96,7 +96,7 @@ def question(rng: Rng, place: Path) -> None:
             "utf-8", "replace"
         )
     forward = Knows()
-    asked = understood(task, graph, words, None)
+    asked = parse_question(task, graph, words, None)
     path = asked.nodes
     assert (
         path == path_by_hand(graph, asked.nodes[0], asked.nodes[-1])
@@ -105,7 +105,7 @@ def question(rng: Rng, place: Path) -> None:
     )
     before = asked.nodes[0]
     for edge in asked.path:
-        assert edge in graph.leaving(before)
+        assert edge in graph.edges_from(before)
         before = edge.destination
     separators = any(sign in name for name in (start, at, *names) for sign in ("->", " -", "?", "/"))
     if exact and not separators:
@@ -153,7 +153,9 @@ def relations(rng: Rng, place: Path) -> None:
     found = read_relations(place / "relations.csv")
     assert all(name and len(steps) > 1 and all(steps) for name, steps in found.items())
     name = one_of(rng, list(found) or ["x"])
-    asked = understood(Inference(), graph, f"{one_of(rng, graph.nodes)} -{name}-> ?", place / "relations.csv")
+    asked = parse_question(
+        Inference(), graph, f"{one_of(rng, graph.nodes)} -{name}-> ?", place / "relations.csv"
+    )
     assert [edge.edge for edge in asked.path] == list(asked.steps)
     if asked.relation in found:
         assert len(asked.steps) == len(found[asked.relation])

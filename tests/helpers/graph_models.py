@@ -6,7 +6,7 @@ import numpy as np
 
 from numdnc.tasks import Batch
 from numdnc.tasks.graphs import Inference
-from numdnc.tasks.graphs.encoding import ABSENT, decoded, encoded
+from numdnc.tasks.graphs.encoding import ABSENT, decode, one_hot
 from numdnc.tasks.graphs.graph import Graph, Triple
 
 MEANINGS = Inference().meanings
@@ -27,10 +27,10 @@ class Knows:
         self.calls.append(len(inputs))
         rows = range(inputs.shape[1])
         answers = [[self._answer(whole[: t + 1, b]) for b in rows] for t in range(len(before), len(whole))]
-        return 10 * encoded(np.array(answers), self.digits), whole
+        return 10 * one_hot(np.array(answers), self.digits), whole
 
     def _answer(self, inputs: Any) -> tuple[int, int, int]:
-        labels = [tuple(row) for row in decoded(inputs).tolist()]
+        labels = [tuple(row) for row in decode(inputs).tolist()]
         if not inputs[-1, -1]:
             return (9, 9, 9)
         question, first = int(inputs[:, -2].argmax()), int(inputs[:, -1].argmax())
@@ -53,10 +53,10 @@ class Knows:
             choice = self.choose(graph, at, end, len(answered))
             if choice is not None:
                 return tuple(choice)  # type: ignore[return-value]
-        far = graph.steps_to(end)
+        far = graph.distances_to(end)
         if at == end or at not in far:
             return (0, 0, 0)
-        return next(edge for edge in graph.leaving(at) if far.get(edge.destination, -1) == far[at] - 1)
+        return next(edge for edge in graph.edges_from(at) if far.get(edge.destination, -1) == far[at] - 1)
 
 
 Edges = list[tuple[int, int, int]]

@@ -13,10 +13,10 @@ import pytest
 from helpers.babi_stories import FOLDER, TITLES, damaged, files, plain_reading, save_archive, save_folder
 from numdnc import UserError
 from numdnc.reference.losses import softmax_cross_entropy
-from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, Vocabulary, find_babi, lines_of, read_babi
-from numdnc.tasks.babi.batches import batches_by_length, padding
-from numdnc.tasks.babi.stories import stories_of
-from numdnc.tasks.babi.task import Told, questions_right
+from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, Vocabulary, find_babi, parse_lines, read_babi
+from numdnc.tasks.babi.batches import batches_by_length, padding_share
+from numdnc.tasks.babi.stories import parse_stories
+from numdnc.tasks.babi.task import EncodedStory, correct_questions
 from numdnc.tasks.sequences import single_sequence
 
 TRAIN = f"{FOLDER}/en-10k/qa1_where-is-it_train.txt"
@@ -46,7 +46,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def in_words(task: BabiTask, story: Told) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def in_words(task: BabiTask, story: EncodedStory) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What goes in and what is wanted, by the task's own vocabulary."""
     symbols, batch = task.vocabulary.symbols, story.batch
     assert batch.mask is not None
@@ -114,7 +114,7 @@ def test_a_plain_second_reading_says_the_same(pause: int) -> None:
 
 
 def test_a_story_of_one_line_ends_where_the_next_has_its_number() -> None:
-    stories = stories_of(1, "1 Who ran?\tAnn\n1 Who ran?\tBob\n2 Who ran?\tAnn\n", "qa1 train")
+    stories = parse_stories(1, "1 Who ran?\tAnn\n1 Who ran?\tBob\n2 Who ran?\tAnn\n", "qa1 train")
     assert [len(story.lines) for story in stories] == [1, 2]
 
 
@@ -191,8 +191,8 @@ def test_byte_order_marks_and_line_ends_change_nothing(tmp_path: Path) -> None:
         changed = {name: "\ufeff" + text.replace("\n", end) for name, text in files().items()}
         found = read_babi(save_archive(tmp_path / f"{number}.tar.gz", changed), "en-10k")
         for task, text in plain.train.items():
-            assert stories_of(task, found.train[task], "x") == stories_of(task, text, "x")
-    (story,) = stories_of(1, "\ufeff1 Ann\u2028ran\x0chome.\n2 Which way?\t n , s\t1\n", "x")
+            assert parse_stories(task, found.train[task], "x") == parse_stories(task, text, "x")
+    (story,) = parse_stories(1, "\ufeff1 Ann\u2028ran\x0chome.\n2 Which way?\t n , s\t1\n", "x")
     assert [line.words for line in story.lines] == [words("ann ran home ."), words("which way ?")]
     assert story.lines[1].answers == ("n", "s")
 
@@ -309,7 +309,7 @@ def test_what_there_is_not(tmp_path: Path) -> None:
 )
 def test_malformed_files(text: str, expect: str) -> None:
     with pytest.raises(UserError, match=expect):
-        stories_of(1, text, "qa1 train")
+        parse_stories(1, text, "qa1 train")
 
 
 @pytest.mark.parametrize(
@@ -373,10 +373,10 @@ def test_batches_have_stories_of_about_equal_length() -> None:
     batches = batches_by_length(lengths, 16, np.random.default_rng(1))
     assert sorted(np.concatenate(batches).tolist()) == list(range(5003))
     assert sorted(map(len, batches))[:2] == [11, 16]
-    share = padding(lengths, batches)
+    share = padding_share(lengths, batches)
     held = np.concatenate([np.full(len(batch), max(lengths[i] for i in batch)) for batch in batches])
     assert share == pytest.approx(1 - sum(lengths) / held.sum())
-    assert share < 0.06 < padding(lengths, np.split(rng.permutation(5003)[:5000], 500))
+    assert share < 0.06 < padding_share(lengths, np.split(rng.permutation(5003)[:5000], 500))
     again = batches_by_length(lengths, 16, np.random.default_rng(1))
     assert all(map(np.array_equal, batches, again))
     longest_first = [max(lengths[i] for i in batch) for batch in batches[:32]]
@@ -431,8 +431,8 @@ def test_loss_counts_answers_alone() -> None:
 def test_a_question_is_right_only_if_all_its_words_are() -> None:
     due = np.array([0, 1, 0, 1, 1, 0, 0, 1, 1, 1], bool)
     right = np.array([1, 1, 0, 1, 0, 1, 0, 1, 1, 1], bool)
-    assert questions_right(right, due).tolist() == [True, False, True]
-    assert questions_right(~due, due).tolist() == [False, False, False]
+    assert correct_questions(right, due).tolist() == [True, False, True]
+    assert correct_questions(~due, due).tolist() == [False, False, False]
 
 
 def test_scores() -> None:
@@ -502,7 +502,7 @@ def test_progress_lines_are_scored_on_a_fixed_part() -> None:
 
 
 def test_what_somebody_types() -> None:
-    lines = lines_of("Ann ran, home.  Where is ANN? what? she", 2)
+    lines = parse_lines("Ann ran, home.  Where is ANN? what? she", 2)
     assert [line.words for line in lines] == [
         ("ann", "ran", "home", "."),
         ("where", "is", "ann", "?"),
@@ -510,7 +510,7 @@ def test_what_somebody_types() -> None:
         ("she",),
     ]
     assert [len(line.answers) for line in lines] == [0, 2, 2, 0]
-    assert lines_of(" \n ") == ()
+    assert parse_lines(" \n ") == ()
     vocabulary = Vocabulary(("?", "cellar", "is", "where"))
     assert vocabulary.encode(["where", "is", "cellar", "?"]).tolist() == [5, 4, 3, 2]
     with pytest.raises(
@@ -519,7 +519,7 @@ def test_what_somebody_types() -> None:
         vocabulary.encode(["where", "celar", "xyz", "celar"])
     with pytest.raises(UserError, match=r"got '-' besides\. Say it in other words"):
         vocabulary.encode(["-"])
-    assert vocabulary.read(lines_of("where is?")[0], 2).tolist() == [5, 4, 2, 0, 0, 1]
+    assert vocabulary.read(parse_lines("where is?")[0], 2).tolist() == [5, 4, 2, 0, 0, 1]
 
 
 def real() -> Path | None:
@@ -552,7 +552,7 @@ def test_the_real_archive() -> None:
         assert 9000 <= asked["train"][number] <= 11000
     assert task.padding < 0.2  # 0.170 and 0.199 measured; the stories of task 3 are long
     lengths = [story.steps for story in task.train]
-    assert padding(lengths, batches_by_length(lengths, 32, np.random.default_rng(0))) < 0.22
+    assert padding_share(lengths, batches_by_length(lengths, 32, np.random.default_rng(0))) < 0.22
     for number in task.titles:
         expected = [(tuple(read), tuple(wanted)) for read, wanted in plain_reading(found.test[number])]
         same = [in_words(task, story) for story in task.test if story.task == number] == expected

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
-from numdnc.tasks.graphs.encoding import decoded, labels_of
+from numdnc.tasks.graphs.encoding import decode, to_labels
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.inference import _with_walk
 from numdnc.tasks.graphs.lessons import INFERENCE
-from numdnc.tasks.graphs.named import Edge, NamedGraph, OnGraph
+from numdnc.tasks.graphs.named import Edge, NamedGraph, NamedGraphTask
 from numdnc.tasks.graphs.shortest_path import Walker
 from numdnc.tasks.graphs.task import Question
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
@@ -34,7 +34,7 @@ def length(task: GraphTask, question: Question) -> int:
     """Edges of the path that is asked for."""
     if isinstance(task, Inference):
         return len(task.meanings[question.asked[0][1]])
-    return len(question.answers) - question.fed
+    return len(question.answers) - question.feed_back
 
 
 @pytest.mark.parametrize(("kind", "lesson"), LESSONS)
@@ -114,7 +114,7 @@ def test_labels_change_places_and_nothing_else() -> None:
         assert walked is not None
         assert [triple.destination for triple in walked] == path[1:]
         for node in graph.nodes:
-            one, other = graph.leaving(node), after.leaving(node)
+            one, other = graph.edges_from(node), after.edges_from(node)
             assert sorted(edge.destination for edge in one) == sorted(edge.destination for edge in other)
             assert len({edge.edge for edge in other}) == len(other)
             if node not in path[:-1]:
@@ -173,9 +173,9 @@ def test_what_is_fed_in_place_of_a_choice_is_walked_too() -> None:
     says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
     played = task.rollout(says_nothing, batch, np.random.default_rng(0))
     assert batch.mask is not None
-    answers = labels_of(played.targets[batch.mask]).tolist()
+    answers = to_labels(played.targets[batch.mask]).tolist()
     assert [answer[::2] for answer in answers] == [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [0, 0]]
-    assert decoded(played.inputs[batch.mask]).tolist()[1:] == answers[:-1]
+    assert decode(played.inputs[batch.mask]).tolist()[1:] == answers[:-1]
 
 
 def test_whether_a_choice_is_fed_is_drawn_for_each_step() -> None:
@@ -183,7 +183,7 @@ def test_whether_a_choice_is_fed_is_drawn_for_each_step() -> None:
     says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
     rng, mixed = np.random.default_rng(0), 0
     for _ in range(100):
-        fed = decoded(task.rollout(says_nothing, batch, rng).inputs[batch.mask])[1:]
+        fed = decode(task.rollout(says_nothing, batch, rng).inputs[batch.mask])[1:]
         own = (fed == 0).all(axis=1)
         mixed += own.any() and not own.all()
     assert mixed / 100 == pytest.approx(1 - 2 / 2**5, abs=0.08)
@@ -198,13 +198,16 @@ def test_a_score_lets_the_model_choose_and_draws_no_random_number_of_training() 
     played = task.scoring_rollout(says_nothing, task.example(20))
     assert task.position() == before
     fed = np.diff(played.mask.astype(int), axis=0, prepend=0) == 0  # but at the first step of an answer
-    assert not decoded(played.inputs[played.mask & fed]).any()
+    assert not decode(played.inputs[played.mask & fed]).any()
 
 
 def test_parts_of_a_named_graph_are_around_any_node() -> None:
     """A ring of 6 towns with one way: parts of 3 are the 6 runs of 3 in a row, each as often."""
     ring = NamedGraph(Edge(f"town {n}", f"road {n}", f"town {(n + 1) % 6}", f"road {n}") for n in range(6))
-    episodes, shown = OnGraph(Traversal(min_path=1, max_path=1), ring, nodes=3), Counter[frozenset[str]]()
+    episodes, shown = (
+        NamedGraphTask(Traversal(min_path=1, max_path=1), ring, nodes=3),
+        Counter[frozenset[str]](),
+    )
     original = NamedGraph.numbered
 
     def noted(graph: NamedGraph, *others: Any) -> Any:

@@ -15,7 +15,7 @@ from numdnc.engines import select_engine
 from numdnc.init import init_params
 from numdnc.tasks import Batch, Interactive
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
-from numdnc.tasks.graphs.encoding import ABSENT, chosen, decoded, digits_of, encoded, labels_of
+from numdnc.tasks.graphs.encoding import ABSENT, decode, one_hot, predicted_labels, to_digits, to_labels
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.lessons import INFERENCE, SHORTEST_PATH, TRAVERSAL, Lesson
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
@@ -35,19 +35,19 @@ def reads(task: GraphTask, count: int, seed: int = 0) -> list[Read]:
 def test_triples_are_encoded_and_decoded_back(digits: int) -> None:
     labels = np.random.default_rng(0).integers(10**digits, size=(50, 2, 3))
     labels[np.random.default_rng(1).random(labels.shape) < 0.3] = ABSENT
-    vectors = encoded(labels, digits)
+    vectors = one_hot(labels, digits)
     assert vectors.shape == (50, 2, 30 * digits)
     inputs = np.concatenate([vectors, np.ones((50, 2, 2), np.float32)], axis=-1)
-    np.testing.assert_array_equal(decoded(inputs), labels)
-    np.testing.assert_array_equal(labels_of(digits_of(labels, digits)), labels)
+    np.testing.assert_array_equal(decode(inputs), labels)
+    np.testing.assert_array_equal(to_labels(to_digits(labels, digits)), labels)
     for vector, triple in zip(vectors.reshape(-1, 3, 10 * digits), labels.reshape(-1, 3), strict=True):
         assert [plain(part) for part in vector] == [None if label == ABSENT else label for label in triple]
     whole = np.abs(labels)
-    np.testing.assert_array_equal(chosen(encoded(whole, digits) - 0.5), whole)
+    np.testing.assert_array_equal(predicted_labels(one_hot(whole, digits) - 0.5), whole)
 
 
 def test_the_order_of_channels_is_the_one_that_checkpoints_were_trained_with() -> None:
-    vector = encoded([(123, 45, 6)], 3)[0]
+    vector = one_hot([(123, 45, 6)], 3)[0]
     assert np.flatnonzero(vector).tolist() == [1, 12, 23, 30, 44, 55, 60, 70, 86]
     task = Traversal()
     assert (task.input_size, task.output_size) == (92, 90)
@@ -94,7 +94,7 @@ def test_points_are_joined_to_the_nearest() -> None:
         others = sorted(
             (n for n in range(12) if n != place), key=lambda n: np.hypot(*(points[n] - points[place]))
         )
-        assert {edge.destination for edge in graph.leaving(node)} == {nodes[n] for n in others[:3]}
+        assert {edge.destination for edge in graph.edges_from(node)} == {nodes[n] for n in others[:3]}
 
 
 def test_sizes_and_labels_are_spread_evenly() -> None:
@@ -102,9 +102,9 @@ def test_sizes_and_labels_are_spread_evenly() -> None:
     graphs = [random_graph(rng, lesson, 10, 10) for _ in range(3000)]
     sizes = np.bincount([len(graph.nodes) for graph in graphs], minlength=7)[3:]
     np.testing.assert_allclose(sizes / 3000, 1 / 4, atol=0.03)
-    degrees = Counter(len(g.leaving(node)) for g in graphs if len(g.nodes) == 6 for node in g.nodes)
+    degrees = Counter(len(g.edges_from(node)) for g in graphs if len(g.nodes) == 6 for node in g.nodes)
     np.testing.assert_allclose([degrees[k] / degrees.total() for k in (2, 3, 4)], 1 / 3, atol=0.03)
-    of_three = Counter(len(g.leaving(node)) for g in graphs if len(g.nodes) == 3 for node in g.nodes)
+    of_three = Counter(len(g.edges_from(node)) for g in graphs if len(g.nodes) == 3 for node in g.nodes)
     assert set(of_three) == {2}  # no more than there are others
     for place in range(3):
         labels = np.bincount([triple[place] for graph in graphs for triple in graph.triples], minlength=10)
@@ -142,11 +142,11 @@ def test_without_few_labels_nothing_more_is_drawn() -> None:
 def test_searches_of_a_graph() -> None:
     graph = Graph([Triple(1, 7, 2), Triple(2, 7, 3), Triple(1, 8, 3), Triple(3, 7, 4), Triple(5, 7, 1)])
     assert graph.nodes == [1, 2, 3, 4, 5]
-    assert graph.steps_from(1) == {1: 0, 2: 1, 3: 1, 4: 2}
-    assert graph.steps_to(3) == {3: 0, 2: 1, 1: 1, 5: 2}
+    assert graph.distances_from(1) == {1: 0, 2: 1, 3: 1, 4: 2}
+    assert graph.distances_to(3) == {3: 0, 2: 1, 1: 1, 5: 2}
     assert graph.walk(1, [7, 7, 7]) == [(1, 7, 2), (2, 7, 3), (3, 7, 4)]
     assert graph.walk(1, [7, 8]) is None
-    assert graph.leaving(4) == []
+    assert graph.edges_from(4) == []
 
 
 # Questions and answers, by a plain search
@@ -418,8 +418,8 @@ def test_who_finds_shortest_paths_has_no_error() -> None:
 
 def last_of(edges: Graph, at: int, end: int, answered: int) -> Any:
     """Of several ways the last that is shortest, where `Knows` takes the first."""
-    far = edges.steps_to(end)
-    ways = [edge for edge in edges.leaving(at) if far.get(edge.destination, -1) == far.get(at, 0) - 1]
+    far = edges.distances_to(end)
+    ways = [edge for edge in edges.edges_from(at) if far.get(edge.destination, -1) == far.get(at, 0) - 1]
     return ways[-1] if ways and at != end else None
 
 
@@ -439,7 +439,7 @@ def test_any_of_several_shortest_paths_is_right() -> None:
         lambda edges, at, end, answered: (
             next(t for t in edges.triples if t.source != at) if answered == 0 else None
         ),
-        lambda edges, at, end, answered: edges.leaving(end)[0] if at == end else None,  # never ends
+        lambda edges, at, end, answered: edges.edges_from(end)[0] if at == end else None,  # never ends
     ],
     ids=["ends at once", "no edge", "from elsewhere", "goes on"],
 )
@@ -451,8 +451,8 @@ def test_a_way_round_is_an_error_though_it_arrives() -> None:
     """A detour by a valid edge, from where the model then goes on shortest."""
 
     def detour(edges: Graph, at: int, end: int, answered: int) -> Any:
-        far = edges.steps_to(end)
-        longer = [e for e in edges.leaving(at) if far.get(e.destination, 0) >= far.get(at, 99)]
+        far = edges.distances_to(end)
+        longer = [e for e in edges.edges_from(at) if far.get(e.destination, 0) >= far.get(at, 99)]
         return longer[0] if answered == 0 and longer else None
 
     task = path_task()
@@ -566,7 +566,9 @@ def test_a_real_model_plays_as_one_whole_sequence() -> None:
     outputs, _ = forward(played.inputs, None)
     for row in range(5):
         read = Read(played, row)
-        labels = [tuple(triple) for triple in chosen(outputs[read.first : read.steps, row]).tolist()]
+        labels = [
+            tuple(triple) for triple in predicted_labels(outputs[read.first : read.steps, row]).tolist()
+        ]
         assert read.fed[1:] == labels[:-1]
 
 
@@ -574,8 +576,8 @@ def test_a_sequence_in_words() -> None:
     task = ShortestPath(lesson=1, digits=1, max_nodes=5, planning=1)
     batch = draw_checked(task, np.random.default_rng(1), 2)
     read = Read(batch, 1, digits=1)
-    outputs = encoded(labels_of(batch.targets), 1).astype(float)
-    outputs[read.first, 1] = encoded([(9, 8, 7)], 1)[0]
+    outputs = one_hot(to_labels(batch.targets), 1).astype(float)
+    outputs[read.first, 1] = one_hot([(9, 8, 7)], 1)[0]
     shown, asked, *answers = task.describe(batch, outputs, 1).splitlines()
     assert shown == f"{len(read.edges)} edges shown: " + ", ".join(f"{s} {e} {d}" for s, e, d in read.edges)
     assert asked == f"asked: {read.asked[0][0]} - {read.asked[0][2]}"

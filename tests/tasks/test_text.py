@@ -83,7 +83,7 @@ def test_a_text_is_held_as_bytes_and_numbers_and_nothing_else() -> None:
 @given(st.text(min_size=1))
 @settings(derandomize=True)
 def test_encoding_is_undone_by_looking_symbols_up(text: str) -> None:
-    vocabulary = Vocabulary.of([text], "characters")
+    vocabulary = Vocabulary.from_text([text], "characters")
     assert list(vocabulary.symbols) == sorted(set(text))
     assert "".join(vocabulary.symbols[number] for number in vocabulary.encode(text)) == text
 
@@ -185,9 +185,9 @@ def test_every_held_out_character_is_scored_once_and_with_context(
     length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that errs on one held-out place only is charged for exactly that place."""
-    monkeypatch.setattr(text_module, "SCORED_STRETCH", 64)
+    monkeypatch.setattr(text_module, "SEGMENT_LENGTH", 64)
     monkeypatch.setattr(text_module, "WARM_UP", 16)
-    monkeypatch.setattr(text_module, "MOST_STRETCHES", 3)  # of up to 10
+    monkeypatch.setattr(text_module, "MAX_SEGMENTS", 3)  # of up to 10
     rng = np.random.default_rng(0)
     text = "".join(rng.choice(list("abcdef"), length))
     task = task_of(text, batch=2, window=4, held_out=0.3)
@@ -246,20 +246,20 @@ def test_a_limit_scores_the_first_held_out_characters_only() -> None:
 def test_stretches_and_examples_are_held_out_and_read_from_the_character_before() -> None:
     task = task_of("".join(map(chr, range(300, 1300))))  # no character twice: it tells its place
     for number in range(14):
-        batch = task.stretch(number, 7)
+        batch = task.segment(number, 7)
         assert batch.targets[:, 0].tolist() == list(range(900 + 7 * number, 907 + 7 * number))
         np.testing.assert_array_equal(batch.inputs + 1, batch.targets)
     with pytest.raises(
         UserError, match="one of the 14 of 7 characters that the 100 held-out ones make, got number 14"
     ):
-        task.stretch(14, 7)
+        task.segment(14, 7)
     batch = task.example(3)
     assert batch.targets[0].tolist() == [900, 946, 992]  # windows of 8, evenly apart
     assert batch.targets[-1].tolist() == [907, 953, 999]
     np.testing.assert_array_equal(batch.inputs + 1, batch.targets)
     assert task.example(40).targets.shape == (2, 40)
-    assert (text_module.stretches_at_once(512), text_module.stretches_at_once(513)) == (1, 2)
-    assert text_module.stretches_at_once(10**9) == text_module.MOST_STRETCHES
+    assert (text_module.segments_at_once(512), text_module.segments_at_once(513)) == (1, 2)
+    assert text_module.segments_at_once(10**9) == text_module.MAX_SEGMENTS
 
 
 @pytest.mark.parametrize(

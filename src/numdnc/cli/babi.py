@@ -26,10 +26,10 @@ from numdnc.tasks.babi import (
     Line,
     Vocabulary,
     find_babi,
-    lines_of,
+    parse_lines,
     read_babi,
 )
-from numdnc.tasks.babi.task import FAILED, SCORED_AT_ONCE
+from numdnc.tasks.babi.task import EVAL_BATCH, FAILURE_THRESHOLD
 from numdnc.tasks.sequences import loss_mask
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings
@@ -60,7 +60,7 @@ def train_babi(
     found = find_babi(data_folder)
     files = read_babi(found, babi.subset, babi.numbers)
     task = BabiTask(files, babi, training.seed)
-    states = max(babi.batch * (task.longest + 2), 3 * SCORED_AT_ONCE)
+    states = max(babi.batch * (task.longest + 2), 3 * EVAL_BATCH)
     save_data_path(files.sha256, found)
     described = {
         "name": task.name,
@@ -177,7 +177,7 @@ def error_words(scores: Scores, tasks: int) -> str:
     """Mean error and failed tasks."""
     return (
         f"mean error {100 * scores['mean_error']:.2f} %, {scores['failed']:.0f} of {tasks} tasks failed "
-        f"(above {100 * FAILED:.0f} %), loss {console.loss(scores['loss'])}"
+        f"(above {100 * FAILURE_THRESHOLD:.0f} %), loss {console.loss(scores['loss'])}"
     )
 
 
@@ -199,7 +199,7 @@ def evaluate_babi(
     rows = [["task", "error %", *(["without reads"] if without else []), ""]]
     for number, title in task.titles.items():
         errors = [found[f"error_{number}"] for found in tested]
-        verdict = "failed" if errors[0] > FAILED else ""
+        verdict = "failed" if errors[0] > FAILURE_THRESHOLD else ""
         rows.append(
             [f"{number:2} {title.replace('-', ' ')}", *(f"{100 * error:.2f}" for error in errors), verdict]
         )
@@ -215,7 +215,7 @@ def evaluate_babi(
 def ask_story(run: Run, forward: Forward, text: str, *, answer_words: int, shown: int, as_json: bool) -> None:
     """Print the model's answer to each question of a story that somebody typed, and the next likely words."""
     settings, vocabulary = described(run)
-    lines = lines_of(text, answer_words)
+    lines = parse_lines(text, answer_words)
     outputs, _ = forward(story_input(lines, vocabulary, settings.pause).inputs, None)
     probabilities = softmax(outputs[:, 0])
     answers, steps = [], 0
@@ -261,7 +261,7 @@ def trace_story(
         story = task.evaluated[sample]
         batch, sequence = story.batch, f"story {sample} of those scored on, of task {story.task}"
     else:
-        batch, sequence = story_input(lines_of(given), vocabulary, settings.pause), "a story given by hand"
+        batch, sequence = story_input(parse_lines(given), vocabulary, settings.pause), "a story given by hand"
     about = About(
         task="babi",
         settings=dataclasses.asdict(settings),

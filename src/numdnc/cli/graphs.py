@@ -13,13 +13,13 @@ from numdnc.errors import UserError
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath
-from numdnc.tasks.graphs.encoding import ABSENT, END, chosen, labels_of
+from numdnc.tasks.graphs.encoding import ABSENT, END, predicted_labels, to_labels
 from numdnc.tasks.graphs.graph import Graph
-from numdnc.tasks.graphs.inference import asked_where
-from numdnc.tasks.graphs.named import NamedGraph, Numbering, OnGraph, read_graph
-from numdnc.tasks.graphs.questions import FORMS, understood
+from numdnc.tasks.graphs.inference import relation_question
+from numdnc.tasks.graphs.named import NamedGraph, NamedGraphTask, Numbering, read_graph
+from numdnc.tasks.graphs.questions import FORMS, parse_question
 from numdnc.tasks.graphs.relations import numbering_for
-from numdnc.tasks.graphs.traversal import asked_for
+from numdnc.tasks.graphs.traversal import walk_question
 from numdnc.tasks.sequence_task import SequenceTask
 
 
@@ -28,7 +28,7 @@ def on_graph(task: SequenceTask, file: Path, *, two_way: bool, nodes: int | None
     episodes = graph_task(task, "--graph")
     graph = read_graph(file, two_way=two_way)
     _check_nodes(graph, nodes)
-    on = OnGraph(episodes, graph, nodes or 0)
+    on = NamedGraphTask(episodes, graph, nodes or 0)
     if nodes is None:
         graph.check_fits(episodes)
     return SequenceTask(task.name, on, dataclasses.replace(task.settings, grow=""), seed)
@@ -79,22 +79,22 @@ def ask_graph(
     """A question about a graph, as the user typed it, answered in names."""
     whole = read_graph(file, two_way=two_way)
     rng = np.random.default_rng(seed)
-    asked = understood(task, whole, question, relations)
+    asked = parse_question(task, whole, question, relations)
     _check_nodes(whole, nodes)
-    graph = whole if nodes is None else whole.part(list(dict.fromkeys(asked.nodes)), nodes)
+    graph = whole if nodes is None else whole.subgraph(list(dict.fromkeys(asked.nodes)), nodes)
     graph.check_fits(task)
     if isinstance(task, Inference):
         numbering, relation = numbering_for(graph, asked.steps, task, rng)
     else:
-        numbering, relation = graph.numbered(rng, task), ABSENT
+        numbering, relation = graph.draw_numbering(rng, task), ABSENT
     triples = [numbering.triple(edge) for edge in graph.edges]
     start, end = numbering.nodes[asked.nodes[0]], numbering.nodes[asked.nodes[-1]]
     if isinstance(task, ShortestPath):
         wanted = task.between(rng, Graph(triples), start, end)
     elif isinstance(task, Inference):
-        wanted = asked_where(start, relation, end)
+        wanted = relation_question(start, relation, end)
     else:
-        wanted = asked_for([numbering.triple(edge) for edge in asked.path])
+        wanted = walk_question([numbering.triple(edge) for edge in asked.path])
     batch = task.sequence(rng, triples, wanted)
     if isinstance(task, ShortestPath):
         batch = task.rollout(forward, batch, None)
@@ -120,7 +120,10 @@ def _lines(batch: Batch, outputs: np.ndarray, numbering: Numbering, relation: di
             f"{nodes.get(destination, unknown.format('node'))}"
         )
 
-    given, wanted = chosen(outputs[counts, 0]).tolist(), labels_of(batch.targets[counts, 0]).tolist()
+    given, wanted = (
+        predicted_labels(outputs[counts, 0]).tolist(),
+        to_labels(batch.targets[counts, 0]).tolist(),
+    )
     return [Line(in_names(g), in_names(w), g == w) for g, w in zip(given, wanted, strict=True)]
 
 

@@ -19,7 +19,7 @@ from numdnc.corpora import CORPORA, EMBEDDED
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.schema import validated
-from numdnc.tasks.text import TextSettings, TextTask, Unit, Vocabulary, sample, stretches_at_once
+from numdnc.tasks.text import TextSettings, TextTask, Unit, Vocabulary, sample, segments_at_once
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, finite_forward
@@ -53,7 +53,7 @@ def train_text(
     task = TextTask(found, text, training.seed)
     trained, held_out = task.characters
     # Beside a window's states there are, when scoring, three or so of every stretch that is scored at once.
-    states = max(text.batch * (text.window + 2), 3 * stretches_at_once(held_out))
+    states = max(text.batch * (text.window + 2), 3 * segments_at_once(held_out))
     _note_place(corpus, found)
     described = {
         "name": task.name,

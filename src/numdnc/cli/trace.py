@@ -178,7 +178,7 @@ def _of_text(
     else:
         task = text_task(run, corpus, data_folder)
         length = min(LENGTH, task.characters[1]) if length is None else length
-        batch = task.stretch(sample, length)
+        batch = task.segment(sample, length)
         sequence = f"held-out characters {sample * length:,} to {(sample + 1) * length - 1:,}"
     about = About(
         task="text",

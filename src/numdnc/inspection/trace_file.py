@@ -17,7 +17,7 @@ from numdnc.files import FileKind, load_arrays, save_arrays
 from numdnc.inspection.trace import About, Trace, array_shapes, truncates_links
 from numdnc.schema import validated, validated_spec
 from numdnc.spec import DNCSpec, Spec
-from numdnc.tasks.graphs.encoding import sizes
+from numdnc.tasks.graphs.encoding import channel_counts
 
 SCHEMA = 2
 """Raised whenever an older numdnc could not read the file."""
@@ -87,7 +87,7 @@ def _check_about(spec: Spec, about: About) -> None:
             raise UserError(f"{side}_channels are {len(names)} names, not {size}")
     if about.symbols is not None and not len(about.symbols) == spec.input_size == spec.output_size:
         raise UserError(f"symbols are not {spec.input_size} characters")
-    if about.digits is not None and sizes(about.digits) != (spec.input_size, spec.output_size):
+    if about.digits is not None and channel_counts(about.digits) != (spec.input_size, spec.output_size):
         raise UserError(f"digits are not those of labels in {spec.input_size} inputs")
 
 

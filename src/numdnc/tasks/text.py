@@ -26,11 +26,11 @@ from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, po
 
 Unit = Literal["characters", "bytes"]
 
-SCORED_STRETCH = 512
+SEGMENT_LENGTH = 512
 """Held-out text is scored in stretches of this many characters, side by side, ..."""
 WARM_UP = 128
 """... each read from this many characters before its first, so that no prediction is made without context."""
-MOST_STRETCHES = 256
+MAX_SEGMENTS = 256
 """So many at once, to bound memory."""
 
 
@@ -82,7 +82,7 @@ class Vocabulary(NamedTuple):
     unit: Unit
 
     @classmethod
-    def of(cls, text: Iterable[str], unit: Unit) -> "Vocabulary":
+    def from_text(cls, text: Iterable[str], unit: Unit) -> "Vocabulary":
         """All symbols of the pieces of a text."""
         seen = np.zeros(sys.maxunicode + 1, bool)
         for piece in text:
@@ -160,7 +160,7 @@ class TextTask:
     def __init__(self, corpus: Corpus, settings: TextSettings, seed: int) -> None:
         self.corpus_name = corpus.name
         self.settings = settings
-        self.vocabulary = Vocabulary.of(decode(corpus, settings.unit), settings.unit)
+        self.vocabulary = Vocabulary.from_text(decode(corpus, settings.unit), settings.unit)
         self.input_size = self.output_size = len(self.vocabulary.symbols)
         if self.input_size < 2:
             raise UserError(
@@ -214,29 +214,29 @@ class TextTask:
         """
         held_out = self.characters[1]
         end = self._cut + (held_out if whole else min(held_out, self.settings.score_limit))
-        starts = np.arange(self._cut, end, SCORED_STRETCH)
+        starts = np.arange(self._cut, end, SEGMENT_LENGTH)
         warm_up = min(WARM_UP, self._cut - 1)
-        total, group = 0.0, MOST_STRETCHES
+        total, group = 0.0, MAX_SEGMENTS
         for first in range(0, len(starts), group):
-            target = starts[first : first + group] + np.arange(-warm_up, SCORED_STRETCH)[:, None]
+            target = starts[first : first + group] + np.arange(-warm_up, SEGMENT_LENGTH)[:, None]
             counts = (target >= starts[first : first + group]) & (target < end)
             target = np.minimum(target, end - 1)
             state = None
-            for t in range(0, len(target), SCORED_STRETCH):
-                window = slice(t, t + SCORED_STRETCH)
+            for t in range(0, len(target), SEGMENT_LENGTH):
+                window = slice(t, t + SEGMENT_LENGTH)
                 outputs, state = forward(self._text[target[window] - 1], state)
                 nats, _ = softmax_cross_entropy(outputs, self._text[target[window]], counts[window])
                 total += nats * int(counts[window].sum())
         return {"bpc": total / (end - self._cut) / self.nats_per_unit}
 
-    def stretch(self, number: int, length: int) -> Batch:
+    def segment(self, number: int, length: int) -> Batch:
         """Stretch `number` of the held-out part, cut into stretches of `length` characters; each is to be predicted."""
         if length < 1:
             raise UserError(f"length must be at least 1, got {length}.")
         most = self.characters[1] // length
         if not 0 <= number < most:
             raise UserError(
-                f"the stretch must be one of the {most} of {length} characters that the {self.characters[1]} held-out "
+                f"the segment must be one of the {most} of {length} characters that the {self.characters[1]} held-out "
                 f"ones make, got number {number}. Take an earlier or shorter one."
             )
         target = self._cut + number * length + np.arange(length)[:, None]
@@ -284,9 +284,9 @@ def _numbers(corpus: Corpus, vocabulary: Vocabulary) -> NDArray[np.integer]:
     return numbers[:end]
 
 
-def stretches_at_once(held_out: int) -> int:
+def segments_at_once(held_out: int) -> int:
     """How many stretches of so many held-out characters `score` reads side by side."""
-    return min(MOST_STRETCHES, -(-held_out // SCORED_STRETCH))
+    return min(MAX_SEGMENTS, -(-held_out // SEGMENT_LENGTH))
 
 
 def sample(

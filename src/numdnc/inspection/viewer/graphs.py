@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.inspection.trace import Trace
-from numdnc.tasks.graphs.encoding import ABSENT, ANSWER, PHASE, chosen, decoded, labels_of
+from numdnc.tasks.graphs.encoding import ABSENT, ANSWER, PHASE, decode, predicted_labels, to_labels
 
 MOST_PLACED = 100
 """More nodes than this stand on a circle, which needs no search."""
@@ -30,7 +30,7 @@ def graph_of(trace: Trace, steps: int) -> dict[str, Any] | None:
     if trace.about.digits is None:
         return None
     inputs, targets = trace.arrays["inputs"][:steps], trace.arrays["targets"][:steps].astype(np.int64)
-    shown = decoded(inputs)
+    shown = decode(inputs)
     question = int(inputs[:, PHASE].argmax()) if (inputs[:, PHASE] > 0).any() else steps
     whole = (shown != ABSENT).all(axis=1) & (inputs[:, ANSWER] == 0)
     edges = [step for step in np.flatnonzero(whole).tolist() if step < question]
@@ -41,8 +41,8 @@ def graph_of(trace: Trace, steps: int) -> dict[str, Any] | None:
     return {
         "digits": trace.about.digits,
         "input": shown.tolist(),
-        "target": labels_of(targets).tolist(),
-        "output": chosen(trace.arrays["outputs"][:steps]).tolist(),
+        "target": to_labels(targets).tolist(),
+        "output": predicted_labels(trace.arrays["outputs"][:steps]).tolist(),
         "edges": edges,
         "question": question,
         "nodes": nodes,

@@ -5,7 +5,7 @@ about equal length together, task.py is the task: all twenty kinds of story lear
 """
 
 from numdnc.tasks.babi.files import BabiFiles, find_babi, read_babi
-from numdnc.tasks.babi.stories import ANSWER, BLANK, Line, Vocabulary, lines_of
+from numdnc.tasks.babi.stories import ANSWER, BLANK, Line, Vocabulary, parse_lines
 from numdnc.tasks.babi.task import BabiSettings, BabiTask
 
 __all__ = [
@@ -17,6 +17,6 @@ __all__ = [
     "Line",
     "Vocabulary",
     "find_babi",
-    "lines_of",
+    "parse_lines",
     "read_babi",
 ]

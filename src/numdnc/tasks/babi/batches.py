@@ -26,7 +26,7 @@ def batches_by_length(lengths: Sequence[int], size: int, rng: np.random.Generato
     return batches
 
 
-def padding(lengths: Sequence[int], batches: Sequence[NDArray[np.intp]]) -> float:
+def padding_share(lengths: Sequence[int], batches: Sequence[NDArray[np.intp]]) -> float:
     """Share of the steps of some batches that are padding."""
     of = np.asarray(lengths)
     held = sum(int(of[batch].max()) * len(batch) for batch in batches)

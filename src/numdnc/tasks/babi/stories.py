@@ -14,7 +14,7 @@ from numdnc.tasks import Batch
 
 BLANK, ANSWER = 0, 1
 """The first two symbols: nothing is read, and an answer word is wanted. Words have the numbers after them."""
-SIGNS = ("_", "-")
+SPECIAL_SYMBOLS = ("_", "-")
 """What these two are called."""
 _TOKEN = re.compile(r"[^\s.?,]+|[.?]")
 
@@ -35,15 +35,15 @@ class Story(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def tokens(text: str) -> tuple[str, ...]:
+def tokenize(text: str) -> tuple[str, ...]:
     """Words in lower case; `.` and `?` stand alone, commas are dropped."""
     return tuple(_TOKEN.findall(text.lower()))
 
 
-def lines_of(text: str, answer_words: int = 1) -> tuple[Line, ...]:
+def parse_lines(text: str, answer_words: int = 1) -> tuple[Line, ...]:
     """Sentences and questions that somebody typed; each question wants so many words, which nobody knows yet."""
     lines, words = [], []
-    for token in (*tokens(text), ""):
+    for token in (*tokenize(text), ""):
         if token:
             words.append(token)
         if words and token in (".", "?", ""):
@@ -52,7 +52,7 @@ def lines_of(text: str, answer_words: int = 1) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def stories_of(task: int, text: str, source: str) -> list[Story]:
+def parse_stories(task: int, text: str, source: str) -> list[Story]:
     """The stories of one file, whose lines are "NUMBER SENTENCE" or "NUMBER QUESTION<tab>ANSWER<tab>SUPPORT".
 
     Numbers and supporting facts are not shown to a model. `source` names the file where something is wrong with it.
@@ -93,7 +93,7 @@ def stories_of(task: int, text: str, source: str) -> list[Story]:
 
 def _line(shown: str, source: str, place: int) -> Line:
     sentence, tab, answer = shown.partition("\t")
-    words = tokens(sentence)
+    words = tokenize(sentence)
     answers = tuple(word for part in answer.lower().split(",") if (word := part.strip()))
     if not words or bool(tab) != bool(answers):
         raise UserError(
@@ -108,12 +108,12 @@ class Vocabulary:
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
-        self.symbols = SIGNS + self.words
+        self.symbols = SPECIAL_SYMBOLS + self.words
         """Every symbol by its number."""
-        self._numbers = {word: number for number, word in enumerate(self.words, len(SIGNS))}
+        self._numbers = {word: number for number, word in enumerate(self.words, len(SPECIAL_SYMBOLS))}
 
     @classmethod
-    def of(cls, stories: Iterable[Story]) -> "Vocabulary":
+    def from_stories(cls, stories: Iterable[Story]) -> "Vocabulary":
         """Every word of some stories, of the answers too."""
         lines = {line for story in stories for line in story.lines}
         return cls(sorted({word for line in lines for word in (*line.words, *line.answers)}))
@@ -140,7 +140,7 @@ class Vocabulary:
         return np.concatenate([self.encode(line.words), asked])
 
 
-class Reader:
+class StoryEncoder:
     """Makes a sequence of a story; what a line looks like is worked out once, since lines come back in many stories."""
 
     def __init__(self, vocabulary: Vocabulary, pause: int) -> None:

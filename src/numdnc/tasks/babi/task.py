@@ -14,17 +14,17 @@ from numdnc.params import Array
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, Scores, position_from
-from numdnc.tasks.babi.batches import batches_by_length, padding
+from numdnc.tasks.babi.batches import batches_by_length, padding_share
 from numdnc.tasks.babi.files import BabiFiles
-from numdnc.tasks.babi.stories import Reader, Story, Vocabulary, stories_of
+from numdnc.tasks.babi.stories import Story, StoryEncoder, Vocabulary, parse_stories
 from numdnc.tasks.sequences import loss_mask, pad_and_concat
 
 _ORDER, _SPLIT = 0, 1
 """Set the random numbers of the order of stories apart from those that say which of them validate."""
 _LONGEST_PAUSE = 1000
-SCORED_AT_ONCE = 64
+EVAL_BATCH = 64
 """So many stories are scored side by side, to bound memory."""
-FAILED = 0.05
+FAILURE_THRESHOLD = 0.05
 """A task is failed where more than this share of its questions is answered wrong (Weston et al. 2015)."""
 
 
@@ -68,7 +68,7 @@ class BabiSettings:
         return tuple(sorted({int(word) for word in self.only.split(",") if word}))
 
 
-class Told(NamedTuple):
+class EncodedStory(NamedTuple):
     """A story as a sequence."""
 
     task: int
@@ -100,23 +100,23 @@ class BabiTask:
     def __init__(self, files: BabiFiles, settings: BabiSettings, seed: int) -> None:
         self.settings, self.titles, self._seed = settings, files.titles, seed
         train, valid, test = (
-            {task: stories_of(task, text, f"qa{task} {part}") for task, text in texts.items()}
+            {task: parse_stories(task, text, f"qa{task} {part}") for task, text in texts.items()}
             for part, texts in (("train", files.train), ("valid", files.valid), ("test", files.test))
         )
-        self.vocabulary = Vocabulary.of(
+        self.vocabulary = Vocabulary.from_stories(
             story for part in (train, valid, test) for stories in part.values() for story in stories
         )
         self.input_size = self.output_size = len(self.vocabulary.symbols)
-        reader = Reader(self.vocabulary, settings.pause)
+        reader = StoryEncoder(self.vocabulary, settings.pause)
 
-        def told(stories: Sequence[Story]) -> list[Told]:
-            return [Told(story.task, reader.batch(story.lines)) for story in stories]
+        def told(stories: Sequence[Story]) -> list[EncodedStory]:
+            return [EncodedStory(story.task, reader.batch(story.lines)) for story in stories]
 
         self.test = [story for stories in test.values() for story in told(stories)]
         """To be scored at the end, in the order of the tasks."""
-        self.train: list[Told] = []
+        self.train: list[EncodedStory] = []
         """To be trained on."""
-        self.validation: list[Told] = []
+        self.validation: list[EncodedStory] = []
         """Never trained on, to choose by; in the order of the tasks."""
         for task, stories in train.items():
             if files.valid:
@@ -132,7 +132,7 @@ class BabiTask:
         self._lengths = [story.steps for story in self.train]
         self._begin_epoch(0)
 
-    def _split(self, task: int, stories: list[Told]) -> tuple[list[Told], list[Told]]:
+    def _split(self, task: int, stories: list[EncodedStory]) -> tuple[list[EncodedStory], list[EncodedStory]]:
         """Those to train on and those to validate, the same for a seed whatever other tasks there are."""
         count = max(1, round(self.settings.validation * len(stories)))
         if count >= len(stories):
@@ -156,7 +156,7 @@ class BabiTask:
     @property
     def padding(self) -> float:
         """Share of the steps of this epoch that are padding."""
-        return padding(self._lengths, self._batches)
+        return padding_share(self._lengths, self._batches)
 
     @property
     def longest(self) -> int:
@@ -183,28 +183,28 @@ class BabiTask:
         """Of the test stories if `whole`, else of some validating ones, the same every time.
 
         "mean_error": mean over the tasks of the share of questions answered wrong; "loss": nats per answer word;
-        "failed": number of tasks with an error above FAILED; "error_1", ..: the error of each task.
+        "failed": number of tasks with an error above FAILURE_THRESHOLD; "error_1", ..: the error of each task.
         """
         stories = sorted(self.test if whole else self.evaluated, key=lambda story: story.steps)
         wrong = dict.fromkeys(self.titles, 0)
         asked = dict.fromkeys(self.titles, 0)
         nats = words = 0.0
-        for first in range(0, len(stories), SCORED_AT_ONCE):
-            group = stories[first : first + SCORED_AT_ONCE]
+        for first in range(0, len(stories), EVAL_BATCH):
+            group = stories[first : first + EVAL_BATCH]
             batch = pad_and_concat([story.batch for story in group])
             outputs, _ = forward(batch.inputs, None)
             mean, count, _ = self.loss(outputs, batch)
             nats, words = nats + mean * count, words + count
             right = outputs.argmax(axis=2) == batch.targets
             for row, story in enumerate(group):
-                answers = questions_right(right[:, row], loss_mask(batch)[:, row])
+                answers = correct_questions(right[:, row], loss_mask(batch)[:, row])
                 wrong[story.task] += int((~answers).sum())
                 asked[story.task] += len(answers)
         errors = {f"error_{task}": wrong[task] / asked[task] for task in self.titles}
         return {
             "mean_error": sum(errors.values()) / len(errors),
             "loss": nats / words,
-            "failed": float(sum(error > FAILED for error in errors.values())),
+            "failed": float(sum(error > FAILURE_THRESHOLD for error in errors.values())),
             **errors,
         }
 
@@ -237,7 +237,7 @@ class BabiTask:
         self._next = told.batch
 
 
-def questions_right(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def correct_questions(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Whether all words of each question of a story are right, by (T,) of each step; answers are runs of `due`."""
     begins = due & ~np.concatenate([[False], due[:-1]])
     numbers = np.cumsum(begins)[due] - 1
@@ -246,13 +246,13 @@ def questions_right(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArray
     return answers
 
 
-def _first_questions(stories: Sequence[Told], wanted: int) -> list[Told]:
+def _first_questions(stories: Sequence[EncodedStory], wanted: int) -> list[EncodedStory]:
     """The first stories of each task that ask as many questions together."""
     asked: dict[int, int] = {}
     chosen = []
     for story in stories:
         if asked.setdefault(story.task, 0) < wanted:
             due = loss_mask(story.batch)[:, 0]
-            asked[story.task] += len(questions_right(due, due))
+            asked[story.task] += len(correct_questions(due, due))
             chosen.append(story)
     return chosen

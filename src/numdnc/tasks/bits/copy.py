@@ -5,20 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from numdnc.tasks.bits.steps import (
-    Bits,
+    BitsTask,
     Steps,
-    blank,
-    channels,
+    channel_names,
     check_at_least,
-    check_at_most,
     check_length,
-    number_between,
+    check_ordered,
+    empty_sequence,
     random_bits,
+    random_integer,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copy(Bits):
+class Copy(BitsTask):
     """Read vectors of random bits, then write them down in the same order.
 
     One copy of L vectors:
@@ -54,19 +54,19 @@ class Copy(Bits):
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "min_length", "max_length", "min_copies", "max_copies")
-        check_at_most(self, "min_length", "max_length")
-        check_at_most(self, "min_copies", "max_copies")
+        check_ordered(self, "min_length", "max_length")
+        check_ordered(self, "min_copies", "max_copies")
         check_length(self, self.max_copies * (2 * self.max_length + 2 + self.end_marker))
 
     @property
     def input_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return (*channels("bit", self.width), "start", "stop")
+        return (*channel_names("bit", self.width), "start", "stop")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        bits = channels("bit", self.width)
+        bits = channel_names("bit", self.width)
         return (*bits, "end") if self.end_marker else bits
 
     @property
@@ -76,14 +76,14 @@ class Copy(Bits):
 
     def sequence(self, rng: np.random.Generator) -> Steps:
         """One sequence."""
-        copies = [self._copy(rng) for _ in range(number_between(rng, self.min_copies, self.max_copies))]
+        copies = [self._copy(rng) for _ in range(random_integer(rng, self.min_copies, self.max_copies))]
         return Steps(*(np.concatenate(parts) for parts in zip(*copies, strict=True)))
 
     def _copy(self, rng: np.random.Generator) -> Steps:
-        width, length = self.width, number_between(rng, self.min_length, self.max_length)
+        width, length = self.width, random_integer(rng, self.min_length, self.max_length)
         vectors = random_bits(rng, length, width)
         answer = 1 + length + 1
-        steps = blank(answer + length + self.end_marker, self.input_size, self.output_size)
+        steps = empty_sequence(answer + length + self.end_marker, self.input_size, self.output_size)
         steps.inputs[0, width] = 1
         steps.inputs[1 : 1 + length, :width] = vectors
         steps.inputs[1 + length, width + 1] = 1

@@ -6,21 +6,21 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.tasks.bits.steps import (
-    Bits,
+    BitsTask,
     Steps,
-    blank,
-    channels,
+    channel_names,
     check_at_least,
-    check_at_most,
     check_length,
-    different_bits,
-    number_between,
+    check_ordered,
+    distinct_bits,
+    empty_sequence,
     random_bits,
+    random_integer,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyValue(Bits):
+class KeyValue(BitsTask):
     """Read pairs of a key and a value; then the keys come again in another order, and each asks for its value.
 
     Key and value are `width` / 2 random bits each. A sequence of n pairs:
@@ -56,7 +56,7 @@ class KeyValue(Bits):
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "min_pairs", "max_pairs")
-        check_at_most(self, "min_pairs", "max_pairs")
+        check_ordered(self, "min_pairs", "max_pairs")
         if self.width % 2:
             raise UserError(f"width must be even, half for the key and half for the value, got {self.width}.")
         check_length(self, self.max_pairs + (1 + self.two_way) * (1 + self.max_pairs))
@@ -70,14 +70,14 @@ class KeyValue(Bits):
     @property
     def input_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        keys, values = channels("key", self.width // 2), channels("value", self.width // 2)
+        keys, values = channel_names("key", self.width // 2), channel_names("value", self.width // 2)
         queries = ("query by key", "query by value") if self.two_way else ("query by key",)
         return (*keys, *values, *queries)
 
     @property
     def output_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return channels("bit", self.width // 2)
+        return channel_names("bit", self.width // 2)
 
     @property
     def slots_needed(self) -> int:
@@ -86,11 +86,11 @@ class KeyValue(Bits):
 
     def sequence(self, rng: np.random.Generator) -> Steps:
         """One sequence."""
-        half, pairs = self.width // 2, number_between(rng, self.min_pairs, self.max_pairs)
-        keys = different_bits(rng, pairs, half)
-        values = different_bits(rng, pairs, half) if self.two_way else random_bits(rng, pairs, half)
+        half, pairs = self.width // 2, random_integer(rng, self.min_pairs, self.max_pairs)
+        keys = distinct_bits(rng, pairs, half)
+        values = distinct_bits(rng, pairs, half) if self.two_way else random_bits(rng, pairs, half)
         ways = [(keys, values), (values, keys)] if self.two_way else [(keys, values)]
-        steps = blank(pairs + len(ways) * (1 + pairs), self.input_size, self.output_size)
+        steps = empty_sequence(pairs + len(ways) * (1 + pairs), self.input_size, self.output_size)
         steps.inputs[:pairs, :half] = keys
         steps.inputs[:pairs, half : 2 * half] = values
         for way, (questions, answers) in enumerate(ways):

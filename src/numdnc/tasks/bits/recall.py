@@ -6,20 +6,20 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.tasks.bits.steps import (
-    Bits,
+    BitsTask,
     Steps,
-    blank,
-    channels,
+    channel_names,
     check_at_least,
-    check_at_most,
     check_length,
-    different_bits,
-    number_between,
+    check_ordered,
+    distinct_bits,
+    empty_sequence,
+    random_integer,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recall(Bits):
+class Recall(BitsTask):
     """Read a list of items; then one of them is shown again, and the item after it is to be written down.
 
     An item is `block` vectors of random bits; no two items of a sequence are the same. A sequence of n items:
@@ -51,7 +51,7 @@ class Recall(Bits):
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "block")
         check_at_least(2, self, "min_items", "max_items")
-        check_at_most(self, "min_items", "max_items")
+        check_ordered(self, "min_items", "max_items")
         check_length(self, (self.max_items + 2) * (self.block + 1))
         bits = self.width * self.block
         if self.max_items > 2**bits:
@@ -63,12 +63,12 @@ class Recall(Bits):
     @property
     def input_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return (*channels("bit", self.width), "delimiter", "query")
+        return (*channel_names("bit", self.width), "delimiter", "query")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return channels("bit", self.width)
+        return channel_names("bit", self.width)
 
     @property
     def slots_needed(self) -> int:
@@ -77,12 +77,12 @@ class Recall(Bits):
 
     def sequence(self, rng: np.random.Generator) -> Steps:
         """One sequence."""
-        width, block, count = self.width, self.block, number_between(rng, self.min_items, self.max_items)
-        items = different_bits(rng, count, block * width).reshape(count, block, width)
-        asked = number_between(rng, 0, count - 2)
+        width, block, count = self.width, self.block, random_integer(rng, self.min_items, self.max_items)
+        items = distinct_bits(rng, count, block * width).reshape(count, block, width)
+        asked = random_integer(rng, 0, count - 2)
         query = count * (block + 1)
         answer = query + block + 1
-        steps = blank(answer + block, self.input_size, self.output_size)
+        steps = empty_sequence(answer + block, self.input_size, self.output_size)
         shown = steps.inputs[:query].reshape(
             count, block + 1, -1
         )  # a view: each item, and the marker after it

@@ -7,20 +7,20 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.tasks.bits.steps import (
-    Bits,
+    BitsTask,
     Steps,
-    blank,
-    channels,
+    channel_names,
     check_at_least,
-    check_at_most,
     check_length,
-    number_between,
+    check_ordered,
+    empty_sequence,
     random_bits,
+    random_integer,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepeatCopy(Bits):
+class RepeatCopy(BitsTask):
     """Read vectors of random bits and a count, then write the vectors down so many times, and then say that it is done.
 
     A sequence of L vectors that are to be repeated R times:
@@ -53,8 +53,8 @@ class RepeatCopy(Bits):
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "min_length", "max_length", "min_repeats", "max_repeats")
-        check_at_most(self, "min_length", "max_length")
-        check_at_most(self, "min_repeats", "max_repeats")
+        check_ordered(self, "min_length", "max_length")
+        check_ordered(self, "min_repeats", "max_repeats")
         check_length(self, 3 + self.max_length + self.max_repeats * self.max_length)
         if not (self.repeat_scale > 0 and math.isfinite(self.repeat_scale)):
             raise UserError(f"repeat_scale must be a number above 0, got {self.repeat_scale}.")
@@ -62,12 +62,12 @@ class RepeatCopy(Bits):
     @property
     def input_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return (*channels("bit", self.width), "start", "count")
+        return (*channel_names("bit", self.width), "start", "count")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return (*channels("bit", self.width), "end")
+        return (*channel_names("bit", self.width), "end")
 
     @property
     def slots_needed(self) -> int:
@@ -76,11 +76,11 @@ class RepeatCopy(Bits):
 
     def sequence(self, rng: np.random.Generator) -> Steps:
         """One sequence."""
-        width, length = self.width, number_between(rng, self.min_length, self.max_length)
-        repeats = number_between(rng, self.min_repeats, self.max_repeats)
+        width, length = self.width, random_integer(rng, self.min_length, self.max_length)
+        repeats = random_integer(rng, self.min_repeats, self.max_repeats)
         vectors = random_bits(rng, length, width)
         answer = 1 + length + 1
-        steps = blank(answer + repeats * length + 1, self.input_size, self.output_size)
+        steps = empty_sequence(answer + repeats * length + 1, self.input_size, self.output_size)
         steps.inputs[0, width] = 1
         steps.inputs[1 : 1 + length, :width] = vectors
         steps.inputs[1 + length, width + 1] = repeats * self.repeat_scale

@@ -6,19 +6,19 @@ import numpy as np
 
 from numdnc.params import Array
 from numdnc.tasks.bits.steps import (
-    Bits,
+    BitsTask,
     Steps,
-    blank,
-    channels,
+    channel_names,
     check_at_least,
-    check_at_most,
     check_length,
+    check_ordered,
+    empty_sequence,
     random_bits,
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrioritySort(Bits):
+class PrioritySort(BitsTask):
     """Read vectors of random bits, each with a priority, then write down those of the highest, highest first.
 
         steps    input                        target
@@ -42,18 +42,18 @@ class PrioritySort(Bits):
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "items", "answers")
-        check_at_most(self, "answers", "items")
+        check_ordered(self, "answers", "items")
         check_length(self, self.items + 1 + self.answers)
 
     @property
     def input_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return (*channels("bit", self.width), "priority", "stop")
+        return (*channel_names("bit", self.width), "priority", "stop")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return channels("bit", self.width)
+        return channel_names("bit", self.width)
 
     @property
     def slots_needed(self) -> int:
@@ -67,7 +67,7 @@ class PrioritySort(Bits):
         priorities: Array = rng.uniform(-1, 1, items).astype(np.float32)
         by_falling_priority = np.argsort(-priorities, kind="stable")
         answer = items + 1
-        steps = blank(answer + self.answers, self.input_size, self.output_size)
+        steps = empty_sequence(answer + self.answers, self.input_size, self.output_size)
         steps.inputs[:items, :width] = vectors
         steps.inputs[:items, width] = priorities
         steps.inputs[items, width + 1] = 1

@@ -13,9 +13,9 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.tasks import Batch
 
-MOST = 1 << 16
+MAX_SETTING = 1 << 16
 """A setting may be no larger, ..."""
-LONGEST = 1 << 20
+MAX_NUMBERS = 1 << 20
 """... and a sequence may have no more numbers: settings may come from elsewhere."""
 
 
@@ -27,7 +27,7 @@ class Steps(NamedTuple):
     mask: NDArray[np.bool_]  # (T,), where an answer is asked for
 
 
-class Bits:
+class BitsTask:
     """What follows, for every task of bits, from the names of its channels and from how one sequence is made."""
 
     @property
@@ -56,17 +56,17 @@ class Bits:
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
         """`batch` fresh sequences."""
-        return batch_of([self.sequence(rng) for _ in range(batch)])
+        return pad_and_batch([self.sequence(rng) for _ in range(batch)])
 
 
-def blank(steps: int, inputs: int, outputs: int) -> Steps:
+def empty_sequence(steps: int, inputs: int, outputs: int) -> Steps:
     """A sequence of zeros that asks for nothing, to write on."""
     return Steps(
         np.zeros((steps, inputs), np.float32), np.zeros((steps, outputs), np.float32), np.zeros(steps, bool)
     )
 
 
-def batch_of(sequences: Sequence[Steps]) -> Batch:
+def pad_and_batch(sequences: Sequence[Steps]) -> Batch:
     """Sequences side by side; a shorter one goes on as zeros that ask for nothing."""
     longest = max(len(one.mask) for one in sequences)
     inputs, targets, mask = (
@@ -78,7 +78,7 @@ def batch_of(sequences: Sequence[Steps]) -> Batch:
     return Batch(inputs, targets, mask=mask)
 
 
-def number_between(rng: np.random.Generator, low: int, high: int) -> int:
+def random_integer(rng: np.random.Generator, low: int, high: int) -> int:
     """A whole number from low to high, both included, each as likely."""
     return int(rng.integers(low, high, endpoint=True))
 
@@ -88,7 +88,7 @@ def random_bits(rng: np.random.Generator, rows: int, width: int) -> Array:
     return rng.integers(2, size=(rows, width), dtype=np.int8).astype(np.float32)
 
 
-def different_bits(rng: np.random.Generator, rows: int, width: int) -> Array:
+def distinct_bits(rng: np.random.Generator, rows: int, width: int) -> Array:
     """Bits (rows, width), no two rows the same, else any as likely; rows must be at most 2^width."""
     found: dict[bytes, Array] = {}
     while len(found) < rows:
@@ -96,7 +96,7 @@ def different_bits(rng: np.random.Generator, rows: int, width: int) -> Array:
     return np.array(list(found.values())[:rows])
 
 
-def channels(name: str, width: int) -> tuple[str, ...]:
+def channel_names(name: str, width: int) -> tuple[str, ...]:
     """Names of channels of the same kind, as "bit 0", "bit 1"."""
     return tuple(f"{name} {i}" for i in range(width))
 
@@ -107,11 +107,11 @@ def check_at_least(least: int, task: object, *names: str) -> None:
         value = getattr(task, name)
         if value < least:
             raise UserError(f"{name} must be at least {least}, got {value}.")
-        if value > MOST:
-            raise UserError(f"{name} must be at most {MOST:,}, got {value:,}.")
+        if value > MAX_SETTING:
+            raise UserError(f"{name} must be at most {MAX_SETTING:,}, got {value:,}.")
 
 
-def check_at_most(task: object, low: str, high: str) -> None:
+def check_ordered(task: object, low: str, high: str) -> None:
     """Refuse a pair of settings in which `low` is above `high`."""
     if getattr(task, low) > getattr(task, high):
         raise UserError(
@@ -120,11 +120,11 @@ def check_at_most(task: object, low: str, high: str) -> None:
         )
 
 
-def check_length(task: Bits, steps: int) -> None:
+def check_length(task: BitsTask, steps: int) -> None:
     """Refuse settings whose longest sequence, of so many steps, has too many numbers."""
     numbers = steps * (task.input_size + task.output_size)
-    if numbers > LONGEST:
+    if numbers > MAX_NUMBERS:
         raise UserError(
-            f"a sequence must have at most {LONGEST:,} numbers, got up to {steps:,} steps of "
+            f"a sequence must have at most {MAX_NUMBERS:,} numbers, got up to {steps:,} steps of "
             f"{task.input_size + task.output_size:,}. Lower the settings that make it long or wide."
         )

@@ -22,12 +22,12 @@ END = (0, 0, 0)
 """Ends an answer of unknown length: no edge joins a node with itself, so no graph holds it."""
 
 
-def sizes(digits: int) -> tuple[int, int]:
+def channel_counts(digits: int) -> tuple[int, int]:
     """X and Y, the widths of inputs and outputs with labels of so many digits."""
     return 30 * digits + FLAGS, 30 * digits
 
 
-def digits_of(
+def to_digits(
     labels: NDArray[np.integer] | Sequence[Sequence[int]] | Sequence[int], digits: int
 ) -> NDArray[np.int64]:
     """(.., 3) labels -> (.., G) digits; ABSENT for each digit of a label that is absent."""
@@ -37,32 +37,32 @@ def digits_of(
     return found.reshape(*labels.shape[:-1], -1)
 
 
-def labels_of(found: NDArray[np.integer]) -> NDArray[np.int64]:
+def to_labels(found: NDArray[np.integer]) -> NDArray[np.int64]:
     """(.., G) digits -> (.., 3) labels; ABSENT where a digit is."""
     parts = found.reshape(*found.shape[:-1], 3, -1)
     powers = 10 ** np.arange(parts.shape[-1] - 1, -1, -1)
     return np.where((parts == ABSENT).any(axis=-1), ABSENT, (parts * powers).sum(axis=-1))
 
 
-def encoded(labels: NDArray[np.integer] | Sequence[Sequence[int]] | Sequence[int], digits: int) -> Array:
+def one_hot(labels: NDArray[np.integer] | Sequence[Sequence[int]] | Sequence[int], digits: int) -> Array:
     """(.., 3) labels -> (.., Y) of 0 and 1."""
-    found = digits_of(labels, digits)
+    found = to_digits(labels, digits)
     hot: Array = (found[..., None] == np.arange(10)).astype(np.float32)
     return hot.reshape(*found.shape[:-1], -1)
 
 
-def decoded(inputs: Array) -> NDArray[np.int64]:
+def decode(inputs: Array) -> NDArray[np.int64]:
     """(.., X) inputs -> (.., 3) labels, ABSENT where all channels of a label are 0."""
-    channels = inputs[..., :-FLAGS].reshape(*inputs.shape[:-1], -1, 10)
-    return labels_of(np.where(channels.any(axis=-1), channels.argmax(axis=-1), ABSENT))
+    hot = inputs[..., :-FLAGS].reshape(*inputs.shape[:-1], -1, 10)
+    return to_labels(np.where(hot.any(axis=-1), hot.argmax(axis=-1), ABSENT))
 
 
-def chosen(outputs: Array) -> NDArray[np.int64]:
+def predicted_labels(outputs: Array) -> NDArray[np.int64]:
     """(.., Y) outputs -> (.., 3) labels: the likeliest digits."""
-    return labels_of(outputs.reshape(*outputs.shape[:-1], -1, 10).argmax(axis=-1))
+    return to_labels(outputs.reshape(*outputs.shape[:-1], -1, 10).argmax(axis=-1))
 
 
-def channels(digits: int) -> tuple[str, ...]:
+def channel_names(digits: int) -> tuple[str, ...]:
     """A name for each of the Y channels: "source 100s = 0", .."""
     powers = [f" {10**place}s" if digits > 1 else "" for place in range(digits - 1, -1, -1)]
     return tuple(f"{part}{power} = {value}" for part in PARTS for power in powers for value in range(10))

@@ -55,11 +55,11 @@ class Graph:
             dict.fromkeys(node for triple in self.triples for node in (triple.source, triple.destination))
         )
 
-    def leaving(self, node: int) -> list[Triple]:
+    def edges_from(self, node: int) -> list[Triple]:
         """The edges that leave a node."""
         return self._leaving.get(node, [])
 
-    def steps_from(self, start: int) -> dict[int, int]:
+    def distances_from(self, start: int) -> dict[int, int]:
         """Node -> edges of a shortest path to it, for all nodes that can be reached (a breadth-first search)."""
         steps: dict[int, int] = {}
         for node, before in breadth_first([start], self._after):
@@ -67,11 +67,11 @@ class Graph:
         return steps
 
     def _after(self, node: int) -> list[int]:
-        return [triple.destination for triple in self.leaving(node)]
+        return [triple.destination for triple in self.edges_from(node)]
 
-    def steps_to(self, end: int) -> dict[int, int]:
+    def distances_to(self, end: int) -> dict[int, int]:
         """Node -> edges of a shortest path from it, for all nodes from which `end` can be reached."""
-        return self.reversed().steps_from(end)
+        return self.reversed().distances_from(end)
 
     def reversed(self) -> "Graph":
         """The graph with every edge the other way."""
@@ -81,7 +81,7 @@ class Graph:
         """The path from a node along edges of these labels; None where there is none. Edges are unique per source."""
         path, at = [], start
         for edge in edges:
-            found = next((triple for triple in self.leaving(at) if triple.edge == edge), None)
+            found = next((triple for triple in self.edges_from(at) if triple.edge == edge), None)
             if found is None:
                 return None
             path.append(found)

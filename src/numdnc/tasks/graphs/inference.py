@@ -16,9 +16,9 @@ from numdnc.tasks.graphs.task import GraphTask, Question, check_plan
 
 SINGLE = 10
 """Labels 0..9 are single edges and stand for themselves, those after them are relations."""
-SHORTEST, LONGEST = 2, 5
+MIN_LENGTH, MAX_LENGTH = 2, 5
 """Edges that a relation stands for."""
-FEWEST_RELATIONS, MOST_RELATIONS = 4, 400
+MIN_RELATIONS, MAX_RELATIONS = 4, 400
 _SEED = 20161012
 
 
@@ -60,15 +60,15 @@ class Inference(GraphTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_plan(self.planning)
-        most = min(MOST_RELATIONS, 10**self.digits - SINGLE)
-        if not FEWEST_RELATIONS <= self._known <= most:
+        most = min(MAX_RELATIONS, 10**self.digits - SINGLE)
+        if not MIN_RELATIONS <= self._known <= most:
             raise UserError(
-                f"relations must be from {FEWEST_RELATIONS} to {max(most, 0)} with labels of {self.digits} digits, "
+                f"relations must be from {MIN_RELATIONS} to {max(most, 0)} with labels of {self.digits} digits, "
                 f"got {self._known}. Change relations, or give more digits."
             )
-        if self.sizes.path[1] > LONGEST:
+        if self.sizes.path[1] > MAX_LENGTH:
             raise UserError(
-                f"max_path must be at most {LONGEST}, as many edges as a relation stands for, "
+                f"max_path must be at most {MAX_LENGTH}, as many edges as a relation stands for, "
                 f"got {self.sizes.path[1]}. Lower max_path."
             )
 
@@ -108,7 +108,7 @@ class Inference(GraphTask):
         if changed is None:
             return graph, None
         graph, path = changed
-        return graph, asked_where(path[0], relation, path[-1])
+        return graph, relation_question(path[0], relation, path[-1])
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
         """A relation that leads from a node of the graph to another, as the docstring of the class says."""
@@ -118,7 +118,7 @@ class Inference(GraphTask):
         lengths = sorted(pairs)
         found = pairs[lengths[int(rng.integers(len(lengths)))]]
         start, relation, end = (int(label) for label in found[int(rng.integers(len(found)))])
-        return asked_where(start, relation, end)
+        return relation_question(start, relation, end)
 
     def _pairs(self, graph: Graph) -> dict[int, NDArray[np.int64]]:
         """Length -> (M, 3), every (start, relation, end) of that length in the graph, where there is any."""
@@ -142,7 +142,7 @@ class Inference(GraphTask):
         return found
 
 
-def asked_where(start: int, relation: int, end: int) -> Question:
+def relation_question(start: int, relation: int, end: int) -> Question:
     """The question where a relation leads from a node, and the answer."""
     return Question([(start, relation, ABSENT)], [(start, relation, end)])
 
@@ -153,7 +153,7 @@ def _with_walk(
     """The graph after labels of edges have changed places such that a walk taken at random has these labels, and the
     nodes of that walk; None where it came to a node that has no edge left for its label.
     """
-    leaving = {node: {edge.edge: edge for edge in graph.leaving(node)} for node in graph.nodes}
+    leaving = {node: {edge.edge: edge for edge in graph.edges_from(node)} for node in graph.nodes}
     settled = {node: set[int]() for node in leaving}
     path = [graph.nodes[int(rng.integers(len(leaving)))]]
     for label in edges:
@@ -187,6 +187,6 @@ def _relations(count: int) -> tuple[tuple[int, ...], ...]:
     rng = random.Random(_SEED)
     found: dict[tuple[int, ...], None] = {}
     while len(found) < count:
-        length = SHORTEST + len(found) % (LONGEST - SHORTEST + 1)
+        length = MIN_LENGTH + len(found) % (MAX_LENGTH - MIN_LENGTH + 1)
         found[tuple(int(SINGLE * rng.random()) for _ in range(length))] = None
     return tuple(found)

@@ -26,7 +26,7 @@ from numdnc.tasks.graphs.task import TRIES, GraphTask
 from numdnc.tasks.sequences import pad_and_concat
 
 HEADER = ["source", "edge", "destination"]
-MOST_LOOKED_AT = 3_000_000
+MAX_LOOKUPS = 3_000_000
 """So many nodes and edges, at most, are looked at for a number or a question that a smaller graph gives at once."""
 
 
@@ -67,7 +67,7 @@ class NamedGraph:
         """Different names of edges, in order."""
         return list(dict.fromkeys(edge.edge for edge in self.edges))
 
-    def leaving(self, node: str) -> list[Edge]:
+    def edges_from(self, node: str) -> list[Edge]:
         """The edges that leave a node."""
         return self._leaving.get(node, [])
 
@@ -94,7 +94,7 @@ class NamedGraph:
     def shortest_path(self, start: str, end: str) -> list[str]:
         """The nodes of a shortest path from one node to another; none where there is no path."""
         before: dict[str, str] = {}
-        for node, at in breadth_first([start], lambda at: (edge.destination for edge in self.leaving(at))):
+        for node, at in breadth_first([start], lambda at: (edge.destination for edge in self.edges_from(at))):
             before[node] = at
             if node == end:
                 path = [end]
@@ -103,11 +103,11 @@ class NamedGraph:
                 return path[::-1]
         return []
 
-    def part(self, around: Sequence[str], count: int) -> "NamedGraph":
+    def subgraph(self, around: Sequence[str], count: int) -> "NamedGraph":
         """The graph of these nodes and those nearest to them, `count` in all, with the edges that join them."""
         nearest = breadth_first(around, lambda node: self._beside.get(node, []))
         kept = {node for node, _ in itertools.islice(nearest, max(count, len(set(around))))}
-        edges = [edge for node in kept for edge in self.leaving(node) if edge.destination in kept]
+        edges = [edge for node in kept for edge in self.edges_from(node) if edge.destination in kept]
         return NamedGraph(sorted(edges, key=self._place.__getitem__))
 
     def check_fits(self, task: GraphTask) -> None:
@@ -122,7 +122,7 @@ class NamedGraph:
                     f"got {len(names)}. Give a smaller graph, or a part of it with --nodes."
                 )
 
-    def numbered(self, rng: np.random.Generator, task: GraphTask) -> Numbering:
+    def draw_numbering(self, rng: np.random.Generator, task: GraphTask) -> Numbering:
         """Random labels for all names."""
         self.check_fits(task)
         nodes = rng.choice(10**task.digits, len(self.nodes), replace=False).tolist()
@@ -133,7 +133,7 @@ class NamedGraph:
 
 
 @dataclass(frozen=True)
-class OnGraph:
+class NamedGraphTask:
     """A graph task on one given graph, or on random parts of it; each sequence has new numbers for its labels."""
 
     task: GraphTask
@@ -167,8 +167,8 @@ class OnGraph:
         if not self.nodes:
             return len(self.graph.edges)
         nodes = self.graph.nodes
-        around = nodes[:: 1 + len(nodes) * (len(nodes) + len(self.graph.edges)) // MOST_LOOKED_AT]
-        return max(len(self.graph.part([node], self.nodes).edges) for node in around)
+        around = nodes[:: 1 + len(nodes) * (len(nodes) + len(self.graph.edges)) // MAX_LOOKUPS]
+        return max(len(self.graph.subgraph([node], self.nodes).edges) for node in around)
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
         """`batch` questions, each about the graph or a part of it."""
@@ -184,13 +184,13 @@ class OnGraph:
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         graph = self.graph
-        tries = max(1, min(TRIES, MOST_LOOKED_AT // len(graph.edges)))
+        tries = max(1, min(TRIES, MAX_LOOKUPS // len(graph.edges)))
         for _ in range(tries):
             if self.nodes:
-                graph = self.graph.part(
+                graph = self.graph.subgraph(
                     [self.graph.nodes[int(rng.integers(len(self.graph.nodes)))]], self.nodes
                 )
-            numbering = graph.numbered(rng, self.task)
+            numbering = graph.draw_numbering(rng, self.task)
             triples = [numbering.triple(edge) for edge in graph.edges]
             question = self.task.question(rng, Graph(triples)) if triples else None
             if question is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 from numdnc.errors import UserError
 from numdnc.names import find_name, folded, quoted
 from numdnc.tasks.graphs.inference import Inference
-from numdnc.tasks.graphs.named import MOST_LOOKED_AT, Edge, NamedGraph
+from numdnc.tasks.graphs.named import MAX_LOOKUPS, Edge, NamedGraph
 from numdnc.tasks.graphs.relations import read_relations
 from numdnc.tasks.graphs.shortest_path import ShortestPath
 from numdnc.tasks.graphs.task import GraphTask
@@ -30,7 +30,7 @@ _SPLITS = 50
 """So many places in a step are tried as the end of its node's name, at most."""
 
 
-class Asked(NamedTuple):
+class ParsedQuestion(NamedTuple):
     """A question in names that the graph has."""
 
     nodes: list[str]
@@ -44,7 +44,9 @@ class Asked(NamedTuple):
     """What has to be said of the question."""
 
 
-def understood(task: GraphTask, graph: NamedGraph, question: str, relations: Path | None) -> Asked:
+def parse_question(
+    task: GraphTask, graph: NamedGraph, question: str, relations: Path | None
+) -> ParsedQuestion:
     """What a question asks; a UserError where the graph has no such name or path."""
     if relations is not None and not isinstance(task, Inference):
         raise UserError(
@@ -55,11 +57,11 @@ def understood(task: GraphTask, graph: NamedGraph, question: str, relations: Pat
     nodes, edges = _parts(task, question, graph, known)
     start = find_name(nodes[0], graph.nodes, _NODE)
     if isinstance(task, ShortestPath):
-        return Asked(_path_between(graph, start, find_name(nodes[1], graph.nodes, _NODE)))
+        return ParsedQuestion(_path_between(graph, start, find_name(nodes[1], graph.nodes, _NODE)))
     if isinstance(task, Inference):
         relation, steps = _steps_of(edges[0], graph, defined)
         path = _walk(graph, start, steps, plain=False)
-        return Asked([start, *(edge.destination for edge in path)], path, steps, relation)
+        return ParsedQuestion([start, *(edge.destination for edge in path)], path, steps, relation)
     names = [find_name(edge, known, _EDGE) for edge in edges]
     path = _walk(graph, start, names, plain=True)
     notes = [
@@ -67,7 +69,7 @@ def understood(task: GraphTask, graph: NamedGraph, question: str, relations: Pat
         for edge, name in zip(path, names, strict=True)
         if edge.edge != name
     ]
-    return Asked([start, *(edge.destination for edge in path)], path, notes=notes)
+    return ParsedQuestion([start, *(edge.destination for edge in path)], path, notes=notes)
 
 
 def _parts(
@@ -152,7 +154,7 @@ def _walk(graph: NamedGraph, start: str, names: Sequence[str], *, plain: bool) -
     """
     if not names:
         return []
-    most = max(1, MOST_LOOKED_AT // len(graph.edges))
+    most = max(1, MAX_LOOKUPS // len(graph.edges))
     if len(names) > most:
         raise UserError(
             f"a walk in a graph of {len(graph.edges):,} edges must have at most {most:,} steps, got {len(names):,}. "
@@ -178,7 +180,7 @@ def _walk(graph: NamedGraph, start: str, names: Sequence[str], *, plain: bool) -
 
 
 def _called(graph: NamedGraph, at: str, name: str, plain: bool) -> list[Edge]:
-    return [edge for edge in graph.leaving(at) if name == edge.edge or (plain and name == edge.plain)]
+    return [edge for edge in graph.edges_from(at) if name == edge.edge or (plain and name == edge.plain)]
 
 
 def _walk_without_return(
@@ -186,7 +188,7 @@ def _walk_without_return(
 ) -> list[Edge]:
     """The first walk that comes to no node twice; none where there is none, or where it takes too long to find."""
     path, visited = list[Edge](), {start}
-    choices = [iter(graph.leaving(start))]
+    choices = [iter(graph.edges_from(start))]
     for _ in range(_TRIED):
         edge = next(choices[-1], None)
         if edge is None:
@@ -204,7 +206,7 @@ def _walk_without_return(
         visited.add(edge.destination)
         if len(path) == len(names):
             return path
-        choices.append(iter(graph.leaving(edge.destination)))
+        choices.append(iter(graph.edges_from(edge.destination)))
     return []
 
 
@@ -215,7 +217,7 @@ def _refuse_walk(
     steps = next(number for number, nodes in enumerate(come_to) if not nodes) - 1
     walked = _walk(graph, start, names[:steps], plain=plain)
     at = walked[-1].destination if walked else start
-    leaving = [edge.edge for edge in graph.leaving(at)]
+    leaving = [edge.edge for edge in graph.edges_from(at)]
     more = f" and {len(leaving) - _LISTED:,} more" if len(leaving) > _LISTED else ""
     raise UserError(
         f"the graph must have the path that is asked for, got none: {quoted(names[steps])} leads nowhere from "
@@ -225,7 +227,7 @@ def _refuse_walk(
 
 def _several(graph: NamedGraph, taken: Edge) -> str:
     """Where edges of one plain name lead, the one that was taken first."""
-    same = [edge for edge in graph.leaving(taken.source) if edge.plain == taken.plain and edge != taken]
+    same = [edge for edge in graph.edges_from(taken.source) if edge.plain == taken.plain and edge != taken]
     ways = [f"{edge.edge} to {edge.destination}" for edge in (taken, *same[:_LISTED])]
     more = f", and {len(same) - _LISTED:,} more" if len(same) > _LISTED else ""
     return ", ".join([f"{ways[0]} (taken)", *ways[1:]]) + more

@@ -40,7 +40,7 @@ def numbering_for(
     graph: NamedGraph, steps: Sequence[str], task: Inference, rng: np.random.Generator
 ) -> tuple[Numbering, int]:
     """Random labels for all names such that these edges in a row are a relation of the task; and its label."""
-    numbering = graph.numbered(rng, task)
+    numbering = graph.draw_numbering(rng, task)
     fitting = [
         (relation, edges)
         for relation, edges in task.meanings.items()

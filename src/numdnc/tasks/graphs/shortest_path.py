@@ -15,10 +15,10 @@ from numdnc.tasks.graphs.encoding import (
     END,
     FLAGS,
     PHASE,
-    chosen,
-    decoded,
-    digits_of,
-    encoded,
+    decode,
+    one_hot,
+    predicted_labels,
+    to_digits,
 )
 from numdnc.tasks.graphs.graph import Graph, Triple
 from numdnc.tasks.graphs.lessons import SHORTEST_PATH, Lesson
@@ -78,7 +78,7 @@ class ShortestPath(GraphTask):
         low, high = self.sizes.path
         pairs: dict[int, list[tuple[int, int]]] = {}
         for start in graph.nodes:
-            for end, steps in graph.steps_from(start).items():
+            for end, steps in graph.distances_from(start).items():
                 if low <= steps <= high:
                     pairs.setdefault(steps, []).append((start, end))
         if not pairs:
@@ -89,13 +89,13 @@ class ShortestPath(GraphTask):
 
     def between(self, rng: np.random.Generator, graph: Graph, start: int, end: int) -> Question:
         """The question of a path between two nodes, the second of which can be reached from the first."""
-        steps = graph.steps_to(end)
+        steps = graph.distances_to(end)
         path, at = list[Triple](), start
         while at != end:
             edges = _optimal(graph, steps, at)
             path.append(edges[int(rng.integers(len(edges)))])
             at = path[-1].destination
-        return Question([(start, ABSENT, end)], [*path, END], fed=True)
+        return Question([(start, ABSENT, end)], [*path, END], feed_back=True)
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """The batch with the choices of a model fed back, and targets that follow from them.
@@ -112,12 +112,12 @@ class ShortestPath(GraphTask):
                 if t not in walker.answer:
                     continue
                 target = walker.target(outputs[-1, row])
-                targets[t, row] = digits_of(target, self.digits)
+                targets[t, row] = to_digits(target, self.digits)
                 own = rng is None or rng.random() >= self.optimal_share
-                choice = tuple(chosen(outputs[-1, row]).tolist()) if own else target
+                choice = tuple(predicted_labels(outputs[-1, row]).tolist()) if own else target
                 walker.go(choice)
                 if t + 1 in walker.answer:
-                    inputs[t + 1, row, :-FLAGS] = encoded(choice, self.digits)
+                    inputs[t + 1, row, :-FLAGS] = one_hot(choice, self.digits)
         return batch._replace(inputs=inputs, targets=targets)
 
 
@@ -127,11 +127,11 @@ class Walker:
     def __init__(self, inputs: Array) -> None:
         """`inputs` (T, X) of the sequence, from which all is read."""
         question = int(inputs[:, PHASE].argmax())
-        labels = decoded(inputs[: question + 1])
+        labels = decode(inputs[: question + 1])
         self.graph = Graph(Triple(*triple) for triple in labels[:question].tolist())
         self.at, _, self.end = labels[question].tolist()
         self.answer = range(*_first_and_after(inputs[:, ANSWER] > 0))
-        self._steps = self.graph.steps_to(self.end)
+        self._steps = self.graph.distances_to(self.end)
 
     def target(self, outputs: Array) -> tuple[int, int, int]:
         """The edge to be chosen now, or END: of several the one that the outputs (Y,) hold likeliest."""
@@ -142,12 +142,12 @@ class Walker:
             return END
         groups = outputs.reshape(-1, 10)
         # The sum of the outputs of the digits ranks triples as their probabilities do.
-        places = digits_of(edges, len(groups) // 3)
+        places = to_digits(edges, len(groups) // 3)
         return edges[int(groups[np.arange(len(groups)), places].sum(axis=1).argmax())]
 
     def go(self, choice: tuple[int, ...]) -> None:
         """Go where the choice leads, if it is an edge from here."""
-        if choice in self.graph.leaving(self.at):
+        if choice in self.graph.edges_from(self.at):
             self.at = choice[2]
 
 
@@ -155,7 +155,7 @@ def _optimal(graph: Graph, steps: dict[int, int], at: int) -> list[Triple]:
     """The edges from a node that begin a shortest path; `steps` says how far each node is from the end."""
     if at not in steps:
         return []
-    return [edge for edge in graph.leaving(at) if steps.get(edge.destination, -1) == steps[at] - 1]
+    return [edge for edge in graph.edges_from(at) if steps.get(edge.destination, -1) == steps[at] - 1]
 
 
 def _first_and_after(flags: NDArray[np.bool_]) -> tuple[int, int]:

@@ -21,21 +21,21 @@ from numdnc.tasks.graphs.encoding import (
     ANSWER,
     FLAGS,
     PHASE,
-    channels,
-    chosen,
-    decoded,
-    digits_of,
-    encoded,
-    labels_of,
-    sizes,
+    channel_counts,
+    channel_names,
+    decode,
+    one_hot,
+    predicted_labels,
+    to_digits,
+    to_labels,
 )
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.lessons import Lesson, Range
 from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_length
 
-MOST_DIGITS = 6
-MOST_NODES = 1000
-LONGEST = 1 << 22
+MAX_DIGITS = 6
+MAX_NODES = 1000
+MAX_NUMBERS = 1 << 22
 """Numbers of a sequence, at most: settings may come from elsewhere."""
 FEW = 4
 NEVER_TWICE = 12
@@ -49,7 +49,7 @@ class Question(NamedTuple):
 
     asked: Sequence[tuple[int, int, int]]
     answers: Sequence[tuple[int, int, int]]
-    fed: bool = False
+    feed_back: bool = False
     """Whether each answer but the last is shown at the step after it."""
 
 
@@ -84,8 +84,8 @@ class GraphTask(ABC):
     def __post_init__(self) -> None:
         if not 1 <= self.lesson <= len(self.lessons):
             raise UserError(f"lesson must be from 1 to {len(self.lessons)}, got {self.lesson}.")
-        if not 1 <= self.digits <= MOST_DIGITS:
-            raise UserError(f"digits must be from 1 to {MOST_DIGITS}, got {self.digits}.")
+        if not 1 <= self.digits <= MAX_DIGITS:
+            raise UserError(f"digits must be from 1 to {MAX_DIGITS}, got {self.digits}.")
         if not 0 <= self.few_labels <= 1:
             raise UserError(f"few_labels must lie in [0, 1], got {self.few_labels}.")
         sizes = self.sizes
@@ -101,12 +101,12 @@ class GraphTask(ABC):
                 f"max_nodes must be at most {10**self.digits}, the labels of {self.digits} digits, got "
                 f"{sizes.nodes[1]}. Lower --lesson or max_nodes, or raise digits."
             )
-        if sizes.nodes[1] > MOST_NODES:
-            raise UserError(f"max_nodes must be at most {MOST_NODES:,}, got {sizes.nodes[1]:,}.")
+        if sizes.nodes[1] > MAX_NODES:
+            raise UserError(f"max_nodes must be at most {MAX_NODES:,}, got {sizes.nodes[1]:,}.")
         steps = sizes.nodes[1] * min(sizes.degree[1], sizes.nodes[1]) + 2 * sizes.path[1] + 1 + self.plan
-        if steps * (self.input_size + self.output_size) > LONGEST:
+        if steps * (self.input_size + self.output_size) > MAX_NUMBERS:
             raise UserError(
-                f"a sequence must have at most {LONGEST:,} numbers, got up to {steps:,} steps of "
+                f"a sequence must have at most {MAX_NUMBERS:,} numbers, got up to {steps:,} steps of "
                 f"{self.input_size + self.output_size:,}. Lower max_nodes, max_degree, max_path or planning."
             )
         if sizes.degree[1] > self.edge_labels:
@@ -162,22 +162,22 @@ class GraphTask(ABC):
     @property
     def input_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return (*channels(self.digits), "question", "answer")
+        return (*channel_names(self.digits), "question", "answer")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
         """One name a channel."""
-        return channels(self.digits)
+        return channel_names(self.digits)
 
     @property
     def input_size(self) -> int:
         """X."""
-        return sizes(self.digits)[0]
+        return channel_counts(self.digits)[0]
 
     @property
     def output_size(self) -> int:
         """Y."""
-        return sizes(self.digits)[1]
+        return channel_counts(self.digits)[1]
 
     @abstractmethod
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
@@ -219,13 +219,13 @@ class GraphTask(ABC):
         labels = np.full((steps, 3), ABSENT)
         labels[:begin] = rng.permutation(np.array(triples))
         labels[begin : begin + len(asked)] = asked
-        if question.fed:
+        if question.feed_back:
             labels[answer + 1 :] = answers[:-1]
         inputs = np.zeros((steps, 1, self.input_size), np.float32)
-        inputs[:, 0, :-FLAGS] = encoded(labels, self.digits)
+        inputs[:, 0, :-FLAGS] = one_hot(labels, self.digits)
         inputs[begin, 0, PHASE] = inputs[answer:, 0, ANSWER] = 1
         targets = np.zeros((steps, 1, 3 * self.digits), np.int64)
-        targets[answer:, 0] = digits_of(answers, self.digits)
+        targets[answer:, 0] = to_digits(answers, self.digits)
         mask = np.zeros((steps, 1), bool)
         mask[answer:] = True
         return Batch(inputs, targets, mask=mask)
@@ -234,7 +234,7 @@ class GraphTask(ABC):
         """Sequence `row` as triples of labels: what was shown and asked, what should be answered and what was."""
         steps = sequence_length(batch, row)
         inputs, counts = batch.inputs[:steps, row], loss_mask(batch)[:steps, row]
-        labels, begin = decoded(inputs), int(inputs[:, PHASE].argmax())
+        labels, begin = decode(inputs), int(inputs[:, PHASE].argmax())
         answer = int(counts.argmax())
 
         def words(triples: NDArray[np.int64]) -> list[str]:
@@ -244,8 +244,8 @@ class GraphTask(ABC):
             return [" ".join(row) for row in shown]
 
         asked = [text for text in words(labels[begin:answer]) if text != "- - -"]
-        wanted = words(labels_of(batch.targets[:steps, row][counts]))
-        given = words(chosen(outputs[:steps, row][counts]))
+        wanted = words(to_labels(batch.targets[:steps, row][counts]))
+        given = words(predicted_labels(outputs[:steps, row][counts]))
         lines = [f"{begin} edges shown: {', '.join(words(labels[:begin]))}", f"asked: {', '.join(asked)}"]
         for right, said in zip(wanted, given, strict=True):
             lines.append(f"wanted {right}, got {said}{'' if right == said else '  WRONG'}")

@@ -41,15 +41,15 @@ class Traversal(GraphTask):
         nodes, path = graph.nodes, list[Triple]()
         at = nodes[int(rng.integers(len(nodes)))]
         for _ in range(int(rng.integers(*self.sizes.path, endpoint=True))):
-            edges = graph.leaving(at)
+            edges = graph.edges_from(at)
             if not edges:
                 return None
             path.append(edges[int(rng.integers(len(edges)))])
             at = path[-1].destination
-        return asked_for(path)
+        return walk_question(path)
 
 
-def asked_for(path: list[Triple]) -> Question:
+def walk_question(path: list[Triple]) -> Question:
     """The question that a path is the answer to."""
     first = (path[0].source, path[0].edge, ABSENT)
     return Question([first, *((ABSENT, triple.edge, ABSENT) for triple in path[1:])], path)
