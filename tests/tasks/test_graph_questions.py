@@ -208,13 +208,13 @@ def test_parts_of_a_named_graph_are_around_any_node() -> None:
         NamedGraphTask(Traversal(min_path=1, max_path=1), ring, nodes=3),
         Counter[frozenset[str]](),
     )
-    original = NamedGraph.numbered
+    original = NamedGraph.draw_numbering
 
     def noted(graph: NamedGraph, *others: Any) -> Any:
         shown[frozenset(graph.nodes)] += 1
         return original(graph, *others)
 
-    with mock.patch.object(NamedGraph, "numbered", noted):
+    with mock.patch.object(NamedGraph, "draw_numbering", noted):
         for seed in range(300):
             episodes.draw(np.random.default_rng(seed), 1)
     assert len(shown) == 6
