@@ -1,4 +1,4 @@
-"""Lesions: what is taken away is gone to the last bit, and nothing else is."""
+"""Ablations: what is taken away is gone to the last bit, and nothing else is."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def intervened(
 
 
 def by_hand(spec: DNCSpec, part: str) -> dict[str, Callable[..., Any]]:
-    """What a lesion means, as tampering: of the interface, and of the read vectors."""
+    """What an ablation means, as tampering: of the interface, and of the read vectors."""
 
     def as_it_is(value: Any) -> Any:
         return value
@@ -69,7 +69,7 @@ def by_hand(spec: DNCSpec, part: str) -> dict[str, Callable[..., Any]]:
 
 
 @pytest.mark.parametrize("spec", [*DNCS.values(), *RANDOM.values()], ids=[*DNCS, *RANDOM])
-def test_every_lesion_is_what_its_equation_says(spec: DNCSpec) -> None:
+def test_every_ablation_is_what_its_equation_says(spec: DNCSpec) -> None:
     """To the last bit in the definition; and other engines run it too."""
     rng = np.random.default_rng(0)
     params = random_params(spec, rng, scale=1.5)
@@ -78,12 +78,12 @@ def test_every_lesion_is_what_its_equation_says(spec: DNCSpec) -> None:
     damaged = ablations(spec, params)
     heads = [f"head {head}" for head in range(spec.read_heads)] if spec.read_heads > 1 else []
     assert list(damaged) == ["reads", "writing", *(["links"] if spec.links else []), "content", *heads]
-    for part, lesioned in damaged.items():
+    for part, ablated in damaged.items():
         outputs, after = intervened(spec, params, inputs, state, **by_hand(spec, part))
-        got, got_after, _ = get_engine("reference").forward(spec, lesioned, inputs, state, keep_tape=False)
+        got, got_after, _ = get_engine("reference").forward(spec, ablated, inputs, state, keep_tape=False)
         np.testing.assert_array_equal(got, outputs, err_msg=part)
         map_leaves(np.testing.assert_array_equal, got_after, after)
-        fast, _, _ = get_engine("cpu").forward(spec, lesioned, inputs, state, keep_tape=False)
+        fast, _, _ = get_engine("cpu").forward(spec, ablated, inputs, state, keep_tape=False)
         np.testing.assert_allclose(fast, outputs, rtol=1e-9, atol=1e-9, err_msg=part)  # 3e-12 seen
     map_leaves(np.testing.assert_array_equal, params, kept)
 
