@@ -27,7 +27,7 @@ def inside(leave: threading.Event) -> threading.Thread:
     here = threading.Event()
 
     def work() -> None:
-        with blas.blas_on_one_thread():
+        with blas.single_threaded_blas():
             here.set()
             assert leave.wait(PATIENCE)
 

@@ -17,7 +17,7 @@ import numdnc
 from helpers.contract import DTYPES, Case, Problem, Result
 from helpers.patience import PATIENCE
 from numdnc.engines.cpu import CPUEngine, engine, teams
-from numdnc.engines.cpu.kernels.teams import GIVEN_UP
+from numdnc.engines.cpu.kernels.teams import ABORTED
 
 PACKAGE = Path(numdnc.__file__).parent
 TEAMS = [(1, None), (2, False), (2, True), (3, False), (3, True)]
@@ -49,13 +49,13 @@ def no_endless_wait() -> Iterator[None]:
     made: list[Any] = []
     late: list[bool] = []
 
-    def places(*arguments: Any) -> Any:
-        made.append(teams.places(*arguments))
+    def share_work(*arguments: Any) -> Any:
+        made.append(teams.share_work(*arguments))
         return made[-1]
 
     def let_go() -> None:
         for found in made:
-            found[0].barrier[GIVEN_UP] = 1
+            found[0].barrier[ABORTED] = 1
 
     def end() -> None:
         late.append(True)
@@ -65,7 +65,7 @@ def no_endless_wait() -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
-        with mock.patch.object(engine, "places", places):
+        with mock.patch.object(engine, "share_work", share_work):
             yield
     finally:
         timer.cancel()

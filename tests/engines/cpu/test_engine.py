@@ -129,29 +129,29 @@ def test_every_row_and_slot_is_one_threads(count: int, together: bool | None) ->
         spec: Any = RNNSpec(input_size=2, output_size=2, hidden_sizes=(3,))
         if slots:
             spec = DNCSpec(input_size=2, output_size=2, hidden_sizes=(3,), memory_size=slots, word_size=2)
-        found = teams.places(spec, batch, count, 8, together)
-        assert [place.thread for place in found] == list(range(count))
+        found = teams.share_work(spec, batch, count, 8, together)
+        assert [share.thread for share in found] == list(range(count))
         whole = count > 1 and (batch < count if together is None else together)
         rows, links = np.zeros(batch, int), np.zeros((batch, slots), int)
-        for place in found:
-            rows[place.own_first : place.own_last] += 1
-            links[place.link_first : place.link_last, place.slot_first : place.slot_last] += 1
-            assert place.members == (count if whole else 1)
-            assert (place.team, place.member) == ((0, place.thread) if whole else (place.thread, 0))
-            assert place.first <= place.own_first <= place.own_last <= place.last
-            assert place.slot_first % 4 == 0 or place.slot_first == place.slot_last
-            assert place.barrier is found[0].barrier
-            assert not place.barrier.any()
+        for share in found:
+            rows[share.own_first_row : share.own_last_row] += 1
+            links[share.link_first_row : share.link_last_row, share.first_slot : share.last_slot] += 1
+            assert share.team_size == (count if whole else 1)
+            assert (share.leader, share.rank) == ((0, share.thread) if whole else (share.thread, 0))
+            assert share.first_row <= share.own_first_row <= share.own_last_row <= share.last_row
+            assert share.first_slot % 4 == 0 or share.first_slot == share.last_slot
+            assert share.barrier is found[0].barrier
+            assert not share.barrier.any()
         assert (rows == 1).all()
         assert (links == 1).all()
-        assert {place.link_part for place in found if place.link_parts > 1} in (set(), set(range(count)))
+        assert {share.link_share for share in found if share.link_shares > 1} in (set(), set(range(count)))
 
 
 def test_a_team_is_chosen_by_rows_and_weights() -> None:
     small, large = (RNNSpec(input_size=2, output_size=2, hidden_sizes=(size,)) for size in (64, 1024))
 
     def together(spec: Any, batch: int, count: int) -> bool:
-        return teams.places(spec, batch, count, 4, None)[0].members > 1
+        return teams.share_work(spec, batch, count, 4, None)[0].members > 1
 
     assert together(small, 1, 2)
     assert not together(small, 2, 2)
@@ -182,7 +182,7 @@ def planned_sizes(spec: Any, steps: int, batch: int) -> Any:
 @pytest.fixture
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     """Links are made again however few they are."""
-    plan_with(monkeypatch, "_FEW_BYTES", 0)
+    plan_with(monkeypatch, "_MAX_ALL_LINKS_BYTES", 0)
 
 
 @for_each_dtype
@@ -205,7 +205,7 @@ def test_around_the_ends_of_segments(spec_name: str, steps: int, dtype: str) -> 
 def test_long_sequences(
     spec_name: str, few: int, steps: int, count: int, together: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan_with(monkeypatch, "_FEW_BYTES", few)
+    plan_with(monkeypatch, "_MAX_ALL_LINKS_BYTES", few)
     case = team(spec_name, "float64", count, together)
     case.assert_parity(case.problem(steps=steps, batch=2, gap=1e-8))
 
@@ -213,7 +213,7 @@ def test_long_sequences(
 @pytest.mark.parametrize("steps", [0, 1, 2, 7, 50, 64, 131, 256, 1000])
 @pytest.mark.parametrize("few", [0, 1 << 30])
 def test_segments_are_whole_strides(steps: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan_with(monkeypatch, "_FEW_BYTES", few)
+    plan_with(monkeypatch, "_MAX_ALL_LINKS_BYTES", few)
     sizes = planned_sizes(SPECS["dnc"], steps, 2)
     assert sizes.segment % sizes.stride == 0
     assert sizes.segment >= sizes.stride >= 1
@@ -246,13 +246,13 @@ def test_links_kept_grow_with_the_root_of_the_steps(dtype: str) -> None:
 
 
 def test_without_a_tape_two_states_and_no_links_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, begin_tape = [], buffers.begin_tape
+    made, store_initial_state = [], buffers.store_initial_state
 
     def spied(spec: Any, tape: Any, memory: Any, state: Any) -> None:
         made.append(memory)
-        begin_tape(spec, tape, memory, state)
+        store_initial_state(spec, tape, memory, state)
 
-    monkeypatch.setattr(buffers, "begin_tape", spied)
+    monkeypatch.setattr(buffers, "store_initial_state", spied)
     case = team("dnc", "float32")
     case.forward(case.problem(steps=33, gap=1e-6), keep_tape=False)
     assert len(made[0].links) == 0
@@ -275,7 +275,7 @@ def test_links_in_tiles_of_any_width(
     case = team(spec_name, dtype, count, together)
     problem = case.problem(batch=2)
     whole = case.run(problem)
-    plan_with(monkeypatch, "_TILE", widest)
+    plan_with(monkeypatch, "_MAX_TILE_WIDTH", widest)
     got = case.run(problem)
     assert_result_close("parity", dtype, got, case.run_reference(problem))
     assert_result_close("rearranged", dtype, got, whole)
@@ -292,7 +292,7 @@ def test_any_number_of_rows_of_links_at_once(
     together: bool | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan_with(monkeypatch, "_AT_ONCE", numbers)
+    plan_with(monkeypatch, "_TILE_CHUNK", numbers)
     case = team(spec_name, "float64", count, together)
     case.assert_parity(case.problem(batch=2))
 
@@ -336,7 +336,7 @@ print("checked")
 @pytest.mark.thorough
 def test_no_index_lies_beyond_its_array(tmp_path: Path) -> None:
     """Kernels that Numba has compiled to look at every index; with links that are made again, in more than one tile."""
-    few = "from numdnc.engines.cpu import plans, shapes\nplans._FEW_BYTES, shapes._TILE = 0, 3\n"
+    few = "from numdnc.engines.cpu import plans, shapes\nplans._MAX_ALL_LINKS_BYTES, shapes._MAX_TILE_WIDTH = 0, 3\n"
     checks = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     for code in (CHECKED, few + CHECKED):
         assert run_python(code, **checks).stdout == "checked\n"

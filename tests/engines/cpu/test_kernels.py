@@ -15,7 +15,7 @@ from numba import njit
 from helpers.patience import PATIENCE
 from numdnc import RNNSpec
 from numdnc.engines.cpu.kernels import activations, allocation, products, teams
-from numdnc.engines.cpu.teams import give_up, places
+from numdnc.engines.cpu.teams import abort_barrier, share_work
 from numdnc.spec import EPSILON
 
 for_each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -37,7 +37,7 @@ layer_norm = called(activations.layer_norm, 4)
 sort_slots = called(allocation.sort_slots, 3)
 add_product = called(products.add_product, 3)
 add_product_transposed = called(products.add_product_transposed, 3)
-share = called(teams.share, 3)
+chunk_start = called(teams.chunk_start, 3)
 
 
 @njit
@@ -292,7 +292,7 @@ def test_a_product_takes_x_in_any_layout(dtype):
 @pytest.mark.parametrize("members", [1, 2, 3, 7])
 def test_shares_are_all_of_it_in_fours(members):
     for count in range(60):
-        begins = [share(count, member, members) for member in range(members + 1)]
+        begins = [chunk_start(count, member, members) for member in range(members + 1)]
         assert begins[0] == 0
         assert begins[-1] == count
         assert begins == sorted(begins)
@@ -300,22 +300,22 @@ def test_shares_are_all_of_it_in_fours(members):
 
 
 @njit(nogil=True)
-def meet_often(place, came, late):
+def meet_often(work, came, late):
     """Say that one has come, wait, and count who has not, again and again."""
     for turn in range(len(came)):
-        came[turn, place.member] = 1
-        teams.wait(place)
-        for member in range(place.members):
-            late[place.member] += 1 - came[turn, member]
+        came[turn, work.rank] = 1
+        teams.wait_for_team(work)
+        for member in range(work.team_size):
+            late[work.rank] += 1 - came[turn, member]
 
 
 @njit(nogil=True)
-def wait_once(place):
-    teams.wait(place)
+def wait_once(work):
+    teams.wait_for_team(work)
 
 
 def team_of(members):
-    return places(RNNSpec(input_size=1, output_size=1, hidden_sizes=(1,)), members, members, 4, True)
+    return share_work(RNNSpec(input_size=1, output_size=1, hidden_sizes=(1,)), members, members, 4, True)
 
 
 def finished(calls, found):
@@ -327,7 +327,7 @@ def finished(calls, found):
     for thread in each:
         thread.join(max(0, end - time.monotonic()))
     done = not any(thread.is_alive() for thread in each)
-    give_up(found)
+    abort_barrier(found)
     return done
 
 
@@ -336,7 +336,7 @@ def test_nobody_goes_on_before_all_have_come(members):
     found = team_of(members)
     came, late = np.zeros((300, members), np.int64), np.zeros(members, np.int64)
     meet_often(team_of(1)[0], came[:, :1].copy(), late)  # compiled before it matters
-    assert finished([lambda place=place: meet_often(place, came, late) for place in found], found)
+    assert finished([lambda work=work: meet_often(work, came, late) for work in found], found)
     assert came.all()
     assert not late.any()
 
@@ -348,6 +348,6 @@ def test_who_is_given_up_need_not_wait():
     alone.start()
     alone.join(0.3)
     assert alone.is_alive()
-    give_up(found)
+    abort_barrier(found)
     alone.join(PATIENCE)
     assert not alone.is_alive()

@@ -14,7 +14,7 @@ from helpers.contract import assert_identical, assert_result_close, make_problem
 from helpers.cpu_teams import no_endless_wait, run, run_python, team
 from helpers.patience import PATIENCE, without_notice
 from numdnc import RNNSpec
-from numdnc.engines.cpu import ENGINE, CPUEngine, blas, engine, projections, threads
+from numdnc.engines.cpu import ENGINE, CPUEngine, blas, engine, matmuls, threads
 from numdnc.errors import UserError
 
 
@@ -26,8 +26,8 @@ def _no_endless_wait() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _warnings_anew() -> None:
-    threads.say_too_many.cache_clear()
-    threads._say_fewer.cache_clear()
+    threads.warn_too_many.cache_clear()
+    threads._warn_fewer.cache_clear()
 
 
 def of_processors(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,13 +42,13 @@ def of_processors(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many threads each kernel is called on from now on."""
     counts: list[int] = []
-    on_each = engine.on_each
+    run_in_parallel = engine.run_in_parallel
 
     def count(calls: Any, **rest: Any) -> None:
         counts.append(len(calls))
-        on_each(calls, **rest)
+        run_in_parallel(calls, **rest)
 
-    monkeypatch.setattr(engine, "on_each", count)
+    monkeypatch.setattr(engine, "run_in_parallel", count)
     return counts
 
 
@@ -119,7 +119,7 @@ def test_calls_are_made_at_the_same_time_and_the_first_here() -> None:
 
         return meet
 
-    threads.on_each([call(number) for number in range(3)])
+    threads.run_in_parallel([call(number) for number in range(3)])
     assert names[0] == threading.current_thread().name
     assert len(set(names)) == 3
 
@@ -166,7 +166,7 @@ def test_teams_take_turns() -> None:
                 meeting.wait()
                 at_work.remove(number)
 
-            threads.on_each([call] * 3)
+            threads.run_in_parallel([call] * 3)
 
     each = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(3)]
     for thread in each:
@@ -188,7 +188,7 @@ def test_no_thread_waits_for_one_that_failed(
     case = team(spec_name, "float64", 3, True)
     problem = case.problem(batch=1)
     wanted = case.run(problem)
-    on_each = engine.on_each
+    run_in_parallel = engine.run_in_parallel
     back = [threading.Event() for _ in range(2)]
 
     def fail() -> None:
@@ -199,10 +199,10 @@ def test_no_thread_waits_for_one_that_failed(
             calls[1 + number]()
             back[number].set()
 
-        on_each([fail, lambda: other(0), lambda: other(1)], **rest)
+        run_in_parallel([fail, lambda: other(0), lambda: other(1)], **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "on_each", with_one_that_fails)
+        patch.setattr(engine, "run_in_parallel", with_one_that_fails)
         with pytest.raises(interruption):
             case.run(problem)
     for event in back:
@@ -215,13 +215,15 @@ def test_nobody_waits_for_another_thread_that_failed(monkeypatch: pytest.MonkeyP
     case = team("rnn-2-layers", "float64", 2, True)
     problem = case.problem()
     wanted = case.run(problem)
-    on_each = engine.on_each
+    run_in_parallel = engine.run_in_parallel
 
     def fail() -> None:
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "on_each", lambda calls, **rest: on_each([calls[0], fail], **rest))
+        patch.setattr(
+            engine, "run_in_parallel", lambda calls, **rest: run_in_parallel([calls[0], fail], **rest)
+        )
         with pytest.raises(MemoryError):
             case.run(problem)
     assert_identical(case.run(problem), wanted)
@@ -255,12 +257,12 @@ def child_is_right():
 
 {statements}
 """
-"""A process that forks; what it prints last is what a test looks at."""
+"""A process that forks; what it prints last is what a test spins at."""
 
 FORK_AT_REST = "print(child_is_right(), child_is_right())\nassert_identical(case.run(problem), wanted)"
 FORK_AT_WORK = """
 begun, end = threading.Event(), threading.Event()
-worker = threading.Thread(target=threads.on_each, args=([lambda: (begun.set(), end.wait(PATIENCE)), int],))
+worker = threading.Thread(target=threads.run_in_parallel, args=([lambda: (begun.set(), end.wait(PATIENCE)), int],))
 worker.start()
 begun.wait()
 print(child_is_right())
@@ -362,13 +364,13 @@ def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPa
         return [library["num_threads"] for library in blas._blas().info()]
 
     for name in ("outputs", "outputs_backward", "weight_gradients"):
-        original = getattr(projections, name)
+        original = getattr(matmuls, name)
 
         def spied(*arguments: Any, original: Any = original) -> Any:
             seen.extend(blas_threads())
             return original(*arguments)
 
-        monkeypatch.setattr(projections, name, spied)
+        monkeypatch.setattr(matmuls, name, spied)
     problem = make_problem(LARGE, "float32", steps=4, batch=2)
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
@@ -383,7 +385,7 @@ def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPa
 def fake_blas(monkeypatch: pytest.MonkeyPatch) -> FakeBLAS:
     fake = FakeBLAS(3)
     monkeypatch.setattr(blas, "_blas", lambda: fake)
-    monkeypatch.setattr(blas, "_hold", blas._Hold())
+    monkeypatch.setattr(blas, "_hold", blas._SingleThreadedBLAS())
     return fake
 
 
@@ -400,7 +402,7 @@ def test_blas_has_one_thread_until_the_last_has_left(order: tuple[int, ...], fak
 
 def test_blas_on_one_thread_stays_there(fake_blas: FakeBLAS) -> None:
     fake_blas.count = 1
-    with blas.blas_on_one_thread():
+    with blas.single_threaded_blas():
         assert fake_blas.count == 1
     assert fake_blas.count == 1
 

@@ -8,7 +8,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 
-class _Hold:
+class _SingleThreadedBLAS:
     """Holds BLAS to one thread while any Python thread is inside.
 
     The number of threads is a setting of the whole process. So the first thread that comes in remembers and sets it,
@@ -41,10 +41,10 @@ class _Hold:
             self._limit = None
 
 
-_hold = _Hold()
+_hold = _SingleThreadedBLAS()
 
 
-def blas_on_one_thread() -> _Hold:
+def single_threaded_blas() -> _SingleThreadedBLAS:
     """BLAS adds no threads to these while it lasts."""
     return _hold
 
@@ -61,7 +61,7 @@ def _after_fork_in_child() -> None:
     """The threads that were inside are not in the child, so they cannot give back what was there before."""
     global _hold
     _hold.release()
-    _hold = _Hold()
+    _hold = _SingleThreadedBLAS()
 
 
 if hasattr(os, "register_at_fork"):

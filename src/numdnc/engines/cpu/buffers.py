@@ -1,14 +1,13 @@
 """Arrays for a sequence: parameters, tape, gradients, scratch; states put in and taken out.
 
-Axes: T steps, B batch, H hidden, N slots, W word, R read heads, as in kernels/layout.py.
+Axes: T steps, B batch, H hidden, N slots, W word, R read heads, as in kernels/types.py.
 """
 
 from typing import Any
 
 import numpy as np
 
-from numdnc.engines.cpu.blocks import take_block
-from numdnc.engines.cpu.kernels.layout import (
+from numdnc.engines.cpu.kernels.types import (
     ControllerGradient,
     ControllerTape,
     MemoryGradient,
@@ -16,6 +15,7 @@ from numdnc.engines.cpu.kernels.layout import (
     Scratch,
     Sizes,
 )
+from numdnc.engines.cpu.memory_pool import empty_block
 from numdnc.engines.cpu.plans import Layout, Plan
 from numdnc.params import Array, DNCState, LayerState, LSTMState, RecurrentState, RNNState
 from numdnc.spec import DNCSpec, Spec
@@ -26,16 +26,16 @@ _LINK_STATE = ("precedence",)
 
 def allocate(layout: Layout, dtype: np.dtype[Any]) -> list[Any]:
     """The kinds of a layout, all in one block, numbers unset; fields that are given by others are None."""
-    block = take_block(layout.numbers, dtype)
+    block = empty_block(layout.numbers, dtype)
     return [
-        kind(*[place and np.ndarray(place[0], place[1], block, place[2]) for place in places])
-        for kind, places in layout.kinds
+        kind(*[field and np.ndarray(field[0], field[1], block, field[2]) for field in fields])
+        for kind, fields in layout.kinds
     ]
 
 
-def begin_tape(spec: Spec, tape: ControllerTape, memory: MemoryTape | None, state: Any) -> None:
+def store_initial_state(spec: Spec, tape: ControllerTape, memory: MemoryTape | None, state: Any) -> None:
     """The state that a sequence starts from, into its tape."""
-    _put_layers(spec, tape.hidden[0], tape.cell[0], state)
+    _store_layer_states(spec, tape.hidden[0], tape.cell[0], state)
     if memory is not None:
         memory.memory[0] = state.memory.swapaxes(1, 2)
         for name in _MEMORY_STATE:
@@ -44,19 +44,21 @@ def begin_tape(spec: Spec, tape: ControllerTape, memory: MemoryTape | None, stat
             memory.precedence[0] = state.precedence
 
 
-def make_scratch(plan: Plan, state: Any) -> Scratch:
+def allocate_scratch(plan: Plan, state: Any) -> Scratch:
     """What the forward pass works with, beside the tape; the link is that of the state."""
     scratch: Scratch
     (scratch,) = allocate(plan.scratch, plan.dtype)
     if plan.sizes.links:
-        _into_tiles(scratch.link, state.link, plan.sizes.tile)
+        _to_tiles(scratch.link, state.link, plan.sizes.tile)
     return scratch
 
 
-def make_gradient(spec: Spec, plan: Plan, d_state: Any) -> tuple[ControllerGradient, MemoryGradient | None]:
+def allocate_gradients(
+    spec: Spec, plan: Plan, d_state: Any
+) -> tuple[ControllerGradient, MemoryGradient | None]:
     """Gradients by the controller's and the memory's values, with those by the final state."""
     controller, *rest = allocate(plan.gradient, plan.dtype)
-    _put_layers(spec, controller.hidden, controller.cell, d_state)
+    _store_layer_states(spec, controller.hidden, controller.cell, d_state)
     if not rest:
         return controller, None
     (memory,) = rest
@@ -66,7 +68,7 @@ def make_gradient(spec: Spec, plan: Plan, d_state: Any) -> tuple[ControllerGradi
         getattr(memory, name)[:] = getattr(d_state, name)
     if plan.sizes.links:
         memory.precedence[:] = d_state.precedence
-        _into_tiles(memory.link, d_state.link, plan.sizes.tile)
+        _to_tiles(memory.link, d_state.link, plan.sizes.tile)
     return controller, memory
 
 
@@ -75,7 +77,7 @@ def final_state(
 ) -> Any:
     """The state after the last step, in arrays of its own."""
     last = sizes.steps % sizes.kept_states
-    layers = _take_layers(spec, tape.hidden[-1], tape.cell[last])
+    layers = _load_layer_states(spec, tape.hidden[-1], tape.cell[last])
     if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
     return DNCState(
@@ -83,18 +85,18 @@ def final_state(
         memory=memory.memory[last].swapaxes(1, 2).copy(),
         usage=memory.usage[last].copy(),
         precedence=memory.precedence[last].copy() if spec.links else (),
-        link=_out_of_tiles(link, sizes.tile) if link is not None and spec.links else (),
+        link=_from_tiles(link, sizes.tile) if link is not None and spec.links else (),
         write_weights=memory.write_weights[last].copy(),
         read_weights=memory.read_weights[last].copy(),
         reads=memory.reads[-1].copy(),
     )
 
 
-def initial_gradient(
+def initial_state_gradient(
     spec: Spec, sizes: Sizes, controller: ControllerGradient, memory: MemoryGradient | None
 ) -> Any:
     """The gradient by the state before the first step, in arrays of its own."""
-    layers = _take_layers(spec, controller.hidden, controller.cell)
+    layers = _load_layer_states(spec, controller.hidden, controller.cell)
     if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
     return DNCState(
@@ -102,14 +104,14 @@ def initial_gradient(
         memory=memory.memory.swapaxes(1, 2).copy(),
         usage=memory.usage.copy(),
         precedence=memory.precedence.copy() if spec.links else (),
-        link=_out_of_tiles(memory.link, sizes.tile) if spec.links else (),
+        link=_from_tiles(memory.link, sizes.tile) if spec.links else (),
         write_weights=memory.write_weights.copy(),
         read_weights=memory.read_weights.copy(),
         reads=controller.reads.reshape(-1, spec.read_heads, spec.word_size).copy(),
     )
 
 
-def _into_tiles(tiles: Array, link: Array, width: int) -> None:
+def _to_tiles(tiles: Array, link: Array, width: int) -> None:
     """A link (B, N, N) into tiles (B, tiles, N, columns) of this width; what is not of the link is 0."""
     for tile in range(tiles.shape[1]):
         columns = link[:, :, tile * width : (tile + 1) * width]
@@ -117,7 +119,7 @@ def _into_tiles(tiles: Array, link: Array, width: int) -> None:
         tiles[:, tile, :, columns.shape[2] :] = 0
 
 
-def _out_of_tiles(tiles: Array, width: int) -> Array:
+def _from_tiles(tiles: Array, width: int) -> Array:
     """The link (B, N, N)."""
     B, count, N = tiles.shape[:3]
     link = np.empty((B, N, N), tiles.dtype)
@@ -127,7 +129,7 @@ def _out_of_tiles(tiles: Array, width: int) -> Array:
     return link
 
 
-def _put_layers(spec: Spec, hidden: Array, cell: Array, state: Any) -> None:
+def _store_layer_states(spec: Spec, hidden: Array, cell: Array, state: Any) -> None:
     """The state of every layer into arrays (B, H) of all layers side by side."""
     first = 0
     for size, layer in zip(spec.hidden_sizes, state.controller, strict=True):
@@ -138,7 +140,7 @@ def _put_layers(spec: Spec, hidden: Array, cell: Array, state: Any) -> None:
         first += size
 
 
-def _take_layers(spec: Spec, hidden: Array, cell: Array) -> tuple[LayerState, ...]:
+def _load_layer_states(spec: Spec, hidden: Array, cell: Array) -> tuple[LayerState, ...]:
     """The state of every layer out of arrays (B, H) of all layers side by side."""
     layers: list[LayerState] = []
     first = 0

@@ -64,7 +64,7 @@ class KernelCache(_Cache):
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled kernel, as a whole or not at all."""
         path = self._path(sig, data.codegen)
-        if path is None or obstacle() is not None:
+        if path is None or why_not_kept() is not None:
             return
         code = dumps(data._reduce())
         unfinished = path.with_name(f"{path.name}.{uuid4().hex}")
@@ -75,7 +75,7 @@ class KernelCache(_Cache):
             finally:
                 unfinished.unlink(missing_ok=True)
         except OSError as error:
-            _say_once(f"{path.parent}: {error.strerror or error}")
+            _warn_once(f"{path.parent}: {error.strerror or error}")
 
     def enable(self) -> None:
         """A part of Numba's protocol; there is nothing to switch."""
@@ -97,11 +97,11 @@ class KernelCache(_Cache):
 
 
 @cache
-def _say_once(reason: str) -> None:
+def _warn_once(reason: str) -> None:
     _LOG.warning("compiled kernels cannot be kept in %s; each process will compile them again", reason)
 
 
-def obstacle() -> str | None:
+def why_not_kept() -> str | None:
     """Why nothing can be kept; None where it can, in a folder that is there now."""
     folder = cache_folder()
     if folder is None:

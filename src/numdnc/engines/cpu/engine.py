@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
-from numdnc.engines.cpu import buffers, projections
-from numdnc.engines.cpu.blas import blas_on_one_thread
+from numdnc.engines.cpu import buffers, matmuls
+from numdnc.engines.cpu.blas import single_threaded_blas
 from numdnc.engines.cpu.kernels import sequence
-from numdnc.engines.cpu.kernels.layout import Controller, ControllerTape, InterfaceParams, MemoryTape
-from numdnc.engines.cpu.parameters import fill_controller, fill_interface
+from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, InterfaceParams, MemoryTape
+from numdnc.engines.cpu.packing import pack_controller, pack_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
-from numdnc.engines.cpu.teams import give_up, places, threads_worth
-from numdnc.engines.cpu.threads import at_hand, count_threads, on_each, say_too_many
+from numdnc.engines.cpu.teams import abort_barrier, share_work, useful_threads
+from numdnc.engines.cpu.threads import available_threads, count_threads, run_in_parallel, warn_too_many
 from numdnc.errors import UserError
 from numdnc.machine import count_processors
 from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
@@ -52,7 +52,7 @@ class CPUEngine:
         if threads is not None and threads < 1:
             raise UserError(f"threads must be at least 1, got {threads}.")
         if threads is not None and threads > (processors := count_processors()):
-            say_too_many("threads", threads, processors, "they will wait for each other, perhaps for long")
+            warn_too_many("threads", threads, processors, "they will wait for each other, perhaps for long")
         self._threads = threads
         self._together = together
 
@@ -72,7 +72,7 @@ class CPUEngine:
     ) -> tuple[Array, Any, Tape | None]:
         """See `Engine.forward`."""
         check_forward(spec, params, inputs, state, bypass_mask)
-        with blas_on_one_thread():
+        with single_threaded_blas():
             return self._forward(spec, params, inputs, state, keep_tape, bypass_mask)
 
     def _forward(
@@ -84,11 +84,11 @@ class CPUEngine:
         plan = make_plan(spec, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
         controller, tape, *rest = buffers.allocate(plan.tape, plan.dtype)
         interface, memory = rest or (None, None)  # those only a DNC has
-        controller = fill_controller(spec, plan, params, inputs, controller, threads)
-        buffers.begin_tape(spec, tape, memory, state)
-        scratch = buffers.make_scratch(plan, state)
+        controller = pack_controller(spec, plan, params, inputs, controller, threads)
+        buffers.store_initial_state(spec, tape, memory, state)
+        scratch = buffers.allocate_scratch(plan, state)
         if memory is not None:
-            interface = fill_interface(plan, params.interface, interface)
+            interface = pack_interface(plan, params.interface, interface)
             given = (plan.sizes, controller, interface, tape, memory, scratch)
             self._run(spec, B, threads, sequence.dnc_forward, *given)
             reads = memory.reads
@@ -97,7 +97,7 @@ class CPUEngine:
             alone = (plan.sizes, controller, tape, reads, scratch.products)
             self._run(spec, B, threads, sequence.recurrent_forward, *alone)
         hidden = _bypass(tape, bypass_mask)
-        outputs = projections.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
+        outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
         after = buffers.final_state(spec, plan.sizes, tape, memory, scratch.link)
         kept = Tape(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask)
         return outputs.reshape(T, B, spec.output_size), after, kept if keep_tape else None
@@ -109,7 +109,7 @@ class CPUEngine:
         check_tape(self.name, Tape, spec, tape)
         T, B = tape.inputs.shape[:2]
         check_backward(spec, params, T, B, d_outputs, d_state)
-        with blas_on_one_thread():
+        with single_threaded_blas():
             return self._backward(spec, params, tape, d_outputs, d_state)
 
     def _backward(
@@ -117,12 +117,12 @@ class CPUEngine:
     ) -> tuple[Any, Array | None, Any]:
         (T, B), threads, sizes = tape.inputs.shape[:2], tape.threads, tape.plan.sizes
         saved, memory = tape.controller_tape, tape.memory_tape
-        by_controller, by_memory = buffers.make_gradient(spec, tape.plan, d_state)
+        by_controller, by_memory = buffers.allocate_gradients(spec, tape.plan, d_state)
         d_hidden = by_controller.hidden_out
         reads = saved.hidden[1:, :, :0] if memory is None else memory.reads[1:]
         d_reads = reads if by_memory is None else by_memory.reads_out
         hidden = _bypass(saved, tape.bypass_mask)
-        d_output = projections.outputs_backward(
+        d_output = matmuls.outputs_backward(
             threads, params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)
         )
         if tape.bypass_mask is not None:
@@ -138,13 +138,13 @@ class CPUEngine:
             d_weights = np.empty_like(params.interface.weights)
             seen, d_xi = _as_rows(saved.hidden[1:], by_memory.interface)
             product = (d_weights, seen.T, d_xi)
-        d_layers, d_inputs = projections.weight_gradients(
+        d_layers, d_inputs = matmuls.weight_gradients(
             threads, spec, params.controller, tape.inputs, tape.controller, saved, by_controller, product
         )
-        d_before = buffers.initial_gradient(spec, sizes, by_controller, by_memory)
+        d_before = buffers.initial_state_gradient(spec, sizes, by_controller, by_memory)
         if by_memory is None or memory is None or d_weights is None:
             return RecurrentParams(d_layers, d_output), d_inputs, d_before
-        d_bias, d_gain = projections.bias_and_gain(
+        d_bias, d_gain = matmuls.bias_and_gain(
             params.interface.gain, by_memory.interface, by_memory.interface_out, memory.interface_standard[:T]
         )
         d_interface = Affine(d_weights, d_bias, d_gain)
@@ -154,12 +154,14 @@ class CPUEngine:
         """As many as were asked for, as long as there is work for them."""
         if self._threads is not None:
             return self._threads
-        return threads_worth(spec, steps, batch, count_threads())
+        return useful_threads(spec, steps, batch, count_threads())
 
     def _run(self, spec: Spec, batch: int, threads: int, kernel: Any, *given: Any) -> None:
-        """Call the kernel on every thread, each in its place."""
-        found = places(spec, batch, at_hand(threads), given[1].bias.itemsize, self._together)
-        on_each([partial(kernel, *given, place) for place in found], on_failure=partial(give_up, found))
+        """Call the kernel on every thread, each with its share of the work."""
+        shares = share_work(spec, batch, available_threads(threads), given[1].bias.itemsize, self._together)
+        run_in_parallel(
+            [partial(kernel, *given, share) for share in shares], on_failure=partial(abort_barrier, shares)
+        )
 
 
 def _bypass(tape: ControllerTape, mask: Array | None) -> Array:

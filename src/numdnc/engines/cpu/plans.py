@@ -1,7 +1,7 @@
 """What a call needs to know before it sees a number: sizes, and where every array lies. Made once for such calls.
 
 Axes: T steps, B batch, X input, H hidden, C pre-activations of a layer, N slots, W word, R read heads, as in
-kernels/layout.py.
+kernels/types.py.
 """
 
 import math
@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.engines.cpu.blocks import LINE
 from numdnc.engines.cpu.kernels.arrays import padded
-from numdnc.engines.cpu.kernels.layout import (
+from numdnc.engines.cpu.kernels.types import (
     FEEDFORWARD,
     LSTM,
     RNN,
@@ -28,6 +27,7 @@ from numdnc.engines.cpu.kernels.layout import (
     Scratch,
     Sizes,
 )
+from numdnc.engines.cpu.memory_pool import CACHE_LINE
 from numdnc.engines.cpu.shapes import (
     Shapes,
     controller_gradient_shapes,
@@ -41,15 +41,15 @@ from numdnc.engines.cpu.shapes import (
 from numdnc.params import Array
 from numdnc.spec import GATES, DNCSpec, Spec
 
-_KINDS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
+_CONTROLLERS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 
 _STRIDE = 4
 """Of the links of a segment that is run again, every so many are kept at once; those between are made again."""
 
-_FEW_BYTES = 1 << 22
+_MAX_ALL_LINKS_BYTES = 1 << 22
 """Links of a whole sequence that are kept rather than made again."""
 
-_AT_ONCE = 8192
+_TILE_CHUNK = 8192
 """Numbers of a tile that are worked on at once."""
 
 
@@ -118,8 +118,8 @@ def make_plan(
 
 
 def _rows_at_once(slots: int) -> int:
-    """Of a tile: as many as hold about _AT_ONCE numbers, a multiple of 4."""
-    return max(4, _AT_ONCE // tile_width(slots) // 4 * 4)
+    """Of a tile: as many as hold about _TILE_CHUNK numbers, a multiple of 4."""
+    return max(4, _TILE_CHUNK // tile_width(slots) // 4 * 4)
 
 
 def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) -> Sizes:
@@ -131,14 +131,14 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         "steps": steps,
         "kept_states": steps + 1 if keep_tape else 2,
         "kept_steps": max(steps, 1) if keep_tape else 1,
-        "kind": _KINDS[spec.controller],
+        "kind": _CONTROLLERS[spec.controller],
         "normalised_layers": int(spec.normalisation and spec.controller == "lstm"),
         "normalised": int(spec.normalisation),
         "reads": spec.reads_size,
     }
     if not isinstance(spec, DNCSpec):
         return Sizes(**common)
-    few = steps * batch * spec.memory_size**2 * item_size <= _FEW_BYTES
+    few = steps * batch * spec.memory_size**2 * item_size <= _MAX_ALL_LINKS_BYTES
     return Sizes(
         **common,
         slots=spec.memory_size,
@@ -157,7 +157,7 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
 
 
 def _layers(spec: Spec, sizes: Sizes, batch: int, symbols: bool, like: Array) -> NDArray[np.int64]:
-    """A row of numbers for each layer of the controller, in the order of `layer_at` in kernels/controller.py."""
+    """A row of numbers for each layer of the controller, in the order of `layer_layout` in kernels/controller.py."""
     found = []
     unit, gate, part, weight, table, below = 0, 0, 0, 0, 0, 0
     for size in spec.hidden_sizes:
@@ -182,11 +182,11 @@ def _layout(kinds: Mapping[Any, Shapes], dtype: np.dtype[Any]) -> Layout:
     """Arrays one after the other, each at the beginning of a line."""
     first, found = 0, []
     for kind, shapes in kinds.items():
-        places: list[Any] = []
+        fields: list[Any] = []
         for name in kind._fields:
             shape = shapes.get(name)
-            places.append(shape and (shape, np.dtype(np.int32) if name == "order" else dtype, first))
-            lines = -(-math.prod(shape) * dtype.itemsize // LINE) if shape else 0
-            first += lines * LINE
-        found.append((kind, tuple(places)))
+            fields.append(shape and (shape, np.dtype(np.int32) if name == "order" else dtype, first))
+            lines = -(-math.prod(shape) * dtype.itemsize // CACHE_LINE) if shape else 0
+            first += lines * CACHE_LINE
+        found.append((kind, tuple(fields)))
     return Layout(first // dtype.itemsize, tuple(found))

@@ -1,7 +1,7 @@
 """The shapes of all arrays that a sequence needs.
 
 Axes: T steps, B batch, H hidden, C pre-activations of a layer, G of all layers, N slots, W word, R read heads; S and D
-states and steps that are kept, as in kernels/layout.py. `like` is an array of the dtype. A field without a shape is
+states and steps that are kept, as in kernels/types.py. `like` is an array of the dtype. A field without a shape is
 given by who makes it.
 """
 
@@ -11,24 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.engines.cpu.kernels.arrays import padded
-from numdnc.engines.cpu.kernels.layout import Sizes
+from numdnc.engines.cpu.kernels.types import Sizes
 from numdnc.params import Array
 from numdnc.spec import GATES, DNCSpec, Spec
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-_TILE = 256
+_MAX_TILE_WIDTH = 256
 """Columns of the links that are worked on at once, at most."""
 
 
 def tile_width(slots: int) -> int:
     """Columns of a tile: as few tiles as may be, all but the last equally wide."""
-    tiles = -(-slots // _TILE)
+    tiles = -(-slots // _MAX_TILE_WIDTH)
     return -(-slots // tiles)
 
 
 def controller_shapes(layers: NDArray[np.int64], rows: int, symbols: bool, like: Array) -> Shapes:
-    """Of what `fill_controller` fills; rows: T B."""
+    """Of what `pack_controller` fills; rows: T B."""
     found: dict[str, tuple[int, ...]] = {
         "weights": (sum(int(K) * padded(int(C), like) for C, K in layers[:, (2, 4)]),)
     }
@@ -85,8 +85,8 @@ def memory_tape_shapes(spec: DNCSpec, sizes: Sizes, batch: int, like: Array) -> 
         "read_norms": (D, B, R, N * masks),
         "forward": (D, B, R, N * links),
         "backward": (D, B, R, N * links),
-        "blurred_forward": (D, B, R, N * sharp),
-        "blurred_backward": (D, B, R, N * sharp),
+        "unsharpened_forward": (D, B, R, N * sharp),
+        "unsharpened_backward": (D, B, R, N * sharp),
         "links": (kept, *_link_shape(B, N, like)),
     }
 
@@ -154,14 +154,14 @@ def memory_gradient_shapes(
         "factors": (B, N * links, 2 * R),
         "links": (sizes.segment // sizes.stride * links, *tiled),
         "rows": (threads, 2, sizes.rows, tiled[-1] * links),
-        "members_reads": (threads, B, R, N * links),
-        "members_columns": (threads, B, R * N * links),
-        "members_writes": (threads, 2, B, N * links),
-        "members_precedence": (threads, B, N * links),
+        "share_d_row_reads": (threads, B, R, N * links),
+        "share_d_column_reads": (threads, B, R * N * links),
+        "share_d_writes": (threads, 2, B, N * links),
+        "share_d_precedence": (threads, B, N * links),
     }
 
 
 def _link_shape(batch: int, slots: int, like: Array) -> tuple[int, int, int, int]:
-    """(B, tiles, N, columns) of links in tiles, as kernels/links.py says."""
+    """(B, tiles, N, columns) of links in tiles, as kernels/link_tiles.py says."""
     width = tile_width(slots)
     return batch, -(-slots // width), slots, padded(width, like)

@@ -2,73 +2,76 @@
 
 import numpy as np
 
-from numdnc.engines.cpu.kernels.layout import Place
-from numdnc.engines.cpu.kernels.teams import BARRIER_SIZE, GIVEN_UP
+from numdnc.engines.cpu.kernels.teams import ABORTED, BARRIER_SIZE
+from numdnc.engines.cpu.kernels.types import WorkShare
 from numdnc.spec import GATES, DNCSpec, Spec
 
-_WORTH_A_THREAD = 2_000_000
+_MIN_WORK = 2_000_000
 """Multiply-adds of a sequence, forward, below which a second thread costs more than it brings."""
-_CACHE = 1 << 20
+_CACHE_BYTES = 1 << 20
 """Bytes of weights that a processor's own cache holds; what is larger is better read in parts."""
-_ROWS_TOGETHER = 4
+_FEW_ROWS = 4
 """Rows a thread, up to which large weights are what takes time."""
 
 
-def threads_worth(spec: Spec, steps: int, batch: int, threads: int) -> int:
+def useful_threads(spec: Spec, steps: int, batch: int, threads: int) -> int:
     """All the threads, or one where the work is too little to share."""
     work = _weights(spec) + spec.hidden_total
     if isinstance(spec, DNCSpec):
         N, R = spec.memory_size, spec.read_heads
         work += N * spec.word_size * (2 * R + 3) + N * N * 2 * (R + 1) * spec.links
-    return threads if steps * batch * work >= _WORTH_A_THREAD else 1
+    return threads if steps * batch * work >= _MIN_WORK else 1
 
 
-def places(spec: Spec, batch: int, threads: int, item_size: int, together: bool | None) -> list[Place]:
-    """A `Place` for every thread.
+def share_work(
+    spec: Spec, batch: int, threads: int, item_size: int, together: bool | None
+) -> list[WorkShare]:
+    """Each thread's share of the work.
 
     `together` None chooses: together where there are fewer rows than threads, or few rows and weights so large that
     reading them takes longer than using them.
     """
     if together is None:
-        large = _weights(spec) * item_size > _CACHE
-        together = batch < threads or (large and batch <= _ROWS_TOGETHER * threads)
+        large = _weights(spec) * item_size > _CACHE_BYTES
+        together = batch < threads or (large and batch <= _FEW_ROWS * threads)
     slots = spec.memory_size if isinstance(spec, DNCSpec) else 0
     barrier = np.zeros(BARRIER_SIZE, np.int64)
     return [
-        _place(thread, batch, slots, threads, together and threads > 1, barrier) for thread in range(threads)
+        _work_share(thread, batch, slots, threads, together and threads > 1, barrier)
+        for thread in range(threads)
     ]
 
 
-def give_up(found: list[Place]) -> None:
+def abort_barrier(shares: list[WorkShare]) -> None:
     """Let no thread wait for another any more."""
-    found[0].barrier[GIVEN_UP] = 1
+    shares[0].barrier[ABORTED] = 1
 
 
-def _place(
+def _work_share(
     thread: int,
     batch: int,
     slots: int,
     threads: int,
     together: bool,
     barrier: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> Place:
+) -> WorkShare:
     first, last = batch * thread // threads, batch * (thread + 1) // threads
-    own = {"own_first": first, "own_last": last, "link_first": first, "link_last": last}
-    whole = {"slot_first": 0, "slot_last": slots, "link_parts": 1, "link_part": 0}
+    own = {"own_first_row": first, "own_last_row": last, "link_first_row": first, "link_last_row": last}
+    link = {"first_slot": 0, "last_slot": slots, "link_shares": 1, "link_share": 0}
     if not together:
-        alone = {"team": thread, "member": 0, "members": 1, "first": first, "last": last}
-        return Place(thread=thread, **alone, **own, **whole, barrier=barrier)
+        alone = {"leader": thread, "rank": 0, "team_size": 1, "first_row": first, "last_row": last}
+        return WorkShare(thread=thread, **alone, **own, **link, barrier=barrier)
     if batch < threads:
-        four = slots // 4
-        own |= {"link_first": 0, "link_last": batch}
-        whole = {
-            "slot_first": 4 * (four * thread // threads),
-            "slot_last": slots if thread == threads - 1 else 4 * (four * (thread + 1) // threads),
-            "link_parts": threads,
-            "link_part": thread,
+        fours = slots // 4
+        own |= {"link_first_row": 0, "link_last_row": batch}
+        link = {
+            "first_slot": 4 * (fours * thread // threads),
+            "last_slot": slots if thread == threads - 1 else 4 * (fours * (thread + 1) // threads),
+            "link_shares": threads,
+            "link_share": thread,
         }
-    member = {"team": 0, "member": thread, "members": threads, "first": 0, "last": batch}
-    return Place(thread=thread, **member, **own, **whole, barrier=barrier)
+    team = {"leader": 0, "rank": thread, "team_size": threads, "first_row": 0, "last_row": batch}
+    return WorkShare(thread=thread, **team, **own, **link, barrier=barrier)
 
 
 def _weights(spec: Spec) -> int:

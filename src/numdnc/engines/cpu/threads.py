@@ -21,7 +21,7 @@ VARIABLE = "NUMDNC_THREADS"
 
 _LOG = logging.getLogger("numdnc")
 
-_WORTH_SHARING = 8_000_000
+_MIN_SHARED_WORK = 8_000_000
 """Multiply-adds in fewer than which another thread is not worth waking."""
 
 
@@ -64,7 +64,7 @@ class _Team:
                     while len(self._workers) < count:
                         self._workers.append(_Worker(len(self._workers) + 1))
                 except RuntimeError as error:  # too many already, or Python is about to end
-                    _say_fewer(str(error))
+                    _warn_fewer(str(error))
         return self._workers[:count]
 
 
@@ -72,18 +72,18 @@ _team = _Team()
 
 
 @cache
-def _say_fewer(reason: str) -> None:
+def _warn_fewer(reason: str) -> None:
     _LOG.warning("engine cpu works on fewer threads than it should: %s", reason)
 
 
-def _found_team() -> None:
+def _reset_team() -> None:
     """In a forked child, which has none of its parent's threads."""
     global _team
     _team = _Team()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_found_team)
+    os.register_at_fork(after_in_child=_reset_team)
 
 
 def count_threads() -> int:
@@ -99,23 +99,23 @@ def count_threads() -> int:
     if not threads:
         raise UserError(f"{VARIABLE} must be a whole number of at least 1, got {quoted(given)}.")
     if threads > processors:
-        say_too_many(VARIABLE, threads, processors, f"using {processors}")
+        warn_too_many(VARIABLE, threads, processors, f"using {processors}")
     return min(threads, processors)
 
 
 @cache
-def say_too_many(name: str, given: int, processors: int, consequence: str) -> None:
+def warn_too_many(name: str, given: int, processors: int, consequence: str) -> None:
     """Warn, once, of threads that would only wait for each other."""
     noun = "processor" if processors == 1 else "processors"
     _LOG.warning("%s is %d, but this process may use %d %s: %s", name, given, processors, noun, consequence)
 
 
-def at_hand(count: int) -> int:
-    """How many calls `on_each` can make at the same time, up to `count`."""
+def available_threads(count: int) -> int:
+    """How many calls `run_in_parallel` can make at the same time, up to `count`."""
     return 1 + len(_team.workers(count - 1))
 
 
-def on_each(calls: list[Callable[[], Any]], on_failure: Callable[[], None] = lambda: None) -> None:
+def run_in_parallel(calls: list[Callable[[], Any]], on_failure: Callable[[], None] = lambda: None) -> None:
     """Make these calls at the same time, the first of them here; if one fails, on_failure is called at once."""
     first, *others = calls
     if not others:
@@ -145,10 +145,10 @@ def on_each(calls: list[Callable[[], Any]], on_failure: Callable[[], None] = lam
         raise failures.pop()
 
 
-def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
+def matmul(threads: int, *products: tuple[Array, Array, Array]) -> None:
     """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each."""
     work = sum(out.size * a.shape[1] for out, a, _ in products)
-    threads = at_hand(threads) if work >= _WORTH_SHARING else 1
+    threads = available_threads(threads) if work >= _MIN_SHARED_WORK else 1
     if threads == 1:
         for out, a, b in products:
             np.matmul(a, b, out=out)
@@ -159,4 +159,4 @@ def multiply(threads: int, *products: tuple[Array, Array, Array]) -> None:
             share = slice(len(out) * thread // threads, len(out) * (thread + 1) // threads)
             np.matmul(a[share], b, out=out[share])
 
-    on_each([partial(rows, thread) for thread in range(threads)])
+    run_in_parallel([partial(rows, thread) for thread in range(threads)])

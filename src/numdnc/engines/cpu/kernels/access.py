@@ -12,32 +12,37 @@ from numdnc.engines.cpu.kernels.allocation import (
     update_usage,
     update_usage_backward,
 )
-from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy_rows, rows_of
+from numdnc.engines.cpu.kernels.arrays import add, as_matrix, clear, clear_rows, copy_rows
 from numdnc.engines.cpu.kernels.compiling import inlined
 from numdnc.engines.cpu.kernels.content import (
-    look_up,
-    look_up_backward,
-    look_up_masked,
-    look_up_masked_backward,
+    content_weights,
+    content_weights_backward,
+    masked_content_weights,
+    masked_content_weights_backward,
 )
-from numdnc.engines.cpu.kernels.interface import activate_interface, activate_interface_backward
+from numdnc.engines.cpu.kernels.interface import parse_interface, parse_interface_backward
+from numdnc.engines.cpu.kernels.link_tiles import (
+    factor_link_gradient,
+    sum_backward_weights,
+    sum_link_gradients,
+    tile_read_weights,
+)
 from numdnc.engines.cpu.kernels.linkage import (
     sharpen,
     sharpen_backward,
     update_precedence,
     update_precedence_backward,
 )
-from numdnc.engines.cpu.kernels.links import gather_backward, gather_link_gradients, pair_up, tile_reads
 from numdnc.engines.cpu.kernels.memory import (
-    measure_slots,
-    mix_read_weights,
-    mix_read_weights_backward,
-    mix_write_weights,
-    mix_write_weights_backward,
+    deallocate_and_write,
+    deallocate_and_write_backward,
+    inverse_slot_norms,
+    read_weights,
+    read_weights_backward,
     write,
     write_backward,
-    write_wiped,
-    write_wiped_backward,
+    write_weights,
+    write_weights_backward,
 )
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 
@@ -47,8 +52,8 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
     """Free, allocate, write: memory, usage, precedence and write weights after."""
     R, W = sizes.heads, sizes.word
     xi = tape.interface[now, b]
-    activate_interface(xi, at, sizes)
-    retention, usage, write_weights = (
+    parse_interface(xi, at, sizes)
+    retention, usage, weights = (
         tape.retention[now, b],
         tape.usage[after, b],
         tape.write_weights[after, b],
@@ -59,20 +64,20 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
     order, allocation, content = tape.order[now, b], tape.allocation[now, b], tape.write_content[now, b]
     sort_slots(order, usage, scratch.order[b])
     allocate(allocation, order, usage)
-    key, strength = rows_of(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
+    key, strength = as_matrix(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
     if sizes.masking:
-        look_up_masked(
+        masked_content_weights(
             content,
             tape.write_similarity[now, b],
             tape.write_norms[now, b],
             tape.memory[before, b],
             key,
             strength,
-            rows_of(xi, at.write_mask, 1, W),
+            as_matrix(xi, at.write_mask, 1, W),
             sizes.mask_floor,
         )
     else:
-        look_up(
+        content_weights(
             content,
             tape.write_similarity[now, b],
             tape.memory[before, b],
@@ -80,56 +85,58 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
             key,
             strength,
         )
-    mix_write_weights(write_weights, allocation, content[0], xi[at.allocation_gate], xi[at.write_gate])
+    write_weights(weights, allocation, content[0], xi[at.allocation_gate], xi[at.write_gate])
     erase, vector = xi[at.erase : at.erase + W], xi[at.write_vector : at.write_vector + W]
     if sizes.deallocation:
-        write_wiped(tape.memory[after, b], tape.memory[before, b], retention, write_weights, erase, vector)
+        deallocate_and_write(tape.memory[after, b], tape.memory[before, b], retention, weights, erase, vector)
     else:
-        write(tape.memory[after, b], tape.memory[before, b], write_weights, erase, vector)
+        write(tape.memory[after, b], tape.memory[before, b], weights, erase, vector)
     if not sizes.masking:
-        measure_slots(tape.inverse_norms[after, b], tape.memory[after, b])
+        inverse_slot_norms(tape.inverse_norms[after, b], tape.memory[after, b])
     if sizes.links:
-        update_precedence(tape.precedence[after, b], tape.precedence[before, b], write_weights)
-        tile_reads(sizes, scratch.read_weights[b], tape.read_weights[before, b])
+        update_precedence(tape.precedence[after, b], tape.precedence[before, b], weights)
+        tile_read_weights(sizes, scratch.read_weights[b], tape.read_weights[before, b])
 
 
 @inlined
-def read_step(sizes, at, tape, scratch, place, t, now, after, b):
+def read_step(sizes, at, tape, scratch, work, t, now, after, b):
     """Read: read weights and reads after."""
     R, W = sizes.heads, sizes.word
     xi, memory = tape.interface[now, b], tape.memory[after, b]
     content = tape.read_content[now, b]
-    keys, strengths = rows_of(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
+    keys, strengths = as_matrix(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
     if sizes.masking:
-        look_up_masked(
+        masked_content_weights(
             content,
             tape.read_similarity[now, b],
             tape.read_norms[now, b],
             memory,
             keys,
             strengths,
-            rows_of(xi, at.read_masks, R, W),
+            as_matrix(xi, at.read_masks, R, W),
             sizes.mask_floor,
         )
     else:
-        look_up(content, tape.read_similarity[now, b], memory, tape.inverse_norms[after, b], keys, strengths)
-    read_weights, reads = tape.read_weights[after, b], tape.reads[t + 1, b].reshape(R, W)
+        content_weights(
+            content, tape.read_similarity[now, b], memory, tape.inverse_norms[after, b], keys, strengths
+        )
+    weights, reads = tape.read_weights[after, b], tape.reads[t + 1, b].reshape(R, W)
     if sizes.links:
         forward, backward = tape.forward[now, b], tape.backward[now, b]
         if sizes.sharpness:
-            blurred = tape.blurred_backward[now, b]
-            gather_backward(blurred, sizes, scratch, place, b)
+            blurred = tape.unsharpened_backward[now, b]
+            sum_backward_weights(blurred, sizes, scratch, work, b)
             sharpen(backward, blurred, xi[at.backward_sharpness : at.backward_sharpness + R])
             sharpen(
-                forward, tape.blurred_forward[now, b], xi[at.forward_sharpness : at.forward_sharpness + R]
+                forward, tape.unsharpened_forward[now, b], xi[at.forward_sharpness : at.forward_sharpness + R]
             )
         else:
-            gather_backward(backward, sizes, scratch, place, b)
-        mix_read_weights(read_weights, backward, content, forward, rows_of(xi, at.read_modes, R, 3))
+            sum_backward_weights(backward, sizes, scratch, work, b)
+        read_weights(weights, backward, content, forward, as_matrix(xi, at.read_modes, R, 3))
     else:
-        copy_rows(read_weights, content)
+        copy_rows(weights, content)
     clear_rows(reads)
-    add_product_transposed(reads, read_weights, memory)
+    add_product_transposed(reads, weights, memory)
 
 
 @inlined
@@ -137,17 +144,17 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
     """Back through the reads to the contents read, the ways along the links, and the links themselves."""
     R, W = sizes.heads, sizes.word
     xi, d_xi = tape.interface[now, b], gradient.interface[t, b]
-    memory, read_weights = tape.memory[after, b], tape.read_weights[after, b]
+    memory, weights = tape.memory[after, b], tape.read_weights[after, b]
     d_reads, d_weights = gradient.reads_out[t, b].reshape(R, W), gradient.weights_now[b]
     d_memory = gradient.memory[b]
     copy_rows(d_weights, gradient.read_weights[b])
     add_product(d_weights, d_reads, memory)
-    add_product(d_memory, d_reads.T, read_weights)
+    add_product(d_memory, d_reads.T, weights)
     d_content = gradient.content[b]
     if sizes.links:
         d_forward, d_backward = gradient.forward[b], gradient.backward[b]
-        mix_read_weights_backward(
-            rows_of(d_xi, at.read_modes, R, 3),
+        read_weights_backward(
+            as_matrix(d_xi, at.read_modes, R, 3),
             d_backward,
             d_content,
             d_forward,
@@ -155,34 +162,34 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
             tape.backward[now, b],
             tape.read_content[now, b],
             tape.forward[now, b],
-            rows_of(xi, at.read_modes, R, 3),
+            as_matrix(xi, at.read_modes, R, 3),
         )
         if sizes.sharpness:
             sharpen_backward(
                 d_backward,
                 d_xi[at.backward_sharpness : at.backward_sharpness + R],
-                tape.blurred_backward[now, b],
+                tape.unsharpened_backward[now, b],
                 xi[at.backward_sharpness : at.backward_sharpness + R],
                 tape.backward[now, b],
             )
             sharpen_backward(
                 d_forward,
                 d_xi[at.forward_sharpness : at.forward_sharpness + R],
-                tape.blurred_forward[now, b],
+                tape.unsharpened_forward[now, b],
                 xi[at.forward_sharpness : at.forward_sharpness + R],
                 tape.forward[now, b],
             )
-        pair_up(sizes, gradient, tape.read_weights[before, b], b)
+        factor_link_gradient(sizes, gradient, tape.read_weights[before, b], b)
     else:
         copy_rows(d_content, d_weights)
-    keys, strengths = rows_of(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
-    d_keys, d_strengths = rows_of(d_xi, at.read_keys, R, W), d_xi[at.read_strengths : at.read_strengths + R]
+    keys, strengths = as_matrix(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
+    d_keys, d_strengths = as_matrix(d_xi, at.read_keys, R, W), d_xi[at.read_strengths : at.read_strengths + R]
     if sizes.masking:
-        look_up_masked_backward(
+        masked_content_weights_backward(
             d_memory,
             d_keys,
             d_strengths,
-            rows_of(d_xi, at.read_masks, R, W),
+            as_matrix(d_xi, at.read_masks, R, W),
             d_content,
             gradient.shrink[b],
             tape.read_content[now, b],
@@ -191,11 +198,11 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
             memory,
             keys,
             strengths,
-            rows_of(xi, at.read_masks, R, W),
+            as_matrix(xi, at.read_masks, R, W),
             sizes.mask_floor,
         )
     else:
-        look_up_backward(
+        content_weights_backward(
             d_memory,
             d_keys,
             d_strengths,
@@ -211,17 +218,17 @@ def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
 
 
 @inlined
-def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after, b):
+def write_step_backward(sizes, at, tape, gradient, work, t, now, before, after, b):
     """Back through the write to the state before."""
     R, W = sizes.heads, sizes.word
     xi, d_xi = tape.interface[now, b], gradient.interface[t, b]
-    write_weights, retention = tape.write_weights[after, b], tape.retention[now, b]
+    weights, retention = tape.write_weights[after, b], tape.retention[now, b]
     d_write_weights, d_read_weights = gradient.write_weights[b], gradient.read_weights[b]
     if sizes.links:
         update_precedence_backward(
-            gradient.precedence[b], d_write_weights, tape.precedence[before, b], write_weights
+            gradient.precedence[b], d_write_weights, tape.precedence[before, b], weights
         )
-        gather_link_gradients(sizes, gradient, place, b)
+        sum_link_gradients(sizes, gradient, work, b)
     else:
         clear_rows(d_read_weights)
     erase, vector = xi[at.erase : at.erase + W], xi[at.write_vector : at.write_vector + W]
@@ -230,7 +237,7 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
     d_wiped = gradient.wiped[b]
     if sizes.deallocation:
         clear(d_wiped)
-        write_wiped_backward(
+        deallocate_and_write_backward(
             d_memory,
             d_wiped,
             d_write_weights,
@@ -238,14 +245,14 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
             d_vector,
             memory,
             retention,
-            write_weights,
+            weights,
             erase,
             vector,
         )
     else:
-        write_backward(d_memory, d_write_weights, d_erase, d_vector, memory, write_weights, erase, vector)
+        write_backward(d_memory, d_write_weights, d_erase, d_vector, memory, weights, erase, vector)
     d_allocation, d_content = gradient.allocation[b], gradient.write_content[b]
-    d_xi[at.allocation_gate], d_xi[at.write_gate] = mix_write_weights_backward(
+    d_xi[at.allocation_gate], d_xi[at.write_gate] = write_weights_backward(
         d_allocation,
         d_content[0],
         d_write_weights,
@@ -254,14 +261,14 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
         xi[at.allocation_gate],
         xi[at.write_gate],
     )
-    key, strength = rows_of(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
-    d_key, d_strength = rows_of(d_xi, at.write_key, 1, W), d_xi[at.write_strength : at.write_strength + 1]
+    key, strength = as_matrix(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
+    d_key, d_strength = as_matrix(d_xi, at.write_key, 1, W), d_xi[at.write_strength : at.write_strength + 1]
     if sizes.masking:
-        look_up_masked_backward(
+        masked_content_weights_backward(
             d_memory,
             d_key,
             d_strength,
-            rows_of(d_xi, at.write_mask, 1, W),
+            as_matrix(d_xi, at.write_mask, 1, W),
             d_content,
             gradient.shrink[b],
             tape.write_content[now, b],
@@ -270,11 +277,11 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
             memory,
             key,
             strength,
-            rows_of(xi, at.write_mask, 1, W),
+            as_matrix(xi, at.write_mask, 1, W),
             sizes.mask_floor,
         )
     else:
-        look_up_backward(
+        content_weights_backward(
             d_memory,
             d_key,
             d_strength,
@@ -302,4 +309,4 @@ def write_step_backward(sizes, at, tape, gradient, place, t, now, before, after,
         xi[at.free_gates : at.free_gates + R],
         gradient.shrink[b],
     )
-    activate_interface_backward(d_xi, xi, at, sizes)
+    parse_interface_backward(d_xi, xi, at, sizes)

@@ -51,7 +51,7 @@ def dot(a, b):
 
 
 @inlined
-def rows_of(flat, first, rows, columns):
+def as_matrix(flat, first, rows, columns):
     """(rows, columns) of a flat array, from number `first` on."""
     return flat[first : first + rows * columns].reshape(rows, columns)
 

@@ -16,7 +16,7 @@ from numba.core import event
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
 
-from numdnc.engines.cpu.cache import KernelCache, cache_folder, obstacle
+from numdnc.engines.cpu.cache import KernelCache, cache_folder, why_not_kept
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -65,7 +65,7 @@ class _Compiling(event.Listener):
         """Called by Numba before it compiles anything."""
         if event.data["dispatcher"].py_func in _ENTRIES and not self.said:
             self.said = True
-            hindered = obstacle()
+            hindered = why_not_kept()
             kept = f"once (kept in {cache_folder()})" if hindered is None else f"every time ({hindered})"
             _LOG.warning("engine cpu is compiled for this kind of model: up to half a minute, %s", kept)
 

@@ -11,19 +11,19 @@ from numdnc.spec import EPSILON
 
 
 @kernel
-def invert_norm(square):
+def inverse_norm(square):
     """1 / sqrt(|v|^2 + eps)."""
     one = constant(1, square)
     return one / sqrt(square + constant(EPSILON, square))
 
 
 @kernel
-def look_up(weights, similarity, memory, inverse_norms, keys, strengths):
+def content_weights(weights, similarity, memory, inverse_norms, keys, strengths):
     """C(M, k, beta)[n] = softmax_n(beta D(k, M[n])),   D(a, b) = a.b / (sqrt(|a|^2 + eps) sqrt(|b|^2 + eps))."""
     clear_rows(similarity)
     add_product(similarity, keys, memory)
     for i in range(len(strengths)):
-        inverse, strength = invert_norm(dot(keys[i], keys[i])), strengths[i]
+        inverse, strength = inverse_norm(dot(keys[i], keys[i])), strengths[i]
         row, scores = similarity[i], weights[i]
         for n in range(len(row)):
             row[n] *= inverse * inverse_norms[n]
@@ -32,7 +32,7 @@ def look_up(weights, similarity, memory, inverse_norms, keys, strengths):
 
 
 @kernel
-def look_up_backward(
+def content_weights_backward(
     d_memory,
     d_keys,
     d_strengths,
@@ -53,7 +53,7 @@ def look_up_backward(
     for i in range(len(strengths)):
         d_row, row, key, d_key = d_weights[i], similarity[i], keys[i], d_keys[i]
         softmax_backward(d_row, weights[i])
-        inverse = invert_norm(dot(key, key))
+        inverse = inverse_norm(dot(key, key))
         d_strengths[i] = dot(d_row, row)
         pull = -strengths[i] * d_strengths[i] * inverse * inverse
         for w in range(len(key)):
@@ -83,7 +83,7 @@ def raise_to_floor(mask, floor):
 
 
 @kernel
-def look_up_masked(weights, similarity, inverse_norms, memory, keys, strengths, masks, floor):
+def masked_content_weights(weights, similarity, inverse_norms, memory, keys, strengths, masks, floor):
     """C(M, k, beta, m)[n] = softmax_n(beta D(k m, M[n] m)): the mask squared in the product and in each norm."""
     clear_rows(similarity)
     clear_rows(inverse_norms)
@@ -95,9 +95,9 @@ def look_up_masked(weights, similarity, inverse_norms, memory, keys, strengths, 
             key = keys[i, w] * mask
             square += key * key
             _add_masked(row, norms, memory[w], key * mask, mask * mask)
-        inverse = invert_norm(square)
+        inverse = inverse_norm(square)
         for n in range(len(row)):
-            norms[n] = invert_norm(norms[n])
+            norms[n] = inverse_norm(norms[n])
             row[n] *= inverse * norms[n]
             scores[n] = strength * row[n]
         apply_softmax(scores)
@@ -111,7 +111,7 @@ def _add_masked(products, squares, column, key, mask):
 
 
 @kernel
-def look_up_masked_backward(
+def masked_content_weights_backward(
     d_memory,
     d_keys,
     d_strengths,
@@ -140,7 +140,7 @@ def look_up_masked_backward(
         for w in range(len(memory)):
             key = keys[i, w] * raise_to_floor(masks[i, w], floor)
             square += key * key
-        inverse = invert_norm(square)
+        inverse = inverse_norm(square)
         d_strengths[i] = dot(d_row, row)
         pull = strengths[i] * d_strengths[i] * inverse * inverse
         clear(shrink)

@@ -10,55 +10,57 @@ from numdnc.engines.cpu.kernels.activations import (
     layer_norm,
     layer_norm_backward,
 )
-from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy, padded, rows_of
+from numdnc.engines.cpu.kernels.arrays import add, as_matrix, clear, clear_rows, copy, padded
 from numdnc.engines.cpu.kernels.compiling import inlined, kernel
 from numdnc.engines.cpu.kernels.constants import constant
-from numdnc.engines.cpu.kernels.layout import FEEDFORWARD, LSTM
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
-from numdnc.engines.cpu.kernels.teams import share, wait
+from numdnc.engines.cpu.kernels.teams import chunk_start, wait_for_team
+from numdnc.engines.cpu.kernels.types import FEEDFORWARD, LSTM
 
 
 @inlined
-def layer_at(controller, layer):
+def layer_layout(controller, layer):
     """(H, first of its hidden units, C, first gate, K, first part, first weight) and the first number of its table."""
     row = controller.layers[layer]
     return row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
 
 
 @inlined
-def share_product(products, x, weights, place):
+def partial_product(products, x, weights, work):
     """A member's part of x W, into its own products; x (rows of the team, K)."""
     K, C = weights.shape
-    first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
-    found = rows_of(products[place.thread], 0, place.last - place.first, C)
+    first, last = chunk_start(K, work.rank, work.team_size), chunk_start(K, work.rank + 1, work.team_size)
+    found = as_matrix(products[work.thread], 0, work.last_row - work.first_row, C)
     clear_rows(found)
     add_product(found, x[:, first:last], weights[first:last])
 
 
 @inlined
-def gather_product(row, products, b, width, place):
+def sum_partial_products(row, products, b, width, work):
     """row (C,) = the sum of what the members found for row b; products have rows of this width, at least C."""
-    first = (b - place.first) * width
-    copy(row, products[place.team, first : first + width])
-    for member in range(1, place.members):
-        add(row, products[place.team + member, first : first + width])
+    first = (b - work.first_row) * width
+    copy(row, products[work.leader, first : first + width])
+    for member in range(1, work.team_size):
+        add(row, products[work.leader + member, first : first + width])
 
 
 @inlined
-def controller_step(sizes, controller, tape, reads, products, place, t):
+def controller_step(sizes, controller, tape, reads, products, work, t):
     """hidden[t + 1] from hidden[t], reads[t] and the inputs; reads (T + 1, B, R W)."""
     now, before, after = t % sizes.kept_steps, t % sizes.kept_states, (t + 1) % sizes.kept_states
     for layer in range(len(controller.layers)):
-        H, unit, C, gate, K, part, weight, table = layer_at(controller, layer)
-        for b in range(place.own_first, place.own_last):
-            _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K)
-        wait(place)
-        weights = rows_of(controller.weights, weight, K, padded(C, controller.bias))
-        share_product(products, tape.parts[now, place.first : place.last, part : part + K], weights, place)
-        wait(place)
-        for b in range(place.own_first, place.own_last):
+        H, unit, C, gate, K, part, weight, table = layer_layout(controller, layer)
+        for b in range(work.own_first_row, work.own_last_row):
+            _gather_layer_inputs(sizes, tape, reads, t, now, b, H, unit, part, K)
+        wait_for_team(work)
+        weights = as_matrix(controller.weights, weight, K, padded(C, controller.bias))
+        partial_product(
+            products, tape.parts[now, work.first_row : work.last_row, part : part + K], weights, work
+        )
+        wait_for_team(work)
+        for b in range(work.own_first_row, work.own_last_row):
             z = tape.gates[now, b, gate : gate + C]
-            gather_product(z, products, b, padded(C, z), place)
+            sum_partial_products(z, products, b, padded(C, z), work)
             row = table + controller.rows[t, b] * C
             add(z, controller.table[row : row + C])
             if sizes.normalised_layers:
@@ -76,11 +78,11 @@ def controller_step(sizes, controller, tape, reads, products, place, t):
             else:
                 copy(hidden, z)
                 apply_tanh(hidden)
-    wait(place)
+    wait_for_team(work)
 
 
 @inlined
-def _gather_parts(sizes, tape, reads, t, now, b, H, unit, part, K):
+def _gather_layer_inputs(sizes, tape, reads, t, now, b, H, unit, part, K):
     parts = tape.parts[now, b, part : part + K]
     end = sizes.reads
     copy(parts[:end], reads[t, b])
@@ -107,7 +109,7 @@ def _lstm_units(sizes, controller, tape, hidden, z, now, before, after, b, layer
             controller.cell_bias[unit : unit + H],
         )
     apply_tanh(tanh_cell)
-    _show(hidden, z[3 * H :], tanh_cell)
+    _hidden_values(hidden, z[3 * H :], tanh_cell)
 
 
 @kernel
@@ -118,21 +120,21 @@ def _update_cell(cell, shown, i, f, g, before):
 
 
 @kernel
-def _show(hidden, o, tanh_cell):
+def _hidden_values(hidden, o, tanh_cell):
     for h in range(len(hidden)):
         hidden[h] = o[h] * tanh_cell[h]
 
 
 @inlined
-def controller_step_backward(sizes, controller, tape, gradient, place, t):
+def controller_step_backward(sizes, controller, tape, gradient, work, t):
     """From gradient.hidden_now, by hidden[t + 1] as this step uses it, and the carried gradients to those before."""
     now, before = t % sizes.kept_steps, t % sizes.kept_states
-    for b in range(place.own_first, place.own_last):
+    for b in range(work.own_first_row, work.own_last_row):
         clear(gradient.reads[b])
     for layer in range(len(controller.layers) - 1, -1, -1):
-        H, unit, C, gate, K, _, weight, _ = layer_at(controller, layer)
-        for b in range(place.own_first, place.own_last):
-            d_z = gradient.products[place.team, (b - place.first) * C : (b - place.first + 1) * C]
+        H, unit, C, gate, K, _, weight, _ = layer_layout(controller, layer)
+        for b in range(work.own_first_row, work.own_last_row):
+            d_z = gradient.products[work.leader, (b - work.first_row) * C : (b - work.first_row + 1) * C]
             d_hidden = gradient.hidden_now[b, unit : unit + H]
             if sizes.kind != FEEDFORWARD:
                 add(d_hidden, gradient.hidden[b, unit : unit + H])
@@ -151,11 +153,11 @@ def controller_step_backward(sizes, controller, tape, gradient, place, t):
                     controller.gain[gate : gate + C],
                 )
             copy(gradient.gates[t, b, gate : gate + C], d_z)
-        wait(place)
-        _share_parts_backward(controller, gradient, place, C, K, weight)
-        wait(place)
-        for b in range(place.own_first, place.own_last):
-            d_parts = gradient.parts[place.team, (b - place.first) * K : (b - place.first + 1) * K]
+        wait_for_team(work)
+        _layer_inputs_backward(controller, gradient, work, C, K, weight)
+        wait_for_team(work)
+        for b in range(work.own_first_row, work.own_last_row):
+            d_parts = gradient.parts[work.leader, (b - work.first_row) * K : (b - work.first_row + 1) * K]
             end = sizes.reads
             add(gradient.reads[b], d_parts[:end])
             if sizes.kind != FEEDFORWARD:
@@ -165,15 +167,17 @@ def controller_step_backward(sizes, controller, tape, gradient, place, t):
 
 
 @inlined
-def _share_parts_backward(controller, gradient, place, C, K, weight):
+def _layer_inputs_backward(controller, gradient, work, C, K, weight):
     """A member's part of d(parts) = dz W^T: some of the K."""
-    rows = place.last - place.first
-    first, last = share(K, place.member, place.members), share(K, place.member + 1, place.members)
-    d_parts = rows_of(gradient.parts[place.team], 0, rows, K)[:, first:last]
+    rows = work.last_row - work.first_row
+    first, last = chunk_start(K, work.rank, work.team_size), chunk_start(K, work.rank + 1, work.team_size)
+    d_parts = as_matrix(gradient.parts[work.leader], 0, rows, K)[:, first:last]
     for b in range(rows):
-        clear(gradient.parts[place.team, b * K + first : b * K + last])
-    weights = rows_of(controller.weights, weight, K, padded(C, controller.bias))
-    add_product_transposed(d_parts, rows_of(gradient.products[place.team], 0, rows, C), weights[first:last])
+        clear(gradient.parts[work.leader, b * K + first : b * K + last])
+    weights = as_matrix(controller.weights, weight, K, padded(C, controller.bias))
+    add_product_transposed(
+        d_parts, as_matrix(gradient.products[work.leader], 0, rows, C), weights[first:last]
+    )
 
 
 @kernel
@@ -191,7 +195,7 @@ def _lstm_units_backward(
     i, f, g, o = gates[:H], gates[H : 2 * H], gates[2 * H : 3 * H], gates[3 * H :]
     tanh_cell = tape.tanh_cell[now, b, unit : unit + H]
     d_shown = d_z[:H]
-    _show_backward(d_shown, d_z[3 * H :], d_hidden, o, tanh_cell)
+    _hidden_values_backward(d_shown, d_z[3 * H :], d_hidden, o, tanh_cell)
     if sizes.normalised_layers:
         copy(gradient.cell_out[t, b, unit : unit + H], d_shown)
         layer_norm_backward(
@@ -207,7 +211,7 @@ def _lstm_units_backward(
 
 
 @kernel
-def _show_backward(d_shown, d_o, d_hidden, o, tanh_cell):
+def _hidden_values_backward(d_shown, d_o, d_hidden, o, tanh_cell):
     """h = o tanh(c) backwards, to the c that is shown and to the pre-activation of o."""
     one = constant(1, d_shown)
     for h in range(len(d_hidden)):
@@ -217,7 +221,7 @@ def _show_backward(d_shown, d_o, d_hidden, o, tanh_cell):
 
 @kernel
 def _update_cell_backward(d_i, d_f, d_g, d_cell, i, f, g, before):
-    """c = f c + i g backwards, to the pre-activations and, in place, to the cell before."""
+    """c = f c + i g backwards, to the pre-activations and, in work, to the cell before."""
     one = constant(1, d_i)
     for h in range(len(d_cell)):
         d = d_cell[h]

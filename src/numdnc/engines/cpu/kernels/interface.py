@@ -12,7 +12,7 @@ from numdnc.engines.cpu.kernels.compiling import kernel
 
 
 @kernel
-def activate_interface(xi, at, sizes):
+def parse_interface(xi, at, sizes):
     """Strengths by oneplus, erase and gates by sigmoid, the modes of a head by softmax; and the variations."""
     R, W = sizes.heads, sizes.word
     apply_oneplus(xi[at.read_strengths : at.read_strengths + R])
@@ -33,7 +33,7 @@ def activate_interface(xi, at, sizes):
 
 
 @kernel
-def activate_interface_backward(d_xi, xi, at, sizes):
+def parse_interface_backward(d_xi, xi, at, sizes):
     """The gradient by the activated parts made that by what they were made from."""
     R, W = sizes.heads, sizes.word
     _oneplus_part(d_xi, xi, at.read_strengths, R)

@@ -31,15 +31,15 @@ def _update_row(row, weight, weights, precedence):
 
 
 @kernel
-def updated_link(rows, before, first, column, write_weights, weights, precedence):
+def copy_updated_link(rows, before, first, column, write_weights, weights, precedence):
     """The same, from `before` to `rows`."""
     for r in range(len(rows)):
-        _updated_row(rows[r], before[r], write_weights[first + r], weights, precedence)
+        _copy_updated_row(rows[r], before[r], write_weights[first + r], weights, precedence)
     _clear_diagonal(rows, first, column, len(weights))
 
 
 @kernel
-def _updated_row(row, before, weight, weights, precedence):
+def _copy_updated_row(row, before, weight, weights, precedence):
     keep = constant(1, row) - weight
     for j in range(len(weights)):
         row[j] = (keep - weights[j]) * before[j] + weight * precedence[j]
@@ -53,7 +53,7 @@ def _clear_diagonal(rows, first, column, columns):
 
 
 @kernel
-def link_backward(
+def update_link_backward(
     d_link,
     d_by_columns,
     d_by_rows,

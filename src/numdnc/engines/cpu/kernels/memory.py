@@ -3,11 +3,11 @@
 from numdnc.engines.cpu.kernels.arrays import clear, dot
 from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
-from numdnc.engines.cpu.kernels.content import invert_norm
+from numdnc.engines.cpu.kernels.content import inverse_norm
 
 
 @kernel
-def mix_write_weights(weights, allocation, content, allocation_gate, write_gate):
+def write_weights(weights, allocation, content, allocation_gate, write_gate):
     """w^w = g^w (g^a a + (1 - g^a) c^w)."""
     one = constant(1, weights)
     for n in range(len(weights)):
@@ -16,7 +16,7 @@ def mix_write_weights(weights, allocation, content, allocation_gate, write_gate)
 
 
 @kernel
-def mix_write_weights_backward(
+def write_weights_backward(
     d_allocation, d_content, d_weights, allocation, content, allocation_gate, write_gate
 ):
     """Sets d_allocation and d_content; gives the gradients by allocation gate and write gate."""
@@ -48,27 +48,27 @@ def _write_column(column, before, weights, erase, value):
 
 
 @kernel
-def write_wiped(memory, before, retention, weights, erase, vector):
+def deallocate_and_write(memory, before, retention, weights, erase, vector):
     """The same where a freed slot is wiped first: M = psi M (1 - w^w e^T) + w^w v^T (variation `deallocation`)."""
     for w in range(len(memory)):
-        _write_wiped_column(memory[w], before[w], retention, weights, erase[w], vector[w])
+        _deallocate_and_write_column(memory[w], before[w], retention, weights, erase[w], vector[w])
 
 
 @kernel
-def _write_wiped_column(column, before, retention, weights, erase, value):
+def _deallocate_and_write_column(column, before, retention, weights, erase, value):
     one = constant(1, column)
     for n in range(len(column)):
         column[n] = before[n] * retention[n] * (one - weights[n] * erase) + weights[n] * value
 
 
 @kernel
-def measure_slots(inverse_norms, memory):
+def inverse_slot_norms(inverse_norms, memory):
     """1 / sqrt(|M[n]|^2 + eps) of every slot."""
     clear(inverse_norms)
     for w in range(len(memory)):
         _add_squares(inverse_norms, memory[w])
     for n in range(len(inverse_norms)):
-        inverse_norms[n] = invert_norm(inverse_norms[n])
+        inverse_norms[n] = inverse_norm(inverse_norms[n])
 
 
 @kernel
@@ -100,18 +100,20 @@ def _write_column_backward(d_column, d_weights, before, weights, erase, value):
 
 
 @kernel
-def write_wiped_backward(
+def deallocate_and_write_backward(
     d_memory, d_retention, d_weights, d_erase, d_vector, before, retention, weights, erase, vector
 ):
-    """The same for `write_wiped`; adds to d_retention too."""
+    """The same for `deallocate_and_write`; adds to d_retention too."""
     for w in range(len(before)):
-        d_erase[w], d_vector[w] = _write_wiped_column_backward(
+        d_erase[w], d_vector[w] = _deallocate_and_write_column_backward(
             d_memory[w], d_retention, d_weights, before[w], retention, weights, erase[w], vector[w]
         )
 
 
 @kernel
-def _write_wiped_column_backward(d_column, d_retention, d_weights, before, retention, weights, erase, value):
+def _deallocate_and_write_column_backward(
+    d_column, d_retention, d_weights, before, retention, weights, erase, value
+):
     one = constant(1, d_column)
     d_erase, d_value = constant(0, erase), constant(0, erase)
     for n in range(len(before)):
@@ -127,20 +129,22 @@ def _write_wiped_column_backward(d_column, d_retention, d_weights, before, reten
 
 
 @kernel
-def mix_read_weights(weights, backward, content, forward, modes):
+def read_weights(weights, backward, content, forward, modes):
     """w^r = pi[backward] bwd + pi[content] c^r + pi[forward] fwd; each (R, N), modes (R, 3)."""
     for i in range(len(weights)):
-        _mix_row(weights[i], backward[i], content[i], forward[i], modes[i, 0], modes[i, 1], modes[i, 2])
+        _read_weights_row(
+            weights[i], backward[i], content[i], forward[i], modes[i, 0], modes[i, 1], modes[i, 2]
+        )
 
 
 @kernel
-def _mix_row(weights, backward, content, forward, to_backward, to_content, to_forward):
+def _read_weights_row(weights, backward, content, forward, to_backward, to_content, to_forward):
     for n in range(len(weights)):
         weights[n] = to_backward * backward[n] + to_content * content[n] + to_forward * forward[n]
 
 
 @kernel
-def mix_read_weights_backward(
+def read_weights_backward(
     d_modes, d_backward, d_content, d_forward, d_weights, backward, content, forward, modes
 ):
     """Sets the gradients by modes and by the three weightings."""
@@ -149,11 +153,13 @@ def mix_read_weights_backward(
         d_modes[i, 0] = dot(d_row, backward[i])
         d_modes[i, 1] = dot(d_row, content[i])
         d_modes[i, 2] = dot(d_row, forward[i])
-        _unmix_row(d_backward[i], d_content[i], d_forward[i], d_row, modes[i, 0], modes[i, 1], modes[i, 2])
+        _read_weights_row_backward(
+            d_backward[i], d_content[i], d_forward[i], d_row, modes[i, 0], modes[i, 1], modes[i, 2]
+        )
 
 
 @kernel
-def _unmix_row(d_backward, d_content, d_forward, d_row, to_backward, to_content, to_forward):
+def _read_weights_row_backward(d_backward, d_content, d_forward, d_row, to_backward, to_content, to_forward):
     for n in range(len(d_row)):
         d_backward[n] = to_backward * d_row[n]
         d_content[n] = to_content * d_row[n]

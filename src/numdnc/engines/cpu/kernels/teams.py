@@ -6,10 +6,10 @@ from numba.extending import intrinsic
 
 from numdnc.engines.cpu.kernels.compiling import kernel
 
-COUNT, ROUND, GIVEN_UP = 0, 8, 16
+COUNT, ROUND, ABORTED = 0, 8, 16
 """The numbers of a barrier, on cache lines of their own: who is here, how often all were, whether not to wait."""
 BARRIER_SIZE = 24
-_PATIENCE = 2000
+_MAX_SPINS = 2000
 """Looks at a barrier before others are let run on this processor."""
 
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
@@ -31,24 +31,24 @@ def _fetch_add(typing_context, array, index, value):
 
 
 @kernel
-def wait(place):
+def wait_for_team(work):
     """Go on when every member of the team has come here, or the team has been given up."""
-    if place.members > 1:
-        barrier = place.barrier
+    if work.team_size > 1:
+        barrier = work.barrier
         turn = _fetch_add(barrier, ROUND, 0)
-        if _fetch_add(barrier, COUNT, 1) == place.members - 1:
-            _fetch_add(barrier, COUNT, -place.members)
+        if _fetch_add(barrier, COUNT, 1) == work.team_size - 1:
+            _fetch_add(barrier, COUNT, -work.team_size)
             _fetch_add(barrier, ROUND, 1)
         else:
-            looks = 0
-            while _fetch_add(barrier, ROUND, 0) == turn and _fetch_add(barrier, GIVEN_UP, 0) == 0:
-                looks += 1
-                if looks > _PATIENCE:
+            spins = 0
+            while _fetch_add(barrier, ROUND, 0) == turn and _fetch_add(barrier, ABORTED, 0) == 0:
+                spins += 1
+                if spins > _MAX_SPINS:
                     _sched_yield()
 
 
 @kernel
-def share(count, member, members):
+def chunk_start(count, member, members):
     """Where a member's part of `count` things begins; parts begin at multiples of 4."""
     if member == members:
         return count

@@ -60,7 +60,7 @@ class InterfaceAt(NamedTuple):
 class Controller(NamedTuple):
     """Parameters of the layers, one after the other, and what of their pre-activations the inputs alone decide."""
 
-    layers: Array  # (L, 8): a layer's numbers in the order of `layer_at`
+    layers: Array  # (L, 8): a layer's numbers in the order of `layer_layout`
     weights: Array  # flat: per layer the rows (K, C) of all that is not input
     bias: Array  # (G,): all layers side by side
     gain: Array
@@ -117,8 +117,8 @@ class MemoryTape(NamedTuple):
     read_norms: Array  # (D, B, R, N)
     forward: Array  # (D, B, R, N), as mixed
     backward: Array
-    blurred_forward: Array  # (D, B, R, N), before they are sharpened
-    blurred_backward: Array
+    unsharpened_forward: Array  # (D, B, R, N), before they are sharpened
+    unsharpened_backward: Array
     links: Array  # (T / segment, B, tiles, N, columns): the link before every step that is a multiple of `segment`
 
 
@@ -172,29 +172,29 @@ class MemoryGradient(NamedTuple):
     factors: Array  # (B, N, 2 R): what multiplies them in the link's gradient
     links: Array  # (segment / stride, B, tiles, N, columns): the links of a segment, run again
     rows: Array  # (threads, 2, rows, columns): some rows of a tile before and after a step
-    members_reads: (
+    share_d_row_reads: (
         Array  # (members, B, R, N): each member's part, by read weights before, as rows of the link
     )
-    members_columns: Array  # (members, B, R N): and as columns, in tiles
-    members_writes: Array  # (members, 2, B, N): by write weights, as rows and as columns of the link
-    members_precedence: Array  # (members, B, N): by the precedence before
+    share_d_column_reads: Array  # (members, B, R N): and as columns, in tiles
+    share_d_writes: Array  # (members, 2, B, N): by write weights, as rows and as columns of the link
+    share_d_precedence: Array  # (members, B, N): by the precedence before
 
 
-class Place(NamedTuple):
-    """What one thread does: alone with rows of its own, or as a member of a team on all rows."""
+class WorkShare(NamedTuple):
+    """What one thread does: alone on rows of its own, or as a member of a team that works on the same rows."""
 
     thread: int
-    team: int  # its first member's thread
-    member: int
-    members: int
-    first: int  # rows of the team
-    last: int
-    own_first: int  # rows that only this member touches
-    own_last: int
-    link_first: int  # rows and slots of the links that are its part
-    link_last: int
-    slot_first: int
-    slot_last: int
-    link_parts: int  # members that share a row's link
-    link_part: int
+    leader: int  # the thread of the team's first member
+    rank: int  # of this thread in its team
+    team_size: int
+    first_row: int  # rows of the team
+    last_row: int
+    own_first_row: int  # rows that only this thread touches
+    own_last_row: int
+    link_first_row: int  # rows and slots of the links that this thread updates
+    link_last_row: int
+    first_slot: int
+    last_slot: int
+    link_shares: int  # members that share a row's link
+    link_share: int  # which of these shares is this thread's
     barrier: Array

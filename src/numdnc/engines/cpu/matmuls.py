@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from numdnc.engines.cpu.kernels.layout import Controller, ControllerGradient, ControllerTape
 from numdnc.engines.cpu.kernels.sequence import add_to_rows
-from numdnc.engines.cpu.threads import multiply
+from numdnc.engines.cpu.kernels.types import Controller, ControllerGradient, ControllerTape
+from numdnc.engines.cpu.threads import matmul
 from numdnc.params import Affine, Array, Inputs, LayerParams, LSTMParams
 from numdnc.spec import Spec
 
@@ -20,10 +20,10 @@ def outputs(threads: int, params: Affine, hidden: Array, reads: Array) -> Array:
     H = hidden.shape[1]
     found = np.empty((len(hidden), len(params.bias)), hidden.dtype)
     if not reads.shape[1]:
-        multiply(threads, (found, hidden, params.weights))
+        matmul(threads, (found, hidden, params.weights))
     else:
         more = np.empty_like(found)
-        multiply(threads, (found, hidden, params.weights[:H]), (more, reads, params.weights[H:]))
+        matmul(threads, (found, hidden, params.weights[:H]), (more, reads, params.weights[H:]))
         found += more
     found += params.bias
     return found
@@ -45,7 +45,7 @@ def outputs_backward(
     if reads.shape[1]:
         products.append((d_weights[H:], reads.T, d_outputs))
         products.append((d_reads, d_outputs, params.weights[H:].T))
-    multiply(threads, *products)
+    matmul(threads, *products)
     return Affine(d_weights, d_outputs.sum(axis=0))
 
 
@@ -77,7 +77,7 @@ def weight_gradients(
             d_inputs.append(np.empty_like(x))
             products.append((d_weights[-1][:X], x.T, d_z))
             products.append((d_inputs[-1], d_z, layer.weights[:X].T))
-    multiply(threads, *products)
+    matmul(threads, *products)
     found = []
     for layer, found_weights, row in zip(params, d_weights, controller.layers, strict=True):
         H, unit, C, gate = row[:4]

@@ -4,20 +4,20 @@ A tile is some columns of the link matrix (B, tiles, N, columns): few enough tha
 nearest cache. Weightings (R, N) that meet a tile are laid out the same way, each tile's (R, columns) after the last.
 """
 
-from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy, copy_rows, rows_of
+from numdnc.engines.cpu.kernels.arrays import add, as_matrix, clear, clear_rows, copy, copy_rows
 from numdnc.engines.cpu.kernels.compiling import inlined, kernel
-from numdnc.engines.cpu.kernels.linkage import link_backward, update_link, updated_link
+from numdnc.engines.cpu.kernels.linkage import copy_updated_link, update_link, update_link_backward
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 
 
 @inlined
 def tile_of(flat, rows, column, end):
     """(rows, columns) of a weighting in tiles: the columns column .. end - 1."""
-    return rows_of(flat, rows * column, rows, end - column)
+    return as_matrix(flat, rows * column, rows, end - column)
 
 
 @kernel
-def tile_reads(sizes, flat, read_weights):
+def tile_read_weights(sizes, flat, read_weights):
     """The read weights (R, N) in tiles."""
     R, N = read_weights.shape
     for column in range(0, N, sizes.tile):
@@ -28,15 +28,15 @@ def tile_reads(sizes, flat, read_weights):
 
 
 @inlined
-def link_step(sizes, tape, scratch, place, t, now, before, after, b):
+def link_step(sizes, tape, scratch, work, t, now, before, after, b):
     """A thread's part: keep the link, update it, and follow it: fwd = L w^r, bwd = L^T w^r."""
     R, N = sizes.heads, sizes.slots
-    forward = tape.blurred_forward[now, b] if sizes.sharpness else tape.forward[now, b]
-    backward = scratch.backward[place.link_part, b]
+    forward = tape.unsharpened_forward[now, b] if sizes.sharpness else tape.forward[now, b]
+    backward = scratch.backward[work.link_share, b]
     write_weights, precedence = tape.write_weights[after, b], tape.precedence[before, b]
     read_weights = tape.read_weights[before, b]
     for i in range(R):
-        clear(forward[i, place.slot_first : place.slot_last])
+        clear(forward[i, work.first_slot : work.last_slot])
     clear(backward)
     for tile in range(scratch.link.shape[1]):
         column = tile * sizes.tile
@@ -44,12 +44,12 @@ def link_step(sizes, tape, scratch, place, t, now, before, after, b):
         link = scratch.link[b, tile]
         if len(tape.links) and t % sizes.segment == 0:
             kept = tape.links[t // sizes.segment, b, tile]
-            copy_rows(kept[place.slot_first : place.slot_last], link[place.slot_first : place.slot_last])
-        _follow(
+            copy_rows(kept[work.first_slot : work.last_slot], link[work.first_slot : work.last_slot])
+        _update_and_follow(
             sizes,
             link,
-            place.slot_first,
-            place.slot_last,
+            work.first_slot,
+            work.last_slot,
             column,
             write_weights,
             write_weights[column:end],
@@ -62,7 +62,7 @@ def link_step(sizes, tape, scratch, place, t, now, before, after, b):
 
 
 @kernel
-def _follow(
+def _update_and_follow(
     sizes,
     link,
     first,
@@ -72,7 +72,7 @@ def _follow(
     weights,
     precedence,
     read_weights,
-    tile_reads,
+    tile_read_weights,
     forward,
     backward,
 ):
@@ -82,24 +82,24 @@ def _follow(
         rows = link[i:stop]
         update_link(rows, i, column, write_weights, weights, precedence)
         add_product(backward, read_weights[:, i:stop], rows)
-        add_product_transposed(forward[:, i:stop], tile_reads, rows)
+        add_product_transposed(forward[:, i:stop], tile_read_weights, rows)
         i = stop
 
 
 @kernel
-def gather_backward(backward, sizes, scratch, place, b):
+def sum_backward_weights(backward, sizes, scratch, work, b):
     """backward (R, N) = the sum of what the members found, out of tiles."""
     R, N = backward.shape
     for column in range(0, N, sizes.tile):
         end = min(column + sizes.tile, N)
         for i in range(R):
             copy(backward[i, column:end], tile_of(scratch.backward[0, b], R, column, end)[i])
-            for p in range(1, place.link_parts):
+            for p in range(1, work.link_shares):
                 add(backward[i, column:end], tile_of(scratch.backward[p, b], R, column, end)[i])
 
 
 @kernel
-def pair_up(sizes, gradient, read_weights, b):
+def factor_link_gradient(sizes, gradient, read_weights, b):
     """dL gains dfwd w^r^T + w^r dbwd^T: as one product of `factors` (N, 2 R) and `pair` (2 R, N), this in tiles."""
     R, N = read_weights.shape
     factors, d_forward, d_backward = gradient.factors[b], gradient.forward[b], gradient.backward[b]
@@ -116,19 +116,19 @@ def pair_up(sizes, gradient, read_weights, b):
 
 
 @inlined
-def rerun_segment(sizes, tape, gradient, place, begin, end, b):
+def recompute_segment(sizes, tape, gradient, work, begin, end, b):
     """The links before steps begin, begin + stride, .. of the segment that ends before step `end`, from that kept."""
     for tile in range(gradient.link.shape[1]):
         kept = tape.links[begin // sizes.segment, b, tile]
-        i = place.slot_first
-        while i < place.slot_last:
-            stop = min(i + sizes.rows, place.slot_last)
+        i = work.first_slot
+        while i < work.last_slot:
+            stop = min(i + sizes.rows, work.last_slot)
             copy_rows(gradient.links[0, b, tile, i:stop], kept[i:stop])
             t = begin + sizes.stride
             while t < end:
                 saved = (t - begin) // sizes.stride
                 before = gradient.links[saved - 1, b, tile, i:stop]
-                _run_again(
+                _recompute_link(
                     gradient.links[saved, b, tile, i:stop],
                     before,
                     i,
@@ -144,14 +144,14 @@ def rerun_segment(sizes, tape, gradient, place, begin, end, b):
 
 
 @kernel
-def _run_again(rows, before, first, sizes, tape, tile, begin, end, b):
+def _recompute_link(rows, before, first, sizes, tape, tile, begin, end, b):
     """rows = the link before step `end`, from that before step `begin`, which is earlier."""
     column = tile * sizes.tile
     last = min(column + sizes.tile, sizes.slots)
     for t in range(begin, end):
         write_weights, precedence = tape.write_weights[t + 1, b], tape.precedence[t, b]
         if t == begin:
-            updated_link(
+            copy_updated_link(
                 rows,
                 before,
                 first,
@@ -167,14 +167,14 @@ def _run_again(rows, before, first, sizes, tape, tile, begin, end, b):
 
 
 @inlined
-def link_step_backward(sizes, tape, gradient, place, t, b):
+def link_step_backward(sizes, tape, gradient, work, t, b):
     """A thread's part, backwards."""
     R, N = sizes.heads, sizes.slots
-    by_columns = gradient.members_columns[place.link_part, b]
-    by_rows = gradient.members_reads[place.link_part, b]
-    d_rows = gradient.members_writes[place.link_part, 0, b]
-    d_columns = gradient.members_writes[place.link_part, 1, b]
-    d_precedence = gradient.members_precedence[place.link_part, b]
+    by_columns = gradient.share_d_column_reads[work.link_share, b]
+    by_rows = gradient.share_d_row_reads[work.link_share, b]
+    d_rows = gradient.share_d_writes[work.link_share, 0, b]
+    d_columns = gradient.share_d_writes[work.link_share, 1, b]
+    d_precedence = gradient.share_d_precedence[work.link_share, b]
     clear(by_columns)
     clear_rows(by_rows)
     clear(d_rows)
@@ -188,19 +188,19 @@ def link_step_backward(sizes, tape, gradient, place, t, b):
         column = tile * sizes.tile
         end = min(column + sizes.tile, N)
         pair = tile_of(gradient.pair[b], 2 * R, column, end)
-        i = place.slot_first
-        while i < place.slot_last:
-            stop = min(i + sizes.rows, place.slot_last)
+        i = work.first_slot
+        while i < work.last_slot:
+            stop = min(i + sizes.rows, work.last_slot)
             rows = gradient.links[saved, b, tile, i:stop]
             if saved_step < t:
-                before = gradient.rows[place.thread, 0, : stop - i]
-                _run_again(before, rows, i, sizes, tape, tile, saved_step, t, b)
+                before = gradient.rows[work.thread, 0, : stop - i]
+                _recompute_link(before, rows, i, sizes, tape, tile, saved_step, t, b)
                 rows = before
-            after = gradient.rows[place.thread, 1, : stop - i]
-            updated_link(
+            after = gradient.rows[work.thread, 1, : stop - i]
+            copy_updated_link(
                 after, rows, i, column, write_weights, write_weights[column:end], precedence[column:end]
             )
-            link_backward(
+            update_link_backward(
                 gradient.link[b, tile, i:stop],
                 tile_of(by_columns, R, column, end),
                 by_rows,
@@ -223,18 +223,21 @@ def link_step_backward(sizes, tape, gradient, place, t, b):
 
 
 @kernel
-def gather_link_gradients(sizes, gradient, place, b):
+def sum_link_gradients(sizes, gradient, work, b):
     """Add up what the members found: by precedence, write weights, and (set) the read weights before."""
     d_read_weights = gradient.read_weights[b]
     R, N = d_read_weights.shape
     clear_rows(d_read_weights)
-    for p in range(place.link_parts):
-        add(gradient.precedence[b], gradient.members_precedence[p, b])
-        add(gradient.write_weights[b], gradient.members_writes[p, 0, b])
-        add(gradient.write_weights[b], gradient.members_writes[p, 1, b])
+    for p in range(work.link_shares):
+        add(gradient.precedence[b], gradient.share_d_precedence[p, b])
+        add(gradient.write_weights[b], gradient.share_d_writes[p, 0, b])
+        add(gradient.write_weights[b], gradient.share_d_writes[p, 1, b])
         for i in range(R):
-            add(d_read_weights[i], gradient.members_reads[p, b, i])
+            add(d_read_weights[i], gradient.share_d_row_reads[p, b, i])
         for column in range(0, N, sizes.tile):
             end = min(column + sizes.tile, N)
             for i in range(R):
-                add(d_read_weights[i, column:end], tile_of(gradient.members_columns[p, b], R, column, end)[i])
+                add(
+                    d_read_weights[i, column:end],
+                    tile_of(gradient.share_d_column_reads[p, b], R, column, end)[i],
+                )

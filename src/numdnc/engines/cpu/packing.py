@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from numdnc.engines.cpu.kernels.arrays import padded
-from numdnc.engines.cpu.kernels.layout import Controller, InterfaceParams
+from numdnc.engines.cpu.kernels.types import Controller, InterfaceParams
 from numdnc.engines.cpu.plans import Plan
-from numdnc.engines.cpu.threads import multiply
+from numdnc.engines.cpu.threads import matmul
 from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
 
 
-def fill_controller(
+def pack_controller(
     spec: Spec, plan: Plan, params: Any, inputs: Inputs, controller: Controller, threads: int
 ) -> Controller:
     """Weights side by side, and a table with what each input adds to the pre-activations of every layer.
@@ -23,35 +23,35 @@ def fill_controller(
     symbols = inputs.ndim == 2
     products = []
     for layer, (_, _, C, _, _, _, first, table) in zip(layers, plan.layers.tolist(), strict=True):
-        _fill_rows(controller.weights[first:], layer.weights[X:])
+        _pack_rows(controller.weights[first:], layer.weights[X:])
         if not symbols:
             x = inputs.reshape(-1, X)
             products.append(
                 (controller.table[table : table + len(x) * C].reshape(-1, C), x, layer.weights[:X])
             )
     if products:
-        multiply(threads, *products)
+        matmul(threads, *products)
     return Controller(
         plan.layers,
         controller.weights,
-        _joined([layer.bias for layer in layers]),
-        _joined_if_any(layers, "gain"),
-        _joined_if_any(layers, "cell_gain"),
-        _joined_if_any(layers, "cell_bias"),
-        _joined([layer.weights[:X].reshape(-1) for layer in layers]) if symbols else controller.table,
+        _concatenate([layer.bias for layer in layers]),
+        _concatenate_if_any(layers, "gain"),
+        _concatenate_if_any(layers, "cell_gain"),
+        _concatenate_if_any(layers, "cell_bias"),
+        _concatenate([layer.weights[:X].reshape(-1) for layer in layers]) if symbols else controller.table,
         np.ascontiguousarray(inputs, np.int64) if symbols else plan.rows,
     )
 
 
-def fill_interface(plan: Plan, params: Any, interface: Any) -> InterfaceParams:
+def pack_interface(plan: Plan, params: Any, interface: Any) -> InterfaceParams:
     """The interface's parameters, and where its parts begin."""
     bias, gain = np.ascontiguousarray(params.bias), params.gain
     gain = bias[:0] if isinstance(gain, tuple) else np.ascontiguousarray(gain)
-    _fill_rows(interface.weights.reshape(-1), params.weights)
+    _pack_rows(interface.weights.reshape(-1), params.weights)
     return InterfaceParams(plan.at, interface.weights, bias, gain)
 
 
-def _fill_rows(flat: Array, rows: Array) -> None:
+def _pack_rows(flat: Array, rows: Array) -> None:
     """Rows (K, C) into flat memory, each with room after it as `padded` says, which is 0."""
     K, C = rows.shape
     width = padded(C, flat)
@@ -60,10 +60,10 @@ def _fill_rows(flat: Array, rows: Array) -> None:
     found[:, C:] = 0
 
 
-def _joined(parts: list[Array]) -> Array:
+def _concatenate(parts: list[Array]) -> Array:
     return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
 
-def _joined_if_any(layers: Any, name: str) -> Array:
+def _concatenate_if_any(layers: Any, name: str) -> Array:
     parts: list[Any] = [getattr(layer, name, ()) for layer in layers]
-    return np.empty(0, layers[0].bias.dtype) if isinstance(parts[0], tuple) else _joined(parts)
+    return np.empty(0, layers[0].bias.dtype) if isinstance(parts[0], tuple) else _concatenate(parts)

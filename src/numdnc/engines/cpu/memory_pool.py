@@ -12,47 +12,47 @@ import numpy as np
 
 from numdnc.params import Array
 
-LINE = 64
+CACHE_LINE = 64
 """Bytes that a processor moves at once; every array begins at a multiple of them."""
 
-_SPARE: deque[Array] = deque()
-_LENT: dict[int, Any] = {}
+_FREE: deque[Array] = deque()
+_IN_USE: dict[int, Any] = {}
 """Blocks that are in use, each with what tells when it is no longer."""
-_MOST_SPARE = 4
+_MAX_FREE = 4
 """Blocks that are kept for later: those of a tape, of the gradients and of scratch, and one more."""
-_MOST_BYTES = 1 << 28
+_MAX_BYTES = 1 << 28
 """Bytes of a block that is kept for later."""
 
 
-def take_block(count: int, dtype: np.dtype[Any]) -> Array:
+def empty_block(count: int, dtype: np.dtype[Any]) -> Array:
     """`count` numbers, unset, at the beginning of a line of 64 bytes.
 
     The memory may be given out again once no array shows it any more.
     """
-    block = _spare_block(count, dtype)
+    block = _free_block(count, dtype)
     if block is None:
-        block = np.empty(count + LINE // dtype.itemsize, dtype)
-        block = block[-block.ctypes.data % LINE // dtype.itemsize :][:count]
+        block = np.empty(count + CACHE_LINE // dtype.itemsize, dtype)
+        block = block[-block.ctypes.data % CACHE_LINE // dtype.itemsize :][:count]
     shown: Array = np.frombuffer(block.data, dtype, count)  # views of it refer to it, and not to `block`
-    if block.nbytes <= _MOST_BYTES:
-        _LENT[id(block)] = block, weakref.ref(shown, partial(_give_back, id(block), _LENT, _SPARE))
+    if block.nbytes <= _MAX_BYTES:
+        _IN_USE[id(block)] = block, weakref.ref(shown, partial(_release, id(block), _IN_USE, _FREE))
     return shown
 
 
-def _give_back(name: int, lent: dict[int, Any], spare: deque[Array], _: Any) -> None:
+def _release(name: int, lent: dict[int, Any], spare: deque[Array], _: Any) -> None:
     spare.append(lent.pop(name)[0])
-    while len(spare) > _MOST_SPARE:
+    while len(spare) > _MAX_FREE:
         spare.popleft()
 
 
-def _spare_block(count: int, dtype: np.dtype[Any]) -> Array | None:
+def _free_block(count: int, dtype: np.dtype[Any]) -> Array | None:
     """A spare block of that many numbers or a little more, which is spare no longer."""
-    for _ in range(len(_SPARE)):
+    for _ in range(len(_FREE)):
         try:
-            block = _SPARE.pop()
+            block = _FREE.pop()
         except IndexError:  # another thread was faster
             return None
         if block.dtype == dtype and count <= block.size <= 1.25 * count + 1024:
             return block
-        _SPARE.appendleft(block)
+        _FREE.appendleft(block)
     return None
