@@ -1,16 +1,41 @@
 """What holds for every test.
 
 Hypothesis has no clock: on a busy machine any example may take long. What commands remember between calls
-(cli/remembered.py) stays within a test.
+(cli/user_state.py) stays within a test. Everything computes on one thread, unless a test says otherwise: models are
+small, and the workers of pytest-xdist share the processors.
 """
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+for variable in ("NUMDNC_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many workers as this process may use processors; for `pytest -n auto`."""
+    from numdnc.processors import count_processors
+
+    return count_processors()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the engine `cpu`, each worker for another dtype, before they would all compile the same."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is not None and worker["workercount"] > 1:
+        from helpers.contract import DTYPES, Case
+
+        number = int(worker["workerid"].removeprefix("gw"))
+        for model in ("dnc-2-layers", "lstm"):
+            case = Case("cpu", model, DTYPES[number % 2])
+            case.run(case.problem())
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -97,9 +97,15 @@ def test_wrong_engines_are_told(
     spec_name: str, maker: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contract, "worst", {})
-    case = Given("reference", spec_name, dtype, maker)
+    case = Given("wrong", spec_name, dtype, maker)
     with pytest.raises(AssertionError, match="error"):
         case.assert_parity(case.problem())
+
+
+@pytest.mark.parametrize("flags", FAMILY.values(), ids=FAMILY)
+def test_the_core_has_each_variation(flags: dict[str, Any]) -> None:
+    core = [contract.SPECS[name] for name in contract.CORE_SPECS]
+    assert any(all(getattr(spec, name, None) == value for name, value in flags.items()) for spec in core)
 
 
 @pytest.mark.parametrize("flags", FAMILY.values(), ids=FAMILY)

@@ -9,7 +9,6 @@ import pytest
 
 from helpers import contract
 from helpers.contract import (
-    DTYPES,
     OPEN,
     SHUT,
     SPECS,
@@ -30,15 +29,17 @@ from helpers.contract import (
     for_each_case_and_mix,
     for_each_dnc,
     for_each_dnc_that,
-    for_each_engine,
-    for_each_mix,
+    for_each_fast_case,
+    for_each_fast_case_and_mix,
+    for_each_fast_dnc,
+    for_each_fast_mix,
     piece,
 )
 from numdnc import DNCSpec, map_leaves, named_leaves, zero_state, zeros_like
 from numdnc.tree import from_named, leaves
 
 
-@for_each_case_and_mix
+@for_each_case
 def test_shapes_and_dtypes_are_kept(case: Case) -> None:
     problem = case.problem()
     result = case.run(problem)
@@ -50,12 +51,12 @@ def test_shapes_and_dtypes_are_kept(case: Case) -> None:
     assert {leaf.dtype.name for leaf in leaves(result)} == {case.dtype}
 
 
-@for_each_case_and_mix
+@for_each_fast_case_and_mix
 def test_values_and_gradients_are_the_references(case: Case) -> None:
     case.assert_parity(case.problem())
 
 
-@for_each_case
+@for_each_fast_case
 @pytest.mark.parametrize(
     ("steps", "batch"), [(0, B), (1, B), (1, 1), (5, 1), (2, 4), (2, 17), (2, 0), (0, 0)]
 )
@@ -76,7 +77,7 @@ def test_no_steps_change_nothing(case: Case) -> None:
     assert_identical(case.run(problem), wanted)
 
 
-@for_each_case
+@for_each_fast_case
 @pytest.mark.parametrize("steps", [1, T])
 def test_from_the_blank_state(case: Case, steps: int) -> None:
     problem = case.blank_problem(steps=steps)
@@ -89,7 +90,7 @@ def test_from_the_blank_state(case: Case, steps: int) -> None:
 # What an engine may not do to what it is given, and what it must not remember.
 
 
-@for_each_case_and_mix
+@for_each_case
 def test_twice_the_same_bits_from_unchanged_arguments(case: Case) -> None:
     problem = case.problem()
     first = case.run(problem)
@@ -165,7 +166,7 @@ def fill_with_nan(tree: Any) -> None:
 # The same thing computed in another way.
 
 
-@for_each_mix
+@for_each_fast_mix
 def test_mixes_in_other_sizes_and_by_symbols(case: Case) -> None:
     case.assert_parity(case.problem(steps=5, batch=1))
     case.assert_parity(case.problem(steps=2, batch=17))
@@ -280,6 +281,7 @@ def test_slots_have_no_order(case: Case) -> None:
 # Gradients, extremes, invariants, and what is known by hand.
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spec_name", SPECS)
 def test_reference_gradients_by_central_differences(spec_name: str) -> None:
     case = Case("reference", spec_name, "float64")
@@ -372,7 +374,7 @@ def test_equal_usages_are_allocated_by_index(case: Case, usages: list[float]) ->
     assert_close("parity values", case.dtype, after.write_weights, np.tile(wanted, (B, 1)))
 
 
-@for_each_dnc
+@for_each_fast_dnc
 def test_a_wholly_freed_slot(case: Case) -> None:
     case.assert_parity(contract.freed_problem(case))
 
@@ -390,21 +392,15 @@ def test_empty_memory(case: Case) -> None:
     assert_close("parity values", case.dtype, after.read_weights, everywhere)
 
 
-CHAINED = [name for name, spec in SPECS.items() if isinstance(spec, DNCSpec) and spec.word_size > 2]
-
-
-@for_each_engine
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("spec_name", CHAINED)
-def test_a_chain_is_written_and_followed(engine_name: str, spec_name: str, dtype: str) -> None:
+@for_each_dnc_that(lambda spec: spec.word_size > 2)
+def test_a_chain_is_written_and_followed(case: Case) -> None:
     """Known by hand: A and B go to slots 0 and 1; A is found, B comes after it, A before; C takes A's freed slot, and
     is freed in turn, which wipes it where the model deallocates.
 
     Before there is a link to follow a head reads nothing; or of all slots alike where what it follows is sharpened,
     or where it only has its key, which is 0.
     """
-    case = Case(engine_name, spec_name, dtype)
-    spec = case.spec
+    spec, dtype = case.spec, case.dtype
     a, b, c = np.eye(spec.word_size)[:3]
     still = {"free_gates": SHUT, "write_gate": SHUT}
     writing = {"free_gates": SHUT, "write_gate": OPEN, "allocation_gate": OPEN, "erase": OPEN}

@@ -54,6 +54,9 @@ def call(*words: object, terminal: bool = False) -> Result:
     out, err, code = Output(terminal), io.StringIO(), 0
     with (
         mock.patch.object(sys, "argv", ["numdnc", *map(str, words)]),
+        mock.patch.object(
+            console, "PATIENCE", PATIENCE
+        ),  # nothing is said of what takes long on a busy machine
         redirect_stdout(out),
         redirect_stderr(err),
     ):

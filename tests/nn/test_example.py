@@ -4,7 +4,6 @@ import runpy
 from pathlib import Path
 
 import pytest
-import torch
 
 from numdnc.tasks.bits import Copy
 
@@ -12,7 +11,6 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "torch_copy.py"
 
 
 def test_a_plain_loop_learns_to_copy(capsys: pytest.CaptureFixture[str]) -> None:
-    torch.set_num_threads(1)
     wrong = runpy.run_path(str(EXAMPLE))["learn"](Copy(width=3, max_length=2), updates=250)
     losses = [float(line.rpartition(" ")[2]) for line in capsys.readouterr().out.splitlines()]
     assert losses[0] > 0.2

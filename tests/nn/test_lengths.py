@@ -11,8 +11,6 @@ from numdnc import UserError, nn
 from numdnc.engines.cpu import CPUEngine
 from numdnc.tree import leaves, map_leaves
 
-torch.set_num_threads(1)  # at these sizes a second thread of torch only waits
-
 T, X, Y = 6, 5, 4
 LENGTHS = [3, 6, 1, 3, 5]
 B = len(LENGTHS)

@@ -10,8 +10,6 @@ from numdnc import DNCSpec, UserError, init_params, initial_state, nn
 from numdnc.engines import ENGINE_NAMES, get_engine
 from numdnc.tree import leaves, map_leaves
 
-torch.set_num_threads(1)  # at these sizes a second thread of torch only waits
-
 T, B, X = 4, 3, 5
 SIZES: dict[str, Any] = {"memory_size": 4, "word_size": 3, "read_heads": 2}
 engines = pytest.mark.parametrize("engine", ["auto", "torch", "reference"])

@@ -27,8 +27,6 @@ from numdnc.engines.cpu import CPUEngine
 from numdnc.nn.modules import module_for
 from numdnc.tree import leaves, map_leaves, named_leaves, zeros_like
 
-torch.set_num_threads(1)  # at these sizes a second thread of torch only waits
-
 ALLOWED = {"float64": 6e-14, "float32": 1e-5}
 """Largest error of values and gradients, beside the largest number of an array if that is more than 1; measured 6e-15
 and 1e-6."""

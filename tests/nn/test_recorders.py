@@ -19,8 +19,6 @@ from numdnc.engines.cpu import CPUEngine
 from numdnc.engines.torch import memory
 from numdnc.tree import leaves, map_leaves
 
-torch.set_num_threads(1)  # at these sizes a second thread of torch only waits
-
 T, B, X = 3, 2, 4
 MODELS: dict[str, Any] = {
     "lstm": lambda **options: nn.LSTM(X, (3, 2), 3, **options),
