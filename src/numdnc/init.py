@@ -72,7 +72,7 @@ def init_params(
 def initial_state(spec: Spec, params: Any, batch: int) -> Any:
     """The state every sequence of a batch starts from: blank, but for what the model has learned to start with."""
     state = zero_state(spec, batch, params.output.bias.dtype)
-    if not isinstance(spec, DNCSpec) or not spec.learned_state:
+    if not spec.learned_state:
         return state
     if not params.initial:
         raise UserError(
@@ -88,7 +88,7 @@ def initial_state(spec: Spec, params: Any, batch: int) -> Any:
 
 def initial_state_backward(spec: Spec, d_params: Any, d_state: Any) -> Any:
     """The gradient by the parameters with what comes through `initial_state`: that of its rows, summed."""
-    if not isinstance(spec, DNCSpec) or not spec.learned_state:
+    if not spec.learned_state:
         return d_params
     d_learned = map_leaves(lambda d: d.sum(axis=0), LearnedState(d_state.controller, d_state.memory))
     return d_params._replace(initial=map_leaves(np.add, d_params.initial, d_learned))
@@ -102,7 +102,7 @@ def draw_bypass_mask(
     A factor is 0 with probability q = `spec.bypass_dropout`, else 1 / (1 - q), so that its mean is 1 and scoring, where
     all hidden values pass whole, needs no other scale (Srivastava et al. 2014; Franke, Niehues and Waibel 2018).
     """
-    if not isinstance(spec, DNCSpec) or not spec.bypass_dropout:
+    if not spec.bypass_dropout:
         return None
     passes = rng.random((steps, batch, spec.hidden_total)) >= spec.bypass_dropout
     mask: Array = passes.astype(dtype) / np.asarray(1 - spec.bypass_dropout, dtype)
@@ -112,9 +112,7 @@ def draw_bypass_mask(
 def _set_store_biases(spec: Spec, params: DNCParams) -> None:
     if not isinstance(spec, DNCSpec):
         raise UserError(f"the start must be plain for a model without a memory, got store for a {spec.kind}.")
-    column = 0
-    for name, shape in spec.interface_shapes.items():
-        part = params.interface.bias[column : column + spec.interface_sizes[name]]
-        column += part.size
-        if name in STORE_BIASES:
-            part.reshape(shape)[...] = STORE_BIASES[name]
+    for name in STORE_BIASES.keys() & spec.interface_parts.keys():
+        first = spec.interface_offsets[name]
+        part = params.interface.bias[first : first + spec.interface_sizes[name]]
+        part.reshape(spec.interface_shapes[name])[...] = STORE_BIASES[name]

@@ -4,19 +4,20 @@ Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R 
 The gradient of a tree is a tree of the same kind. A part that a model does not have is an empty tuple.
 """
 
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from numdnc.parts import Array as Array
+from numdnc.parts import OptionalArray as OptionalArray
+from numdnc.parts import Part, parts_of
 from numdnc.spec import GATES, DNCSpec, Spec
 from numdnc.tree import map_leaves
 
-Array = NDArray[np.floating[Any]]
 Inputs = NDArray[Any]
 """Floats (T, B, X), or integer symbols (T, B) that mean one-hot rows."""
-OptionalArray = Any
-"""An `Array`, or `()` where the model does not have this part."""
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
@@ -94,16 +95,17 @@ class RecurrentState(NamedTuple, Generic[Leaf]):
 
 
 class DNCState(NamedTuple, Generic[Leaf]):
-    """What a DNC carries from step to step."""
+    """What a DNC carries from step to step: the controller's state, and parts that all have the batch first."""
 
     controller: tuple[LayerState[Leaf], ...]
-    memory: Leaf  # (B, N, W)
-    usage: Leaf  # (B, N), in [0, 1]
-    precedence: OptionalArray  # (B, N), >= 0, sums to at most 1; absent without links
-    link: OptionalArray  # (B, N, N), link[i, j]: "i was written after j"; rows and columns sum to at most 1
-    write_weights: Leaf  # (B, N), >= 0, sums to at most 1
-    read_weights: Leaf  # (B, R, N), >= 0, each head sums to at most 1
-    reads: Leaf  # (B, R, W)
+    memory: Annotated[Leaf, Part("N W")]
+    usage: Annotated[Leaf, Part("N")]  # in [0, 1]
+    precedence: Annotated[OptionalArray, Part("N", flag="links")]  # >= 0, sums to at most 1
+    link: Annotated[OptionalArray, Part("N N", flag="links")]
+    """link[i, j]: "i was written after j"; rows and columns sum to at most 1."""
+    write_weights: Annotated[Leaf, Part("N")]  # >= 0, sums to at most 1
+    read_weights: Annotated[Leaf, Part("R N")]  # >= 0, each head sums to at most 1
+    reads: Annotated[Leaf, Part("R W")]
 
 
 Params = RecurrentParams | DNCParams
@@ -147,25 +149,34 @@ def param_shapes(spec: Spec) -> Any:
             layers.append(affine(outside + own + below, columns))
         below = size
     output = affine(spec.hidden_total + spec.reads_size, spec.output_size)
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         return RecurrentParams(tuple(layers), output)
     interface = affine(spec.hidden_total, spec.interface_size, normalised=spec.normalisation)
-    learned = LearnedState(_layer_shapes(spec), _shape(spec.memory_size, spec.word_size))
+    learned = LearnedState(_layer_shapes(spec), _shape(*state_part_shapes(spec)["memory"]))
     return DNCParams(tuple(layers), interface, output, learned if spec.learned_state else ())
 
 
 def state_shapes(spec: Spec, batch: int) -> Any:
     """The tree of the state of so many sequences, a `Shape` for each array."""
     controller = _layer_shapes(spec, batch)
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         return RecurrentState(controller)
-    N, W, R = spec.memory_size, spec.word_size, spec.read_heads
+    return memory_state(
+        controller, {name: _shape(batch, *sizes) for name, sizes in state_part_shapes(spec).items()}
+    )
 
-    def shape(*sizes: int) -> Any:
-        return _shape(batch, *sizes)
 
-    precedence, link = (shape(N), shape(N, N)) if spec.links else ((), ())
-    return DNCState(controller, shape(N, W), shape(N), precedence, link, shape(N), shape(R, N), shape(R, W))
+def state_part_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
+    """Shape, without the batch, of each part of the memory's state that the model has."""
+    if not isinstance(spec, DNCSpec):
+        return {}
+    return {name: part.shape(spec.axis_sizes) for name, part in parts_of(DNCState, spec).items()}
+
+
+def memory_state(controller: tuple[Any, ...], parts: Mapping[str, Any]) -> Any:
+    """The `DNCState` of these parts; those that are not given are absent."""
+    absent = dict.fromkeys(DNCState._fields, ())
+    return DNCState(**{**absent, **parts, "controller": controller})
 
 
 def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:

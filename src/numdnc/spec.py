@@ -1,12 +1,15 @@
 """What a model is: frozen specs, validated when made, and the sizes that follow from them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import accumulate
 from math import prod
 from numbers import Integral, Real
 from typing import ClassVar, Literal, get_args
 
 from numdnc.errors import UserError
+from numdnc.parts import Interface, Part, parts_of
 
 EPSILON = 1e-6
 """The one epsilon, added to every squared norm, variance and weighting that is divided by or raised to a power: what
@@ -58,34 +61,42 @@ class _Spec:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RNNSpec(_Spec):
+class _WithoutMemory(_Spec):
+    """What the properties of `DNCSpec` are where there is no memory."""
+
+    has_memory: ClassVar[bool] = False
+    memory_size: ClassVar[int] = 0
+    reads_size: ClassVar[int] = 0
+    interface_sizes: ClassVar[Mapping[str, int]] = {}
+    interface_size: ClassVar[int] = 0
+    links: ClassVar[bool] = False
+    normalisation: ClassVar[bool] = False
+    bypass_dropout: ClassVar[float] = 0.0
+    learned_state: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RNNSpec(_WithoutMemory):
     """A deep tanh network with recurrence (Elman 1990), with the paper's skip connections."""
 
     kind: ClassVar[str] = "rnn"
     controller: ClassVar[ControllerKind] = "rnn"
-    reads_size: ClassVar[int] = 0
-    normalisation: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class LSTMSpec(_Spec):
+class LSTMSpec(_WithoutMemory):
     """A deep LSTM with the skip connections of the paper's controller (Graves et al. 2016, Methods)."""
 
     kind: ClassVar[str] = "lstm"
     controller: ClassVar[ControllerKind] = "lstm"
-    reads_size: ClassVar[int] = 0
-    normalisation: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class DNCSpec(_Spec):
-    """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
+class MemoryOptions:
+    """What a DNC has besides its input, hidden layers and output.
 
-    With the defaults of the variations (from `masking` on) it is the paper's; any mix of them is a model too, but for
-    what is refused: a mask floor without masks, sharpness without links, layer norm of a single unit.
+    The defaults are the paper's DNC. Fields from `masking` on are variations of it.
     """
-
-    kind: ClassVar[str] = "dnc"
 
     controller: ControllerKind = "lstm"
     """The network that drives the memory."""
@@ -97,36 +108,55 @@ class DNCSpec(_Spec):
     """R, number of read heads."""
 
     masking: bool = False
-    """Look-ups compare only the columns that a mask of their own lets through (Csordas and Schmidhuber 2019)."""
+    """Compare keys with the memory only in the columns that a learned mask lets through (Csordas and Schmidhuber
+    2019)."""
     mask_floor: float = 0.0
-    """What a masked column still counts, in [0, 1]; needs `masking`."""
+    """Weight of a column that is masked, in [0, 1]; needs masking."""
     deallocation: bool = False
-    """A freed slot is wiped too, not only counted as free (Csordas and Schmidhuber 2019)."""
+    """Erase a slot when it is freed (Csordas and Schmidhuber 2019)."""
     sharpness: bool = False
-    """Forward and backward weightings are sharpened by strengths of their own (Csordas and Schmidhuber 2019)."""
+    """Sharpen the forward and backward weightings by learned strengths (Csordas and Schmidhuber 2019); needs links."""
     links: bool = True
     """Temporal links; without them heads read by content alone (Franke, Niehues and Waibel 2018)."""
     normalisation: bool = False
-    """Layer norm on the interface and inside an LSTM controller (Franke, Niehues and Waibel 2018)."""
+    """Layer norm on the interface and in an LSTM controller (Franke, Niehues and Waibel 2018)."""
     bypass_dropout: float = 0.0
-    """Share of the hidden values, in [0, 1), that training hides from the output, so that answers must come from the
-    reads (Franke, Niehues and Waibel 2018)."""
+    """Share of the hidden values, in [0, 1), dropped in training on their way past the memory to the output (Franke,
+    Niehues and Waibel 2018)."""
     learned_state: bool = False
-    """The memory and the controller's state at the start of a sequence are parameters."""
+    """Learn the memory and the controller's state at the start of a sequence."""
+
+
+VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]
+"""The options that make another model than the paper's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DNCSpec(MemoryOptions, _Spec):
+    """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
+
+    With the defaults of the variations (from `masking` on) it is the paper's; any mix of them is a model too, but for
+    what is refused: a mask floor without masks, sharpness without links, layer norm of a single unit.
+    """
+
+    kind: ClassVar[str] = "dnc"
+    has_memory: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.controller not in get_args(ControllerKind):
             kinds = ", ".join(get_args(ControllerKind))
             raise UserError(f"DNCSpec.controller must be one of {kinds}, got {self.controller!r}.")
-        for name in ("memory_size", "word_size", "read_heads"):
-            object.__setattr__(self, name, _size("DNCSpec", name, getattr(self, name)))
+        for field in fields(MemoryOptions):
+            value = getattr(self, field.name)
+            if isinstance(field.default, bool):
+                if not isinstance(value, bool):
+                    raise UserError(f"DNCSpec.{field.name} must be True or False, got {value!r}.")
+            elif isinstance(field.default, int):
+                object.__setattr__(self, field.name, _size("DNCSpec", field.name, value))
         self._check_variations()
 
     def _check_variations(self) -> None:
-        for name in ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state"):
-            if not isinstance(getattr(self, name), bool):
-                raise UserError(f"DNCSpec.{name} must be True or False, got {getattr(self, name)!r}.")
         if not _is_number(self.mask_floor) or not 0 <= self.mask_floor <= 1:
             raise UserError(
                 f"DNCSpec.mask_floor must lie in [0, 1], got {self.mask_floor!r}: "
@@ -160,32 +190,30 @@ class DNCSpec(_Spec):
         return self.read_heads * self.word_size
 
     @cached_property
+    def axis_sizes(self) -> dict[str, int]:
+        """Size of each axis that a part of the interface or of the state may have."""
+        return {"N": self.memory_size, "W": self.word_size, "R": self.read_heads}
+
+    @cached_property
+    def interface_parts(self) -> dict[str, Part]:
+        """The parts of the interface vector xi, in its order: the paper's, then those of variations."""
+        return parts_of(Interface, self)
+
+    @cached_property
     def interface_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each part of the interface vector xi, in its order: the paper's, then those of variations."""
-        R, W = self.read_heads, self.word_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "read_keys": (R, W),
-            "read_strengths": (R,),
-            "write_key": (W,),
-            "write_strength": (),
-            "erase": (W,),
-            "write_vector": (W,),
-            "free_gates": (R,),
-            "allocation_gate": (),
-            "write_gate": (),
-        }
-        if self.links:
-            shapes |= {"read_modes": (R, 3)}
-        if self.masking:
-            shapes |= {"write_mask": (1, W), "read_masks": (R, W)}
-        if self.sharpness:
-            shapes |= {"forward_sharpness": (R,), "backward_sharpness": (R,)}
-        return shapes
+        """Shape of each part of the interface vector."""
+        return {name: part.shape(self.axis_sizes) for name, part in self.interface_parts.items()}
 
     @cached_property
     def interface_sizes(self) -> dict[str, int]:
-        """Width of each part of the interface vector xi, in its order."""
+        """Width of each part of the interface vector."""
         return {name: prod(shape) for name, shape in self.interface_shapes.items()}
+
+    @cached_property
+    def interface_offsets(self) -> dict[str, int]:
+        """First column of each part of the interface vector."""
+        ends = accumulate(self.interface_sizes.values(), initial=0)
+        return dict(zip(self.interface_sizes, ends, strict=False))
 
     @cached_property
     def interface_size(self) -> int:

@@ -7,9 +7,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from helpers.examples import FAMILY, PUBLISHED, SIZES, random_state, single, weightings, words
 from helpers.gradients import assert_backward
 from numdnc import DNCSpec, map_leaves, zero_state
+from numdnc.parts import Interface
 from numdnc.reference.access import access, access_backward
 from numdnc.reference.content import content_weights, masked_content_weights
-from numdnc.reference.interface import Interface
 from numdnc.tree import leaves
 
 WORDS = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])

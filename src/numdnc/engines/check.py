@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from numdnc.errors import UserError
 from numdnc.params import zero_params, zero_state
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import named_leaves
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -32,7 +32,7 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
         )
     _check_tree("state", _expected_state(spec, inputs.shape[1], dtype), state)
     if bypass_mask is not None:
-        if not isinstance(spec, DNCSpec) or not spec.bypass_dropout:
+        if not spec.bypass_dropout:
             raise UserError(
                 "bypass_mask must be None for a model without bypass dropout, got one. Set DNCSpec.bypass_dropout."
             )

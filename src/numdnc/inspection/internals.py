@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.params import Array, DNCParams, DNCState, Inputs
+from numdnc.parts import Interface
 from numdnc.reference.activations import affine
 from numdnc.reference.allocation import allocate, retain
 from numdnc.reference.content import look_up
 from numdnc.reference.controller import controller_step
-from numdnc.reference.interface import Interface, parse_interface
+from numdnc.reference.interface import parse_interface
 from numdnc.reference.linkage import directional_weights, sharpen
 from numdnc.spec import DNCSpec, Spec
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numdnc.params import DNCState
+from numdnc.parts import Interface
 from numdnc.reference.allocation import (
     AllocationTape,
     RetentionTape,
@@ -20,7 +21,6 @@ from numdnc.reference.allocation import (
     update_usage_backward,
 )
 from numdnc.reference.content import ContentTape, MaskedContentTape, look_up, look_up_backward
-from numdnc.reference.interface import Interface
 from numdnc.reference.memory import (
     WriteTape,
     WriteWeightsTape,

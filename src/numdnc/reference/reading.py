@@ -6,7 +6,7 @@ Axes: B batch, R read heads, N slots.
 from typing import NamedTuple
 
 from numdnc.params import Array, DNCState, OptionalArray
-from numdnc.reference.interface import Interface
+from numdnc.parts import Interface
 from numdnc.reference.linkage import (
     LinkTape,
     SharpenTape,

@@ -11,7 +11,7 @@ from numdnc.params import Array, Inputs, zero_params
 from numdnc.reference.activations import is_symbols
 from numdnc.reference.dnc import dnc_step, dnc_step_backward
 from numdnc.reference.recurrent import recurrent_step, recurrent_step_backward
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import map_leaves
 
 
@@ -30,7 +30,7 @@ def forward(
 
     inputs (T, B, X), or symbols (T, B); bypass_mask (T, B, hidden_total) for a DNC, if any.
     """
-    step: Any = dnc_step if isinstance(spec, DNCSpec) else recurrent_step
+    step: Any = dnc_step if spec.has_memory else recurrent_step
     T, B = inputs.shape[:2]
     outputs = np.empty((T, B, spec.output_size), params.output.bias.dtype)
     steps = []
@@ -49,7 +49,7 @@ def backward(
 
     d_outputs (T, B, Y) and d_state are the gradients by outputs and final state.
     """
-    step_backward: Any = dnc_step_backward if isinstance(spec, DNCSpec) else recurrent_step_backward
+    step_backward: Any = dnc_step_backward if spec.has_memory else recurrent_step_backward
     d_params = zero_params(spec, params.output.bias.dtype)
     d_inputs = None if is_symbols(tape.inputs) else np.empty_like(tape.inputs)
     for t in reversed(range(len(tape.steps))):

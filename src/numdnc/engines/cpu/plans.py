@@ -88,7 +88,7 @@ def make_plan(
     sizes = _sizes(spec, steps, batch, dtype.itemsize, keep_tape)
     like = np.empty(0, dtype)
     layers = _layers(spec, sizes, batch, symbols, like)
-    at = _interface_at(spec) if isinstance(spec, DNCSpec) else None
+    at = InterfaceAt(**spec.interface_offsets) if isinstance(spec, DNCSpec) else None
     tape: dict[Any, Shapes] = {
         Controller: controller_shapes(layers, steps * batch, symbols, like),
         ControllerTape: controller_tape_shapes(spec, sizes, batch),
@@ -168,14 +168,6 @@ def _layers(spec: Spec, sizes: Sizes, batch: int, symbols: bool, like: Array) ->
         weight += K * padded(C, like)
         table += (spec.input_size if symbols else sizes.steps * batch) * C
     return np.array(found, np.int64)
-
-
-def _interface_at(spec: DNCSpec) -> InterfaceAt:
-    at, first = {}, 0
-    for name, size in spec.interface_sizes.items():
-        at[name] = first
-        first += size
-    return InterfaceAt(**at)
 
 
 def _layout(kinds: Mapping[Any, Shapes], dtype: np.dtype[Any]) -> Layout:

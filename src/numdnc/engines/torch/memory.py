@@ -4,10 +4,13 @@ Axes: B batch, R read heads, K keys looked up at once, N slots, W word. See numd
 equation and source; here the whole is one function of tensors, and torch finds the gradient.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from numdnc.params import DNCState
+from numdnc.parts import Activation
 from numdnc.spec import EPSILON, DNCSpec
 
 
@@ -55,24 +58,21 @@ def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
     )
 
 
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "identity": lambda z: z,
+    "sigmoid": torch.sigmoid,
+    "oneplus": lambda z: 1 + torch.logaddexp(z, z.new_zeros(())),
+    "softmax": lambda z: torch.softmax(z, dim=-1),
+}
+
+
 def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
-    """The parts of xi by name, activated: strengths and sharpness by oneplus, gates, erase and masks by sigmoid, the
-    three modes of a head by softmax.
-    """
-    parts = dict(
-        zip(spec.interface_shapes, xi.split(list(spec.interface_sizes.values()), dim=1), strict=True)
-    )
-    interface = {}
-    for name, shape in spec.interface_shapes.items():
-        part = parts[name].reshape(xi.shape[0], *shape)
-        if "strength" in name or "sharpness" in name:
-            part = 1 + torch.logaddexp(part, part.new_zeros(()))
-        elif "gate" in name or "mask" in name or name == "erase":
-            part = torch.sigmoid(part)
-        elif name == "read_modes":
-            part = torch.softmax(part, dim=2)
-        interface[name] = part
-    return interface
+    """The parts of xi by name, after their activations; see `numdnc.parts.Interface`."""
+    columns = xi.split(list(spec.interface_sizes.values()), dim=1)
+    return {
+        name: _ACTIVATIONS[part.activation](values.reshape(xi.shape[0], *spec.interface_shapes[name]))
+        for (name, part), values in zip(spec.interface_parts.items(), columns, strict=True)
+    }
 
 
 def look_up(spec: DNCSpec, memory: Tensor, keys: Tensor, strengths: Tensor, masks: Tensor | None) -> Tensor:
