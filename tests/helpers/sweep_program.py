@@ -26,9 +26,9 @@ from typing import Any
 from patience import PATIENCE
 
 from numdnc import RNNSpec
+from numdnc.training.distributed import ENVIRONMENT
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.processes import VARIABLES
 from numdnc.training.run import TrainingSettings, new_run
 
 JOURNAL = Path("journal.txt")
@@ -66,7 +66,7 @@ def main(holding: ExitStack) -> int:
     parser.add_argument("--links", action=argparse.BooleanOptionalAction)
     given = parser.parse_args()
     note("begin", os.environ["NUMDNC_THREADS"], *sys.argv[1:])
-    for name in VARIABLES:
+    for name in ENVIRONMENT:
         if name in os.environ:
             note("beside", name)
     if given.command == "resume":

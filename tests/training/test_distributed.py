@@ -39,14 +39,14 @@ from numdnc.machine import count_processors
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
-from numdnc.training import processes
+from numdnc.training import distributed
 from numdnc.training import sweep as sweeps
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.processes import ALONE, Processes
 from numdnc.training.run import TrainingSettings, new_run
+from numdnc.training.workers import SINGLE, Workers
 from numdnc.tree import leaves
 
 TOLERANCE = 1e-13
@@ -84,7 +84,7 @@ FAMILY = (
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    for name in (*processes.VARIABLES, "NUMDNC_THREADS"):
+    for name in (*distributed.ENVIRONMENT, "NUMDNC_THREADS"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "text.txt").write_text(TEXT)
     return tmp_path
@@ -519,7 +519,7 @@ def test_numbers_of_very_many_digits_are_none(monkeypatch: pytest.MonkeyPatch) -
     """Python refuses to read them, with an error of its own."""
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1" * 5000)
     monkeypatch.delenv("NUMDNC_THREADS", raising=False)
-    assert (processes.on_this_machine(), count_threads()) == (1, count_processors())
+    assert (distributed.local_world_size(), count_threads()) == (1, count_processors())
     monkeypatch.setenv("WORLD_SIZE", "1" * 5000)
     refused(*LEARN_TEXT, expect="RANK must be a whole number from 0 and below WORLD_SIZE, got '' and '1111")
 
@@ -617,8 +617,11 @@ def test_ctrl_c_ends_a_process_that_waits_for_the_others_to_come(monkeypatch: py
         ("MASTER_PORT", "0"),
     ):
         monkeypatch.setenv(name, value)
-    before = "from numdnc.training import processes; joined = processes._Joined.__init__\n"
-    before += "def join(*given): print('now', flush=True); joined(*given)\nprocesses._Joined.__init__ = join"
+    before = "from numdnc.training import distributed; joined = distributed._TorchWorkers.__init__\n"
+    before += (
+        "def connect(*given): print('now', flush=True); joined(*given)\n"
+        "distributed._TorchWorkers.__init__ = connect"
+    )
     process = program(*LEARN_TEXT, before=before)
     assert process.stdout
     assert process.stdout.readline() == b"now\n"
@@ -629,26 +632,26 @@ def test_ctrl_c_ends_a_process_that_waits_for_the_others_to_come(monkeypatch: py
 
 def test_only_torchrun_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other launchers may well end before what they have started."""
-    with mock.patch.object(os, "getppid", return_value=processes._PARENT + 1):
-        joined = processes._Joined.__new__(processes._Joined)
+    with mock.patch.object(os, "getppid", return_value=distributed._PARENT + 1):
+        joined = distributed._TorchWorkers.__new__(distributed._TorchWorkers)
         monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-        assert not joined.abandoned()
+        assert not joined.launcher_exited()
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-        assert joined.abandoned()
-        assert not ALONE.abandoned()
+        assert joined.launcher_exited()
+        assert not SINGLE.launcher_exited()
 
 
-# How they add up, by threads that stand in for processes.
+# How they add up, by threads that stand in for distributed.
 
 
-class Threads(Processes):
+class Threads(Workers):
     """One of several threads that meet at every sum."""
 
     def __init__(self, rank: int, parts: list[Any], meeting: threading.Barrier) -> None:
-        self.rank, self.count = rank, len(parts)
+        self.rank, self.world_size = rank, len(parts)
         self._parts, self._meeting = parts, meeting
 
-    def sum(self, numbers: Any) -> Any:
+    def all_reduce(self, numbers: Any) -> Any:
         self._parts[self.rank] = numbers.copy()
         self._meeting.wait(PATIENCE)
         total = sum(self._parts[1:], self._parts[0])
@@ -656,8 +659,8 @@ class Threads(Processes):
         return total
 
 
-def in_each(count: int, call: Callable[[Processes], Any]) -> list[Any]:
-    """What a call gives in each of so many processes."""
+def in_each(count: int, call: Callable[[Workers], Any]) -> list[Any]:
+    """What a call gives in each of so many distributed."""
     parts, meeting = [None] * count, threading.Barrier(count)
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(call, [Threads(rank, parts, meeting) for rank in range(count)]))
@@ -668,14 +671,14 @@ def in_each(count: int, call: Callable[[Processes], Any]) -> list[Any]:
 def test_rows_are_shared_evenly_and_come_together_again(count: int, total: int) -> None:
     numbers = np.arange(2 * total * 3.0).reshape(2, total, 3)
 
-    def shared(here: Processes) -> Any:
-        part = numbers[:, here.rows(total)]
+    def shared(here: Workers) -> Any:
+        part = numbers[:, here.shard(total)]
         assert part.shape[1] in (total // count, -(-total // count))
-        return here.whole(part, axis=1)
+        return here.all_gather(part, axis=1)
 
     for found in in_each(count, shared):
         assert np.array_equal(found, numbers)
-    assert np.array_equal(ALONE.whole(numbers[:, ALONE.rows(total)], axis=1), numbers)
+    assert np.array_equal(SINGLE.all_gather(numbers[:, SINGLE.shard(total)], axis=1), numbers)
 
 
 def test_means_are_those_over_everything_that_counts() -> None:
@@ -685,23 +688,23 @@ def test_means_are_those_over_everything_that_counts() -> None:
     nats, counts = rng.random(3), np.array([5.0, 0, 2])
     nats[1] = 0  # where nothing counts
     for gradient, loss, count in in_each(
-        3, lambda p: p.mean(gradients[p.rank], nats[p.rank], counts[p.rank])
+        3, lambda p: p.all_reduce_mean(gradients[p.rank], nats[p.rank], counts[p.rank])
     ):
         assert count == 7
         assert loss == pytest.approx((5 * nats[0] + 2 * nats[2]) / 7, rel=1e-15)
         for found, first, last in zip(*map(leaves, (gradient, gradients[0], gradients[2])), strict=True):
             np.testing.assert_allclose(found, (5 * first + 2 * last) / 7, rtol=1e-13)
-    (nothing, loss, count), _ = in_each(2, lambda p: p.mean(gradients[0], 0.0, 0))
+    (nothing, loss, count), _ = in_each(2, lambda p: p.all_reduce_mean(gradients[0], 0.0, 0))
     assert (loss, count) == (0, 0)
     assert not any(leaf.any() for leaf in leaves(nothing))
 
 
 def test_what_is_said_is_heard() -> None:
     words = "größer than".encode()
-    assert in_each(3, lambda p: p.told(words if p.rank == 2 else b"ignored", by=2)) == [words] * 3
+    assert in_each(3, lambda p: p.broadcast(words if p.rank == 2 else b"ignored", source=2)) == [words] * 3
     value = {"a": [1 / 3, None, "ü"], "b": math.inf}
-    assert in_each(2, lambda p: p.agreed(value if p.rank == 0 else p.rank)) == [value] * 2
-    assert in_each(3, lambda p: p.each(p.rank / 3)) == [[0, 1 / 3, 2 / 3]] * 3
+    assert in_each(2, lambda p: p.broadcast_object(value if p.rank == 0 else p.rank)) == [value] * 2
+    assert in_each(3, lambda p: p.all_gather_number(p.rank / 3)) == [[0, 1 / 3, 2 / 3]] * 3
 
 
 def test_the_process_whose_rows_go_bad_says_where(tmp_path: Path) -> None:
@@ -711,7 +714,7 @@ def test_the_process_whose_rows_go_bad_says_where(tmp_path: Path) -> None:
             batch.inputs[2, 3] = math.nan
             return batch
 
-    def trained(here: Processes) -> str:
+    def trained(here: Workers) -> str:
         task = Spoilt("copy", Copy(min_length=3, max_length=3), SequenceSettings(batch=5), 0)
         spec = RNNSpec(input_size=task.input_size, output_size=task.output_size, hidden_sizes=(4,))
         run = new_run(
@@ -719,7 +722,7 @@ def test_the_process_whose_rows_go_bad_says_where(tmp_path: Path) -> None:
             **{"task": {}, "position": task.position(), "batch": 5, "engine": "reference"},
         )
         with pytest.raises(UserError) as error:
-            list(train(run, task, RunFolder(tmp_path / "none"), processes=here))
+            list(train(run, task, RunFolder(tmp_path / "none"), workers=here))
         return str(error.value)
 
     lines = in_each(3, trained)

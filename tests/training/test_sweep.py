@@ -28,9 +28,9 @@ from helpers.commands import (
 )
 from helpers.patience import PATIENCE
 from numdnc.training import sweep as sweeps
-from numdnc.training.outcomes import Outcome, Standing, summary, wilson
-from numdnc.training.plan import Sweep
 from numdnc.training.sweep import SweepFolder, Tick
+from numdnc.training.sweep_plan import Sweep
+from numdnc.training.sweep_results import Outcome, Standing, summary, wilson
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from threadpoolctl import threadpool_limits
@@ -28,7 +29,8 @@ from numdnc.cli.train import TRAIN
 from numdnc.cli.training import Training
 from numdnc.cli.view import view_trace
 from numdnc.errors import UserError
-from numdnc.training import processes
+from numdnc.training import distributed
+from numdnc.training.workers import SINGLE, Workers
 
 NUMDNC = Group(
     "The Differentiable Neural Computer: train it, use it, look inside it.",
@@ -64,60 +66,72 @@ NUMDNC = Group(
 def run() -> None:
     """Run a command; errors that the user can mend become one line and exit code 2."""
     console.prepare_output()
-    try:
-        try:
-            _run(sys.argv[1:])
-        except SystemExit:
-            console.end_output()
-            raise
-        console.end_output()
-    except UserError as error:
-        _fail(str(error))
-    except MemoryError as error:
-        _fail(f"the model must fit into memory, got: {error}. Lower its sizes.")
-    except KeyboardInterrupt as interrupt:
-        if _reports_errors():
-            console.warn("; ".join(["\nstopped at once", *map(str, interrupt.args)]))
-        sys.exit(130)
-    except BrokenPipeError:
-        # Whoever read our output (such as `head`) has had enough: say nothing more to it, not at exit either.
-        console.drop_output()
-        _reports_errors()
-        sys.exit(0)
-    except OSError as error:
-        console.drop_output()
-        _fail(f"files and output must be usable, got: {error}. Check the disk and where the output goes.")
+    words = sys.argv[1:]
+    # Those that share a sweep have runs of their own, and each reports them.
+    workers = SINGLE if words[:1] == ["sweep"] else distributed.unconnected()
+    with _exit_codes(workers), _one_blas_thread():
+        distributed.rank_and_world_size()  # which must be right, whatever the command
+        if words[:1] not in (["train"], ["resume"]):
+            _run(words, workers)
+            return
+        with ended_by_ctrl_c():  # torch waits for the others without listening
+            workers = distributed.connect()
+        with _exit_codes(workers):
+            _run(words, workers)
 
 
-def _run(words: Sequence[str]) -> None:
-    # At usual sizes a second BLAS thread gains nothing (benchmarks/blas_threads.py), and where the cores are
-    # shared it can cost a factor of ten. Who sets the number is obeyed.
+def _one_blas_thread() -> threadpool_limits:
+    """At usual sizes a second BLAS thread gains nothing (benchmarks/blas_threads.py), and where the cores are shared
+    it can cost a factor of ten. Who sets the number is obeyed.
+    """
     chosen = any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
-    silent = processes.place()[0] > 0 and not _of_a_sweep()
-    limited = threadpool_limits(limits=None if chosen else 1, user_api="blas")
-    with console.silent(silent), limited:
-        if words[:1] in (["train"], ["resume"]):
-            with ended_by_ctrl_c():  # torch waits for the others without listening
-                processes.join()
+    return threadpool_limits(limits=None if chosen else 1, user_api="blas")
+
+
+def _run(words: Sequence[str], workers: Workers) -> None:
+    with console.silent(workers.rank > 0):
         with REGISTRY:
             name, called, options = find(NUMDNC, words)
             call = parse(called.function, name, options)
             made = call()
         if isinstance(made, Training):
-            made.start()
+            made.start(workers)
+        elif callable(made):
+            made(workers)
 
 
-def _fail(text: str) -> NoReturn:
-    if _reports_errors():
+@contextmanager
+def _exit_codes(workers: Workers) -> Iterator[None]:
+    """Turn errors into exit codes; of the workers one says why they end, the first that knows."""
+    try:
+        try:
+            yield
+        except SystemExit:
+            console.end_output()
+            raise
+        console.end_output()
+    except UserError as error:
+        _fail(workers, str(error))
+    except MemoryError as error:
+        _fail(workers, f"the model must fit into memory, got: {error}. Lower its sizes.")
+    except KeyboardInterrupt as interrupt:
+        if workers.first_to_report():
+            console.warn("; ".join(["\nstopped at once", *map(str, interrupt.args)]))
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output (such as `head`) has had enough: say nothing more to it, not at exit either.
+        console.drop_output()
+        workers.first_to_report()
+        sys.exit(0)
+    except OSError as error:
+        console.drop_output()
+        _fail(
+            workers,
+            f"files and output must be usable, got: {error}. Check the disk and where the output goes.",
+        )
+
+
+def _fail(workers: Workers, text: str) -> NoReturn:
+    if workers.first_to_report():
         console.fail(text)
     sys.exit(2)
-
-
-def _reports_errors() -> bool:
-    """Of processes that train together one says why they end, the first that knows."""
-    return _of_a_sweep() or processes.speaks()
-
-
-def _of_a_sweep() -> bool:
-    """Those that share a sweep have runs of their own, and each speaks of them."""
-    return sys.argv[1:2] == ["sweep"]

@@ -11,6 +11,7 @@ from numdnc.cli.training import begin
 from numdnc.errors import UserError
 from numdnc.files import file_name
 from numdnc.training.folder import RunFolder
+from numdnc.training.workers import SINGLE
 
 
 def export_model(
@@ -59,7 +60,7 @@ def export_model(
         )
     run = files.run_from(module, origin)
     task = file_name(str(run.task.get("name")).rpartition(":")[2].lower())
-    with begin(run, out, f"{task}-{run.spec.kind}") as folder:
+    with begin(run, out, f"{task}-{run.spec.kind}", SINGLE) as folder:
         console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")
     place, program = shlex.quote(str(folder.path)), console.command()
     console.say(

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
-from numdnc.training.processes import join
+from numdnc.training.workers import Workers
 
 
 def resume(
@@ -38,7 +39,7 @@ def resume(
     custom_task: CustomTask = None,
     sample_every: int = 10,
     tensorboard: bool = False,
-) -> None:
+) -> Callable[[Workers], None]:
     """Go on with a run from its last checkpoint, bit for bit as if it had never stopped.
 
     What an option changes holds from there on.
@@ -62,42 +63,57 @@ def resume(
     check_minutes(minutes)
     check_tensorboard(tensorboard)
     place = RunFolder(folder)
-    with go_on(place) as run:
-        if steps is None and run.solved_iteration == run.iteration:
-            more = run.target if run.target > run.iteration else 2 * run.iteration
-            console.say(f"{folder} is solved, at iteration {run.iteration}: nothing is left to learn")
-            again = f"resume {shlex.quote(str(folder))} --steps {more}"
-            console.say(f"to train it further all the same:  {console.command()} {again}")
-            return
-        if steps is not None:
-            run.target = steps
-        if run.target <= run.iteration:
-            raise UserError(
-                f"the run must have iterations left, but {run.iteration} of {run.target} are done. "
-                "Give more with --steps."
+
+    def start(workers: Workers) -> None:
+        with go_on(place, workers) as run:
+            if steps is None and run.solved_iteration == run.iteration:
+                more = run.target if run.target > run.iteration else 2 * run.iteration
+                console.say(f"{folder} is solved, at iteration {run.iteration}: nothing is left to learn")
+                again = f"resume {shlex.quote(str(folder))} --steps {more}"
+                console.say(f"to train it further all the same:  {console.command()} {again}")
+                return
+            if steps is not None:
+                run.target = steps
+            if run.target <= run.iteration:
+                raise UserError(
+                    f"the run must have iterations left, but {run.iteration} of {run.target} are done. "
+                    "Give more with --steps."
+                )
+            if engine is not None or device is not None:
+                name = engine_on(engine or run.engine_name, device)
+                run.engine_name = select_engine(name, run.spec, run.training.precision).name
+            if learning_rate is not None:
+                run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
+            source = workers.broadcast_object(
+                custom_task_source(run, folder, custom_task) if workers.rank == 0 else None
             )
-        if engine is not None or device is not None:
-            name = engine_on(engine or run.engine_name, device)
-            run.engine_name = select_engine(name, run.spec, run.training.precision).name
-        if learning_rate is not None:
-            run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
-        source = join().agreed(custom_task_source(run, folder, custom_task) if join().rank == 0 else None)
-        task: Task
-        if run.task.get("kind") == EPISODES:
-            refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
-            if memory_size is not None:
-                set_memory_size(run, memory_size)
-            sequences = episode_task(run, source)
-            task, view = sequences, episodes_view(run, sequences)
-        elif run.task.get("kind") == BABI:
-            refuse_options(run, {"--corpus": corpus}, "a text")
-            stories = babi_task(run, data_folder)
-            task, view = stories, babi_view(run, stories)
-        else:
-            refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
-            text = text_task(run, corpus, data_folder)
-            task, view = text, text_view(run, text)
-        if join().rank == 0:
-            place.tidy(run)
-        console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
-        train_run(run, task, place, view, minutes=minutes, sample_every=sample_every, tensorboard=tensorboard)
+            task: Task
+            if run.task.get("kind") == EPISODES:
+                refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
+                if memory_size is not None:
+                    set_memory_size(run, memory_size)
+                sequences = episode_task(run, source)
+                task, view = sequences, episodes_view(run, sequences)
+            elif run.task.get("kind") == BABI:
+                refuse_options(run, {"--corpus": corpus}, "a text")
+                stories = babi_task(run, data_folder)
+                task, view = stories, babi_view(run, stories)
+            else:
+                refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
+                text = text_task(run, corpus, data_folder)
+                task, view = text, text_view(run, text)
+            if workers.rank == 0:
+                place.tidy(run)
+            console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
+            train_run(
+                run,
+                task,
+                place,
+                view,
+                workers=workers,
+                minutes=minutes,
+                sample_every=sample_every,
+                tensorboard=tensorboard,
+            )
+
+    return start

@@ -18,10 +18,10 @@ from numdnc.cli.parse import parse
 from numdnc.cli.train import TRAIN
 from numdnc.errors import UserError
 from numdnc.machine import count_processors
-from numdnc.training import processes
-from numdnc.training.outcomes import Outcome, Spread, Summary, summary
-from numdnc.training.plan import Sweep
+from numdnc.training.distributed import local_world_size, rank_and_world_size
 from numdnc.training.sweep import SweepFolder, Tick
+from numdnc.training.sweep_plan import Sweep
+from numdnc.training.sweep_results import Outcome, Spread, Summary, summary
 
 
 def run_sweep(
@@ -64,10 +64,10 @@ def run_sweep(
         agreed = _agreed_task(folder, planned, train[0] if train else custom_task)
         if not any(place.outcome(run).standing for run in planned.runs):
             check_settings(dataclasses.replace(planned, own=agreed))
-        share = processes.place()
+        share = rank_and_world_size()
         with console.outliving_output(), place.begun(train, varied, seeds, share) as (sweep, locks):
             sweep = dataclasses.replace(sweep, own=agreed)
-            at_once = max(1, count_processors() // processes.on_this_machine()) if jobs is None else jobs
+            at_once = max(1, count_processors() // local_world_size()) if jobs is None else jobs
             _run(place, sweep, share, at_once, locks, quiet=as_json)
     outcomes = [place.outcome(run) for run in sweep.runs]
     if as_json:

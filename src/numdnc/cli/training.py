@@ -25,11 +25,11 @@ from numdnc.training.folder import RunFolder
 from numdnc.training.loop import Report, train
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.processes import join
 from numdnc.training.run import Run, TrainingSettings, load_run, new_run
+from numdnc.training.workers import Workers
 from numdnc.tree import leaves
 
-STOPPED = ("interrupted", "abandoned")
+STOPPED = ("interrupted", "launcher_exited")
 """Reasons to end at once."""
 
 
@@ -86,10 +86,10 @@ class Training(NamedTuple):
     on_begin: Callable[[Path], None] = lambda folder: None
     """What else is to be done once there is a folder."""
 
-    def start(self) -> None:
+    def start(self, workers: Workers) -> None:
         """Make the folder and train."""
         session = self.session
-        with begin(self.run, session.out, self.stem) as folder:
+        with begin(self.run, session.out, self.stem, workers) as folder:
             self.on_begin(folder.path)
             for line in f"{_model_in_words(self.run)}; {self.about}".splitlines():
                 console.say(console.wrapped(line, otherwise=sys.maxsize))
@@ -98,6 +98,7 @@ class Training(NamedTuple):
                 self.task,
                 folder,
                 self.view,
+                workers=workers,
                 minutes=session.minutes,
                 sample_every=session.sample_every,
                 tensorboard=session.tensorboard,
@@ -110,13 +111,13 @@ def train_run(
     folder: RunFolder,
     view: View,
     *,
+    workers: Workers,
     minutes: float,
     sample_every: int,
     tensorboard: bool,
 ) -> None:
     """Train, show how it goes, and say what to do next."""
-    processes = join()
-    first = processes.rank == 0
+    first = workers.rank == 0
     sample_every = sample_every if first else 0
     last: list[Report] = []
     example = task.example(SEQUENCES)
@@ -141,7 +142,7 @@ def train_run(
             run,
             task,
             folder,
-            processes=processes,
+            workers=workers,
             minutes=minutes,
             interrupted=interrupted,
             health=lambda: health(run.spec, run.params, run.engine, example, task.loss) if first else {},
@@ -169,7 +170,7 @@ def train_run(
         "steps": "done",
         "minutes": f"stopped after {minutes:g} minutes",
         "interrupted": "interrupted",
-        "abandoned": "stopped, since torchrun is gone,",
+        "launcher_exited": "stopped, since torchrun is gone,",
     }[finished.reason]
     console.say(
         f"{stopped} at iteration {finished.iteration}; best held-out {view.score} {best}; saved in {folder.path}"
@@ -240,13 +241,12 @@ def _safe() -> Iterator[None]:
 
 
 @contextmanager
-def begin(run: Run, out: Path | None, stem: str) -> Iterator[RunFolder]:
+def begin(run: Run, out: Path | None, stem: str, workers: Workers) -> Iterator[RunFolder]:
     """The folder of a new run, made and held: `out`, or else runs/STEM-1, or the first such that does not exist."""
-    processes = join()
-    processes.check_batch(len(leaves(run.state)[0]))
+    workers.check_batch(len(leaves(run.state)[0]))
     with ExitStack() as holding:
-        path = str(_make(run, out, stem, holding)) if processes.rank == 0 else ""
-        folder = RunFolder(Path(processes.agreed(path)))
+        path = str(_make(run, out, stem, holding)) if workers.rank == 0 else ""
+        folder = RunFolder(Path(workers.broadcast_object(path)))
         with _safe():
             yield folder
 
@@ -268,20 +268,19 @@ def _make(run: Run, out: Path | None, stem: str, holding: ExitStack) -> Path:
 
 
 @contextmanager
-def go_on(folder: RunFolder) -> Iterator[Run]:
+def go_on(folder: RunFolder, workers: Workers) -> Iterator[Run]:
     """The run as it was saved last, in every process; only the first has to have the folder, and holds it."""
-    processes = join()
     with ExitStack() as holding:
-        if processes.rank == 0:
+        if workers.rank == 0:
             holding.enter_context(folder.held())
             run = folder.load_last()
-        if processes.count > 1:
-            contents = processes.told(folder.last.read_bytes() if processes.rank == 0 else b"")
-            if processes.rank > 0:
+        if workers.world_size > 1:
+            contents = workers.broadcast(folder.last.read_bytes() if workers.rank == 0 else b"")
+            if workers.rank > 0:
                 with TemporaryDirectory() as place:
                     copy = Path(place, folder.last.name)
                     copy.write_bytes(contents)
                     run = load_run(copy)
-            processes.check_batch(len(leaves(run.state)[0]))
+            workers.check_batch(len(leaves(run.state)[0]))
         with _safe():
             yield run

@@ -16,13 +16,13 @@ from numdnc.tasks import Batch, Forward, Interactive, Scores, Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
 from numdnc.training.pace import Pace
-from numdnc.training.processes import ALONE, Processes
 from numdnc.training.run import Run, forward_with
+from numdnc.training.workers import SINGLE, Workers
 from numdnc.tree import leaves, map_leaves, named_leaves, zeros_like
 
 _DROPOUT = 1
 """Sets the random numbers of dropout apart from those of weight noise."""
-_STOPS = {1: "minutes", 2: "interrupted", 3: "abandoned"}
+_STOPS = {1: "minutes", 2: "interrupted", 3: "launcher_exited"}
 """What can end a run from outside; the highest is said where several do."""
 
 
@@ -61,7 +61,7 @@ class Tick(NamedTuple):
 class Finished(NamedTuple):
     """The run has stopped and is saved."""
 
-    reason: str  # "solved", "steps", "minutes", "interrupted" or "abandoned" (by torchrun)
+    reason: str  # "solved", "steps", "minutes", "interrupted" or "launcher_exited" (by torchrun)
     iteration: int
 
 
@@ -70,7 +70,7 @@ def train(
     task: Task,
     folder: RunFolder,
     *,
-    processes: Processes = ALONE,
+    workers: Workers = SINGLE,
     minutes: float = math.inf,
     interrupted: Callable[[], bool] = lambda: False,
     health: Callable[[], dict[str, float]] = dict,
@@ -82,14 +82,14 @@ def train(
     A loss or gradient that is not finite raises UserError, names the first array that went bad, and leaves the
     last checkpoint as it was.
 
-    Each of several `processes` calls this with the same run and the same task, and holds its own rows of the state
+    Each of several `workers` calls this with the same run and the same task, and holds its own rows of the state
     meanwhile; the first writes for all.
     """
     task.move_to(run.position)
     settled = [asdict(run.spec), asdict(run.training), asdict(run.optimizer), run.target, task.position()]
-    processes.note(json.dumps(settled).encode(), *leaves(run.params))
-    processes.compare()
-    rows = processes.rows(len(leaves(run.state)[0]))
+    workers.record(json.dumps(settled).encode(), *leaves(run.params))
+    workers.check_identical()
+    rows = workers.shard(len(leaves(run.state)[0]))
     run.state = map_leaves(lambda array: array[rows], run.state)
     began, began_seconds = time.perf_counter(), run.seconds
     first_iteration = run.iteration
@@ -108,7 +108,7 @@ def train(
         left = max(0.0, min(remaining, 60 * minutes - (now - began)))
         if due and run.recent_count:
             speed = (run.recent_count - counted) / (now - last_report)
-            yield _report(run, task, folder, processes, norm, speed, left, health)
+            yield _report(run, task, folder, workers, norm, speed, left, health)
             last_report, counted = now, 0.0
             if len(warm) == 1:  # the first report compiles too
                 warm.append(run.iteration + 1)
@@ -116,14 +116,14 @@ def train(
             reason = "solved"
         elif run.iteration >= run.target:
             reason = "steps"
-        elif stop := max(processes.each(_stop(processes, interrupted, now - began >= 60 * minutes))):
+        elif stop := max(workers.all_gather_number(_stop(workers, interrupted, now - began >= 60 * minutes))):
             reason = _STOPS[int(stop)]
         else:
             with np.errstate(all="ignore"):  # whatever overflows is caught by name, not by a warning
-                norm = _iterate(run, task, processes)
+                norm = _iterate(run, task, workers)
             yield Tick(run.iteration, _mean_loss(run, task), left)
             continue
-        _save(run, folder, processes)
+        _save(run, folder, workers)
         yield Finished(reason, run.iteration)
         return
 
@@ -133,21 +133,21 @@ def _mean_loss(run: Run, task: Task) -> float:
     return run.recent_nats / run.recent_count / task.nats_per_unit if run.recent_count else math.nan
 
 
-def _stop(processes: Processes, interrupted: Callable[[], bool], over: bool) -> int:
+def _stop(workers: Workers, interrupted: Callable[[], bool], over: bool) -> int:
     """The number in `_STOPS` of what ends the run in this process; 0 if nothing does."""
-    return 3 if processes.abandoned() else 2 if interrupted() else int(over)
+    return 3 if workers.launcher_exited() else 2 if interrupted() else int(over)
 
 
-def _iterate(run: Run, task: Task, processes: Processes) -> float:
+def _iterate(run: Run, task: Task, workers: Workers) -> float:
     """One update; the gradient's norm before clipping."""
     engine, spec = run.engine, run.spec
     batch = task.next_batch()
     if isinstance(task, Interactive):
-        batch = task.rollout(_shared(run.forward, processes), batch)
+        batch = task.rollout(_shared(run.forward, workers), batch)
     batch = batch._replace(inputs=cast_inputs(batch.inputs, run.params))
     mask = _bypass_mask(run, batch)
-    processes.note(batch.inputs, batch.targets)
-    rows = processes.rows(batch.inputs.shape[1])
+    workers.record(batch.inputs, batch.targets)
+    rows = workers.shard(batch.inputs.shape[1])
     batch, mask = batch.rows(rows), mask if mask is None else mask[:, rows]
     params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
     if batch.starts_sequence:
@@ -160,10 +160,10 @@ def _iterate(run: Run, task: Task, processes: Processes) -> float:
     if batch.starts_sequence:
         gradient = initial_state_backward(spec, gradient, d_before)
     own = gradient
-    gradient, nats, count = processes.mean(gradient, nats, count)
+    gradient, nats, count = workers.all_reduce_mean(gradient, nats, count)
     norm = gradient_norm(gradient)
     if not math.isfinite(nats) or not math.isfinite(norm):
-        raise UserError(_stopped(_first_bad(run, params, batch, own, processes), run.iteration + 1))
+        raise UserError(_stopped(_first_bad(run, params, batch, own, workers), run.iteration + 1))
     run.iteration += 1
     rate = learning_rate_at(run.optimizer, run.iteration, run.training.steps)
     params, moments = update(
@@ -195,17 +195,17 @@ def _report(
     run: Run,
     task: Task,
     folder: RunFolder,
-    processes: Processes,
+    workers: Workers,
     norm: float,
     speed: float,
     left: float,
     health: Callable[[], dict[str, float]],
 ) -> Report:
     """Score the held-out data, tell the task, note it in metrics.jsonl, save."""
-    processes.note(*leaves(run.params))
-    processes.compare()
+    workers.record(*leaves(run.params))
+    workers.check_identical()
     with np.errstate(all="ignore"):
-        scores = processes.agreed(task.score(_shared(run.forward, processes)))
+        scores = workers.broadcast_object(task.score(_shared(run.forward, workers)))
     if not all(map(math.isfinite, scores.values())):
         raise UserError(_stopped("the held-out score", run.iteration))
     held_out = next(iter(scores.values()))
@@ -231,25 +231,25 @@ def _report(
         run.solved_iteration, run.solved_seconds = run.iteration, run.seconds
     task.on_scores(scores)
     run.position = task.position()
-    if processes.rank == 0:
+    if workers.rank == 0:
         folder.append_metrics(report.record())
-    _save(run, folder, processes, best=better)
+    _save(run, folder, workers, best=better)
     return report
 
 
-def _shared(forward: Forward, processes: Processes) -> Forward:
+def _shared(forward: Forward, workers: Workers) -> Forward:
     """The same model, of which each process computes its rows; the state it hands on is that of these rows."""
 
     def shared(inputs: Inputs, state: Any) -> tuple[Array, Any]:
-        outputs, state = forward(inputs[:, processes.rows(inputs.shape[1])], state)
-        return processes.whole(outputs, axis=1), state
+        outputs, state = forward(inputs[:, workers.shard(inputs.shape[1])], state)
+        return workers.all_gather(outputs, axis=1), state
 
     return shared
 
 
-def _save(run: Run, folder: RunFolder, processes: Processes, *, best: bool = False) -> None:
-    run = replace(run, state=map_leaves(processes.whole, run.state))
-    if processes.rank > 0:
+def _save(run: Run, folder: RunFolder, workers: Workers, *, best: bool = False) -> None:
+    run = replace(run, state=map_leaves(workers.all_gather, run.state))
+    if workers.rank > 0:
         return
     trees = (("params", run.params), ("moments", run.moments), ("state", run.state))
     bad = next(filter(None, (_first_not_finite(name, tree) for name, tree in trees)), None)
@@ -260,7 +260,7 @@ def _save(run: Run, folder: RunFolder, processes: Processes, *, best: bool = Fal
     folder.save_last(run)
 
 
-def _first_bad(run: Run, params: Any, batch: Batch, gradient: Any, processes: Processes) -> str:
+def _first_bad(run: Run, params: Any, batch: Batch, gradient: Any, workers: Workers) -> str:
     """Why the loss or gradient is not finite: what went bad first, in the order of computation.
 
     Of several processes the first that finds something in its rows says so.
@@ -274,10 +274,10 @@ def _first_bad(run: Run, params: Any, batch: Batch, gradient: Any, processes: Pr
         bad = _first_not_finite("state", state) or _first_not_finite("outputs", outputs)
         bad = f"{bad} at step {t} of the window" if bad else None
     bad = bad or _first_not_finite("gradient", gradient)
-    found = processes.each(bad is not None)
+    found = workers.all_gather_number(bad is not None)
     if not any(found):
         return "the sum over the gradient"
-    return processes.told((bad or "").encode(), by=found.index(1)).decode()
+    return workers.broadcast((bad or "").encode(), source=found.index(1)).decode()
 
 
 def _stopped(bad: str, iteration: int) -> str:

@@ -15,11 +15,11 @@ from typing import NamedTuple
 from numdnc.errors import UserError
 from numdnc.files import MAX_TEXT_BYTES, open_to_append, write_atomically
 from numdnc.input_files import open_regular_file, read_file
+from numdnc.training.distributed import ENVIRONMENT
 from numdnc.training.folder import RUN_LOCK, RunFolder
 from numdnc.training.lock import ANOTHER, LockedError, held, holder
-from numdnc.training.outcomes import Outcome, standing
-from numdnc.training.plan import DEFAULT_SEEDS, Planned, Sweep, as_given, options, sweep_from
-from numdnc.training.processes import VARIABLES
+from numdnc.training.sweep_plan import DEFAULT_SEEDS, Planned, Sweep, as_given, options, sweep_from
+from numdnc.training.sweep_results import Outcome, standing
 
 PROGRAM = (sys.executable, "-m", "numdnc")
 """How a run is started; `train ..` or `resume ..` follows."""
@@ -227,7 +227,7 @@ class SweepFolder:
         place.mkdir(exist_ok=True)
         (place / "failure.txt").unlink(missing_ok=True)
         log = place / "log.txt"
-        inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+        inherited = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
         with open_to_append(log) as file:
             file.write(f"$ numdnc {shlex.join(words)}\n".encode())
             file.flush()
