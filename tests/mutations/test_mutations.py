@@ -1,32 +1,58 @@
-"""The tests tested: mistakes like those of public DNCs, each planted in a copy of the package, must turn tests red."""
+"""The tests tested: mistakes like those of public DNCs, each planted in a module of the package, turn tests red."""
 
+import ast
+import json
 import os
 import re
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 import numdnc
-from helpers.patience import PATIENCE
 
 HERE = Path(__file__).parent
 TESTS = HERE.parent
 PACKAGE = Path(numdnc.__file__).parent
-RUN = "import sys, numdnc, pytest; print(numdnc.__file__, flush=True); sys.exit(pytest.main(sys.argv[1:]))"
+
+
+class Kind(NamedTuple):
+    """How some of the test files are run."""
+
+    imports: tuple[str, ...]
+    environment: dict[str, str]
+    arguments: tuple[str, ...] = ()
+
+
+KINDS = {
+    "uncompiled": Kind(("numba",), {"NUMBA_DISABLE_JIT": "1"}),
+    "parity": Kind(("torch",), {}, ("-k", "torch")),
+    "numpy": Kind(("numpy",), {}),
+}
+"""By a part of the file's name; all others are the last kind."""
 
 
 class Mutation(NamedTuple):
     name: str
-    source: str  # the file it changes
+    source: str  # the file of the package that it changes
     tests: str  # the file that must see it
     edits: tuple[tuple[str, str], ...]  # old and new text
 
+    def changed(self) -> str:
+        """The text of the file with the mistake in it."""
+        text = (PACKAGE / self.source).read_text(encoding="utf-8")
+        for old, new in self.edits:
+            assert text.count(old) == 1, (
+                f"{self.source} must hold this once; follow it in the file of mutations:\n{old}"
+            )
+            text = text.replace(old, new)
+        return text
 
-def read_mutations(text):
+
+def read_mutations(text: str) -> Iterator[Mutation]:
     """The mutations of a file such as reference.txt."""
     headings = re.split(r"^== (.+): (\S+), (\S+)\n", text, flags=re.MULTILINE)[1:]
     for name, source, tests, body in zip(*(headings[i::4] for i in range(4)), strict=True):
@@ -35,62 +61,86 @@ def read_mutations(text):
         yield Mutation(name, source, tests, tuple((unmarked(old), unmarked(new)) for old, new in hunks))
 
 
-def unmarked(lines):
+def unmarked(lines: str) -> str:
     return "\n".join(line[1:] for line in lines.splitlines())
 
 
-MUTATIONS, OF_TRAINING = (
-    tuple(read_mutations((HERE / name).read_text(encoding="utf-8")))
-    for name in ("reference.txt", "training.txt")
+MUTATIONS = [
+    mutation
+    for file in sorted(HERE.glob("*.txt"))
+    for mutation in read_mutations(file.read_text(encoding="utf-8"))
+]
+for_each_mutation = pytest.mark.parametrize(
+    "mutation", MUTATIONS, ids=lambda mutation: mutation.name.replace(" ", "-")
 )
-EVERY = [*MUTATIONS, *(pytest.param(mutation, marks=pytest.mark.thorough) for mutation in OF_TRAINING)]
 
 
-@pytest.fixture
-def package(tmp_path):
-    """A copy of the package that a test may spoil."""
-    return Path(shutil.copytree(PACKAGE, tmp_path / "numdnc", ignore=shutil.ignore_patterns("__pycache__")))
+@for_each_mutation
+def test_mutation_can_be_planted(mutation: Mutation) -> None:
+    assert ast.dump(ast.parse(mutation.changed())) != ast.dump(
+        ast.parse((PACKAGE / mutation.source).read_text())
+    )
+    assert (TESTS / mutation.tests).exists()
 
 
-def run_tests(package, *files):
-    """Exit code and output of test files run on a copy of the package, until the first failure."""
+Run = Callable[[str, Mutation | None], tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Runs a test file, with a mutation or without: exit code and output, until the first failure."""
+    servers: dict[str, subprocess.Popen[str]] = {}
+
+    def run(tests: str, mutation: Mutation | None) -> tuple[int, str]:
+        kind = next((kind for kind in KINDS if kind in tests), "numpy")
+        order: dict[str, object] = {"module": None, "arguments": [str(TESTS / tests), *KINDS[kind].arguments]}
+        if mutation is not None:
+            path = PACKAGE / mutation.source
+            name = ".".join(["numdnc", *path.relative_to(PACKAGE).with_suffix("").parts])
+            order |= {"module": name.removesuffix(".__init__"), "path": str(path), "text": mutation.changed()}
+        if kind not in servers:
+            servers[kind] = start(KINDS[kind])
+        server = servers[kind]
+        assert server.stdin
+        assert server.stdout
+        server.stdin.write(json.dumps(order) + "\n")
+        server.stdin.flush()
+        code, output = json.loads(server.stdout.readline())
+        return code, output
+
+    yield run
+    for server in servers.values():
+        server.communicate()
+
+
+def start(kind: Kind) -> "subprocess.Popen[str]":
+    """A process that runs tests, with what they import and is not ours."""
     environment = {
-        "PYTHONPATH": str(package.parent),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": str(PACKAGE.parent),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_ADDOPTS": "",
-        "OPENBLAS_NUM_THREADS": "1",
         "COLUMNS": "200",
     }
-    options = ["-x", "-q", "--tb=short", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", RUN, *options, *(str(TESTS / file) for file in files)],
+    return subprocess.Popen(
+        [sys.executable, "-P", HERE / "server.py", "hypothesis", *kind.imports],
         cwd=TESTS.parent,
-        env=os.environ | environment,
-        capture_output=True,
+        env=os.environ | environment | kind.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
     )
-    imported, _, output = done.stdout.partition("\n")
-    assert Path(imported).parent == package, f"another numdnc was tested:\n{done.stdout}{done.stderr}"
-    return done.returncode, output
 
 
-def test_copy_as_it_is_passes(package):
-    code, output = run_tests(package, *sorted({mutation.tests for mutation in MUTATIONS}))
+@pytest.mark.thorough
+@pytest.mark.parametrize("tests", sorted({mutation.tests for mutation in MUTATIONS}))
+def test_without_a_mutation_they_pass(run: Run, tests: str) -> None:
+    code, output = run(tests, None)
     assert code == 0, output
 
 
-@pytest.mark.parametrize("mutation", EVERY, ids=lambda mutation: mutation.name.replace(" ", "-"))
-def test_mutation_is_caught(mutation, package):
-    path = package / mutation.source
-    source = path.read_text(encoding="utf-8")
-    for old, new in mutation.edits:
-        assert source.count(old) == 1, (
-            f"{mutation.source} must hold this once; follow it in the file of mutations:\n{old}"
-        )
-        source = source.replace(old, new)
-    path.write_text(source, encoding="utf-8")
-    code, output = run_tests(package, mutation.tests)
+@pytest.mark.thorough
+@for_each_mutation
+def test_mutation_is_caught(run: Run, mutation: Mutation) -> None:
+    code, output = run(mutation.tests, mutation)
     assert code == 1, f"no test noticed, or none could run:\n{output}"
     assert re.search(r"^FAILED .* - (AssertionError|assert )", output, re.MULTILINE), output

@@ -1,0 +1,29 @@
+"""The kernels of the engine `cpu` as plain functions of Python: they compute what the reference does.
+
+Run with Numba switched off (NUMBA_DISABLE_JIT=1), by test_mutations.py: a changed kernel then needs no compiling.
+"""
+
+import sys
+
+import numba
+import numpy as np
+import pytest
+
+from helpers.contract import Case
+from numdnc.engines.cpu.kernels import activations
+
+for name, module in list(sys.modules.items()):
+    if name.startswith("numdnc.engines.cpu.kernels.") and hasattr(module, "constant"):
+        module.constant = lambda value, like: like.dtype.type(value)  # what Numba compiles it to
+activations.split_exp = lambda x: (
+    activations._split_exp_float32(x) if x.dtype == np.float32 else activations._split_exp_float64(x)
+)
+SPECS = ("dnc-all", "dnc-ADNC", "dnc-D+S", "dnc-2-layers", "dnc-odd", "rnn-2-layers", "lstm-2-layers")
+
+
+@pytest.mark.parametrize("spec_name", SPECS)
+@pytest.mark.parametrize(("steps", "batch"), [(4, 5), (2, 2), (9, 1)])
+def test_values_and_gradients_are_the_references(spec_name: str, steps: int, batch: int) -> None:
+    assert numba.config.DISABLE_JIT
+    case = Case("cpu", spec_name, "float64")
+    case.assert_parity(case.problem(steps=steps, batch=batch))
