@@ -99,7 +99,7 @@ class MemoryOptions:
     """
 
     controller: ControllerKind = "lstm"
-    """The network that drives the memory."""
+    """The network that drives the memory: lstm, rnn or feedforward."""
     memory_size: int = 16
     """N, number of memory slots."""
     word_size: int = 16
@@ -117,14 +117,15 @@ class MemoryOptions:
     sharpness: bool = False
     """Sharpen the forward and backward weightings by learned strengths (Csordas and Schmidhuber 2019); needs links."""
     links: bool = True
-    """Temporal links; without them heads read by content alone (Franke, Niehues and Waibel 2018)."""
+    """Temporal links between slots; without them heads read by content alone (Franke, Niehues and Waibel 2018)."""
     normalisation: bool = False
     """Layer norm on the interface and in an LSTM controller (Franke, Niehues and Waibel 2018)."""
     bypass_dropout: float = 0.0
     """Share of the hidden values, in [0, 1), dropped in training on their way past the memory to the output (Franke,
     Niehues and Waibel 2018)."""
     learned_state: bool = False
-    """Learn the memory and the controller's state at the start of a sequence."""
+    """Learn the memory and the controller's state at the start of a sequence, from batches that begin sequences (of a
+    text: the first window of an epoch)."""
 
 
 VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]

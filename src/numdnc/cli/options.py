@@ -1,15 +1,18 @@
 """Options that several commands share."""
 
+import ast
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
 from numdnc.engines import ENGINE_NAMES
 from numdnc.errors import UserError
-from numdnc.spec import SPECS, DNCSpec, LSTMSpec, Spec
+from numdnc.spec import SPECS, VARIATIONS, DNCSpec, MemoryOptions, Spec
 from numdnc.training.run import Run
 from numdnc.tree import leaves
 
@@ -25,15 +28,28 @@ AsJson = Annotated[bool, arg(name="json")]
 EngineName = Annotated[str, arg(aliases=["-e"], metavar=ENGINES)]
 Device = Annotated[str | None, arg(metavar="{cpu,cuda,cuda:1,..}")]
 
-_SHARED = {field.name for field in fields(LSTMSpec)}
-_DNC_ONLY = [field.name for field in fields(DNCSpec) if field.name not in _SHARED]
-_VARIATIONS = _DNC_ONLY[_DNC_ONLY.index("read_heads") + 1 :]
-"""Refused where there is no memory, unlike the controller and the sizes, which have other defaults here."""
+
+def attribute_docs(kind: type[Any]) -> dict[str, str]:
+    """Field -> the docstring below it, of the fields that a class itself declares."""
+    (definition,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(definition, ast.ClassDef)
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in pairwise(definition.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(text.value.value, str)
+    }
+
+
+_HELP = {
+    name: f"{text.removesuffix('.')} (dnc only)." for name, text in attribute_docs(MemoryOptions).items()
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """What the model is."""
+class _NetworkOptions:
+    """What every model has."""
 
     model: Annotated[str, arg(aliases=["-m"], metavar="{rnn,lstm,dnc}")] = "dnc"
     """The kind of model."""
@@ -41,33 +57,19 @@ class ModelOptions:
     """Hidden units of each controller layer."""
     layers: int = 1
     """Controller layers."""
-    controller: Annotated[str, arg(metavar="{lstm,rnn,feedforward}")] = "lstm"
-    """The network that drives the memory (dnc only)."""
-    memory_size: Annotated[int, arg(aliases=["-N"])] = 16
-    """Memory slots (dnc only)."""
-    word_size: Annotated[int, arg(aliases=["-W"])] = 16
-    """Numbers per slot (dnc only)."""
-    read_heads: Annotated[int, arg(aliases=["-R"])] = 2
-    """Read heads (dnc only)."""
-    masking: bool = False
-    """Look-ups compare only the columns of the memory that a learned mask lets through (dnc only; Csordas and
-    Schmidhuber 2019)."""
-    mask_floor: float = 0.0
-    """Weight of a column that is masked, from 0 to 1 (needs --masking)."""
-    deallocation: bool = False
-    """Erase a slot when it is freed (dnc only; Csordas and Schmidhuber 2019)."""
-    sharpness: bool = False
-    """Sharpen the weights that the links give (dnc with links only; Csordas and Schmidhuber 2019)."""
-    links: bool = True
-    """With --no-links there are no temporal links, and heads read by content alone (dnc only; Franke et al. 2018)."""
-    normalisation: bool = False
-    """Layer norm on the interface and in an LSTM controller (dnc only; Franke et al. 2018)."""
-    bypass_dropout: float = 0.0
-    """In training, drop this share of the hidden values on their way past the memory to the output (dnc only; Franke
-    et al. 2018)."""
-    learned_state: bool = False
-    """Initial memory and controller state are learned (dnc only; from batches that begin sequences, which on a text is
-    the first window of an epoch)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(MemoryOptions, _NetworkOptions):
+    """What the model is.
+
+    Options from --controller on are those of a dnc; from --masking on they make variations of the paper's.
+    """
+
+    controller: Annotated[str, arg(metavar="{lstm,rnn,feedforward}", help=_HELP["controller"])] = "lstm"  # type: ignore[assignment]  # checked by DNCSpec
+    memory_size: Annotated[int, arg(aliases=["-N"], help=_HELP["memory_size"])] = 16
+    word_size: Annotated[int, arg(aliases=["-W"], help=_HELP["word_size"])] = 16
+    read_heads: Annotated[int, arg(aliases=["-R"], help=_HELP["read_heads"])] = 2
 
     def spec(self, input_size: int, output_size: int) -> Spec:
         """The spec for a task's sizes."""
@@ -75,23 +77,22 @@ class ModelOptions:
             raise UserError(f"model must be one of {', '.join(SPECS)}, got {self.model!r}.")
         if not 1 <= self.layers <= MOST_LAYERS:
             raise UserError(f"layers must be from 1 to {MOST_LAYERS}, got {self.layers}.")
-        hidden_sizes = (self.hidden,) * self.layers
-        chosen = {name: getattr(self, name) for name in _DNC_ONLY}
-        if self.model != "dnc":
-            for name in _VARIATIONS:
-                if chosen[name] != getattr(DNCSpec, name):
-                    raise UserError(
-                        f"{name} must be left out with --model {self.model}, which has no memory, got {chosen[name]}."
-                    )
-            return SPECS[self.model](
-                input_size=input_size, output_size=output_size, hidden_sizes=hidden_sizes
+        sizes: dict[str, Any] = {
+            "input_size": input_size,
+            "output_size": output_size,
+            "hidden_sizes": (self.hidden,) * self.layers,
+        }
+        if SPECS[self.model].has_memory:
+            return DNCSpec(
+                **sizes, **{field.name: getattr(self, field.name) for field in fields(MemoryOptions)}
             )
-        return DNCSpec(
-            input_size=input_size,
-            output_size=output_size,
-            hidden_sizes=hidden_sizes,
-            **chosen,
-        )
+        for name in VARIATIONS:
+            if getattr(self, name) != getattr(MemoryOptions, name):
+                raise UserError(
+                    f"{name} must be left out with --model {self.model}, which has no memory, "
+                    f"got {getattr(self, name)}."
+                )
+        return SPECS[self.model](**sizes)
 
 
 def engine_on(engine: str, device: str | None) -> str:

@@ -94,18 +94,24 @@ class DNC(Recurrent[DNCState[Tensor]]):
         hidden_size: H of each controller layer, or a tuple with one for each.
         output_size: Y, width of an output vector.
         num_layers: number of controller layers, 1 unless hidden_size tells. Each sees the input, the output sees all.
-        memory_size: N, number of memory slots; 16.
-        word_size: W, numbers per slot; 16.
-        read_heads: R, number of read heads; 1.
-        controller: the network that drives the memory, "lstm", "rnn" or "feedforward"; "lstm".
-        masking: look-ups compare only the columns that a mask of their own lets through; False.
-        mask_floor: what a masked column still counts, in [0, 1]; 0.0; needs masking.
-        deallocation: a freed slot is wiped too, not only counted as free; False.
-        sharpness: forward and backward weightings are sharpened by strengths of their own; False; needs links.
-        links: temporal links; True. Without them heads read by content alone.
-        normalisation: layer norm on the interface and inside an LSTM controller; False.
-        bypass_dropout: share of the hidden values, in [0, 1), hidden from the output in training mode; 0.0.
-        learned_state: the memory and the controller's state at the start of a sequence are parameters; False.
+        controller: The network that drives the memory: lstm, rnn or feedforward. Default: "lstm".
+        memory_size: N, number of memory slots. Default: 16.
+        word_size: W, numbers per slot. Default: 16.
+        read_heads: R, number of read heads. Default: 1.
+        masking: Compare keys with the memory only in the columns that a learned mask lets through (Csordas and
+            Schmidhuber 2019). Default: False.
+        mask_floor: Weight of a column that is masked, in [0, 1]; needs masking. Default: 0.0.
+        deallocation: Erase a slot when it is freed (Csordas and Schmidhuber 2019). Default: False.
+        sharpness: Sharpen the forward and backward weightings by learned strengths (Csordas and Schmidhuber 2019);
+            needs links. Default: False.
+        links: Temporal links between slots; without them heads read by content alone (Franke, Niehues and Waibel 2018).
+            Default: True.
+        normalisation: Layer norm on the interface and in an LSTM controller (Franke, Niehues and Waibel 2018). Default:
+            False.
+        bypass_dropout: Share of the hidden values, in [0, 1), dropped in training on their way past the memory to the
+            output (Franke, Niehues and Waibel 2018). Default: 0.0.
+        learned_state: Learn the memory and the controller's state at the start of a sequence, from batches that begin
+            sequences (of a text: the first window of an epoch). Default: False.
         batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
         engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
             too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".

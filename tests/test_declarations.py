@@ -1,0 +1,83 @@
+"""What is declared once, in spec.py, parts.py and params.py, and what is written out elsewhere say the same."""
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from numdnc import DNCSpec, nn
+from numdnc.cli.options import ModelOptions, attribute_docs
+from numdnc.engines.cpu.kernels.types import InterfaceAt
+from numdnc.params import DNCState
+from numdnc.parts import Interface, declared_parts
+from numdnc.spec import VARIATIONS, MemoryOptions
+
+NOTATION = (Path(__file__).parents[1] / "docs" / "notation.md").read_text(encoding="utf-8")
+OPTIONS = dataclasses.fields(MemoryOptions)
+DOCS = attribute_docs(MemoryOptions)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_the_module_takes_and_describes_every_option(option):
+    parameter = inspect.signature(nn.DNC).parameters[option.name]
+    assert parameter.default == option.default
+    assert parameter.annotation == option.type
+    default = f'"{option.default}"' if isinstance(option.default, str) else option.default
+    assert f"{option.name}: {DOCS[option.name]} Default: {default}." in " ".join(nn.DNC.__doc__.split())
+    other = {"controller": "rnn", "sharpness": True, "masking": True}
+    value = other.get(option.name, not option.default if isinstance(option.default, bool) else 0.5)
+    value = 3 if type(option.default) is int else value
+    needed = {"mask_floor": {"masking": True}}.get(option.name, {})
+    module = nn.DNC(2, 3, 2, **{option.name: value}, **needed)
+    assert getattr(module.spec, option.name) == value
+
+
+def test_the_command_line_has_every_option():
+    assert DOCS.keys() == {option.name for option in OPTIONS}
+    assert {field.name for field in dataclasses.fields(ModelOptions)} >= DOCS.keys()
+    for name in VARIATIONS:
+        assert getattr(ModelOptions(), name) == getattr(MemoryOptions(), name)
+
+
+def test_the_state_and_the_interface_declare_all_their_arrays():
+    assert tuple(declared_parts(Interface)) == Interface._fields
+    assert ("controller", *declared_parts(DNCState)) == DNCState._fields
+
+
+@pytest.mark.parametrize("kind", [Interface, DNCState])
+def test_flags_are_properties_of_a_spec(kind):
+    spec = DNCSpec(input_size=1, output_size=1)
+    assert all(not part.flag or hasattr(spec, part.flag) for part in declared_parts(kind).values())
+
+
+def test_the_kernels_know_every_part_of_the_interface():
+    assert InterfaceAt._fields == Interface._fields
+
+
+@pytest.mark.parametrize("kind", [Interface, DNCState])
+def test_the_notation_lists_every_part_with_its_shape(kind):
+    for name, part in declared_parts(kind).items():
+        shape = f"({', '.join(['B', *part.axes.split()])}{'' if part.axes else ','})"
+        shapes = re.findall(rf"^\|[^|]*\|[^|]*`{name}`[^|]*\| *(\([^|]*\))[^|]*\|", NOTATION, re.MULTILINE)
+        assert any(found.startswith(shape) for found in shapes), name
+
+
+def test_the_notation_lists_the_interface_in_order():
+    """Each row: where the part begins, its name, its size, its activation, and for a variation its flag."""
+    section = NOTATION.partition("## The interface vector, in order")[2].partition("\n## ")[0]
+    rows = re.findall(
+        r"^\| [^|]+ \| `(\w+)`[^|]*\| ([^|]+) \| (\w+)[^|]*\|(?: `(\w+)` \|)?$", section, re.MULTILINE
+    )
+    activations = {"identity": "none"}
+    assert [(name, size, activation) for name, size, activation, _ in rows] == [
+        (name, size_in_words(part.axes), activations.get(part.activation, part.activation))
+        for name, part in declared_parts(Interface).items()
+    ]
+    assert all(declared_parts(Interface)[name].flag == flag for name, _, _, flag in rows if flag)
+
+
+def size_in_words(axes):
+    """R W for "R W", 3 R for "R 3", W for "1 W"."""
+    return " ".join(sorted(axis for axis in axes.split() if axis != "1")) or "1"
