@@ -150,7 +150,7 @@ a_store = pytest.mark.parametrize("flags", STORES.values(), ids=STORES)
 @a_store
 def test_store_writes_to_free_slots_keeps_them_and_reads_by_content(flags) -> None:
     spec = dnc(**flags)
-    start = parse_interface(spec, init_params(spec, 0, start="store").interface.bias[None])
+    start = parse_interface(spec, init_params(spec, 0, init_scheme="store").interface.bias[None])
     np.testing.assert_allclose(start.read_strengths, [[7.0] * 2], atol=0.005)
     np.testing.assert_allclose(start.write_strength, [7.0], atol=0.005)
     np.testing.assert_allclose(start.write_gate, [0.88], atol=0.005)
@@ -190,13 +190,13 @@ def test_store_sets_the_biases_of_the_interface_and_nothing_else(flags) -> None:
 @pytest.mark.parametrize("spec", SPECS[:2], ids=lambda spec: spec.kind)
 def test_model_without_a_memory_cannot_start_as_a_store(spec) -> None:
     with pytest.raises(UserError, match=f"must be plain.*store.*{spec.kind}"):
-        init_params(spec, 0, start="store")
+        init_params(spec, 0, init_scheme="store")
 
 
 @pytest.mark.parametrize("spec", [SPECS[0], dnc()], ids=lambda spec: spec.kind)
 def test_unknown_start_is_refused(spec) -> None:
     with pytest.raises(UserError, match=r"must be one of plain, store.*'shop'"):
-        init_params(spec, 0, start="shop")
+        init_params(spec, 0, init_scheme="shop")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

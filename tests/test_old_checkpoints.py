@@ -20,8 +20,8 @@ from helpers.commands import done
 from numdnc import DNCSpec, LSTMSpec, named_leaves, nn
 from numdnc.inspection.trace_file import load_trace
 from numdnc.nn.files import run_from
-from numdnc.training.folder import read_report
-from numdnc.training.run import load_run
+from numdnc.training.folder import parse_metrics_line
+from numdnc.training.run import load_run, rename_old_settings
 from numdnc.training.sweep import SweepFolder
 
 OLD = Path(__file__).parent / "checkpoints" / "0.1"
@@ -79,7 +79,7 @@ def test_a_task_of_format_4_goes_on(tmp_path: Path) -> None:
     shutil.copy(FORMAT_4 / "metrics.jsonl", tmp_path / "metrics.jsonl")
     done("resume", tmp_path, "--steps", 6, "--sample-every", 0, "--engine", "reference")
     lines = (tmp_path / "metrics.jsonl").read_bytes().splitlines()
-    reports = [read_report(line) for line in lines]
+    reports = [parse_metrics_line(line) for line in lines]
     assert [report.iteration for report in reports if report] == [2, 4, 6]
 
 
@@ -125,3 +125,16 @@ def test_a_module_of_version_2_and_a_state_of_it(name: str) -> None:
     _, after = module(inputs, state)
     assert [leaf for leaf, _ in named_leaves(after)] == [leaf for leaf, _ in named_leaves(state)]
     assert ("link" in dict(named_leaves(after))) == (name == "links")
+
+
+def test_settings_that_were_stored_under_other_names() -> None:
+    metadata = {"training": {"start": "store", "score_limit": 7}, "task": {"settings": {}}}
+    rename_old_settings(metadata)
+    assert metadata == {"training": {"init_scheme": "store"}, "task": {"settings": {"score_limit": 7}}}
+
+
+def test_options_are_known_by_former_names(tmp_path: Path) -> None:
+    words = ("train", "copy", "--engine", "reference", "--steps", 1, "--evaluated", 2, "--sample-every", 0)
+    for number, option in enumerate((("--start", "store"), ("--start=store",))):
+        done(*words, *option, "--out", tmp_path / str(number))
+        assert load_run(tmp_path / str(number) / "last.safetensors").training.init_scheme == "store"

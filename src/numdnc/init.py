@@ -11,7 +11,7 @@ from numdnc.params import Array, DNCParams, LearnedState, zero_params, zero_stat
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import from_named, map_leaves, named_leaves
 
-Start = Literal["plain", "store"]
+InitScheme = Literal["plain", "store"]
 """How parameters start, see `init_params`."""
 
 STORE_BIASES: dict[str, Any] = {
@@ -28,7 +28,11 @@ _MEMORY_NORM = 0.1
 
 
 def init_params(
-    spec: Spec, seed: int, dtype: DTypeLike = np.float32, start: Start = "plain", input_scale: float = 1.0
+    spec: Spec,
+    seed: int,
+    dtype: DTypeLike = np.float32,
+    init_scheme: InitScheme = "plain",
+    input_scale: float = 1.0,
 ) -> Any:
     """Parameters drawn from `seed`; both dtypes get the same draws, rounded.
 
@@ -47,8 +51,8 @@ def init_params(
     """
     if not 0 < input_scale < inf:
         raise UserError(f"input_scale must be above 0 and finite, got {input_scale}.")
-    if start not in get_args(Start):
-        raise UserError(f"the start must be one of {', '.join(get_args(Start))}, got {start!r}.")
+    if init_scheme not in get_args(InitScheme):
+        raise UserError(f"init_scheme must be one of {', '.join(get_args(InitScheme))}, got {init_scheme!r}.")
     rng = np.random.default_rng(seed)
 
     def first(name: str, zeros: Any) -> Any:
@@ -64,7 +68,7 @@ def init_params(
             layer.bias[size : 2 * size] = 1
     for layer in params.controller:
         layer.weights[: spec.input_size] *= layer.weights.dtype.type(input_scale)
-    if start == "store":
+    if init_scheme == "store":
         _set_store_biases(spec, params)
     return params
 
@@ -111,7 +115,9 @@ def draw_bypass_mask(
 
 def _set_store_biases(spec: Spec, params: DNCParams) -> None:
     if not isinstance(spec, DNCSpec):
-        raise UserError(f"the start must be plain for a model without a memory, got store for a {spec.kind}.")
+        raise UserError(
+            f"init_scheme must be plain for a model without a memory, got store for a {spec.kind}."
+        )
     for name in STORE_BIASES.keys() & spec.interface_parts.keys():
         first = spec.interface_offsets[name]
         part = params.interface.bias[first : first + spec.interface_sizes[name]]

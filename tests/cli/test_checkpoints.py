@@ -113,9 +113,9 @@ def test_a_folder_in_its_place() -> None:
 
 
 def test_a_newer_format() -> None:
-    with mock.patch.object(checkpoint, "FORMAT", 6):
+    with mock.patch.object(checkpoint, "FORMAT", 7):
         rewrite(LAST, lambda arrays, metadata: metadata.update(news="something"))
-    refused_everywhere("must have checkpoint format 5 or older, got 6|Update numdnc")
+    refused_everywhere("must have checkpoint format 6 or older, got 7|Update numdnc")
 
 
 def change_spec(**sizes: Any) -> Callable[..., None]:

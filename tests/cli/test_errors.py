@@ -86,7 +86,7 @@ SETTINGS = {
     "-m lstm --masking": "masking must be left out with --model lstm, which has no memory, got True",
     "-m rnn --no-links": "links must be left out with --model rnn",
     "--input-scale 0": "input_scale must be above 0 and finite, got 0.0",
-    "-m lstm --start store": "the start must be plain for a model without a memory",
+    "-m lstm --init-scheme store": "init_scheme must be plain for a model without a memory",
     "--hidden 0": "hidden_sizes must be a whole number of at least 1, got 0",
     "--hidden -1": "hidden_sizes must be a whole number of at least 1, got -1",
     "--layers 0": "layers must be from 1 to 1000, got 0",

@@ -24,7 +24,7 @@ from helpers.commands import (
 from numdnc import UserError
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
-from numdnc.training.lock import held
+from numdnc.training.lock import file_lock
 
 STEPS = 24
 """An epoch of 17 iterations and a part of the next; a report every 8."""
@@ -41,7 +41,7 @@ MODELS: dict[str, tuple[Any, ...]] = {
     "lstm": ("lstm",),
     "dnc": ("dnc",),
     "dnc-family": (
-        *("dnc", "--start", "store", "--masking", "--deallocation", "--sharpness", "--normalisation"),
+        *("dnc", "--init-scheme", "store", "--masking", "--deallocation", "--sharpness", "--normalisation"),
         *("--learned-state", "--bypass-dropout", 0.2, "--weight-noise", 0.01),
     ),
     "dnc-content-only": ("dnc", "--no-links"),
@@ -261,7 +261,7 @@ def test_a_solved_run_is_left_as_it_is_unless_told_how_far(place: Path) -> None:
 def test_two_processes_do_not_resume_one_run(place: Path) -> None:
     train("run", corpus="../text.txt")
     before = on_disk(place / "run")
-    with RunFolder(Path("run")).held():
+    with RunFolder(Path("run")).lock():
         line = refused(
             "resume", "run", "--steps", 20, expect="run must be written by one process at a time, but "
         )
@@ -287,14 +287,14 @@ def test_a_folder_in_which_another_begins_is_left_to_it(place: Path) -> None:
     train("one", corpus="../text.txt")
     run = RunFolder(Path("one")).load_last()
     Path("run").mkdir()
-    with held(Path("run/run.lock")):
+    with file_lock(Path("run/run.lock")):
         with pytest.raises(UserError, match="run must be written by one process at a time, but process "):
-            RunFolder(Path("run")).begin(run)
+            RunFolder(Path("run")).create(run)
         assert [path.name for path in Path("run").iterdir()] == ["run.lock"]
     exists, looks = Path.exists, iter([False])  # at the first look it is not there yet
     Path("runs/text-rnn-1").mkdir(parents=True)
     with (
-        held(Path("runs/text-rnn-1/run.lock")),
+        file_lock(Path("runs/text-rnn-1/run.lock")),
         mock.patch.object(
             Path, "exists", lambda path: next(looks, True) if path.name == "text-rnn-1" else exists(path)
         ),
@@ -311,7 +311,7 @@ def test_a_begin_that_fails_leaves_nothing_but_what_others_made(place: Path) -> 
             mock.patch("numdnc.training.folder.save_run", side_effect=error),
             pytest.raises(type(error)),
         ):
-            RunFolder(Path("deep/er/run")).begin(run)
+            RunFolder(Path("deep/er/run")).create(run)
         assert not Path("deep").exists()
     Path("deep/er/run").mkdir(parents=True)
     Path("deep/er/run/notes.txt").write_text("mine")
@@ -319,5 +319,5 @@ def test_a_begin_that_fails_leaves_nothing_but_what_others_made(place: Path) -> 
         mock.patch("numdnc.training.folder.save_run", side_effect=UserError("no room")),
         pytest.raises(UserError),
     ):
-        RunFolder(Path("deep/er/run")).begin(run)
+        RunFolder(Path("deep/er/run")).create(run)
     assert on_disk(Path("deep")) == {"er": None, "er/run": None, "er/run/notes.txt": b"mine"}

@@ -29,7 +29,7 @@ from numdnc.inspection import trace_file
 from numdnc.inspection.viewer.export import page
 from numdnc.nn import files as nn_files
 from numdnc.training import checkpoint
-from numdnc.training.folder import RunFolder, read_report
+from numdnc.training.folder import RunFolder, parse_metrics_line
 from numdnc.training.run import load_run
 from numdnc.training.sweep import SweepFolder
 from numdnc.tree import named_leaves
@@ -310,7 +310,7 @@ def _read_sweep(path: Path) -> None:
 
 def _read_metrics(path: Path) -> None:
     path.replace(path.with_name("metrics.jsonl"))
-    reports = [read_report(line) for line in RunFolder(path.parent).report_lines()]
+    reports = [parse_metrics_line(line) for line in RunFolder(path.parent).report_lines()]
     if None in reports:
         raise UserError("a line is left out")
 

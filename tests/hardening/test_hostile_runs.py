@@ -175,7 +175,7 @@ MODULES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "deep": (lambda: {"origin": "[" * 100_000 + "]" * 100_000}, "nested too deep"),
     "another origin": (lambda: {"origin": origin(batch="a")}, "batch: Expected int, got str"),
     "a version without checksum": (lambda: {"version": 1}, "its checksum is not that of its contents"),
-    "a later version": (lambda: {"version": 9}, "must have version 2 or older, got 9. Update numdnc"),
+    "a later version": (lambda: {"version": 9}, "must have version 3 or older, got 9. Update numdnc"),
     "no spec": (lambda: {"spec": None}, "spec: Expected object, got null"),
     "no tensors": (lambda: {"state_dict": {}}, "hidden_sizes are 1 layers, but there are 0 arrays"),
     "a list": (lambda: {"state_dict": [1]}, "state_dict is not names and plain tensors"),

@@ -71,7 +71,7 @@ def main(holding: ExitStack) -> int:
             note("beside", name)
     if given.command == "resume":
         folder = RunFolder(Path(given.what))
-        holding.enter_context(folder.held())
+        holding.enter_context(folder.lock())
         run = folder.load_last()
         what = "hard" if run.task["name"] == "halts" else run.task["name"]
     else:
@@ -87,7 +87,7 @@ def main(holding: ExitStack) -> int:
         training = TrainingSettings(steps=given.steps, seed=given.seed)
         words: dict[str, Any] = {"name": what}
         run = new_run(spec, training, OptimizerSettings(), task=words, position={}, batch=1, engine="cpu")
-        holding.enter_context(folder.begun(run))
+        holding.enter_context(folder.create_locked(run))
     score = (run.training.seed + 1) / 10
     if what == "pairs":
         wait_until(lambda: JOURNAL.read_text().count("begin") >= 2)

@@ -58,7 +58,7 @@ def begun(spec: Any, task: SequenceTask, steps: int) -> Run:
 
 def trained(run: Run, task: SequenceTask, folder: Path) -> Run:
     place = RunFolder(folder / "run")
-    place.begin(run)
+    place.create(run)
     for _ in train(run, task, place):
         pass
     return run

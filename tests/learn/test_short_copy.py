@@ -33,7 +33,7 @@ def test_a_copy_of_one_or_two_vectors_is_learned_until_it_is_solved(model: str, 
         engine="auto",
     )
     folder = RunFolder(tmp_path / "run")
-    folder.begin(run)
+    folder.create(run)
     before = task.score(run.forward, whole=True)
     *events, finished = train(run, task, folder)
     lines = [event for event in events if isinstance(event, Report)]

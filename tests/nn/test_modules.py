@@ -279,14 +279,14 @@ def test_parameters_are_settled_by_torchs_seed_or_ones_own() -> None:
     assert all(map(torch.equal, first, second))
     assert not all(map(torch.equal, second, third))
     assert all(map(torch.equal, drawn(seed=1), drawn(seed=1)))
-    module = nn.DNC(**MEMORY, seed=1, start="store")
+    module = nn.DNC(**MEMORY, seed=1, init_scheme="store")
     stored = [p.detach().clone() for p in module.parameters()]
     module.reset_parameters()
     assert not all(map(torch.equal, stored, module.parameters()))
     module.reset_parameters(1)
     assert all(map(torch.equal, stored, module.parameters()))
     assert not torch.equal(module.interface.bias, nn.DNC(**MEMORY, seed=1).interface.bias)
-    rows, larger = module.spec.input_size, nn.DNC(**MEMORY, seed=1, start="store", input_scale=4)
+    rows, larger = module.spec.input_size, nn.DNC(**MEMORY, seed=1, init_scheme="store", input_scale=4)
     of_inputs = [m.controller.get_submodule("0").weights[:rows] for m in (module, larger)]
     assert torch.equal(4 * of_inputs[0], of_inputs[1])
 
@@ -472,7 +472,10 @@ WRONG: dict[str, Any] = {
     ),
     "no units": (lambda m: nn.LSTM(5, 0, 4), "LSTMSpec.hidden_sizes must be"),
     "variations that do not go together": (lambda m: nn.DNC(**MEMORY, mask_floor=0.1), "DNCSpec.mask_floor"),
-    "a store without a memory": (lambda m: nn.LSTM(**SIZES, start="store"), "start must be plain"),
+    "a store without a memory": (
+        lambda m: nn.LSTM(**SIZES, init_scheme="store"),
+        "init_scheme must be plain",
+    ),
 }
 
 

@@ -445,7 +445,7 @@ def make_run(folder: Path, task: SequenceTask, **training: Any) -> tuple[Run, Se
         engine="reference",
     )
     place = RunFolder(folder / "run")
-    place.begin(run)
+    place.create(run)
     return run, task, place
 
 

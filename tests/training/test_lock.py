@@ -14,13 +14,13 @@ from unittest import mock
 
 import pytest
 
-from numdnc.training.lock import ANOTHER, LockedError, held, holder
+from numdnc.training.lock import UNKNOWN_HOLDER, LockedError, file_lock, holder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from numdnc.training.lock import held
-with held(Path("lock"), alone="shared" not in sys.argv):
+from numdnc.training.lock import file_lock
+with file_lock(Path("lock"), exclusive="shared" not in sys.argv):
     print("held", flush=True)
     sys.stdin.readline()
 """
@@ -48,7 +48,7 @@ def other(*words: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def refused() -> str:
-    with pytest.raises(LockedError) as error, held(Path("lock")):
+    with pytest.raises(LockedError) as error, file_lock(Path("lock")):
         pass
     return str(error.value)
 
@@ -60,7 +60,7 @@ def test_the_holder_is_named_and_nothing_is_left_behind() -> None:
         assert who.endswith(": -c resume 'a run')")
         process.communicate("\n")
     assert not Path("lock").exists()
-    with held(Path("lock")):
+    with file_lock(Path("lock")):
         assert holder(Path("lock")).startswith(f"process {os.getpid()} on ")
     assert not Path("lock").exists()
 
@@ -70,42 +70,42 @@ def test_a_lock_ends_with_its_owner(number: signal.Signals) -> None:
     with other() as process:
         process.send_signal(number)
         process.communicate()
-    with held(Path("lock")):
+    with file_lock(Path("lock")):
         pass
     assert not Path("lock").exists()
 
 
 def test_a_child_that_inherited_it_holds_it_and_the_dead_are_not_named() -> None:
-    with held(Path("lock")) as descriptor:
+    with file_lock(Path("lock")) as descriptor:
         child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=(descriptor,))
         Path("lock").rename("kept")
     Path("kept").write_text(f"process {2**30} on {socket.gethostname()} (since then: numdnc)")
     Path("kept").rename("lock")
     try:
-        assert refused() == ANOTHER
+        assert refused() == UNKNOWN_HOLDER
     finally:
         child.communicate()
-    with held(Path("lock")):
+    with file_lock(Path("lock")):
         pass
 
 
 def test_those_that_share_it_keep_out_those_that_do_not() -> None:
-    with other("shared") as process, held(Path("lock"), alone=False):
-        assert refused() == ANOTHER
+    with other("shared") as process, file_lock(Path("lock"), exclusive=False):
+        assert refused() == UNKNOWN_HOLDER
         process.communicate("\n")
-        assert refused() == ANOTHER
-    with held(Path("lock")):
+        assert refused() == UNKNOWN_HOLDER
+    with file_lock(Path("lock")):
         pass
 
 
 def test_patience_waits() -> None:
     with other() as process:
-        with pytest.raises(LockedError), held(Path("lock"), patience=0.05):
+        with pytest.raises(LockedError), file_lock(Path("lock"), timeout=0.05):
             pass
         assert process.stdin
         process.stdin.write("\n")
         process.stdin.flush()
-        with held(Path("lock"), patience=60):
+        with file_lock(Path("lock"), timeout=60):
             pass
 
 
@@ -118,7 +118,7 @@ def test_a_lock_that_was_removed_after_it_was_opened_is_not_taken_for_it() -> No
             removed.append(Path("lock").unlink())
         flock(descriptor, operation)
 
-    with mock.patch.object(fcntl, "flock", late), held(Path("lock")):
+    with mock.patch.object(fcntl, "flock", late), file_lock(Path("lock")):
         assert removed
         assert refused().startswith(f"process {os.getpid()} on ")
 
@@ -131,7 +131,7 @@ def no_locks() -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_locks")
 def test_without_locks_the_text_keeps_others_out() -> None:
-    with held(Path("lock")):
+    with file_lock(Path("lock")):
         who = refused()
         assert who.startswith(f"process {os.getpid()} on ")
         assert who.endswith(" (if that is gone, remove lock: this file system has no locks)")
@@ -148,13 +148,13 @@ def test_without_locks_the_dead_of_this_machine_are_in_nobodys_way() -> None:
         f"process x on {here} (since",
     ):
         Path("lock").write_text(text)
-        with held(Path("lock")):
+        with file_lock(Path("lock")):
             pass
     with other() as process:
         assert refused().startswith(f"process {process.pid} on ")
         process.kill()
         process.communicate()
-        with held(Path("lock")):
+        with file_lock(Path("lock")):
             pass
     Path("lock").write_text("process 1 on elsewhere (since then: numdnc resume run)")
     assert refused().startswith(
@@ -163,14 +163,14 @@ def test_without_locks_the_dead_of_this_machine_are_in_nobodys_way() -> None:
 
 
 def test_a_disk_without_room_for_the_text_does_not_matter() -> None:
-    with mock.patch.object(os, "pwrite", side_effect=OSError(errno.ENOSPC, "full")), held(Path("lock")):
-        assert refused() == ANOTHER
+    with mock.patch.object(os, "pwrite", side_effect=OSError(errno.ENOSPC, "full")), file_lock(Path("lock")):
+        assert refused() == UNKNOWN_HOLDER
 
 
 def test_other_troubles_are_not_taken_for_a_file_system_without_locks() -> None:
     with (
         mock.patch.object(fcntl, "flock", side_effect=OSError(errno.EIO, "broken")),
         pytest.raises(OSError, match="broken"),
-        held(Path("lock")),
+        file_lock(Path("lock")),
     ):
         pass

@@ -54,7 +54,7 @@ def make_run(folder: Path, model: str = "lstm", **options: Any) -> tuple[Run, Te
         engine="reference",
     )
     place = RunFolder(folder / "run")
-    place.begin(run)
+    place.create(run)
     return run, task, place
 
 

@@ -28,9 +28,9 @@ from helpers.commands import (
 )
 from helpers.patience import PATIENCE
 from numdnc.training import sweep as sweeps
-from numdnc.training.sweep import SweepFolder, Tick
+from numdnc.training.sweep import SweepFolder, SweepProgress
 from numdnc.training.sweep_plan import Sweep
-from numdnc.training.sweep_results import Outcome, Standing, summary, wilson
+from numdnc.training.sweep_results import RunResult, RunStatus, summary, wilson
 
 
 @pytest.fixture(autouse=True)
@@ -290,13 +290,13 @@ def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> 
 @pytest.mark.usefixtures("stand_in")
 def test_at_once_kills_what_is_running() -> None:
     folder = SweepFolder(Path("all"))
-    with folder.begun(("patient",), {}, 2) as (sweep, _):
+    with folder.lock(("patient",), {}, 2) as (sweep, _):
         events = folder.run_all(sweep, sweep.runs, jobs=2)
-        assert next(events) == Tick(2, 0)
+        assert next(events) == SweepProgress(2, 0)
         wait_for_journal(None, "ready", 2)
         events.close()  # type: ignore[attr-defined]
     assert journal("told") == []
-    with folder.begun((), {}, None):
+    with folder.lock((), {}, None):
         pass  # nobody holds it any more
 
 
@@ -391,14 +391,14 @@ def test_wilson_against_published_and_limiting_values() -> None:
     assert wilson(29, 29) == pytest.approx((0.8830, 1), abs=5e-5)
 
 
-def outcome(solved: int | None, failure: str | None = None, iteration: int = 10) -> Outcome:
+def result(solved: int | None, failure: str | None = None, iteration: int = 10) -> RunResult:
     seconds = None if solved is None else solved / 10
-    found = Standing(iteration, 10, 1.0, solved, seconds, iteration / 100, None)
-    return Outcome("a", {}, 0, found, failure)
+    found = RunStatus(iteration, 10, 1.0, solved, seconds, iteration / 100, None)
+    return RunResult("a", {}, 0, found, failure)
 
 
 def test_a_summary_counts_failures_and_leaves_out_what_has_not_ended() -> None:
-    runs = [outcome(4), outcome(8), outcome(None), outcome(None, "exit code 2", 5), outcome(None, None, 5)]
+    runs = [result(4), result(8), result(None), result(None, "exit code 2", 5), result(None, None, 5)]
     found = summary({}, runs)
     assert (found.planned, found.runs, found.solved, found.failed) == (5, 4, 2, 1)
     assert found.success_rate == 0.5

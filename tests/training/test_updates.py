@@ -70,7 +70,7 @@ def make_run(
     run = new_run(spec, settings, optimizer, task={}, position=given.position(), batch=2, engine="reference")
     run.target = target
     place = RunFolder(folder / "run")
-    place.begin(run)
+    place.create(run)
     return run, place
 
 
@@ -156,7 +156,7 @@ def test_a_model_is_scored_from_the_start_that_it_has_learned(tmp_path: Path) ->
     np.testing.assert_array_equal(begun, expected)
 
 
-@pytest.mark.parametrize("options", [{}, {"start": "store"}, {"input_scale": 5.0}, {"seed": 4}])
+@pytest.mark.parametrize("options", [{}, {"init_scheme": "store"}, {"input_scale": 5.0}, {"seed": 4}])
 def test_a_run_starts_as_its_settings_say(options: dict[str, Any], tmp_path: Path) -> None:
     """Each of start, input_scale and seed makes other parameters; the model is told of all of them."""
     run, _ = make_run(tmp_path, OptimizerSettings(), 1, **options)
@@ -164,7 +164,7 @@ def test_a_run_starts_as_its_settings_say(options: dict[str, Any], tmp_path: Pat
     ratio = run.params.controller[0].weights[:3] / plain.params.controller[0].weights[:3]
     gate = run.params.interface.bias.max()
     assert np.allclose(ratio, options.get("input_scale", 1.0)) == ("seed" not in options)
-    assert (gate == 6) == (options.get("start") == "store")
+    assert (gate == 6) == (options.get("init_scheme") == "store")
 
 
 class Clock:

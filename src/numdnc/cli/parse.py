@@ -11,12 +11,16 @@ from numdnc.cli.signatures import CONFIG, lazy_call
 from numdnc.cli.suggestions import unknown_option_error
 from numdnc.errors import UserError
 
+FORMER_NAMES = {"--start": "--init-scheme"}
+"""Options that had another name once, which scripts and the sweep.json of old sweeps may still give."""
+
 
 def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Callable[[], Any]:
     """The call that these words ask for, of the command `name`; prints the help and exits if they ask for that."""
     options = set(words[: words.index("--")] if "--" in words else words)
     if HELP_ALL in options or not options.isdisjoint(HELP):
         print_help(function, name, everything=HELP_ALL in options)
+    words = [_renamed(word) for word in words]
     call, unknown = tyro.cli(
         lazy_call(function),
         prog=f"numdnc {name}",
@@ -28,3 +32,8 @@ def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Call
         whole_help = HELP_ALL if hides(function) else "--help"
         raise UserError(f"{unknown_option_error(function, name, unknown)} See `numdnc {name} {whole_help}`.")
     return cast(Callable[[], Any], call)
+
+
+def _renamed(word: str) -> str:
+    name, *value = word.split("=", 1)
+    return "=".join([FORMER_NAMES.get(name, name), *value])

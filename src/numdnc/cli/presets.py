@@ -68,7 +68,7 @@ def _lessons(batch: int, pass_at: float, grow_from: int = 1) -> SequenceSettings
 
 
 def _graph_training(steps: int) -> TrainingSettings:
-    return TrainingSettings(steps=steps, report_every=250, start="store", input_scale=5)
+    return TrainingSettings(steps=steps, report_every=250, init_scheme="store", input_scale=5)
 
 
 PRESETS = {
@@ -124,7 +124,7 @@ PRESETS = {
         KeyValue(),
         dnc(32, 16, 32, 1, "feedforward"),
         optimizer=OptimizerSettings(learning_rate=2e-3, clip_norm=10),
-        training=TrainingSettings(steps=3000, report_every=100, start="store", input_scale=6),
+        training=TrainingSettings(steps=3000, report_every=100, init_scheme="store", input_scale=6),
     ),
     "key-value-two-way": Preset(
         "Of pairs shown, name the value of each key and the key of each value (Csordas and Schmidhuber 2019).",
@@ -132,7 +132,7 @@ PRESETS = {
         KeyValue(two_way=True),
         dnc(32, 16, 32, 1, "feedforward"),
         optimizer=OptimizerSettings(learning_rate=2e-3, clip_norm=10),
-        training=TrainingSettings(steps=4000, report_every=100, start="store", input_scale=6),
+        training=TrainingSettings(steps=4000, report_every=100, init_scheme="store", input_scale=6),
     ),
     "sort": Preset(
         "Name the vectors of highest priority, highest first (Graves et al. 2014, NTM).",

@@ -103,7 +103,7 @@ def resume(
                 text = text_task(run, corpus, data_folder)
                 task, view = text, text_view(run, text)
             if workers.rank == 0:
-                place.tidy(run)
+                place.clean_up(run)
             console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
             train_run(
                 run,

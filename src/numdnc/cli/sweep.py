@@ -19,9 +19,9 @@ from numdnc.cli.train import TRAIN
 from numdnc.errors import UserError
 from numdnc.machine import count_processors
 from numdnc.training.distributed import local_world_size, rank_and_world_size
-from numdnc.training.sweep import SweepFolder, Tick
+from numdnc.training.sweep import SweepFolder, SweepProgress
 from numdnc.training.sweep_plan import Sweep
-from numdnc.training.sweep_results import Outcome, Spread, Summary, summary
+from numdnc.training.sweep_results import MeanAndDeviation, RunResult, Summary, summary
 
 
 def run_sweep(
@@ -60,21 +60,21 @@ def run_sweep(
         sweep = place.load()
     else:
         varied = _varied(vary)
-        planned = place.agree(train, varied, seeds)
+        planned = place.plan(train, varied, seeds)
         agreed = _agreed_task(folder, planned, train[0] if train else custom_task)
-        if not any(place.outcome(run).standing for run in planned.runs):
-            check_settings(dataclasses.replace(planned, own=agreed))
+        if not any(place.result(run).status for run in planned.runs):
+            check_settings(dataclasses.replace(planned, custom_task=agreed))
         share = rank_and_world_size()
-        with console.outliving_output(), place.begun(train, varied, seeds, share) as (sweep, locks):
-            sweep = dataclasses.replace(sweep, own=agreed)
+        with console.outliving_output(), place.lock(train, varied, seeds, share) as (sweep, locks):
+            sweep = dataclasses.replace(sweep, custom_task=agreed)
             at_once = max(1, count_processors() // local_world_size()) if jobs is None else jobs
             _run(place, sweep, share, at_once, locks, quiet=as_json)
-    outcomes = [place.outcome(run) for run in sweep.runs]
+    results = [place.result(run) for run in sweep.runs]
     if as_json:
-        console.say_json(_as_json(sweep, outcomes))
+        console.say_json(_as_json(sweep, results))
     else:
-        _say_table(sweep, outcomes)
-    if any(outcome.failure is not None for outcome in outcomes):
+        _say_table(sweep, results)
+    if any(result.failure is not None for result in results):
         sys.exit(1)
 
 
@@ -125,10 +125,8 @@ def _run(
     """Run what is not done of a share, a line as each run ends; where it is interrupted, say how to go on and exit."""
     number, count = share
     runs = sweep.runs[number::count]
-    before = [place.outcome(run) for run in runs]
-    todo = [
-        run for run, found in zip(runs, before, strict=True) if not (found.standing and found.standing.done)
-    ]
+    before = [place.result(run) for run in runs]
+    todo = [run for run, found in zip(runs, before, strict=True) if not (found.status and found.status.done)]
     done = len(before) - len(todo)
     if not quiet:
         pace = f", {min(jobs, len(todo))} at a time" if todo else ""
@@ -148,7 +146,7 @@ def _run(
         with bar:
             task = bar.add_task("", total=len(before), completed=done)
             for event in place.run_all(sweep, todo, jobs=jobs, locks=locks, interrupted=interrupted):
-                if isinstance(event, Tick):
+                if isinstance(event, SweepProgress):
                     left = event.running + event.waiting
                     text = f"{event.running} running, {event.waiting} waiting"
                     bar.update(task, completed=len(before) - left, description=text)
@@ -156,7 +154,7 @@ def _run(
                     console.say(_line(event, width))
         if not interrupted():
             return
-    over = sum(place.outcome(run).ended for run in runs)
+    over = sum(place.result(run).ended for run in runs)
     folder = shlex.quote(str(place.path))
     lost = console.lost_output()
     console.warn(
@@ -167,42 +165,42 @@ def _run(
     console.exit_stopped()
 
 
-def _line(outcome: Outcome, width: int) -> str:
+def _line(result: RunResult, width: int) -> str:
     """How a run ended."""
-    found, parts = outcome.standing, [f"{outcome.name:<{width}}"]
-    if outcome.failure is not None:
-        parts.append(f"FAILED, {outcome.failure}")
-    elif found is None or outcome.state == "to come":
+    found, parts = result.status, [f"{result.name:<{width}}"]
+    if result.failure is not None:
+        parts.append(f"FAILED, {result.failure}")
+    elif found is None or result.state == "to come":
         parts.append("stopped before anything was saved")
     else:
-        how = {"solved": "solved ", "done": "done   ", "begun": "stopped"}[outcome.state]
+        how = {"solved": "solved ", "done": "done   ", "begun": "stopped"}[result.state]
         score = "no score yet" if found.held_out is None else f"held-out {found.held_out:.4g}"
         parts += [f"{how} at iteration {found.iteration:,}", score, f"{found.seconds:.1f} s"]
     return "  ".join(parts)
 
 
-def _say_table(sweep: Sweep, outcomes: Sequence[Outcome]) -> None:
+def _say_table(sweep: Sweep, results: Sequence[RunResult]) -> None:
     """A line for each setting; below, the runs that failed and how many are left."""
-    summaries = _summaries(sweep, outcomes)
+    summaries = _summaries(sweep, results)
     with_errors = any(found.sequence_error.mean is not None for found in summaries)
     heads = ["setting", "runs", "solved", "failed", "success (95 %)", "iterations to solve (sd)"]
     heads += ["seconds to solve (sd)", "held-out (sd)", *(["sequence error (sd)"] if with_errors else [])]
     rows = [_cells(found, sweep.train[0])[: len(heads)] for found in summaries]
     console.say()
     console.say(console.table_lines([heads, *rows]))
-    failed = [outcome for outcome in outcomes if outcome.failure is not None]
+    failed = [result for result in results if result.failure is not None]
     if failed:
-        console.say(f"\n{len(failed)} of {len(outcomes)} runs failed; the same command tries them again:")
-        for outcome in failed:
-            console.say(f"  {outcome.name}: {outcome.failure}")
-    left = sum(not outcome.ended for outcome in outcomes)
+        console.say(f"\n{len(failed)} of {len(results)} runs failed; the same command tries them again:")
+        for result in failed:
+            console.say(f"  {result.name}: {result.failure}")
+    left = sum(not result.ended for result in results)
     if left:
-        console.say(f"\n{left} of {len(outcomes)} runs have not ended and do not count yet")
+        console.say(f"\n{left} of {len(results)} runs have not ended and do not count yet")
 
 
-def _summaries(sweep: Sweep, outcomes: Sequence[Outcome]) -> list[Summary]:
+def _summaries(sweep: Sweep, results: Sequence[RunResult]) -> list[Summary]:
     return [
-        summary(setting, [outcome for outcome in outcomes if outcome.setting == setting])
+        summary(setting, [result for result in results if result.setting == setting])
         for setting in sweep.settings
     ]
 
@@ -225,29 +223,29 @@ def _cells(found: Summary, nothing_varied: str) -> list[str]:
     ]
 
 
-def _spread(spread: Spread, form: str) -> str:
+def _spread(spread: MeanAndDeviation, form: str) -> str:
     if spread.mean is None:
         return "-"
     return f"{spread.mean:{form}}" + ("" if spread.sd is None else f" ({spread.sd:{form}})")
 
 
-def _as_json(sweep: Sweep, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _as_json(sweep: Sweep, results: Sequence[RunResult]) -> dict[str, Any]:
     settings = [
         {
-            name: value._asdict() if isinstance(value, Spread) else value
+            name: value._asdict() if isinstance(value, MeanAndDeviation) else value
             for name, value in found._asdict().items()
         }
-        for found in _summaries(sweep, outcomes)
+        for found in _summaries(sweep, results)
     ]
     runs = [
         {
-            "name": outcome.name,
-            "setting": outcome.setting,
-            "seed": outcome.seed,
-            "state": outcome.state,
-            "failure": outcome.failure,
-            **({} if outcome.standing is None else outcome.standing._asdict()),
+            "name": result.name,
+            "setting": result.setting,
+            "seed": result.seed,
+            "state": result.state,
+            "failure": result.failure,
+            **({} if result.status is None else result.status._asdict()),
         }
-        for outcome in outcomes
+        for result in results
     ]
     return {"train": sweep.train, "settings": settings, "runs": runs}

@@ -253,13 +253,13 @@ def begin(run: Run, out: Path | None, stem: str, workers: Workers) -> Iterator[R
 
 def _make(run: Run, out: Path | None, stem: str, holding: ExitStack) -> Path:
     if out is not None:
-        holding.enter_context(RunFolder(out).begun(run))
+        holding.enter_context(RunFolder(out).create_locked(run))
         return out
     for number in itertools.count(1):
         path = Path("runs") / f"{stem}-{number}"
         if not path.exists():
             try:
-                holding.enter_context(RunFolder(path).begun(run))
+                holding.enter_context(RunFolder(path).create_locked(run))
                 break
             except UserError:
                 if not path.exists():  # else another has just taken it
@@ -272,7 +272,7 @@ def go_on(folder: RunFolder, workers: Workers) -> Iterator[Run]:
     """The run as it was saved last, in every process; only the first has to have the folder, and holds it."""
     with ExitStack() as holding:
         if workers.rank == 0:
-            holding.enter_context(folder.held())
+            holding.enter_context(folder.lock())
             run = folder.load_last()
         if workers.world_size > 1:
             contents = workers.broadcast(folder.last.read_bytes() if workers.rank == 0 else b"")

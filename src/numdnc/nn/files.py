@@ -21,11 +21,11 @@ from numdnc.spec import Spec
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Precision, Run, TrainingSettings, check_finite, new_run
+from numdnc.training.run import Precision, Run, TrainingSettings, check_finite, new_run, rename_old_settings
 from numdnc.tree import leaves, map_leaves, named_leaves
 
 KIND = "a model of numdnc.nn"
-VERSION = 2
+VERSION = 3
 """Raised whenever an older numdnc could not read the file."""
 
 
@@ -48,7 +48,7 @@ class _Metadata:
     """What a file holds besides its tensors."""
 
     kind: Literal["a model of numdnc.nn"]
-    version: Literal[1, 2]
+    version: Literal[1, 2, 3]
     spec: dict[str, Any]
     batch_first: bool
     origin: str
@@ -119,6 +119,7 @@ def load(path: str | Path, **options: Any) -> Module:
         metadata, weights, spec = _check_contents(contents)
         origin = parse_json(metadata.origin)
         if origin is not None:
+            rename_old_settings(origin)
             validated(Origin, origin)
     except (ValueError, UserError) as error:
         raise UserError(

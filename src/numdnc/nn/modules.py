@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from numdnc.errors import UserError
-from numdnc.init import Start
+from numdnc.init import InitScheme
 from numdnc.nn.recurrent import Recurrent, fields_of
 from numdnc.params import DNCState, RecurrentState
 from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, RNNSpec, Spec
@@ -26,7 +26,7 @@ class _WithoutMemory(Recurrent[RecurrentState[Tensor]]):
         num_layers: int = 1,
         batch_first: bool = False,
         engine: str = "auto",
-        start: Start = "plain",
+        init_scheme: InitScheme = "plain",
         input_scale: float = 1.0,
         seed: int | None = None,
         device: Any = None,
@@ -34,7 +34,7 @@ class _WithoutMemory(Recurrent[RecurrentState[Tensor]]):
     ) -> None:
         sizes = _layers(hidden_size, num_layers)
         spec = self._spec(input_size=input_size, output_size=output_size, hidden_sizes=sizes)
-        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
+        super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
 
 
 class RNN(_WithoutMemory):
@@ -49,7 +49,7 @@ class RNN(_WithoutMemory):
         batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
         engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
             too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
-        start: how parameters start, "plain"; see `numdnc.init_params`.
+        init_scheme: how parameters are initialised, "plain"; see `numdnc.init_params`.
         input_scale: factor for the weights of the inputs at the start, 1.0; see there.
         seed: settles how parameters start; None takes torch's generator.
         device, dtype: of the parameters, as in torch; None for its defaults.
@@ -73,7 +73,7 @@ class LSTM(_WithoutMemory):
         batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
         engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
             too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
-        start: how parameters start, "plain"; see `numdnc.init_params`.
+        init_scheme: how parameters are initialised, "plain"; see `numdnc.init_params`.
         input_scale: factor for the weights of the inputs at the start, 1.0; see there.
         seed: settles how parameters start; None takes torch's generator.
         device, dtype: of the parameters, as in torch; None for its defaults.
@@ -115,7 +115,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
         batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
         engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
             too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
-        start: how parameters start, "plain" or "store" (the memory starts as a store); see `numdnc.init_params`.
+        init_scheme: how parameters are initialised, "plain" or "store" (the memory starts as a store); see
+            `numdnc.init_params`.
         input_scale: factor for the weights of the inputs at the start, 1.0; see there.
         seed: settles how parameters start; None takes torch's generator.
         device, dtype: of the parameters, as in torch; None for its defaults.
@@ -146,7 +147,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
         learned_state: bool = DNCSpec.learned_state,
         batch_first: bool = False,
         engine: str = "auto",
-        start: Start = "plain",
+        init_scheme: InitScheme = "plain",
         input_scale: float = 1.0,
         seed: int | None = None,
         device: Any = None,
@@ -169,7 +170,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
             bypass_dropout=bypass_dropout,
             learned_state=learned_state,
         )
-        super().__init__(spec, batch_first, engine, start, input_scale, seed, device, dtype)
+        super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
 
 
 Module = RNN | LSTM | DNC

@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from numdnc.engines.torch import model
 from numdnc.errors import UserError
-from numdnc.init import Start, init_params
+from numdnc.init import InitScheme, init_params
 from numdnc.nn.autograd import DTYPES, run_engine, run_engine_uncompiled
 from numdnc.nn.checks import check_input, check_state, check_symbols, checked_lengths, is_symbols
 from numdnc.nn.recorders import find_recorder, refuse_lengths, refuse_symbolic_trace
@@ -45,7 +45,7 @@ class Recurrent(nn.Module, Generic[State]):
         spec: Spec,
         batch_first: bool,
         engine: str,
-        start: Start,
+        init_scheme: InitScheme,
         input_scale: float,
         seed: int | None,
         device: Any,
@@ -55,7 +55,7 @@ class Recurrent(nn.Module, Generic[State]):
         self.spec = spec
         self.batch_first = bool(batch_first)
         self.engine = engine
-        self.start: Start = start
+        self.init_scheme: InitScheme = init_scheme
         self.input_scale = input_scale
         self.origin: dict[str, Any] | None = None
         """What the run was that the parameters came from, if any: `numdnc export --to run` makes another of it."""
@@ -76,7 +76,7 @@ class Recurrent(nn.Module, Generic[State]):
         if seed is None:
             seed = int(torch.randint(2**62, (), device="cpu").item())
         dtype = DTYPES.get(self._like().dtype, np.float32)
-        drawn = init_params(self.spec, seed, dtype, self.start, self.input_scale)
+        drawn = init_params(self.spec, seed, dtype, self.init_scheme, self.input_scale)
         with torch.no_grad():
             map_leaves(lambda p, array: p.copy_(torch.from_numpy(array)), self.params(), drawn)
 

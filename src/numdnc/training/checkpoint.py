@@ -7,7 +7,7 @@ from typing import Any
 from numdnc.files import FileKind, load_arrays, save_arrays
 from numdnc.params import Array
 
-FORMAT = 5
+FORMAT = 6
 """Raised whenever an older numdnc could not read the file. There is no 3: with a bit flipped it would pass for a 2."""
 _CHECKED = 5
 """The first format whose number is under the checksum."""

@@ -13,7 +13,7 @@ from numdnc.files import MAX_TEXT_BYTES, open_to_append, write_atomically
 from numdnc.input_files import read_file
 from numdnc.names import closest_names
 from numdnc.schema import Count, Finite, json_text, parse_json, validated
-from numdnc.training.lock import LockedError, held
+from numdnc.training.lock import LockedError, file_lock
 from numdnc.training.run import Run, load_run, save_run
 
 RUN_LOCK = "run.lock"
@@ -22,7 +22,7 @@ _ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
-class Reported:
+class MetricsLine:
     """What is asked of a line of metrics.jsonl."""
 
     iteration: Count
@@ -30,12 +30,12 @@ class Reported:
     sequence_error: Finite | None = None
 
 
-def read_report(line: bytes) -> Reported | None:
+def parse_metrics_line(line: bytes) -> MetricsLine | None:
     """A line of metrics.jsonl; None where it is none."""
     try:
         told = parse_json(line)
-        names = (field.name for field in dataclasses.fields(Reported))
-        return validated(Reported, {name: told[name] for name in names if name in told})
+        names = (field.name for field in dataclasses.fields(MetricsLine))
+        return validated(MetricsLine, {name: told[name] for name in names if name in told})
     except (ValueError, TypeError, UserError):
         return None
 
@@ -43,7 +43,7 @@ def read_report(line: bytes) -> Reported | None:
 class RunFolder:
     """Where a run lives on disk. Both checkpoints are whole at every moment; metrics.jsonl may lose its last line.
 
-    Whoever writes any of them does it within `begun` or `held`, which one process at a time can enter.
+    Whoever writes any of them does it within `create_locked` or `lock`, which one process at a time can enter.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class RunFolder:
         """Held by the one process that may write any of these, and nothing but that while it does."""
 
     @contextmanager
-    def begun(self, run: Run) -> Iterator[None]:
+    def create_locked(self, run: Run) -> Iterator[None]:
         """Make the folder, save a new run there and keep other writers out while this lasts.
 
         A folder that holds a run already is refused. Where it fails, nothing new is left.
@@ -79,13 +79,13 @@ class RunFolder:
                 raise
             yield
 
-    def begin(self, run: Run) -> None:
-        """Make the folder and save a new run there, for nobody to go on with at once; see `begun`."""
-        with self.begun(run):
+    def create(self, run: Run) -> None:
+        """Make the folder and save a new run there, for nobody to go on with at once; see `create_locked`."""
+        with self.create_locked(run):
             pass
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other writers out of the folder of a run while this lasts; a UserError says who is there already."""
         self._check_present(self.last)
         with ExitStack() as holding:
@@ -111,7 +111,7 @@ class RunFolder:
 
     def _hold(self, holding: ExitStack) -> None:
         try:
-            holding.enter_context(held(self._lock))
+            holding.enter_context(file_lock(self._lock))
         except LockedError as who:
             raise UserError(
                 f"{self.path} must be written by one process at a time, but {who} is at it. "
@@ -141,13 +141,13 @@ class RunFolder:
         self._check_present(chosen)
         return load_run(chosen, finite=finite)
 
-    def tidy(self, run: Run) -> None:
+    def clean_up(self, run: Run) -> None:
         """Before `run`, the last one saved, goes on: clear away what a killed process left behind.
 
         That is half-written files, and lines of metrics.jsonl that are torn or later than `run`.
         """
         self._clear_leftovers()
-        reports = ((line, read_report(line)) for line in self.report_lines() if line.endswith(b"\n"))
+        reports = ((line, parse_metrics_line(line)) for line in self.report_lines() if line.endswith(b"\n"))
         kept = [line for line, report in reports if report is not None and report.iteration <= run.iteration]
         write_atomically(self.metrics, b"".join(kept))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from numdnc.errors import UserError
 
-ANOTHER = "another process"
+UNKNOWN_HOLDER = "another process"
 """Who holds a lock that does not say."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 """What `flock` answers where there are none."""
@@ -35,16 +35,16 @@ class LockedError(UserError):
 
 
 @contextmanager
-def held(path: Path, *, alone: bool = True, patience: float = 0) -> Iterator[int]:
+def file_lock(path: Path, *, exclusive: bool = True, timeout: float = 0) -> Iterator[int]:
     """Hold the lock at `path` and give its descriptor, which others may inherit.
 
-    `LockedError` if it cannot be had within `patience` seconds. Those that do not want it `alone` hold it together.
+    `LockedError` if it cannot be had within `timeout` seconds. Those that do not want it exclusive hold it together.
     Held alone, it leaves no file behind.
     """
-    until = time.monotonic() + patience
+    until = time.monotonic() + timeout
     while True:
         try:
-            descriptor = _take(path, alone)
+            descriptor = _take(path, exclusive)
             break
         except LockedError:
             if time.monotonic() >= until:
@@ -53,36 +53,36 @@ def held(path: Path, *, alone: bool = True, patience: float = 0) -> Iterator[int
     try:
         yield descriptor
     finally:
-        if alone:
+        if exclusive:
             with suppress(OSError):
                 path.unlink()  # while it is held: whoever has opened it meanwhile looks again, see `_is_there`
         os.close(descriptor)
 
 
 def holder(path: Path) -> str:
-    """Who holds the lock at `path` by its text; `ANOTHER` if that names nobody who can."""
+    """Who holds the lock at `path` by its text; `UNKNOWN_HOLDER` if that names nobody who can."""
     try:
         with path.open("rb") as file:
             text = file.read(_LONGEST).decode("utf-8", "replace")
         _, number, _, machine, _ = text.split(" ", 4)
     except (OSError, ValueError):
-        return ANOTHER
-    return ANOTHER if machine == socket.gethostname() and not _is_alive(number) else text
+        return UNKNOWN_HOLDER
+    return UNKNOWN_HOLDER if machine == socket.gethostname() and not _is_alive(number) else text
 
 
-def _take(path: Path, alone: bool) -> int:
+def _take(path: Path, exclusive: bool) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            free = _lock(descriptor, alone)
-            if free is None and alone and holder(path) != ANOTHER:
+            free = _lock(descriptor, exclusive)
+            if free is None and exclusive and holder(path) != UNKNOWN_HOLDER:
                 raise LockedError(
                     f"{holder(path)} (if that is gone, remove {path}: this file system has no locks)"
                 )
             if free is False:
                 raise LockedError(holder(path))
             if _is_there(path, descriptor):
-                if alone:
+                if exclusive:
                     _say_who(descriptor)
                 return descriptor
         except BaseException:
@@ -91,14 +91,14 @@ def _take(path: Path, alone: bool) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int, alone: bool) -> bool | None:
+def _lock(descriptor: int, exclusive: bool) -> bool | None:
     """Lock a file; False if another process is in the way, None if there are no locks here."""
     if os.name != "posix":
         return None
     import fcntl
 
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.files import check_layers, fill_shapes
-from numdnc.init import Start, init_params, initial_state
+from numdnc.init import InitScheme, init_params, initial_state
 from numdnc.params import Array, Inputs, cast_inputs, param_shapes, state_shapes
 from numdnc.schema import Count, Finite, Size, validated, validated_spec
 from numdnc.spec import Spec
@@ -36,8 +36,8 @@ class TrainingSettings:
     """float32 or float64."""
     seed: int = 0
     """Seed of the first parameters, the order of the data and the samples."""
-    start: Start = "plain"
-    """How parameters start: plain, or store (a dnc's memory starts as an append-only store, read by content)."""
+    init_scheme: InitScheme = "plain"
+    """How parameters are initialised: plain, or store (a dnc's memory starts append-only, read by content)."""
     input_scale: float = 1.0
     """How much larger than usual the weights of the inputs start; above 1 for inputs of zeros and few ones."""
 
@@ -47,8 +47,10 @@ class TrainingSettings:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
         if self.precision not in get_args(Precision):
             raise UserError(f"precision must be float32 or float64, got {self.precision!r}.")
-        if self.start not in get_args(Start):
-            raise UserError(f"start must be one of {', '.join(get_args(Start))}, got {self.start!r}.")
+        if self.init_scheme not in get_args(InitScheme):
+            raise UserError(
+                f"init_scheme must be one of {', '.join(get_args(InitScheme))}, got {self.init_scheme!r}."
+            )
         if not 0 < self.input_scale < math.inf:
             raise UserError(f"input_scale must be above 0 and finite, got {self.input_scale}.")
         if self.seed < 0:
@@ -114,7 +116,7 @@ def new_run(
     engine: str,
 ) -> Run:
     """A run before its first iteration."""
-    params = init_params(spec, training.seed, training.precision, training.start, training.input_scale)
+    params = init_params(spec, training.seed, training.precision, training.init_scheme, training.input_scale)
     return Run(
         spec=spec,
         training=training,
@@ -194,7 +196,7 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
     """
     arrays, metadata = load_checkpoint(path)
     try:
-        _bring_up_to_date(metadata)
+        rename_old_settings(metadata)
         told = validated(_Described, metadata)
         spec = validated_spec(told.spec)
         check_layers(spec, arrays)
@@ -227,10 +229,14 @@ def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:
         )
 
 
-def _bring_up_to_date(metadata: dict[str, Any]) -> None:
-    """In format 1 the limit of a text's scores lay among the settings of the training."""
+def rename_old_settings(metadata: dict[str, Any]) -> None:
+    """Bring settings that earlier formats stored under other names, or elsewhere, up to date."""
     training, task = metadata.get("training"), metadata.get("task")
-    if isinstance(training, dict) and "score_limit" in training:
+    if not isinstance(training, dict):
+        return
+    if "start" in training:  # until format 5
+        training["init_scheme"] = training.pop("start")
+    if "score_limit" in training:  # in format 1
         limit = training.pop("score_limit")
         if isinstance(task, dict) and isinstance(task.get("settings"), dict):
             task["settings"]["score_limit"] = limit

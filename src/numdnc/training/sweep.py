@@ -17,24 +17,24 @@ from numdnc.files import MAX_TEXT_BYTES, open_to_append, write_atomically
 from numdnc.input_files import open_regular_file, read_file
 from numdnc.training.distributed import ENVIRONMENT
 from numdnc.training.folder import RUN_LOCK, RunFolder
-from numdnc.training.lock import ANOTHER, LockedError, held, holder
-from numdnc.training.sweep_plan import DEFAULT_SEEDS, Planned, Sweep, as_given, options, sweep_from
-from numdnc.training.sweep_results import Outcome, standing
+from numdnc.training.lock import UNKNOWN_HOLDER, LockedError, file_lock, holder
+from numdnc.training.sweep_plan import DEFAULT_SEEDS, PlannedRun, Sweep, as_typed, options, parse_sweep
+from numdnc.training.sweep_results import RunResult, run_status
 
 PROGRAM = (sys.executable, "-m", "numdnc")
 """How a run is started; `train ..` or `resume ..` follows."""
-ALSO_OF_RESUME = ("data", "minutes", "sample-every")
+PASSED_TO_RESUME = ("data", "minutes", "sample-every")
 """Options of `train` that hold for the process, not for the run: `resume` is given them again."""
 POLL = 0.1
 """Seconds between looks at the processes."""
-WHOLE = (0, 1)
+UNSHARED = (0, 1)
 """The share of a process that does a sweep alone: its number, and of how many."""
 _SHARE_LOCK = "share-{}-of-{}.lock"
 _PATIENCE = 60.0
 """Seconds to wait for a lock that others hold for a moment."""
 
 
-LAST_BYTES = 1 << 16
+LOG_TAIL_BYTES = 1 << 16
 """Of a log, so many are looked at."""
 
 
@@ -50,7 +50,7 @@ class SweepFolder:
     def load(self) -> Sweep:
         """The sweep that was begun here."""
         try:
-            return sweep_from(read_file(self._description, MAX_TEXT_BYTES))
+            return parse_sweep(read_file(self._description, MAX_TEXT_BYTES))
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} must hold a sweep, got none. Begin one by what follows `numdnc train`: "
@@ -63,7 +63,7 @@ class SweepFolder:
                 f"{self._description} must describe a sweep, got something else ({error}). Use another folder."
             ) from None
 
-    def agree(
+    def plan(
         self,
         train: Sequence[str],
         vary: Mapping[str, tuple[str, ...]],
@@ -83,8 +83,8 @@ class SweepFolder:
         given = (tuple(train) or begun.train, vary if train or vary else begun.vary)
         if given != (begun.train, begun.vary):
             raise UserError(
-                f"{self.path} must be gone on with as it was begun, with {as_given(begun.train, begun.vary)}, "
-                f"got {as_given(*given)}. Give just the folder, or another one."
+                f"{self.path} must be gone on with as it was begun, with {as_typed(begun.train, begun.vary)}, "
+                f"got {as_typed(*given)}. Give just the folder, or another one."
             )
         sweep = Sweep(train=begun.train, vary=begun.vary, seeds=begun.seeds if seeds is None else seeds)
         if sweep.seeds < begun.seeds:
@@ -97,27 +97,29 @@ class SweepFolder:
         return any(RunFolder(self.path / run.name).last.exists() for run in self.load().runs)
 
     @contextmanager
-    def begun(
+    def lock(
         self,
         train: Sequence[str],
         vary: Mapping[str, tuple[str, ...]],
         seeds: int | None,
-        share: tuple[int, int] = WHOLE,
+        share: tuple[int, int] = UNSHARED,
     ) -> Iterator[tuple[Sweep, tuple[int, ...]]]:
         """Begin a sweep, or go on with it, and keep others from running it too, or this share of it; gives its locks.
 
         They last until the runs end that were given them, should this process be killed.
         """
-        self.agree(train, vary, seeds)  # what cannot be is refused before anything is made
+        self.plan(train, vary, seeds)  # what cannot be is refused before anything is made
         with ExitStack() as holding:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                locks = [self._hold(holding, alone=share == WHOLE)]
-                with held(self._settling, patience=_PATIENCE):  # those that share it begin in the same moment
-                    shared = share != WHOLE and self._is_shared(share[1])
-                    if share != WHOLE:
+                locks = [self._hold(holding, exclusive=share == UNSHARED)]
+                with file_lock(
+                    self._settling, timeout=_PATIENCE
+                ):  # those that share it begin in the same moment
+                    shared = share != UNSHARED and self._is_shared(share[1])
+                    if share != UNSHARED:
                         locks.append(self._hold_share(holding, share))
-                    sweep = self.agree(train, vary, seeds, shared=shared)
+                    sweep = self.plan(train, vary, seeds, shared=shared)
                     text = json.dumps(
                         {"train": sweep.train, "vary": sweep.vary, "seeds": sweep.seeds}, indent=1
                     )
@@ -129,9 +131,9 @@ class SweepFolder:
                 ) from None
             yield sweep, tuple(locks)
 
-    def _hold(self, holding: ExitStack, *, alone: bool) -> int:
+    def _hold(self, holding: ExitStack, *, exclusive: bool) -> int:
         try:
-            return holding.enter_context(held(self._lock, alone=alone))
+            return holding.enter_context(file_lock(self._lock, exclusive=exclusive))
         except LockedError:
             raise UserError(
                 f"the runs of {self.path} must be left to one process, but {self._holder()} is at them. Wait for it "
@@ -141,7 +143,7 @@ class SweepFolder:
     def _hold_share(self, holding: ExitStack, share: tuple[int, int]) -> int:
         lock = self.path / _SHARE_LOCK.format(*share)
         try:
-            return holding.enter_context(held(lock))
+            return holding.enter_context(file_lock(lock))
         except LockedError as who:
             raise UserError(
                 f"share {share[0]} of {share[1]} of the runs of {self.path} must be left to one process, but {who} is "
@@ -153,7 +155,7 @@ class SweepFolder:
         shared = False
         for lock in self._share_locks():
             try:
-                with held(lock):
+                with file_lock(lock):
                     pass
             except LockedError as who:
                 if not lock.match(_SHARE_LOCK.format("*", count)):
@@ -170,26 +172,26 @@ class SweepFolder:
     def _holder(self) -> str:
         """Who is at the runs: the process of the sweep, those that share it, or runs that outlived theirs."""
         locks = (self._lock, *self._share_locks(), *self.path.glob(f"*/{RUN_LOCK}"))
-        return next((who for who in map(holder, locks) if who != ANOTHER), ANOTHER)
+        return next((who for who in map(holder, locks) if who != UNKNOWN_HOLDER), UNKNOWN_HOLDER)
 
-    def outcome(self, run: Planned) -> Outcome:
+    def result(self, run: PlannedRun) -> RunResult:
         """How a run stands."""
         place = self.path / run.name
-        found = standing(RunFolder(place))
+        found = run_status(RunFolder(place))
         failed = place / "failure.txt"
         failure = None if found is not None and found.done else _text(failed) or None
-        return Outcome(run.name, run.setting, run.seed, found, failure)
+        return RunResult(run.name, run.setting, run.seed, found, failure)
 
     def run_all(
         self,
         sweep: Sweep,
-        runs: Sequence[Planned],
+        runs: Sequence[PlannedRun],
         *,
         jobs: int,
         locks: tuple[int, ...] = (),
         interrupted: Callable[[], bool] = lambda: False,
-    ) -> Iterator["Tick | Outcome"]:
-        """Start these runs, or continue them, at most `jobs` at a time; an Outcome as each ends, a Tick now and then.
+    ) -> Iterator["SweepProgress | RunResult"]:
+        """Start or continue these runs, at most `jobs` at a time; a RunResult as each ends, SweepProgress meanwhile.
 
         Once `interrupted()`, every run is told to stop and is waited for: it saves first.
         """
@@ -207,7 +209,7 @@ class SweepFolder:
                 for run in ended:
                     del running[run.planned.name]
                     yield self._end(run, told)
-                yield Tick(len(running), len(waiting))
+                yield SweepProgress(len(running), len(waiting))
                 if running and not ended:
                     time.sleep(POLL)
         finally:
@@ -215,13 +217,18 @@ class SweepFolder:
                 run.process.kill()
                 run.process.wait()
 
-    def _start(self, sweep: Sweep, run: Planned, locks: tuple[int, ...]) -> "_Running":
+    def _start(self, sweep: Sweep, run: PlannedRun, locks: tuple[int, ...]) -> "_Running":
         place = self.path / run.name
         if RunFolder(place).last.exists():
             again = [
-                word for name, option in options(sweep.train) if name in ALSO_OF_RESUME for word in option
+                word for name, option in options(sweep.train) if name in PASSED_TO_RESUME for word in option
             ]
-            words = ["resume", str(place), *again, *(["--task", sweep.own] if sweep.own else [])]
+            words = [
+                "resume",
+                str(place),
+                *again,
+                *(["--task", sweep.custom_task] if sweep.custom_task else []),
+            ]
         else:
             words = ["train", *sweep.words(run.setting), "--seed", str(run.seed), "--out", str(place)]
         place.mkdir(exist_ok=True)
@@ -242,19 +249,19 @@ class SweepFolder:
             )
             return _Running(run, process, log, file.tell())
 
-    def _end(self, run: "_Running", told: bool) -> Outcome:
+    def _end(self, run: "_Running", told: bool) -> RunResult:
         """What came of a run whose process has ended; that it failed is noted in its folder."""
-        outcome, code = self.outcome(run.planned), run.process.returncode
-        finished = outcome.standing is not None and (code == 0 or outcome.standing.done)
+        result, code = self.result(run.planned), run.process.returncode
+        finished = result.status is not None and (code == 0 or result.status.done)
         if finished or (told and code in (130, -signal.SIGTERM)):
-            return outcome
+            return result
         how = f"exit code {code}" if code >= 0 else f"killed by signal {-code}"
         failure = f"{how}: {_last_words(_text(run.log, run.log_start))}"
         write_atomically(self.path / run.planned.name / "failure.txt", failure.encode())
-        return outcome._replace(failure=failure)
+        return result._replace(failure=failure)
 
 
-class Tick(NamedTuple):
+class SweepProgress(NamedTuple):
     """How many runs are under way and still to come."""
 
     running: int
@@ -262,7 +269,7 @@ class Tick(NamedTuple):
 
 
 class _Running(NamedTuple):
-    planned: Planned
+    planned: PlannedRun
     process: "subprocess.Popen[bytes]"
     log: Path
     log_start: int
@@ -273,8 +280,8 @@ def _text(path: Path, start: int = 0) -> str:
     """The end of what a file holds from byte `start` on; nothing where there is no file."""
     try:
         with open_regular_file(path) as file:
-            file.seek(max(start, path.stat().st_size - LAST_BYTES))
-            return file.read(LAST_BYTES).decode("utf-8", "replace")
+            file.seek(max(start, path.stat().st_size - LOG_TAIL_BYTES))
+            return file.read(LOG_TAIL_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
     except OSError as error:

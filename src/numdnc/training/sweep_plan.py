@@ -13,12 +13,12 @@ from numdnc.errors import UserError
 from numdnc.schema import Size, parse_json, validated
 
 DEFAULT_SEEDS = 5
-OWN = ("seed", "out", "o")
+SET_BY_SWEEP = ("seed", "out", "o")
 """Options of `train` that the sweep gives itself."""
 MOST_RUNS = 100_000
 
 
-class Planned(NamedTuple):
+class PlannedRun(NamedTuple):
     """One run of a sweep."""
 
     name: str
@@ -38,7 +38,7 @@ class Sweep:
     """Values of each varied option; yes and no stand for --NAME and --no-NAME."""
     seeds: int = DEFAULT_SEEDS
     """Seeds 0, 1, .. of each setting."""
-    own: str | None = None
+    custom_task: str | None = None
     """Where this call takes a task of one's own from, the first of `train`; not saved."""
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Sweep:
                 )
             if name.replace("_", "-") in given:
                 raise UserError(f"--{name} must be varied or be given after --, got both. Leave one out.")
-        for name in OWN:
+        for name in SET_BY_SWEEP:
             if name in given or name in self.vary:
                 raise UserError(
                     f"{'-' if len(name) == 1 else '--'}{name} must be left to the sweep, got one. Leave it out; "
@@ -81,14 +81,14 @@ class Sweep:
 
     def words(self, setting: Mapping[str, str]) -> list[str]:
         """What follows `numdnc train` for a setting."""
-        varied = [as_option(name, value) for name, value in setting.items()]
-        return [self.own or self.train[0], *self.train[1:], *varied]
+        varied = [option_word(name, value) for name, value in setting.items()]
+        return [self.custom_task or self.train[0], *self.train[1:], *varied]
 
     @property
-    def runs(self) -> list[Planned]:
+    def runs(self) -> list[PlannedRun]:
         """All runs; first one of each setting, then the next seed."""
         return [
-            Planned(_name({**setting, "seed": str(seed)}), setting, seed)
+            PlannedRun(_name({**setting, "seed": str(seed)}), setting, seed)
             for seed in range(self.seeds)
             for setting in self.settings
         ]
@@ -116,13 +116,13 @@ def options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
             yield match[1].replace("_", "-"), [word] if alone else [word, words[at + 1]]
 
 
-def as_option(name: str, value: str) -> str:
+def option_word(name: str, value: str) -> str:
     """The word of a command line that gives an option this value."""
     name = name.replace("_", "-")
     return {"yes": f"--{name}", "no": f"--no-{name}"}.get(value, f"--{name}={value}")
 
 
-def as_given(train: Sequence[str], vary: Mapping[str, Sequence[str]]) -> str:
+def as_typed(train: Sequence[str], vary: Mapping[str, Sequence[str]]) -> str:
     """What a sweep was given, as its user would type it."""
     varied = [word for name, values in vary.items() for word in ("--vary", f"{name}={','.join(values)}")]
     return f"`{shlex.join([*varied, '--', *train])}`"
@@ -137,7 +137,7 @@ class _Described:
     seeds: Size
 
 
-def sweep_from(contents: bytes) -> Sweep:
+def parse_sweep(contents: bytes) -> Sweep:
     """The sweep that sweep.json describes; ValueError or UserError if it is none."""
     told = validated(_Described, parse_json(contents.decode()))
     return Sweep(train=told.train, vary=told.vary, seeds=told.seeds)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from numdnc.errors import UserError
-from numdnc.training.folder import Reported, RunFolder, read_report
+from numdnc.training.folder import MetricsLine, RunFolder, parse_metrics_line
 
 Z = 1.959964
 """The standard normal distribution has 95 % between -Z and Z."""
 
 
-class Standing(NamedTuple):
+class RunStatus(NamedTuple):
     """How far a run has come, as of its last checkpoint."""
 
     iteration: int
@@ -31,13 +31,13 @@ class Standing(NamedTuple):
         return self.solved_iteration is not None or self.iteration >= self.target
 
 
-class Outcome(NamedTuple):
+class RunResult(NamedTuple):
     """A run of a sweep and what came of it."""
 
     name: str
     setting: dict[str, str]
     seed: int
-    standing: Standing | None
+    status: RunStatus | None
     """None where nothing that can be read is saved yet."""
     failure: str | None
     """How its last process failed, if it did."""
@@ -47,11 +47,11 @@ class Outcome(NamedTuple):
         """solved, done, failed, begun or to come."""
         if self.failure is not None:
             return "failed"
-        if self.standing is None:
+        if self.status is None:
             return "to come"
-        if self.standing.solved_iteration is not None:
+        if self.status.solved_iteration is not None:
             return "solved"
-        return "done" if self.standing.done else "begun"
+        return "done" if self.status.done else "begun"
 
     @property
     def ended(self) -> bool:
@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
         return self.state in ("solved", "done", "failed")
 
 
-class Spread(NamedTuple):
+class MeanAndDeviation(NamedTuple):
     """Mean and standard deviation (of a sample) of some numbers; None where there are too few."""
 
     mean: float | None
@@ -79,21 +79,21 @@ class Summary(NamedTuple):
     """solved / runs, in [0, 1]: a run that failed has not solved its task."""
     success_interval: tuple[float, float] | None
     """95 %, see `wilson`."""
-    iterations_to_solve: Spread
-    seconds_to_solve: Spread
-    held_out: Spread
+    iterations_to_solve: MeanAndDeviation
+    seconds_to_solve: MeanAndDeviation
+    held_out: MeanAndDeviation
     """In the last report of every run that did not fail."""
-    sequence_error: Spread
+    sequence_error: MeanAndDeviation
 
 
-def standing(folder: RunFolder) -> Standing | None:
+def run_status(folder: RunFolder) -> RunStatus | None:
     """How the run in a folder stands; None where there is none or its checkpoint is damaged."""
     try:
         run = folder.load_last(finite=False)
     except UserError:
         return None
     report = _last_report(folder, run.iteration)
-    return Standing(
+    return RunStatus(
         run.iteration,
         run.target,
         run.seconds,
@@ -104,26 +104,26 @@ def standing(folder: RunFolder) -> Standing | None:
     )
 
 
-def _last_report(folder: RunFolder, iteration: int) -> Reported | None:
+def _last_report(folder: RunFolder, iteration: int) -> MetricsLine | None:
     """The last line of metrics.jsonl that is whole and not later than this iteration."""
     for line in reversed(folder.report_lines()):
-        report = read_report(line)
+        report = parse_metrics_line(line)
         if report is not None and report.iteration <= iteration:
             return report
     return None
 
 
-def summary(setting: dict[str, str], outcomes: Sequence[Outcome]) -> Summary:
+def summary(setting: dict[str, str], results: Sequence[RunResult]) -> Summary:
     """What the runs of a setting gave."""
-    ended = [outcome for outcome in outcomes if outcome.ended]
-    solved = [run.standing for run in ended if run.state == "solved" and run.standing]
-    whole = [run.standing for run in ended if run.state != "failed" and run.standing]
+    ended = [result for result in results if result.ended]
+    solved = [run.status for run in ended if run.state == "solved" and run.status]
+    whole = [run.status for run in ended if run.state != "failed" and run.status]
     return Summary(
         setting,
-        planned=len(outcomes),
+        planned=len(results),
         runs=len(ended),
         solved=len(solved),
-        failed=sum(outcome.state == "failed" for outcome in ended),
+        failed=sum(result.state == "failed" for result in ended),
         success_rate=len(solved) / len(ended) if ended else None,
         success_interval=wilson(len(solved), len(ended)) if ended else None,
         iterations_to_solve=_spread([run.solved_iteration for run in solved]),
@@ -144,9 +144,9 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
-def _spread(numbers: Sequence[float | None]) -> Spread:
+def _spread(numbers: Sequence[float | None]) -> MeanAndDeviation:
     known = [number for number in numbers if number is not None]
-    return Spread(
+    return MeanAndDeviation(
         statistics.fmean(known) if known else None,
         statistics.stdev(known) if len(known) > 1 else None,
     )
