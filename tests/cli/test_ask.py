@@ -148,7 +148,7 @@ def test_only_relations_of_the_present_lesson_are_asked_for(runs: Path, tmp_path
     edges = "Olive,mother,Ada", "Ada,father,Bob", "Bob,mother,Cleo"
     (tmp_path / "few.csv").write_text("\n".join(["source,edge,destination", *edges]))
     line = error_line(call("ask", runs / "inference", question, "--graph", "few.csv"))
-    assert "a relation must be alike in form to one of the 30 of the run's lesson" in line
+    assert "a relation must have the form of one of the 30 in the run's lesson" in line
     last = tmp_path / "last"
     done("train", "inference", "--grow-from", 11, *SMALL.split(), "--out", last)
     assert ask(last, question, graph="few.csv").startswith("Olive -mother/father/mother-> Cleo  right\n")
@@ -385,7 +385,7 @@ def test_relations_get_labels_that_the_run_has_learned() -> None:
             assert len(set(numbering.edges.values())) == len(family.edge_names)
             assert set(numbering.edges.values()) <= set(range(10))
     with pytest.raises(
-        UserError, match="a relation must be alike in form to one of the 410 of the run's lesson"
+        UserError, match="a relation must have the form of one of the 410 in the run's lesson"
     ):
         numbering_for(family, ["mother"] * 6, task, np.random.default_rng(0))
 
@@ -468,7 +468,7 @@ QUESTIONS = {
     "shortest-path|Bond Street -> bond street": "a path must join two different nodes, got 'Bond Street' twice",
     "shortest-path|Holborn -> Bond Street": "the graph must have a path from 'Holborn' to 'Bond Street', got none",
     "inference|Bond Street -> Holborn": "a question to a run of inference must be written like",
-    "inference|Bond Street -aunt-> ?": "'aunt' must be a relation of --relations, an edge, or edges with / between",
+    "inference|Bond Street -aunt-> ?": "'aunt' must be a relation of --relations, an edge, or edges separated by /",
     "inference|Bond Street -Central Line/nothing-> ?": "'nothing' must be an edge of the graph",
     "inference|Bond Street -Victoria Line/Jubilee Line-> ?": "the graph must have the path that is asked for",
 }  # fmt: skip
@@ -514,7 +514,7 @@ def test_files_that_cannot_be_read(runs: Path, place: Path) -> None:
     for file, expect in (
         ("none.csv", "--relations must name a CSV file that can be read"),
         ("binary.csv", "--relations must name a CSV file of UTF-8 text"),
-        ("bad.csv", "each line of bad.csv must be a relation and edges with / between|got 'x,mother'"),
+        ("bad.csv", "each line of bad.csv must be a relation and edges separated by /|got 'x,mother'"),
         ("other.csv", "the first line of other.csv must be relation,path"),
     ):
         refused(*relations, file, expect=expect)
@@ -535,7 +535,7 @@ REQUESTS = {
     "eval {}/traversal --graph tube.csv --set lesson=14 --set min_path=20":
         "the graph must have paths that traversal asks for, of 20 to 20 edges, got none",
     "eval {}/inference --graph many.csv":
-        "a graph must have at most 10 names of edges, which is what this run has labels for",
+        "a graph must have at most 10 names of edges, the number of labels of this run",
 }  # fmt: skip
 
 

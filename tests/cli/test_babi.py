@@ -241,7 +241,7 @@ def test_some_tasks_only() -> None:
     assert "; 2 tasks of en-10k, " in out
     found = json.loads(done("eval", "part", "--json"))
     assert [name for name in found if name.startswith("error_")] == ["error_8", "error_19"]
-    refused("ask", "part", "Where is Ann?", expect="got 'where', 'is', 'ann' besides|Like these are")
+    refused("ask", "part", "Where is Ann?", expect="got others: 'where', 'is', 'ann'|Similar")
 
 
 def test_learns_to_answer() -> None:
@@ -270,7 +270,7 @@ def test_learns_to_answer() -> None:
         (("ask", "run", ""), "a story must ask something"),
         (
             ("ask", "run", "Zoe ran to the atic. Where is Ann?"),
-            "got 'zoe', 'atic' besides|Like these are|attic",
+            "got others: 'zoe', 'atic'|Similar|attic",
         ),
         (("ask", "run", "Where is Ann?", "--words", 0), "words must be at least 1, got 0"),
         (("ask", "run", "Where is Ann?", "--shown", 0), "shown must be at least 1, got 0"),
@@ -285,7 +285,7 @@ def test_learns_to_answer() -> None:
         (("eval", "run", "--corpus", "x"), "--corpus must be given for a run of a text, got one of babi"),
         (("trace", "run", "--sample", 99), "the story must be one of 0.."),
         (("trace", "run", "--length", 9), "--length must be given for a run of a text"),
-        (("trace", "run", "--input", "Where is Zoe?"), "got 'zoe' besides"),
+        (("trace", "run", "--input", "Where is Zoe?"), "got others: 'zoe'"),
         (("train", "babi", "--only", "1,2"), "must hold en-10k/qa2_.._train.txt"),
         (("train", "babi", "--only", "a"), "only must be numbers of tasks"),
         (("train", "babi", "--subset", "hn"), "must hold a folder hn"),

@@ -145,7 +145,7 @@ OTHER = {
     "sample run --seed -1": "seed must be at least 0, got -1",
     "sample run --engine warp": "engine must be one of auto, cpu, reference|got 'warp'",
     "sample run --prime": "prime must hold at least one character, got none. Give --prime TEXT",
-    "sample run --prime XY\x1bZ": r"the 19 symbols the model was trained on, got '\x1b', 'X', 'Y', 'Z' besides",
+    "sample run --prime XY\x1bZ": r"the 19 symbols the model was trained on, got others: '\x1b', 'X', 'Y', 'Z'",
     "eval run --engine warp": "engine must be one of",
     "eval run --no-reads": "--no-reads must be given for a dnc, got a run of a lstm",
     "resume run": "iterations left, but 12 of 12 are done. Give more with --steps",

@@ -495,12 +495,13 @@ def test_an_odd_width_is_refused_where_a_pair_shares_it() -> None:
 
 
 def test_more_pairs_than_there_are_keys_are_refused() -> None:
-    words = "max_pairs must be at most 8, since no more keys of 3 bits differ, got 9. Lower max_pairs or raise width."
+    words = "max_pairs must be at most 8, the number of different keys of 3 bits, got 9. Lower max_pairs or raise "
+    words += "width."
     assert refusal(KeyValue, width=6, max_pairs=9) == words
 
 
 def test_more_items_than_there_are_different_ones_are_refused() -> None:
-    words = "max_items must be at most 4, since no more items of 2 bits differ, got 5. "
+    words = "max_items must be at most 4, the number of different items of 2 bits, got 5. "
     assert (
         refusal(Recall, width=1, block=2, max_items=5) == words + "Lower max_items or raise width or block."
     )

@@ -152,7 +152,7 @@ def test_a_single_sequence_is_the_one_of_its_number() -> None:
         np.testing.assert_array_equal(one.inputs[:, 0], whole.inputs[:steps, number])
         np.testing.assert_array_equal(one.targets[:, 0], whole.targets[:steps, number])
         assert not whole.inputs[steps:, number].any()
-    with pytest.raises(UserError, match=r"must be one of 0\.\.69, those scored on, got 70"):
+    with pytest.raises(UserError, match=r"must be one of 0\.\.69, the held-out ones, got 70"):
         task.sequence(70)
 
 

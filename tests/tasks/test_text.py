@@ -89,7 +89,7 @@ def test_encoding_is_undone_by_looking_symbols_up(text: str) -> None:
 
 
 def test_characters_outside_the_vocabulary_are_named() -> None:
-    with pytest.raises(UserError, match=r"'\\t', 'z' besides"):
+    with pytest.raises(UserError, match=r"got others: '\\t', 'z'"):
         Vocabulary("abc", "characters").encode("abzc\t")
 
 
@@ -250,7 +250,7 @@ def test_stretches_and_examples_are_held_out_and_read_from_the_character_before(
         assert batch.targets[:, 0].tolist() == list(range(900 + 7 * number, 907 + 7 * number))
         np.testing.assert_array_equal(batch.inputs + 1, batch.targets)
     with pytest.raises(
-        UserError, match="one of the 14 of 7 characters that the 100 held-out ones make, got number 14"
+        UserError, match="one of the 14 of 7 characters in the 100 held-out ones, got number 14"
     ):
         task.segment(14, 7)
     batch = task.example(3)

@@ -1,4 +1,4 @@
-"""What to learn: a task yields arrays and scores outputs. Tasks and models do not know each other."""
+"""Tasks: a task gives batches of arrays, their loss, and scores on held-out data. It knows nothing of models."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from numdnc.schema import validated
 Position = TypeVar("Position")
 
 Forward = Callable[[Inputs, Any], tuple[Array, Any]]
-"""(inputs, state) -> (outputs, state): a model to be scored or sampled from; a state of None is where it starts."""
+"""(inputs, state) -> (outputs, state): a model to score or to sample from; None stands for its initial state."""
 
 
 class Batch(NamedTuple):
-    """One update's worth of sequences. Axes: T steps, B batch, X input, Y output."""
+    """The sequences of one update. Axes: T steps, B batch, X input, Y output."""
 
     inputs: Inputs  # (T, B) symbols or (T, B, X)
     targets: NDArray[Any]  # (T, B) classes, (T, B, G) several classes a step, or (T, B, Y) numbers in [0, 1]
@@ -27,40 +27,40 @@ class Batch(NamedTuple):
     mask: NDArray[Any] | None = None  # (T, B) booleans: where the loss counts; everywhere where None
 
     def rows(self, chosen: slice) -> "Batch":
-        """Some of the sequences, padding included."""
+        """Some of the sequences, with their padding."""
         parts: list[Any] = [part[:, chosen] if isinstance(part, np.ndarray) else part for part in self]
         return Batch(*parts)
 
 
 Scores = dict[str, float]
-"""Name -> number; lower is better. The first says which checkpoint is the best."""
+"""Name -> number; lower is better. The best checkpoint is the one with the lowest first score."""
 
 
 class Task(Protocol):
-    """What the training loop asks of a task."""
+    """What the training loop needs of a task."""
 
     name: str
     unit: str
-    """What losses are shown in, ..."""
+    """Unit in which losses are shown, ..."""
     nats_per_unit: float
     """... and how many nats one of it is: ln 2 for bits, 1 for nats."""
     input_size: int
     output_size: int
 
     def next_batch(self) -> Batch:
-        """The next batch, in an order that `position` settles."""
+        """The next batch; the same for the same `position`."""
         ...
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
-        """Loss in nats, how many predictions it is the mean of, and its gradient by the outputs."""
+        """Mean loss in nats, the number of predictions, and the gradient of the loss by the outputs."""
         ...
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
-        """Scores on data that is kept out of training; `whole`: on all of it, however long that takes."""
+        """Scores on held-out data; with `whole` on all of it, however long that takes."""
         ...
 
     def example(self, sequences: int) -> Batch:
-        """So many sequences of the data that is scored on, always the same."""
+        """`sequences` sequences of the held-out data, always the same."""
         ...
 
     def solved(self, scores: Scores) -> bool:
@@ -72,7 +72,7 @@ class Task(Protocol):
         ...
 
     def position(self) -> dict[str, Any]:
-        """Where the data stands, random state and a curriculum's level included, as JSON."""
+        """The position in the data, with random state and level of a curriculum, as JSON."""
         ...
 
     def move_to(self, position: dict[str, Any]) -> None:
@@ -97,7 +97,7 @@ class _Words:
 
 @dataclass(frozen=True)
 class RandomState:
-    """The `bit_generator.state` of a generator of NumPy."""
+    """The `bit_generator.state` of a NumPy generator."""
 
     bit_generator: Literal["PCG64"]
     state: _Words
@@ -111,7 +111,7 @@ class RandomState:
             ("uinteger", self.uinteger, 32),
         ):
             if not 0 <= value < 1 << bits:
-                raise UserError(f"{name} of the random state is no number of {bits} bits")
+                raise UserError(f"{name} of the random state is not a number of {bits} bits")
 
 
 def generator_from(state: RandomState) -> np.random.Generator:
@@ -124,14 +124,14 @@ def generator_from(state: RandomState) -> np.random.Generator:
 def position_from(
     kind: type[Position], position: dict[str, Any], problem: Callable[[Position], str]
 ) -> Position:
-    """A saved `position` as a `kind`; UserError if it is none, or if `problem` names one."""
+    """Convert a saved `position` to a `kind`; UserError if it is none, or if `problem` finds one."""
     try:
         found = validated(kind, position)
         if wrong := problem(found):
             raise UserError(wrong)
     except UserError as error:
         raise UserError(
-            f"the run must say where its data stands as this version does, got something else ({error}). "
+            f"the run must hold a position in its data that fits this task, got another ({error}). "
             "Use another checkpoint of the run."
         ) from None
     return found

@@ -1,6 +1,6 @@
-"""From easy to hard: one setting of a task grows, level by level, up to the value that the task itself has.
+"""Curriculum: one setting of a task grows level by level, up to its own value.
 
-Where a level that was mastered is lost again, the one before is gone back to.
+Training goes back a level where the model fails at the current one after it had mastered it.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from numdnc.tasks.sequences import SequenceGenerator
 
 
 class Curriculum:
-    """The levels of a task; a level is known by the value of what grows."""
+    """The levels of a task; a level is the value of the setting that grows."""
 
     def __init__(self, whole: SequenceGenerator, grow: str, first: int, step: int, easier: float) -> None:
         settings: dict[str, Any] = dataclasses.asdict(cast(Any, whole))
@@ -24,11 +24,11 @@ class Curriculum:
         self._whole, self._grow, self._easier = whole, grow, easier
         self._first, self._step = first, step
         self.last = int(settings[grow])
-        """The value of what grows on the last level."""
+        """The last level: the task's own value of the setting."""
         self.level = first
-        """The current value of what grows."""
+        """The current level."""
         self._held = False
-        """Whether the current level's error was ever low enough for a later rise of it to mean a collapse."""
+        """Whether the error rate of the current level has been low enough for a later rise to mean a collapse."""
         sizes = (whole.input_size, whole.output_size)
         if (self.generator.input_size, self.generator.output_size) != sizes:
             raise UserError(
@@ -37,12 +37,12 @@ class Curriculum:
 
     @property
     def generator(self) -> SequenceGenerator:
-        """The task as it is on the current level."""
+        """The generator of the current level."""
         return self._at(self.level)
 
     @property
     def levels(self) -> list[SequenceGenerator]:
-        """The task as it is on each level, the last is the task itself."""
+        """The generators of all levels; the last is the task itself."""
         values = dict.fromkeys([*range(self._first, self.last, self._step), self.last])
         return [self._at(value) for value in values]
 
@@ -66,26 +66,26 @@ class Curriculum:
             self._go_to(self._first + max(0, before) * self._step)
 
     def position(self) -> dict[str, Any]:
-        """What `move_to` needs, as JSON."""
+        """The level and whether it was held, as JSON for `move_to`."""
         return {"level": self.level, "held": self._held}
 
     def has_level(self, level: int) -> bool:
-        """Whether this can be one of the levels."""
+        """Whether `level` can be one of the levels."""
         return self._first <= level <= self.last
 
     def move_to(self, level: int, *, held: bool) -> None:
-        """Continue where a `position` says."""
+        """Continue from a `position`."""
         self.level, self._held = level, held
 
     def _go_to(self, level: int) -> None:
-        # Passing the last level again leaves it as it is, and held.
+        # Passing the last level again keeps it, and keeps it held.
         self._held = level == self.level
         self.level = level
 
     def draw_levels(self, rng: np.random.Generator, count: int) -> list[tuple[SequenceGenerator, int]]:
-        """Tasks, and how many of so many sequences to draw of each.
+        """Generators, and how many of `count` sequences to draw from each.
 
-        A sequence is of an earlier level with probability `easier`, each as likely as the others, where there is any.
+        A sequence comes from an earlier level with probability `easier`, all of them being equally likely.
         """
         earlier = range(self._first, self.level, self._step)
         levels = np.full(count, self.level)

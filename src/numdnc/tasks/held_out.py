@@ -1,4 +1,4 @@
-"""Keep held-out sequences, those a task is scored on, out of the training sequences."""
+"""Keep held-out sequences, which a task is scored on, out of the training data."""
 
 from collections.abc import Iterable
 

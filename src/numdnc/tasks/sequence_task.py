@@ -30,36 +30,36 @@ from numdnc.tasks.sequences import (
 from numdnc.tasks.targets import are_classes, cross_entropy, errors
 
 _TRAINING, _EVALUATION, _MEASUREMENT = 0, 1, 2
-"""Set the random numbers of sequences to train on apart from those to be scored on, and both from those to count."""
+"""Separate the random numbers for training, for the held-out set, and for the estimate of their overlap."""
 _MOST_AT_ONCE, _MOST_EVALUATED = 1 << 16, 1 << 20
-"""Bound what settings that come from elsewhere can ask for."""
+"""Limits of settings, which may come from a file of somebody else."""
 EVAL_BATCH = 64
-"""So many sequences are scored side by side, to bound memory."""
+"""Sequences that are scored at once, to limit memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceSettings:
-    """How sequences are learned and scored."""
+    """How sequences are batched, scored and ordered from easy to hard."""
 
     batch: int = 16
     """B, sequences per update."""
     evaluated: int = 256
-    """Sequences that every progress line is scored on, always the same."""
+    """Held-out sequences that every progress line scores, always the same."""
     solved_at: float = 0.0
-    """The run stops where the loss on these, in nats per prediction, is at most this; 0 = where none has an error."""
+    """The run stops once their loss, in nats per prediction, is at most this; 0 = once none of them has an error."""
     grow: str = ""
-    """A curriculum: the setting of the task, a whole number, that grows up to its own value; empty = none."""
+    """Curriculum: the task's setting, a whole number, that grows up to its own value; empty = no curriculum."""
     grow_from: int = 1
-    """Its value on the first level, unless that is above the task's own."""
+    """Value of that setting on the first level, unless the task's own is lower."""
     grow_by: int = 1
-    """How much it grows from level to level."""
+    """Its increase from level to level."""
     pass_at: float = 0.1
-    """A level is passed where at most this share of its sequences has an error."""
+    """A level is passed once at most this share of its sequences has an error."""
     fall_at: float = 1.0
-    """A level is lost, and the one before is gone back to, where more than this share of its sequences has an error
-    after it was at most this; 1 = never."""
+    """Training goes back a level once more than this share of its sequences has an error, where it was at most this
+    before; 1 = never."""
     easier: float = 0.1
-    """Share of the sequences trained on that come from earlier levels."""
+    """Share of the training sequences that come from earlier levels."""
 
     def __post_init__(self) -> None:
         for name in ("batch", "evaluated", "grow_by"):
@@ -84,7 +84,7 @@ class _Position:
     rng: RandomState
     level: Count | None = None
     held: bool = False
-    """Earlier versions do not say it."""
+    """Not stored by earlier versions."""
 
 
 class SequenceTask:
@@ -109,8 +109,8 @@ class SequenceTask:
             )
 
     def next_batch(self) -> Batch:
-        """Fresh sequences, none of those scored on if there are enough others; with a curriculum, most of the current
-        level and some of earlier ones.
+        """New sequences, none of them held out if enough others exist; with a curriculum, most from the current level
+        and some from earlier ones.
         """
         if self._curriculum is None:
             return self._filter.draw(self.generator, self._rng, self.settings.batch)
@@ -141,7 +141,7 @@ class SequenceTask:
 
     @property
     def target_kind(self) -> str:
-        """What is predicted, as a word: bits or classes."""
+        """What a prediction is, "bits" or "classes"; the word is shown to users."""
         return "classes" if are_classes(self.example().targets) else "bits"
 
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
@@ -161,18 +161,18 @@ class SequenceTask:
         return cross_entropy(outputs, batch.targets, loss_mask(batch))
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
-        """Of the sequences to be scored on, which are the same every time: "loss", "bit_error", "sequence_error".
+        """Scores on the held-out sequences, which are the same every time: "loss", "bit_error", "sequence_error".
 
-        bit_error is the share of predictions that are wrong, sequence_error that of sequences with any wrong. With a
-        curriculum these are sequences of the current level, and "level" is the value of what grows there, unless
-        `whole`: then they are those of the task itself. So they are where all of that is solved on an earlier level.
+        bit_error is the share of wrong predictions, sequence_error that of sequences with any wrong prediction. With a
+        curriculum they are of the current level, which "level" gives; with `whole`, or where the task itself turns out
+        to be solved already, they are of the task itself.
         """
         curriculum = self._curriculum
         if curriculum is None or whole:
             return self._measure(self.generator, forward)
         scores = self._measure(curriculum.generator, forward)
         if scores["sequence_error"] <= self.settings.pass_at and not curriculum.on_last_level:
-            # Who has learned enough for all levels need not go through them.
+            # A model that solves the task itself need not go through the remaining levels.
             all_levels = self._measure(self.generator, forward)
             if self._enough(all_levels):
                 return {**all_levels, "level": float(curriculum.last)}
@@ -190,10 +190,10 @@ class SequenceTask:
         return draw_checked(self.current, np.random.default_rng([self._seed, _EVALUATION]), sequences)
 
     def sequence(self, number: int) -> Batch:
-        """A single one of the sequences that are scored on, without padding."""
+        """One of the held-out sequences, without padding."""
         if not 0 <= number < self.settings.evaluated:
             raise UserError(
-                f"the sequence must be one of 0..{self.settings.evaluated - 1}, those scored on, got {number}."
+                f"the sequence must be one of 0..{self.settings.evaluated - 1}, the held-out ones, got {number}."
             )
         group, row = divmod(number, EVAL_BATCH)
         return single_sequence(next(islice(self.evaluation_batches(), group, None)), row)
@@ -216,7 +216,7 @@ class SequenceTask:
         }
 
     def solved(self, scores: Scores) -> bool:
-        """Whether the loss is low enough or, where no loss was asked for, every sequence right, on the last level."""
+        """Whether, on the last level, the loss is at most `solved_at` or, if that is 0, every sequence is right."""
         if self._curriculum is not None and scores["level"] < self._curriculum.last:
             return False
         return self._enough(scores)
@@ -227,7 +227,7 @@ class SequenceTask:
         return scores["sequence_error"] == 0
 
     def on_scores(self, scores: Scores) -> None:
-        """Go on to the next level where this one is passed, back to the one before where it is lost."""
+        """Move to the next level if this one is passed, or back to the one before if it is lost."""
         if self._curriculum is not None:
             self._curriculum.level = int(scores["level"])
             self._curriculum.update(scores["sequence_error"], self.settings.pass_at, self.settings.fall_at)

@@ -1,4 +1,4 @@
-"""Sequences drawn at random: what can draw them, and a check that they are what they must be.
+"""Generators of random sequences, checks of what they draw, and operations on batches of sequences.
 
 Axes: T steps, B batch, X input, Y output.
 """
@@ -40,7 +40,7 @@ class SequenceGenerator(Protocol):
 
     @property
     def output_size(self) -> int:
-        """Y, number of bits or of classes; of several classes a step, of all of them together."""
+        """Y, number of bits or of classes; where a step has several classes, the sum over them."""
         ...
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
@@ -91,7 +91,7 @@ def sequence_length(batch: Batch, row: int) -> int:
 
 
 def digests(batch: Batch) -> list[bytes]:
-    """A digest of the inputs of each sequence, without the padding at its end: the same for the same sequence."""
+    """A digest of each sequence's inputs without its padding, by which equal sequences are recognised."""
     steps, rows = batch.inputs.shape[:2]
     used = loss_mask(batch).astype(bool)
     for array in (batch.inputs, batch.targets):

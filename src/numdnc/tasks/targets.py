@@ -1,8 +1,8 @@
-"""What targets mean, in one place: bits, classes, or several classes a step.
+"""The kinds of targets and their losses: bits, one class a step, or several classes a step.
 
-Numbers in [0, 1], as many as outputs, are bits (sigmoid). Whole numbers are classes (softmax): one a step, among all
-outputs, or G a step, each among its own Y/G outputs, the first class among the first of them. Axes: .. steps and batch
-in any order, Y output, G groups, P predictions of a step: bits, or classes.
+Floats in [0, 1], as many as outputs, are bits (sigmoid). Integers are classes (softmax): one a step among all outputs,
+or G a step, the g-th among the g-th group of Y/G outputs. Axes: .. steps and batch in any order, Y output, G groups,
+P predictions of a step: bits, or classes.
 """
 
 import math
@@ -17,21 +17,21 @@ from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 
 
 def are_classes(targets: NDArray[Any]) -> bool:
-    """Whether targets are classes, not bits."""
+    """Whether targets are classes rather than bits."""
     return bool(np.issubdtype(targets.dtype, np.integer))
 
 
 def predictions_per_step(targets: NDArray[Any], outputs: Array) -> int:
-    """P: how many predictions a step has."""
+    """Number of predictions of a step, P."""
     return 1 if targets.ndim < outputs.ndim else targets.shape[-1]
 
 
 def cross_entropy(
     outputs: Array, targets: NDArray[Any], counts: NDArray[np.bool_]
 ) -> tuple[float, int, Array]:
-    """Mean over the predictions that count, in nats; how many those are; its gradient by the outputs (T, B, Y).
+    """Mean loss in nats over the predictions that count, their number, and the gradient by the outputs (T, B, Y).
 
-    `counts` is (T, B).
+    `counts` (T, B) says at which steps the loss counts.
     """
     each = predictions_per_step(targets, outputs)
     if are_classes(targets):
@@ -44,7 +44,7 @@ def cross_entropy(
 
 
 def errors(outputs: Array, targets: NDArray[Any]) -> NDArray[np.bool_]:
-    """(.., P), which predictions are wrong: a bit is read as y > 0, a class as the largest y of its outputs."""
+    """Which predictions are wrong, (.., P): a bit is predicted by y > 0, a class by the largest y of its group."""
     if are_classes(targets):
         classes = _classes(targets, outputs)
         wrong: NDArray[np.bool_] = _grouped(outputs, classes.shape[-1]).argmax(axis=-1) != classes
@@ -54,14 +54,14 @@ def errors(outputs: Array, targets: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def probabilities(outputs: Array, targets: NDArray[Any]) -> Array:
-    """(.., Y): of each bit, or of each class among those of its group."""
+    """Probability of each bit, or of each class within its group, (.., Y)."""
     if are_classes(targets):
         return softmax(_grouped(outputs, predictions_per_step(targets, outputs))).reshape(outputs.shape)
     return sigmoid(outputs)
 
 
 def as_bits(targets: NDArray[Any], outputs: Array) -> Array:
-    """(.., Y): bits as they are, each class one-hot among the outputs of its group."""
+    """Bits as they are, classes as one-hot vectors over the outputs of their group, (.., Y)."""
     if not are_classes(targets):
         return targets
     classes = _classes(targets, outputs)
@@ -71,7 +71,7 @@ def as_bits(targets: NDArray[Any], outputs: Array) -> Array:
 
 
 def predicted_bits(outputs: Array, targets: NDArray[Any]) -> Array:
-    """(.., Y) of 0 and 1: what the outputs say, read as in `errors`."""
+    """The predictions as 0 and 1, (.., Y), decided as in `errors`."""
     if are_classes(targets):
         groups = _grouped(outputs, predictions_per_step(targets, outputs))
         return as_bits(groups.argmax(axis=-1), outputs)
@@ -105,10 +105,10 @@ def targets_problem(targets: Any, steps: int, count: int, size: int) -> str | No
 
 
 def _grouped(outputs: Array, groups: int) -> Array:
-    """(.., G, Y/G)."""
+    """Outputs by group, (.., G, Y/G)."""
     return outputs.reshape(*outputs.shape[:-1], groups, outputs.shape[-1] // groups)
 
 
 def _classes(targets: NDArray[Any], outputs: Array) -> NDArray[Any]:
-    """(.., G), also where there is one class a step."""
+    """Classes by group, (.., G), also where a step has one class."""
     return targets if targets.ndim == outputs.ndim else targets[..., None]

@@ -1,8 +1,8 @@
 """Predict the next character of a text.
 
-The text is cut once: the first part is trained on, the last part is held out and only ever scored. Training reads
-B streams that lie side by side in the first part, window by window, with the model's whole state carried from window
-to window (gradients are not: truncated back-propagation). Scores are bits per character (BPC).
+The first part of the text is for training, the last part is held out for scores. Training reads B streams, equal
+stretches of the first part, window by window; the model's state is carried from window to window, gradients are not
+(truncated back-propagation). Scores are bits per character (BPC).
 """
 
 import codecs
@@ -27,15 +27,13 @@ from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, po
 Unit = Literal["characters", "bytes"]
 
 SEGMENT_LENGTH = 512
-"""Held-out text is scored in stretches of this many characters, side by side, ..."""
+"""Held-out text is scored in segments of this many characters, side by side, ..."""
 WARM_UP = 128
-"""... each read from this many characters before its first, so that no prediction is made without context."""
+"""... and reading begins this many characters before each segment, so that every prediction has a context."""
 MAX_SEGMENTS = 256
-"""So many at once, to bound memory."""
-
-
+"""Segments that are scored at once, to limit memory."""
 _PIECE = 1 << 20
-"""Bytes that are decoded at once: a text is held as its bytes and as the numbers of its symbols, nothing else."""
+"""Bytes that are decoded at once, so that only the bytes of a text and its symbol numbers are held in memory."""
 
 
 def decode(corpus: Corpus, unit: Unit) -> Iterator[str]:
@@ -76,42 +74,42 @@ def _characters(data: memoryview, hint: str) -> Iterator[str]:
 
 
 class Vocabulary(NamedTuple):
-    """The symbols of a text in the order of their code points; a symbol's number is its place."""
+    """The symbols of a text, sorted by code point; a symbol's number is its position."""
 
     symbols: str
     unit: Unit
 
     @classmethod
     def from_text(cls, text: Iterable[str], unit: Unit) -> "Vocabulary":
-        """All symbols of the pieces of a text."""
+        """The vocabulary of a text, given in pieces."""
         seen = np.zeros(sys.maxunicode + 1, bool)
         for piece in text:
             seen[_code_points(piece)] = True
         return cls("".join(map(chr, np.flatnonzero(seen))), unit)
 
     def check(self, inputs: int, outputs: int) -> None:
-        """Refuse one that comes from elsewhere and is no vocabulary of a model of these sizes."""
+        """Refuse a vocabulary from a file that does not fit a model of these sizes."""
         codes = _code_points(self.symbols)
         if not len(codes) == inputs == outputs:
             raise UserError(f"{len(codes)} symbols are not the model's {inputs} inputs and {outputs} outputs")
         if (np.diff(codes.astype(np.int64)) <= 0).any() or (self.unit == "bytes" and codes[-1] > 255):
-            raise UserError("the symbols are not in order, or no bytes")
+            raise UserError("the symbols are not sorted, or are not bytes")
 
     def encode(self, text: str) -> NDArray[np.integer]:
-        """Symbol numbers, a byte each if that suffices; a character that the vocabulary lacks is a UserError."""
+        """Symbol numbers, of one byte each if possible; UserError for a character that the vocabulary lacks."""
         known, codes = _code_points(self.symbols), _code_points(text)
         numbers = np.minimum(np.searchsorted(known, codes), len(known) - 1)
         strangers = np.unique(codes[known[numbers] != codes])
         if len(strangers):
             raise UserError(
                 f"text must use the {len(known)} symbols the model was trained on, "
-                f"got {', '.join(repr(chr(code)) for code in strangers[:5])} besides. Leave them out."
+                f"got others: {', '.join(repr(chr(code)) for code in strangers[:5])}. Leave them out."
             )
         return numbers.astype(self.dtype)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The smallest that holds every number."""
+        """The smallest dtype that holds every symbol number."""
         return np.min_scalar_type(len(self.symbols) - 1)
 
 
@@ -121,16 +119,16 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """How the text is cut up."""
+    """How the text is split, batched and scored."""
 
     unit: Unit = "characters"
-    """characters: UTF-8 with universal newlines; bytes: the raw bytes, for any file."""
+    """characters: UTF-8 with universal newlines; bytes: the bytes of any file."""
     batch: int = 8
     """B, streams read side by side."""
     window: int = 64
-    """T, steps between updates; gradients stop at its edge, the state does not."""
+    """T, steps of an update; gradients stop at its beginning, the state is carried over."""
     held_out: float = 0.1
-    """Share of the text, at its end, that is never trained on."""
+    """Share of the text, at its end, that is kept out of training."""
     score_limit: int = 50_000
     """At most this many held-out characters are scored for a progress line (`eval` scores them all)."""
 
@@ -179,7 +177,7 @@ class TextTask:
         self._begin_epoch(0)
 
     def _begin_epoch(self, epoch: int) -> None:
-        """Cut the streams anew, shifted by a random part of a window, so that the gradients' edges move."""
+        """Cut new streams, shifted by a random part of a window, so that gradients stop at other characters."""
         self._epoch, self._read = epoch, 0
         self._shift = int(self._rng.integers(self.settings.window))
 
@@ -189,11 +187,11 @@ class TextTask:
 
     @property
     def characters(self) -> tuple[int, int]:
-        """How many characters are trained on, and how many held out."""
+        """Numbers of training and of held-out characters."""
         return self._cut, len(self._text) - self._cut
 
     def next_batch(self) -> Batch:
-        """The next window of every stream, (T, B); the last of an epoch is shorter."""
+        """The next window of every stream, (T, B); the last one of an epoch may be shorter."""
         if self._read == self._stream_length:
             self._begin_epoch(self._epoch + 1)
         start, stop = self._read, min(self._read + self.settings.window, self._stream_length)
@@ -208,9 +206,9 @@ class TextTask:
         return nats, batch.targets.size, d_outputs
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
-        """Held-out bits per character, "bpc": each is predicted once, after at least WARM_UP others.
+        """Held-out bits per character, "bpc"; each character is predicted once, after at least WARM_UP others.
 
-        Of no more than the first `score_limit` held-out characters, unless `whole`.
+        Only the first `score_limit` held-out characters are scored, unless `whole`.
         """
         held_out = self.characters[1]
         end = self._cut + (held_out if whole else min(held_out, self.settings.score_limit))
@@ -230,20 +228,20 @@ class TextTask:
         return {"bpc": total / (end - self._cut) / self.nats_per_unit}
 
     def segment(self, number: int, length: int) -> Batch:
-        """Stretch `number` of the held-out part, cut into stretches of `length` characters; each is to be predicted."""
+        """Segment `number` of the held-out part, in segments of `length` characters, all of them to be predicted."""
         if length < 1:
             raise UserError(f"length must be at least 1, got {length}.")
         most = self.characters[1] // length
         if not 0 <= number < most:
             raise UserError(
-                f"the segment must be one of the {most} of {length} characters that the {self.characters[1]} held-out "
-                f"ones make, got number {number}. Take an earlier or shorter one."
+                f"the segment must be one of the {most} of {length} characters in the {self.characters[1]} held-out "
+                f"ones, got number {number}. Choose an earlier or a shorter one."
             )
         target = self._cut + number * length + np.arange(length)[:, None]
         return Batch(self._text[target - 1], self._text[target])
 
     def example(self, sequences: int = 1) -> Batch:
-        """Windows of the held-out text, evenly apart; shorter ones where it is short."""
+        """Windows of the held-out text at equal distances; shorter ones if the text is short."""
         held_out = self.characters[1]
         steps = min(self.settings.window, max(1, held_out // sequences))
         starts = self._cut + np.linspace(0, held_out - steps, sequences).astype(int)
@@ -251,32 +249,32 @@ class TextTask:
         return Batch(self._text[at - 1], self._text[at])
 
     def solved(self, scores: Scores) -> bool:
-        """Never: nobody knows how well a text can be predicted."""
+        """Never: how well a text can be predicted is unknown."""
         return False
 
     def on_scores(self, scores: Scores) -> None:
-        """A text has no curriculum."""
+        """Do nothing: a text has no curriculum."""
 
     def position(self) -> dict[str, Any]:
-        """Epoch, steps read of it, its shift and the random state."""
+        """Epoch, steps read of it, shift of its streams, and random state."""
         rng = self._rng.bit_generator.state
         return {"epoch": self._epoch, "read": self._read, "shift": self._shift, "rng": rng}
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
 
-        def fault(told: _Position) -> str:
-            most = (self._cut - 1 - told.shift) // self.settings.batch
-            fits = told.shift < self.settings.window and told.read <= most
+        def problem(saved: _Position) -> str:
+            most = (self._cut - 1 - saved.shift) // self.settings.batch
+            fits = saved.shift < self.settings.window and saved.read <= most
             return "" if fits else "it is not in the text"
 
-        told = position_from(_Position, position, fault)
-        self._epoch, self._read, self._shift = told.epoch, told.read, told.shift
-        self._rng = generator_from(told.rng)
+        saved = position_from(_Position, position, problem)
+        self._epoch, self._read, self._shift = saved.epoch, saved.read, saved.shift
+        self._rng = generator_from(saved.rng)
 
 
 def _numbers(corpus: Corpus, vocabulary: Vocabulary) -> NDArray[np.integer]:
-    """The numbers of all symbols of a corpus."""
+    """The symbol numbers of a whole corpus."""
     numbers, end = np.empty(len(corpus.data), vocabulary.dtype), 0  # a character has at least a byte
     for piece in decode(corpus, vocabulary.unit):
         numbers[end : end + len(piece)] = vocabulary.encode(piece)
@@ -285,7 +283,7 @@ def _numbers(corpus: Corpus, vocabulary: Vocabulary) -> NDArray[np.integer]:
 
 
 def segments_at_once(held_out: int) -> int:
-    """How many stretches of so many held-out characters `score` reads side by side."""
+    """How many segments of the held-out characters `score` reads at once."""
     return min(MAX_SEGMENTS, -(-held_out // SEGMENT_LENGTH))
 
 
@@ -300,7 +298,8 @@ def sample(
 ) -> Iterator[str]:
     """Text that the model writes after `prime`, character by character.
 
-    Each is drawn from softmax(y / temperature); a temperature of 0 takes the likeliest. The model reads what it wrote.
+    Each character is drawn from softmax(y / temperature), or is the likeliest if the temperature is 0, and is the
+    model's next input.
     """
     if length < 0:
         raise UserError(f"length must be at least 0, got {length}.")
@@ -314,7 +313,7 @@ def sample(
         if temperature == 0:
             number = int(logits.argmax())
         else:
-            with np.errstate(over="ignore"):  # the likeliest stands at 0, what is -inf is never drawn
+            with np.errstate(over="ignore"):  # the likeliest is at 0; -inf is never drawn
                 cooled = (logits - logits.max()) / temperature
             number = int(rng.choice(len(logits), p=softmax(cooled)))
         yield vocabulary.symbols[number]

@@ -1,4 +1,4 @@
-"""Batches of sequences of about equal length, so that little is padded, in an order that is new in every epoch."""
+"""Batches of sequences of similar length, which need little padding, in a new random order in every epoch."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 POOL = 32
-"""Batches whose sequences are sorted by length together. More: less padding, but fewer kinds of story in a batch."""
+"""Batches whose sequences are sorted together. More of them: less padding, but fewer kinds of story in a batch."""
 
 
 def batches_by_length(lengths: Sequence[int], size: int, rng: np.random.Generator) -> list[NDArray[np.intp]]:
-    """The numbers of all sequences, each once, in batches of `size`; only the last batch drawn may be smaller.
+    """The indices of all sequences, each once, in batches of `size`; only one batch may be smaller.
 
-    All are shuffled, cut into pools of POOL batches, sorted by length within each, cut into batches, and the batches
-    of a pool shuffled again.
+    Sequences are shuffled and cut into pools of POOL batches; each pool is sorted by length, cut into batches, and
+    these are shuffled.
     """
     order = rng.permutation(len(lengths))
     of = np.asarray(lengths)
@@ -27,7 +27,7 @@ def batches_by_length(lengths: Sequence[int], size: int, rng: np.random.Generato
 
 
 def padding_share(lengths: Sequence[int], batches: Sequence[NDArray[np.intp]]) -> float:
-    """Share of the steps of some batches that are padding."""
+    """Share of padding among all steps of some batches."""
     of = np.asarray(lengths)
     held = sum(int(of[batch].max()) * len(batch) for batch in batches)
     return 1 - sum(int(of[batch].sum()) for batch in batches) / held

@@ -1,4 +1,4 @@
-"""The files of bAbI, from the published archive or its unpacked folder; nothing is ever written to disk."""
+"""Read bAbI from the published archive or from its unpacked folder, without writing anything to disk."""
 
 import errno
 import gzip
@@ -21,15 +21,15 @@ ADDRESS = "https://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz"
 FOLDER = "tasks_1-20_v1-2"
 _NAMES = (FOLDER, f"{FOLDER}.tar.gz", f"babi_{FOLDER}.tar.gz")
 _FILE = re.compile(r"qa([1-9][0-9]{0,3})(?:_(.+))?_(train|valid|test)\.txt")
-"""The folders en-valid and en-valid-10k have names without the title, and a part that validates."""
+"""In the folders en-valid and en-valid-10k names have no title, and there are validation files."""
 _LARGEST, _LARGEST_SUBSET = 1 << 26, 1 << 27
-"""Bytes of a file, and of the files of a subset; the published ones have a few and some thirty million. ..."""
+"""Most bytes of a file, and of a subset's files; the published ones have a few million and some thirty million. ..."""
 _LARGEST_ARCHIVE = 1 << 29
-"""... and of all that an archive unpacks to, some 200 million. Bounds what a hostile one can make us hold and read."""
+"""... and of the whole unpacked archive, some 200 million. Limits what a hostile archive can make us read."""
 _CHUNK = 1 << 20
 
 _Entry = tuple[PurePosixPath, Callable[[], bytes]]
-"""A file's name, and how to read it."""
+"""A file's name, and a function that reads it."""
 
 
 class BabiFiles(NamedTuple):
@@ -37,16 +37,16 @@ class BabiFiles(NamedTuple):
 
     train: dict[int, str]
     valid: dict[int, str]
-    """Empty where the subset leaves it to its users to hold stories out."""
+    """Empty if the subset has no validation files."""
     test: dict[int, str]
     titles: dict[int, str]
-    """What the files call the task, such as "single-supporting-fact", or those of other subsets if these do not."""
+    """Titles of the tasks in file names, such as "single-supporting-fact"; of another subset if this one has none."""
     sha256: str
-    """Sum of all these texts, the same whether they came from an archive or a folder."""
+    """Checksum of all these texts, the same for an archive and a folder."""
 
 
 def find_babi(given: Path | None) -> Path:
-    """The archive or the folder tasks_1-20_v1-2: `given`, or in it, or in the data folder if nothing was given."""
+    """Path of the archive or of the folder tasks_1-20_v1-2: `given`, or inside it, or inside the data folder."""
     place = default_folder() if given is None else given
     try:
         inside = [place / name for name in _NAMES if (place / name).exists()] if place.is_dir() else []
@@ -65,9 +65,9 @@ def find_babi(given: Path | None) -> Path:
 
 
 def read_babi(path: Path, subset: str, only: tuple[int, ...] = ()) -> BabiFiles:
-    """The texts of a subset, such as en-10k; of some tasks only, if told so.
+    """The texts of a subset, such as en-10k; with `only`, of some tasks.
 
-    Raises `UserError` for what is damaged, incomplete, or an archive with a path that climbs out of its folder.
+    Raises `UserError` for data that is damaged or incomplete, and for an archive with a path outside its own folder.
     """
     texts: dict[tuple[int, str], bytes] = {}
     titles: dict[int, str] = {}
@@ -85,7 +85,7 @@ def read_babi(path: Path, subset: str, only: tuple[int, ...] = ()) -> BabiFiles:
             if name.parts[-2] != subset or (only and number not in only):
                 continue
             if (number, part) in texts:
-                raise UserError(f"{path} must hold task {number}'s {part} file once, got {name} besides.")
+                raise UserError(f"{path} must hold task {number}'s {part} file once, got also {name}.")
             texts[number, part], titles[number] = contents(), title
             size += len(texts[number, part])
             if size > _LARGEST_SUBSET:
@@ -93,7 +93,7 @@ def read_babi(path: Path, subset: str, only: tuple[int, ...] = ()) -> BabiFiles:
                     f"the files of {subset} must have at most {_LARGEST_SUBSET:,} bytes together, got more in {path}. "
                     f"That is not bAbI; download {ADDRESS}."
                 )
-    # What gzip and tarfile make of damage depends on the byte that is wrong.
+    # Which exception gzip and tarfile raise for damage depends on the byte that is wrong.
     except (
         *(gzip.BadGzipFile, tarfile.TarError, EOFError, zlib.error),
         *(ValueError, ArithmeticError, LookupError),
@@ -154,12 +154,12 @@ def _archive(path: Path) -> Iterator[_Entry]:
                 if file is not None:
                     _check_size(path, member.name, member.size)
                     yield name, file.read
-        while stream.read(_CHUNK):  # to its very end, where its checksum stands
+        while stream.read(_CHUNK):  # up to the end, so that gzip verifies its checksum
             pass
 
 
 class _Bounded:
-    """What an archive unpacks to, up to a limit."""
+    """A stream of unpacked bytes with an upper limit."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream, self._left = stream, _LARGEST_ARCHIVE

@@ -1,4 +1,4 @@
-"""Stories as words, and words as numbers."""
+"""Parse stories into words, and encode words as symbols."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,9 +13,9 @@ from numdnc.names import closest_names, quoted
 from numdnc.tasks import Batch
 
 BLANK, ANSWER = 0, 1
-"""The first two symbols: nothing is read, and an answer word is wanted. Words have the numbers after them."""
+"""The first two symbols: no input, and an answer word is due. Words are numbered from 2."""
 SPECIAL_SYMBOLS = ("_", "-")
-"""What these two are called."""
+"""How these two are written."""
 _TOKEN = re.compile(r"[^\s.?,]+|[.?]")
 
 
@@ -25,23 +25,23 @@ class Line(NamedTuple):
     words: tuple[str, ...]
     """In lower case, `.` and `?` as words of their own."""
     answers: tuple[str, ...] = ()
-    """The answer's words; none of a sentence that asks nothing."""
+    """The answer's words; empty for a sentence that is no question."""
 
 
 class Story(NamedTuple):
-    """One sequence: what is told and asked until the lines of the file are numbered from 1 again."""
+    """One sequence: the lines of a file up to where their numbers begin at 1 again."""
 
     task: int
     lines: tuple[Line, ...]
 
 
 def tokenize(text: str) -> tuple[str, ...]:
-    """Words in lower case; `.` and `?` stand alone, commas are dropped."""
+    """Words in lower case; `.` and `?` are words of their own, commas are dropped."""
     return tuple(_TOKEN.findall(text.lower()))
 
 
 def parse_lines(text: str, answer_words: int = 1) -> tuple[Line, ...]:
-    """Sentences and questions that somebody typed; each question wants so many words, which nobody knows yet."""
+    """Sentences and questions typed by a user; each question has `answer_words` unknown answer words."""
     lines, words = [], []
     for token in (*tokenize(text), ""):
         if token:
@@ -55,12 +55,12 @@ def parse_lines(text: str, answer_words: int = 1) -> tuple[Line, ...]:
 def parse_stories(task: int, text: str, source: str) -> list[Story]:
     """The stories of one file, whose lines are "NUMBER SENTENCE" or "NUMBER QUESTION<tab>ANSWER<tab>SUPPORT".
 
-    Numbers and supporting facts are not shown to a model. `source` names the file where something is wrong with it.
+    The model is shown neither numbers nor supporting facts. `source` names the file in error messages.
     """
-    known: dict[str, Line] = {}  # sentences come back thousands of times
+    known: dict[str, Line] = {}  # sentences are repeated thousands of times
     stories: list[list[Line]] = []
     before = 0
-    # Not `splitlines`, which ends lines at characters that may stand in a sentence too.
+    # Not `splitlines`, which also splits at characters that may occur in a sentence.
     rows = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for place, row in enumerate(rows, 1):
         if not row.strip():
@@ -104,36 +104,34 @@ def _line(shown: str, source: str, place: int) -> Line:
 
 
 class Vocabulary:
-    """Words in alphabetical order, numbered from 2 on; 0 is the blank, 1 asks for an answer word."""
+    """Words in alphabetical order, numbered from 2; 0 is the blank, 1 asks for an answer word."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
         self.symbols = SPECIAL_SYMBOLS + self.words
-        """Every symbol by its number."""
+        """All symbols; a symbol's index is its number."""
         self._numbers = {word: number for number, word in enumerate(self.words, len(SPECIAL_SYMBOLS))}
 
     @classmethod
     def from_stories(cls, stories: Iterable[Story]) -> "Vocabulary":
-        """Every word of some stories, of the answers too."""
+        """The vocabulary of some stories, their answers included."""
         lines = {line for story in stories for line in story.lines}
         return cls(sorted({word for line in lines for word in (*line.words, *line.answers)}))
 
     def encode(self, words: Sequence[str]) -> NDArray[np.int64]:
-        """Numbers of words; those that are not known are a UserError, which names the known ones most like them."""
+        """Numbers of words; a UserError for unknown words names the most similar known ones."""
         strangers = [word for word in dict.fromkeys(words) if word not in self._numbers]
         if strangers:
             near = [match for word in strangers[:5] for match in closest_names(word, self.words, cutoff=0.6)]
-            hint = f"Like these are {', '.join(dict.fromkeys(near))}." if near else "Say it in other words."
+            hint = f"Similar: {', '.join(dict.fromkeys(near))}." if near else "Use other words."
             raise UserError(
                 f"words must be among the {len(self.words)} the model was trained on, "
-                f"got {', '.join(map(quoted, strangers[:5]))} besides. {hint}"
+                f"got others: {', '.join(map(quoted, strangers[:5]))}. {hint}"
             )
         return np.array([self._numbers[word] for word in words], np.int64)
 
     def read(self, line: Line, pause: int) -> NDArray[np.int64]:
-        """The symbols of a line as a model reads them: its words, and where it asks, so many blanks, then - for each
-        word of the answer.
-        """
+        """The input symbols of a line: its words and, for a question, `pause` blanks and one "-" per answer word."""
         if not line.answers:
             return self.encode(line.words)
         asked = [BLANK] * pause + [ANSWER] * len(line.answers)
@@ -141,7 +139,7 @@ class Vocabulary:
 
 
 class StoryEncoder:
-    """Makes a sequence of a story; what a line looks like is worked out once, since lines come back in many stories."""
+    """Encode stories as batches; each line is encoded once, since many stories repeat it."""
 
     def __init__(self, vocabulary: Vocabulary, pause: int) -> None:
         self._vocabulary, self._pause = vocabulary, pause
@@ -149,7 +147,7 @@ class StoryEncoder:
         self._known: dict[Line, tuple[NDArray[Any], NDArray[Any]]] = {}
 
     def batch(self, lines: Sequence[Line]) -> Batch:
-        """A batch of one story, (T, 1): where the mask is true the input is - and the target an answer word."""
+        """A batch of one story, (T, 1): where the mask is True the input is "-" and the target an answer word."""
         read, wanted = zip(*map(self._line, lines), strict=True)
         inputs = np.concatenate(read)[:, None]
         return Batch(inputs, np.concatenate(wanted)[:, None], mask=inputs == ANSWER)

@@ -1,4 +1,4 @@
-"""Answer questions on stories of all kinds at once; see `Task`."""
+"""The task bAbI: learn to answer the questions of all kinds of stories at once; see `Task`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,34 +20,34 @@ from numdnc.tasks.babi.stories import Story, StoryEncoder, Vocabulary, parse_sto
 from numdnc.tasks.sequences import loss_mask, pad_and_concat
 
 _ORDER, _SPLIT = 0, 1
-"""Set the random numbers of the order of stories apart from those that say which of them validate."""
+"""Separate the random numbers for the order of stories from those that choose the validation stories."""
 _LONGEST_PAUSE = 1000
 EVAL_BATCH = 64
-"""So many stories are scored side by side, to bound memory."""
+"""Stories that are scored at once, to limit memory."""
 FAILURE_THRESHOLD = 0.05
-"""A task is failed where more than this share of its questions is answered wrong (Weston et al. 2015)."""
+"""A task is failed if more than this share of its questions is answered wrong (Weston et al. 2015)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BabiSettings:
-    """Which stories, and how they are learned and scored."""
+    """Choice of stories, and how they are batched and scored."""
 
     only: str = ""
-    """Numbers of the tasks to learn, as 1,2,3; empty = all that there are."""
+    """Numbers of the tasks to learn, such as 1,2,3; empty = all."""
     subset: str = "en-10k"
-    """The folder of the archive: en-10k has 10,000 questions a task to train on, en has 1,000; en-valid-10k and
-    en-valid are the same with the validating stories in files of their own; also hn, shuffled, and each -10k."""
+    """Folder in the archive: en-10k has 10,000 training questions per task, en has 1,000; en-valid-10k and en-valid
+    are the same with separate validation files; also hn and shuffled, each also with -10k."""
     batch: int = 16
     """B, stories per update."""
     pause: int = 0
     """Blank steps between a question and its answer (Csordas and Schmidhuber 2019: 3)."""
     validation: float = 0.1
-    """Share of the stories of each task that is never trained on: progress lines are scored on a part of it. Where the
-    subset has files that validate, those are taken instead."""
+    """Share of each task's stories that is kept out of training; progress lines score a part of it. If the subset has
+    validation files, these are used instead."""
     evaluated: int = 100
-    """So many questions of each task, if there are as many, in the stories that every progress line is scored on."""
+    """Questions of each task, if there are so many, in the stories that every progress line scores."""
     longest: int = 0
-    """Stories of more steps are not trained on, but scored; 0 = there is no limit."""
+    """Stories of more steps are left out of training, not of scores; 0 = no limit."""
 
     def __post_init__(self) -> None:
         for name, least in (("batch", 1), ("evaluated", 1), ("pause", 0), ("longest", 0)):
@@ -59,24 +59,24 @@ class BabiSettings:
             raise UserError(f"pause must be at most {_LONGEST_PAUSE:,}, got {self.pause:,}.")
         if not all(parse_whole_number(word) for word in self.only.split(",") if self.only):
             raise UserError(
-                f"only must be numbers of tasks with commas between, as 1,2,3, got {quoted(self.only)}."
+                f"only must be numbers of tasks separated by commas, such as 1,2,3, got {quoted(self.only)}."
             )
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The numbers of `only`, none if it is empty."""
+        """The numbers in `only`; none if it is empty."""
         return tuple(sorted({int(word) for word in self.only.split(",") if word}))
 
 
 class EncodedStory(NamedTuple):
-    """A story as a sequence."""
+    """A story encoded as a sequence."""
 
     task: int
     batch: Batch  # of one row
 
     @property
     def steps(self) -> int:
-        """T."""
+        """Number of steps, T."""
         return len(self.batch.inputs)
 
 
@@ -87,10 +87,10 @@ class _Position:
 
 
 class BabiTask:
-    """All tasks learned jointly. Inputs are symbols, outputs the words: where the input is `-` an answer is due.
+    """All bAbI tasks learned jointly. Inputs are symbols, outputs are words; where the input is "-" an answer is due.
 
-    Losses are nats per answer word; errors are shares of questions, which are right only if all their words are.
-    `files` are those that `settings.subset` and `settings.numbers` name.
+    Losses are in nats per answer word; errors are shares of questions, which are right only if all their words are.
+    `files` holds what `settings.subset` and `settings.numbers` choose.
     """
 
     name = "babi"
@@ -109,31 +109,31 @@ class BabiTask:
         self.input_size = self.output_size = len(self.vocabulary.symbols)
         reader = StoryEncoder(self.vocabulary, settings.pause)
 
-        def told(stories: Sequence[Story]) -> list[EncodedStory]:
+        def encoded(stories: Sequence[Story]) -> list[EncodedStory]:
             return [EncodedStory(story.task, reader.batch(story.lines)) for story in stories]
 
-        self.test = [story for stories in test.values() for story in told(stories)]
-        """To be scored at the end, in the order of the tasks."""
+        self.test = [story for stories in test.values() for story in encoded(stories)]
+        """Test stories, scored at the end, in the order of the tasks."""
         self.train: list[EncodedStory] = []
-        """To be trained on."""
+        """Training stories."""
         self.validation: list[EncodedStory] = []
-        """Never trained on, to choose by; in the order of the tasks."""
+        """Validation stories, by which the best checkpoint is chosen; in the order of the tasks."""
         for task, stories in train.items():
             if files.valid:
-                kept, validating = told(stories), told(valid[task])
+                kept, validating = encoded(stories), encoded(valid[task])
             else:
-                kept, validating = self._split(task, told(stories))
+                kept, validating = self._split(task, encoded(stories))
             self.train += [story for story in kept if not settings.longest or story.steps <= settings.longest]
             self.validation += validating
         if not self.train:
             raise UserError(f"longest must leave stories to train on, got {settings.longest}. Raise it.")
         self.evaluated = _first_questions(self.validation, settings.evaluated)
-        """Those that progress lines are scored on."""
+        """The validation stories that progress lines score."""
         self._lengths = [story.steps for story in self.train]
         self._begin_epoch(0)
 
     def _split(self, task: int, stories: list[EncodedStory]) -> tuple[list[EncodedStory], list[EncodedStory]]:
-        """Those to train on and those to validate, the same for a seed whatever other tasks there are."""
+        """Training and validation stories; they depend on the seed, not on which other tasks are learned."""
         count = max(1, round(self.settings.validation * len(stories)))
         if count >= len(stories):
             raise UserError(
@@ -150,21 +150,21 @@ class BabiTask:
 
     @property
     def batches(self) -> int:
-        """Updates of an epoch."""
+        """Number of updates of an epoch."""
         return len(self._batches)
 
     @property
     def padding(self) -> float:
-        """Share of the steps of this epoch that are padding."""
+        """Share of padding among the steps of this epoch."""
         return padding_share(self._lengths, self._batches)
 
     @property
     def longest(self) -> int:
-        """Steps of the longest story that is trained on."""
+        """Steps of the longest training story."""
         return max(self._lengths)
 
     def next_batch(self) -> Batch:
-        """Stories of about equal length."""
+        """The next batch, of stories of similar length."""
         if self._next == len(self._batches):
             self._begin_epoch(self._epoch + 1)
         chosen = self._batches[self._next]
@@ -172,7 +172,7 @@ class BabiTask:
         return pad_and_concat([self.train[number].batch for number in chosen])
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
-        """Mean cross-entropy of the answer words in nats, how many they are, gradient by the outputs."""
+        """Mean cross-entropy of the answer words in nats, their number, gradient by the outputs."""
         due = loss_mask(batch)
         nats, d_due = softmax_cross_entropy(outputs[due][None], batch.targets[due][None])
         d_outputs = np.zeros_like(outputs)
@@ -180,10 +180,10 @@ class BabiTask:
         return nats, int(due.sum()), d_outputs
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
-        """Of the test stories if `whole`, else of some validating ones, the same every time.
+        """Scores on the test stories if `whole`, else on some validation stories, the same every time.
 
-        "mean_error": mean over the tasks of the share of questions answered wrong; "loss": nats per answer word;
-        "failed": number of tasks with an error above FAILURE_THRESHOLD; "error_1", ..: the error of each task.
+        "mean_error": mean over the tasks of the share of wrong answers; "loss": nats per answer word; "failed": number
+        of tasks with an error above FAILURE_THRESHOLD; "error_1", ..: error of each task.
         """
         stories = sorted(self.test if whole else self.evaluated, key=lambda story: story.steps)
         wrong = dict.fromkeys(self.titles, 0)
@@ -209,36 +209,39 @@ class BabiTask:
         }
 
     def example(self, sequences: int) -> Batch:
-        """Some of the stories that are scored, from short to rather long."""
+        """Some of the stories that progress lines score, from short to long."""
         stories = sorted(self.evaluated, key=lambda story: story.steps)
         chosen = np.linspace(0, len(stories), sequences, endpoint=False).astype(int)
         return pad_and_concat([stories[number].batch for number in chosen])
 
     def solved(self, scores: Scores) -> bool:
-        """Whether every question is answered right."""
+        """Whether every answer is right."""
         return scores["mean_error"] == 0
 
     def on_scores(self, scores: Scores) -> None:
-        """There is no curriculum."""
+        """Do nothing: bAbI has no curriculum."""
 
     def position(self) -> dict[str, Any]:
-        """Epoch, and how many of its batches have been used."""
+        """Epoch, and how many of its batches are done."""
         return {"epoch": self._epoch, "batch": self._next}
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
 
-        def fault(told: _Position) -> str:
+        def problem(saved: _Position) -> str:
             most = -(-len(self.train) // self.settings.batch)
-            return "" if told.batch <= most else f"there are {most} batches"
+            return "" if saved.batch <= most else f"there are {most} batches"
 
-        told = position_from(_Position, position, fault)
-        self._begin_epoch(told.epoch)
-        self._next = told.batch
+        saved = position_from(_Position, position, problem)
+        self._begin_epoch(saved.epoch)
+        self._next = saved.batch
 
 
 def correct_questions(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether all words of each question of a story are right, by (T,) of each step; answers are runs of `due`."""
+    """For each question whether all its answer words are right, from what is right and due at each step, both (T,).
+
+    An answer is a run of steps at which a word is due.
+    """
     begins = due & ~np.concatenate([[False], due[:-1]])
     numbers = np.cumsum(begins)[due] - 1
     answers = np.ones(int(begins.sum()), bool)
@@ -247,7 +250,7 @@ def correct_questions(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArr
 
 
 def _first_questions(stories: Sequence[EncodedStory], wanted: int) -> list[EncodedStory]:
-    """The first stories of each task that ask as many questions together."""
+    """The first stories of each task that hold at least `wanted` questions together."""
     asked: dict[int, int] = {}
     chosen = []
     for story in stories:

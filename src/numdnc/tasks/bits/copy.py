@@ -1,4 +1,4 @@
-"""Copy: write down what was just read."""
+"""Copy: repeat the vectors that were read."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from numdnc.tasks.bits.steps import (
 
 @dataclass(frozen=True, kw_only=True)
 class Copy(BitsTask):
-    """Read vectors of random bits, then write them down in the same order.
+    """Read vectors of random bits, then output them in the same order.
 
     One copy of L vectors:
 
@@ -28,12 +28,12 @@ class Copy(BitsTask):
         L      a vector a step
         1      stop
         L                        the vectors, in the order shown
-        1                        end, if there is an `end_marker`
+        1                        end, with `end_marker`
 
-    A sequence is several copies in a row, each with its own length and vectors: a memory with fewer slots than there
-    are vectors in all must free what has been written down.
+    A sequence is one or several copies in a row, each with its own length and vectors: a memory with fewer slots than
+    the sequence has vectors must free those that have been output.
 
-    Input channels: `width` bits, start, stop. Output channels: `width` bits, and end if there is an `end_marker`.
+    Input channels: `width` bits, start, stop. Output channels: `width` bits, and end with `end_marker`.
 
     Source: Graves et al. 2014, "Neural Turing Machines", section 4.1; in a row: Graves et al. 2016, Nature 538,
     extended data figure 1, and Csordas and Schmidhuber 2019, ICLR, who have no start marker.
@@ -42,15 +42,15 @@ class Copy(BitsTask):
     width: int = 8
     """Bits of a vector."""
     min_length: int = 1
-    """Vectors of a copy, at least."""
+    """Least number of vectors of a copy."""
     max_length: int = 20
-    """Vectors of a copy, at most."""
+    """Largest number of vectors of a copy."""
     min_copies: int = 1
-    """Copies in a row, at least."""
+    """Least number of copies in a row."""
     max_copies: int = 1
-    """Copies in a row, at most."""
+    """Largest number of copies in a row."""
     end_marker: bool = False
-    """Ask for a step more that says that a copy is complete."""
+    """Ask for one more step, which marks the end of a copy."""
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "min_length", "max_length", "min_copies", "max_copies")
@@ -60,22 +60,22 @@ class Copy(BitsTask):
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return (*channel_names("bit", self.width), "start", "stop")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         bits = channel_names("bit", self.width)
         return (*bits, "end") if self.end_marker else bits
 
     @property
     def slots_needed(self) -> int:
-        """Vectors to be held at once, at most."""
+        """Most vectors that a sequence must hold at once."""
         return self.max_length
 
     def sequence(self, rng: np.random.Generator) -> Steps:
-        """One sequence."""
+        """Draw one sequence."""
         copies = [self._copy(rng) for _ in range(random_integer(rng, self.min_copies, self.max_copies))]
         return Steps(*(np.concatenate(parts) for parts in zip(*copies, strict=True)))
 

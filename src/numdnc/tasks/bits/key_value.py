@@ -1,4 +1,4 @@
-"""Key-value retrieval: which value went with this key?"""
+"""Key-value retrieval: which value belongs to this key?"""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from numdnc.tasks.bits.steps import (
 
 @dataclass(frozen=True, kw_only=True)
 class KeyValue(BitsTask):
-    """Read pairs of a key and a value; then the keys come again in another order, and each asks for its value.
+    """Read pairs of key and value; then the keys are shown again in another order, and each asks for its value.
 
     Key and value are `width` / 2 random bits each. A sequence of n pairs:
 
@@ -30,29 +30,29 @@ class KeyValue(BitsTask):
         1      query by key
         n      a key a step, in random order       its value, at the same step
 
-    and with `two_way` the other way round after that:
+    and then, with `two_way`, the other way round:
 
         1      query by value
         n      a value a step, in random order,    its key, at the same step
                on the channels of the keys
 
-    No two keys of a sequence are the same, and with `two_way` no two values, since an ambiguous question would have no
-    answer. Here the input is not zero where an answer is asked for: it is the question.
+    The keys of a sequence are distinct, and so are the values with `two_way`: an ambiguous question has no answer. The
+    input is not zero where an answer is due: it is the question.
 
     Input channels: `width` / 2 of the key, `width` / 2 of the value, query by key, and query by value with `two_way`.
     Output channels: `width` / 2 bits.
 
-    Source: Csordas and Schmidhuber 2019, ICLR, whose values may be the same in both forms.
+    Source: Csordas and Schmidhuber 2019, ICLR, where values may be equal in both forms.
     """
 
     width: int = 12
-    """Bits of a pair: an even number, half of them the key and half the value."""
+    """Bits of a pair, an even number: half of them are the key, half the value."""
     min_pairs: int = 2
-    """Pairs, at least."""
+    """Least number of pairs."""
     max_pairs: int = 16
-    """Pairs, at most."""
+    """Largest number of pairs."""
     two_way: bool = False
-    """Ask for the keys by their values too."""
+    """Also ask for the keys by their values."""
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "min_pairs", "max_pairs")
@@ -63,29 +63,29 @@ class KeyValue(BitsTask):
         half = self.width // 2
         if self.max_pairs > 2**half:
             raise UserError(
-                f"max_pairs must be at most {2**half}, since no more keys of {half} bits differ, "
+                f"max_pairs must be at most {2**half}, the number of different keys of {half} bits, "
                 f"got {self.max_pairs}. Lower max_pairs or raise width."
             )
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         keys, values = channel_names("key", self.width // 2), channel_names("value", self.width // 2)
         queries = ("query by key", "query by value") if self.two_way else ("query by key",)
         return (*keys, *values, *queries)
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return channel_names("bit", self.width // 2)
 
     @property
     def slots_needed(self) -> int:
-        """Vectors to be held at once, at most."""
+        """Most vectors that a sequence must hold at once."""
         return self.max_pairs
 
     def sequence(self, rng: np.random.Generator) -> Steps:
-        """One sequence."""
+        """Draw one sequence."""
         half, pairs = self.width // 2, random_integer(rng, self.min_pairs, self.max_pairs)
         keys = distinct_bits(rng, pairs, half)
         values = distinct_bits(rng, pairs, half) if self.two_way else random_bits(rng, pairs, half)

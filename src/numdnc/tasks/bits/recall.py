@@ -20,14 +20,14 @@ from numdnc.tasks.bits.steps import (
 
 @dataclass(frozen=True, kw_only=True)
 class Recall(BitsTask):
-    """Read a list of items; then one of them is shown again, and the item after it is to be written down.
+    """Read a list of items; then one of them is shown again, and the answer is the item after it.
 
-    An item is `block` vectors of random bits; no two items of a sequence are the same. A sequence of n items:
+    An item is `block` vectors of random bits; the items of a sequence are distinct. A sequence of n items:
 
         steps  input                            target
         block  the first item, a vector a step
         1      delimiter
-        ..     the others in the same way, but after the last no delimiter follows
+        ..     the other items in the same way, the last one without a delimiter
         1      query
         block  one of the items, not the last
         1      query
@@ -44,9 +44,9 @@ class Recall(BitsTask):
     block: int = 3
     """Vectors of an item."""
     min_items: int = 2
-    """Items, at least."""
+    """Least number of items."""
     max_items: int = 16
-    """Items, at most."""
+    """Largest number of items."""
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "block")
@@ -56,27 +56,27 @@ class Recall(BitsTask):
         bits = self.width * self.block
         if self.max_items > 2**bits:
             raise UserError(
-                f"max_items must be at most {2**bits}, since no more items of {bits} bits differ, "
+                f"max_items must be at most {2**bits}, the number of different items of {bits} bits, "
                 f"got {self.max_items}. Lower max_items or raise width or block."
             )
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return (*channel_names("bit", self.width), "delimiter", "query")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return channel_names("bit", self.width)
 
     @property
     def slots_needed(self) -> int:
-        """Vectors to be held at once, at most."""
+        """Most vectors that a sequence must hold at once."""
         return self.max_items * self.block
 
     def sequence(self, rng: np.random.Generator) -> Steps:
-        """One sequence."""
+        """Draw one sequence."""
         width, block, count = self.width, self.block, random_integer(rng, self.min_items, self.max_items)
         items = distinct_bits(rng, count, block * width).reshape(count, block, width)
         asked = random_integer(rng, 0, count - 2)

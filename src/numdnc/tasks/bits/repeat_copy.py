@@ -1,4 +1,4 @@
-"""Repeat copy: write down what was just read, as often as told."""
+"""Repeat copy: repeat the vectors that were read, a given number of times."""
 
 import math
 from dataclasses import dataclass
@@ -21,35 +21,35 @@ from numdnc.tasks.bits.steps import (
 
 @dataclass(frozen=True, kw_only=True)
 class RepeatCopy(BitsTask):
-    """Read vectors of random bits and a count, then write the vectors down so many times, and then say that it is done.
+    """Read vectors of random bits and a count, then output the vectors that many times, and an end marker.
 
-    A sequence of L vectors that are to be repeated R times:
+    A sequence of L vectors to be repeated R times:
 
         steps  input                    target
         1      start
         L      a vector a step
-        1      count: R `repeat_scale`
+        1      count: R * `repeat_scale`
         R L                             the vectors, in the order shown, R times
         1                               end
 
     Input channels: `width` bits, start, count. Output channels: `width` bits, end.
 
     Source: Graves et al. 2014, "Neural Turing Machines", section 4.2, in the form of DeepMind's open-source DNC, which
-    shows the count divided by 10.
+    divides the count by 10.
     """
 
     width: int = 4
     """Bits of a vector."""
     min_length: int = 1
-    """Vectors, at least."""
+    """Least number of vectors."""
     max_length: int = 2
-    """Vectors, at most."""
+    """Largest number of vectors."""
     min_repeats: int = 1
-    """How often they are to be written down, at least."""
+    """Least number of repeats."""
     max_repeats: int = 2
-    """How often they are to be written down, at most."""
+    """Largest number of repeats."""
     repeat_scale: float = 0.1
-    """What a count is multiplied by before it is shown; 1 shows it as it is."""
+    """Factor of the count in the input; 1 shows the count itself."""
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "min_length", "max_length", "min_repeats", "max_repeats")
@@ -61,21 +61,21 @@ class RepeatCopy(BitsTask):
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return (*channel_names("bit", self.width), "start", "count")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return (*channel_names("bit", self.width), "end")
 
     @property
     def slots_needed(self) -> int:
-        """Vectors to be held at once, at most."""
+        """Most vectors that a sequence must hold at once."""
         return self.max_length
 
     def sequence(self, rng: np.random.Generator) -> Steps:
-        """One sequence."""
+        """Draw one sequence."""
         width, length = self.width, random_integer(rng, self.min_length, self.max_length)
         repeats = random_integer(rng, self.min_repeats, self.max_repeats)
         vectors = random_bits(rng, length, width)

@@ -1,4 +1,4 @@
-"""Priority sort: write down the most urgent first."""
+"""Priority sort: output vectors by falling priority."""
 
 from dataclasses import dataclass
 
@@ -19,14 +19,14 @@ from numdnc.tasks.bits.steps import (
 
 @dataclass(frozen=True, kw_only=True)
 class PrioritySort(BitsTask):
-    """Read vectors of random bits, each with a priority, then write down those of the highest, highest first.
+    """Read vectors of random bits, each with a priority, then output those of the highest priorities, highest first.
 
         steps    input                        target
         items    a vector and its priority
         1        stop
         answers                               the vectors by falling priority
 
-    Priorities are uniform in [-1, 1]; of two that are the same, the one shown first comes first.
+    Priorities are uniform in [-1, 1]; of equal ones, the one shown first comes first.
 
     Input channels: `width` bits, priority, stop. Output channels: `width` bits.
 
@@ -36,9 +36,9 @@ class PrioritySort(BitsTask):
     width: int = 8
     """Bits of a vector."""
     items: int = 20
-    """Vectors shown."""
+    """Number of vectors shown."""
     answers: int = 16
-    """How many of them to write down."""
+    """Number of vectors to output."""
 
     def __post_init__(self) -> None:
         check_at_least(1, self, "width", "items", "answers")
@@ -47,21 +47,21 @@ class PrioritySort(BitsTask):
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return (*channel_names("bit", self.width), "priority", "stop")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return channel_names("bit", self.width)
 
     @property
     def slots_needed(self) -> int:
-        """Vectors to be held at once, at most."""
+        """Most vectors that a sequence must hold at once."""
         return self.answers
 
     def sequence(self, rng: np.random.Generator) -> Steps:
-        """One sequence."""
+        """Draw one sequence."""
         width, items = self.width, self.items
         vectors = random_bits(rng, items, width)
         priorities: Array = rng.uniform(-1, 1, items).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the tasks of bits share: random vectors, one sequence to write on, a batch of several, and refusals.
+"""Parts shared by the tasks on bits: random vectors, empty sequences, batches, and checks of settings.
 
 Axes: T steps, B batch, X input, Y output.
 """
@@ -14,9 +14,9 @@ from numdnc.params import Array
 from numdnc.tasks import Batch
 
 MAX_SETTING = 1 << 16
-"""A setting may be no larger, ..."""
+"""Largest value of a setting, ..."""
 MAX_NUMBERS = 1 << 20
-"""... and a sequence may have no more numbers: settings may come from elsewhere."""
+"""... and most numbers of a sequence: settings may come from somebody else's file."""
 
 
 class Steps(NamedTuple):
@@ -24,50 +24,50 @@ class Steps(NamedTuple):
 
     inputs: Array  # (T, X)
     targets: Array  # (T, Y)
-    mask: NDArray[np.bool_]  # (T,), where an answer is asked for
+    mask: NDArray[np.bool_]  # (T,), where an answer is due
 
 
 class BitsTask:
-    """What follows, for every task of bits, from the names of its channels and from how one sequence is made."""
+    """Base class of the tasks on bits: a subclass names its channels and makes one sequence."""
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         raise NotImplementedError
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         raise NotImplementedError
 
     def sequence(self, rng: np.random.Generator) -> Steps:
-        """One sequence."""
+        """Draw one sequence."""
         raise NotImplementedError
 
     @property
     def input_size(self) -> int:
-        """X."""
+        """Width of an input, X."""
         return len(self.input_channels)
 
     @property
     def output_size(self) -> int:
-        """Y."""
+        """Width of an output, Y."""
         return len(self.output_channels)
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` fresh sequences."""
+        """`batch` new sequences."""
         return pad_and_batch([self.sequence(rng) for _ in range(batch)])
 
 
 def empty_sequence(steps: int, inputs: int, outputs: int) -> Steps:
-    """A sequence of zeros that asks for nothing, to write on."""
+    """A sequence of zeros with an empty mask, to be filled in."""
     return Steps(
         np.zeros((steps, inputs), np.float32), np.zeros((steps, outputs), np.float32), np.zeros(steps, bool)
     )
 
 
 def pad_and_batch(sequences: Sequence[Steps]) -> Batch:
-    """Sequences side by side; a shorter one goes on as zeros that ask for nothing."""
+    """Sequences as a batch; shorter ones are padded with zeros, where the mask is False."""
     longest = max(len(one.mask) for one in sequences)
     inputs, targets, mask = (
         np.zeros((longest, len(sequences), *part.shape[1:]), part.dtype) for part in sequences[0]
@@ -79,17 +79,17 @@ def pad_and_batch(sequences: Sequence[Steps]) -> Batch:
 
 
 def random_integer(rng: np.random.Generator, low: int, high: int) -> int:
-    """A whole number from low to high, both included, each as likely."""
+    """A uniform random integer from low to high, both included."""
     return int(rng.integers(low, high, endpoint=True))
 
 
 def random_bits(rng: np.random.Generator, rows: int, width: int) -> Array:
-    """Bits (rows, width), each 0 or 1 as likely."""
+    """Uniform random bits (rows, width)."""
     return rng.integers(2, size=(rows, width), dtype=np.int8).astype(np.float32)
 
 
 def distinct_bits(rng: np.random.Generator, rows: int, width: int) -> Array:
-    """Bits (rows, width), no two rows the same, else any as likely; rows must be at most 2^width."""
+    """Uniform random bits (rows, width) without equal rows; rows must be at most 2^width."""
     found: dict[bytes, Array] = {}
     while len(found) < rows:
         found.update((row.tobytes(), row) for row in random_bits(rng, rows, width))
@@ -97,12 +97,12 @@ def distinct_bits(rng: np.random.Generator, rows: int, width: int) -> Array:
 
 
 def channel_names(name: str, width: int) -> tuple[str, ...]:
-    """Names of channels of the same kind, as "bit 0", "bit 1"."""
+    """Names of channels of the same kind, such as "bit 0", "bit 1"."""
     return tuple(f"{name} {i}" for i in range(width))
 
 
 def check_at_least(least: int, task: object, *names: str) -> None:
-    """Refuse a setting that is too small, or beyond all reason."""
+    """Refuse a setting that is below `least` or above MAX_SETTING."""
     for name in names:
         value = getattr(task, name)
         if value < least:
@@ -112,7 +112,7 @@ def check_at_least(least: int, task: object, *names: str) -> None:
 
 
 def check_ordered(task: object, low: str, high: str) -> None:
-    """Refuse a pair of settings in which `low` is above `high`."""
+    """Refuse a setting `low` that is above the setting `high`."""
     if getattr(task, low) > getattr(task, high):
         raise UserError(
             f"{low} must be at most {high}, got {getattr(task, low)} and {getattr(task, high)}. "
@@ -121,7 +121,7 @@ def check_ordered(task: object, low: str, high: str) -> None:
 
 
 def check_length(task: BitsTask, steps: int) -> None:
-    """Refuse settings whose longest sequence, of so many steps, has too many numbers."""
+    """Refuse settings whose longest sequence, of `steps` steps, has too many numbers."""
     numbers = steps * (task.input_size + task.output_size)
     if numbers > MAX_NUMBERS:
         raise UserError(

@@ -1,7 +1,7 @@
-"""The graph tasks of Graves et al. 2016: a graph is shown edge by edge, then questions are asked about it.
+"""The graph tasks of Graves et al. 2016: a graph is shown edge by edge, then a question about it is asked.
 
 Each is a frozen dataclass whose fields are its settings; its docstring shows one sequence step by step. Random graphs
-come without end; `named.py` asks the same questions about a graph of one's own.
+are drawn without end; `named.py` asks the same questions about a user's graph.
 """
 
 from numdnc.tasks.graphs.inference import Inference

@@ -1,4 +1,4 @@
-"""Graphs of numbered nodes and edges, and the search that all graphs share."""
+"""Graphs with numbered nodes and edges, random graphs, and breadth-first search."""
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -15,9 +15,9 @@ Node = TypeVar("Node", bound=Hashable)
 def breadth_first(
     starts: Iterable[Node], beside: Callable[[Node], Iterable[Node]]
 ) -> Iterator[tuple[Node, Node]]:
-    """Every node that can be reached from some, nearest first, and the node before it; before a start, itself.
+    """Every node that can be reached from the starts, nearest first, with its predecessor; a start precedes itself.
 
-    `beside` gives the nodes to which a node's edges lead.
+    `beside` gives the nodes to which the edges of a node lead.
     """
     waiting = deque(dict.fromkeys(starts))
     found = set(waiting)
@@ -32,7 +32,7 @@ def breadth_first(
 
 
 class Triple(NamedTuple):
-    """An edge: labels of the node it leaves, of itself, and of the node it leads to."""
+    """An edge: the labels of its source, of itself, and of its destination."""
 
     source: int
     edge: int
@@ -40,7 +40,7 @@ class Triple(NamedTuple):
 
 
 class Graph:
-    """Edges, and where they lead."""
+    """A directed graph with labelled nodes and edges."""
 
     def __init__(self, triples: Iterable[Triple]) -> None:
         self.triples = list(triples)
@@ -50,7 +50,7 @@ class Graph:
 
     @property
     def nodes(self) -> list[int]:
-        """Every node that an edge leaves or leads to, in the order of the edges."""
+        """All nodes, in the order in which edges name them."""
         return list(
             dict.fromkeys(node for triple in self.triples for node in (triple.source, triple.destination))
         )
@@ -60,7 +60,7 @@ class Graph:
         return self._leaving.get(node, [])
 
     def distances_from(self, start: int) -> dict[int, int]:
-        """Node -> edges of a shortest path to it, for all nodes that can be reached (a breadth-first search)."""
+        """Node -> number of edges of a shortest path to it, for all nodes that can be reached."""
         steps: dict[int, int] = {}
         for node, before in breadth_first([start], self._after):
             steps[node] = steps.get(before, -1) + 1
@@ -70,15 +70,15 @@ class Graph:
         return [triple.destination for triple in self.edges_from(node)]
 
     def distances_to(self, end: int) -> dict[int, int]:
-        """Node -> edges of a shortest path from it, for all nodes from which `end` can be reached."""
+        """Node -> number of edges of a shortest path from it, for all nodes from which `end` can be reached."""
         return self.reversed().distances_from(end)
 
     def reversed(self) -> "Graph":
-        """The graph with every edge the other way."""
+        """The graph with every edge reversed."""
         return Graph(Triple(d, e, s) for s, e, d in self.triples)
 
     def walk(self, start: int, edges: Iterable[int]) -> list[Triple] | None:
-        """The path from a node along edges of these labels; None where there is none. Edges are unique per source."""
+        """The path from a node along edges with these labels, or None; labels are unique among a node's edges."""
         path, at = [], start
         for edge in edges:
             found = next((triple for triple in self.edges_from(at) if triple.edge == edge), None)
@@ -92,11 +92,11 @@ class Graph:
 def random_graph(
     rng: np.random.Generator, lesson: Lesson, labels: int, edge_labels: int | NDArray[np.int64]
 ) -> Graph:
-    """Points in the unit square, each joined to its K nearest others; K is drawn for each (Graves et al. 2016).
+    """Random points in the unit square, each joined to its K nearest others, K drawn for each (Graves et al. 2016).
 
-    Number of points and K are uniform in the ranges of the lesson; K is at most the number of other points. Nodes have
-    distinct labels of 0..labels - 1, edges labels that are distinct among those of one source: of 0..edge_labels - 1,
-    or of those given.
+    The number of points and K are uniform in the lesson's ranges; K is at most the number of other points. Nodes have
+    distinct labels in 0..labels - 1. Edges have labels that are distinct among the edges of a node: in
+    0..edge_labels - 1, or from the array `edge_labels`.
     """
     count = int(rng.integers(*lesson.nodes, endpoint=True))
     points = rng.random((count, 2))

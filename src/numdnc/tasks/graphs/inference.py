@@ -1,4 +1,4 @@
-"""Inference: relations that stand for paths and are never explained."""
+"""Inference: learn from questions alone which paths relations stand for."""
 
 import random
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from numdnc.tasks.graphs.lessons import INFERENCE, Lesson
 from numdnc.tasks.graphs.task import GraphTask, Question, check_plan
 
 SINGLE = 10
-"""Labels 0..9 are single edges and stand for themselves, those after them are relations."""
+"""Labels 0..9 are single edges and stand for themselves; from 10 on they are relations."""
 MIN_LENGTH, MAX_LENGTH = 2, 5
-"""Edges that a relation stands for."""
+"""Number of edges that a relation stands for."""
 MIN_RELATIONS, MAX_RELATIONS = 4, 400
 _SEED = 20161012
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inference(GraphTask):
-    """A graph is shown edge by edge; then: where does a relation, which stands for a path of edges, lead from a node?
+    """A graph is shown edge by edge, then a node and a relation, which stands for a path; the answer is where it leads.
 
     A graph of n edges:
 
@@ -34,28 +34,28 @@ class Inference(GraphTask):
         plan   nothing
         1      answer                                            (source, relation, destination)
 
-    Edges of graphs have labels 0..9; labels 10..409 are relations, each of which stands for 2 to 5 edges in a row,
-    always the same ones and never told: the model must learn them from questions. They are drawn once, a quarter of
-    each length and no two alike, by a seed that nothing changes; those of an early lesson are the first of them. Where
-    a lesson's paths begin with one edge, labels 0..9 are asked for too. Input channels: digits of the three labels,
-    question, answer. Output channels: digits of the three labels, one of ten each.
+    Edges of graphs have labels 0..9; labels 10..409 are relations. A relation stands for 2 to 5 edges in a row, always
+    the same ones. These are never shown: the model must learn them from questions. They are drawn once from a fixed
+    seed, distinct, a quarter of them of each length; an early lesson uses the first of them. If a lesson's shortest
+    paths have one edge, labels 0..9 are asked for too. Input channels: digits of the three labels, question, answer.
+    Output channels: digits of the three labels, one of ten each.
 
-    Source: Graves et al. 2016, "Graph task descriptions". It leaves open which questions are asked. Here any length of
-    the lesson's is as likely, then any relation of that length; a walk through the graph, taken at random, gets its
-    labels. (Of a graph that is given any length that leads somewhere is as likely, then any node and relation that do.)
-    Single edges, and few relations first, are ours: without them a model stays at finding the last edge by its label
-    alone (docs/results.md).
+    Source: Graves et al. 2016, "Graph task descriptions", which does not say how questions are drawn. Here the length
+    is uniform in the lesson's range, then the relation is uniform among those of that length, and a random walk through
+    the graph gets its labels. (In a given graph the length is uniform among those that lead anywhere, then the node and
+    relation.) Single edges, and few relations at first, are ours: without them a model learns no more than to find the
+    last edge by its label (docs/results.md).
     """
 
     name: ClassVar[str] = "inference"
     lessons: ClassVar[tuple[Lesson, ...]] = INFERENCE
 
     lesson: int = len(INFERENCE)
-    """Sizes of graphs and paths, from 1, the easiest, to 11; see docs/tasks.md."""
+    """Lesson: sizes of graphs and paths, from 1, the easiest, to 11; see docs/tasks.md."""
     planning: int = 10
-    """Steps between question and answer."""
+    """Empty steps between question and answer."""
     relations: int = 0
-    """How many relations there are; 0 = as the lesson says."""
+    """Number of relations; 0 = that of the lesson."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,17 +74,17 @@ class Inference(GraphTask):
 
     @property
     def resolved_settings(self) -> dict[str, Any]:
-        """The settings, with the lesson's values where they were left to it."""
+        """The settings, with the lesson's values in place of 0."""
         return {**super().resolved_settings, "relations": self._known}
 
     @property
     def edge_labels(self) -> int:
-        """Those of single edges."""
+        """Number of labels of single edges."""
         return SINGLE
 
     @property
     def plan(self) -> int:
-        """Steps between question and answer."""
+        """Empty steps between question and answer."""
         return self.planning
 
     @property
@@ -93,7 +93,7 @@ class Inference(GraphTask):
 
     @property
     def meanings(self) -> dict[int, tuple[int, ...]]:
-        """Label -> the edges that it stands for, of single edges and of relations."""
+        """Label of a single edge or a relation -> the edges that it stands for."""
         return dict(sorted(pair for pairs in _by_length(self._known).values() for pair in pairs))
 
     def _graph_and_question(self, rng: np.random.Generator) -> tuple[Graph, Question | None]:
@@ -111,7 +111,7 @@ class Inference(GraphTask):
         return graph, relation_question(path[0], relation, path[-1])
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
-        """A relation that leads from a node of the graph to another, as the docstring of the class says."""
+        """A question about a given graph, drawn as the class docstring says; None if no relation leads anywhere."""
         pairs = self._pairs(graph)
         if not pairs:
             return None
@@ -121,7 +121,7 @@ class Inference(GraphTask):
         return relation_question(start, relation, end)
 
     def _pairs(self, graph: Graph) -> dict[int, NDArray[np.int64]]:
-        """Length -> (M, 3), every (start, relation, end) of that length in the graph, where there is any."""
+        """Length -> every (start, relation, end) of that length in the graph, (M, 3); only lengths that occur."""
         nodes = np.array(graph.nodes)
         place = {node: number for number, node in enumerate(graph.nodes)}
         nowhere = len(nodes)
@@ -143,15 +143,16 @@ class Inference(GraphTask):
 
 
 def relation_question(start: int, relation: int, end: int) -> Question:
-    """The question where a relation leads from a node, and the answer."""
+    """The question where a relation leads from `start`, and its answer `end`."""
     return Question([(start, relation, ABSENT)], [(start, relation, end)])
 
 
 def _with_walk(
     rng: np.random.Generator, graph: Graph, edges: tuple[int, ...]
 ) -> tuple[Graph, list[int]] | None:
-    """The graph after labels of edges have changed places such that a walk taken at random has these labels, and the
-    nodes of that walk; None where it came to a node that has no edge left for its label.
+    """The graph after edge labels were swapped such that a random walk has the labels `edges`, and that walk's nodes.
+
+    None if the walk reached a node without an edge that may still change its label.
     """
     leaving = {node: {edge.edge: edge for edge in graph.edges_from(node)} for node in graph.nodes}
     settled = {node: set[int]() for node in leaving}
@@ -174,7 +175,7 @@ def _with_walk(
 
 @lru_cache(maxsize=16)
 def _by_length(count: int) -> dict[int, list[tuple[int, tuple[int, ...]]]]:
-    """Length -> label and edges of all that stand for as many edges, of single edges and so many relations."""
+    """Length -> label and edges of every single edge or relation of that length, with `count` relations in all."""
     found: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
     for label, edges in enumerate([*((edge,) for edge in range(SINGLE)), *_relations(count)]):
         found.setdefault(len(edges), []).append((label, edges))
@@ -182,8 +183,8 @@ def _by_length(count: int) -> dict[int, list[tuple[int, tuple[int, ...]]]]:
 
 
 def _relations(count: int) -> tuple[tuple[int, ...], ...]:
-    """What so many relations stand for: different sequences, their lengths in turn from shortest to longest."""
-    # Python promises that `random()` stays the same in every version; NumPy promises no such thing.
+    """The edges that `count` relations stand for: distinct, their lengths in turn from shortest to longest."""
+    # Python guarantees the same `random()` in every version; NumPy guarantees nothing of the kind.
     rng = random.Random(_SEED)
     found: dict[tuple[int, ...], None] = {}
     while len(found) < count:

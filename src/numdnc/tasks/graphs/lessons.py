@@ -1,4 +1,4 @@
-"""Lessons: ranges of sizes that grow from one to the next, both ends included."""
+"""Lessons: ranges of sizes (both ends included) that grow from one lesson to the next."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ Range = tuple[int, int]
 
 
 class Lesson(NamedTuple):
-    """What graphs and questions of a lesson are like."""
+    """Sizes of the graphs and questions of a lesson."""
 
     nodes: Range
     degree: Range
@@ -14,7 +14,7 @@ class Lesson(NamedTuple):
     path: Range
     """Edges of the path that a question asks for."""
     relations: int = 0
-    """Of inference: how many relations there are."""
+    """Number of relations, in the task inference."""
 
 
 TRAVERSAL = (
@@ -33,7 +33,7 @@ TRAVERSAL = (
     Lesson((10, 40), (2, 6), (1, 10)),
     Lesson((10, 40), (2, 6), (1, 20)),
 )
-"""All of Graves et al. 2016."""
+"""All lessons are those of Graves et al. 2016."""
 
 SHORTEST_PATH = (
     Lesson((5, 10), (1, 2), (2, 2)),
@@ -46,7 +46,7 @@ SHORTEST_PATH = (
     Lesson((15, 20), (2, 5), (2, 5)),
     Lesson((20, 25), (2, 6), (2, 5)),
 )
-"""The first and the last of Graves et al. 2016; those between are ours."""
+"""The first and the last are those of Graves et al. 2016, the others are ours."""
 
 INFERENCE = (
     Lesson((5, 8), (2, 3), (1, 2), 20),
@@ -61,5 +61,5 @@ INFERENCE = (
     Lesson((15, 20), (2, 4), (2, 5), 400),
     Lesson((20, 25), (2, 4), (2, 5), 400),
 )
-"""The last is that of Graves et al. 2016, the others are ours: first how to follow a relation, with few relations and
-single edges, which stand for themselves; then more relations."""
+"""The last is that of Graves et al. 2016, the others are ours: they first teach to follow a relation, with few
+relations and single edges, which stand for themselves; then more relations."""

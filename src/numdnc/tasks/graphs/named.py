@@ -1,8 +1,7 @@
-"""A graph whose nodes and edges have names, and the graph tasks on it: names are numbered at random.
+"""Graphs with named nodes and edges, and the graph tasks on them, with random labels for the names.
 
-What leads from one node by the same name to several (a line of the Underground leads both ways) would make questions
-ambiguous; such edges are told apart by a number: "Central Line 1", "Central Line 2", less those that are names of edges
-already. Axes: T steps.
+Several edges of one node with the same name (a line of the Underground leads both ways) would make questions ambiguous.
+They get numbers: "Central Line 1", "Central Line 2", except numbers that would give another edge's name. Axes: T steps.
 """
 
 import itertools
@@ -27,44 +26,44 @@ from numdnc.tasks.sequences import pad_and_concat
 
 HEADER = ["source", "edge", "destination"]
 MAX_LOOKUPS = 3_000_000
-"""So many nodes and edges, at most, are looked at for a number or a question that a smaller graph gives at once."""
+"""Most nodes and edges that one look-up visits: very large graphs get less exact answers instead of long waits."""
 
 
 class Edge(NamedTuple):
-    """An edge by names."""
+    """An edge, by names."""
 
     source: str
     edge: str
     destination: str
     plain: str
-    """The edge's name without the number that tells it from others of the same name and source."""
+    """The edge's name without the number that distinguishes it from others of the same name and source."""
 
 
 class Numbering(NamedTuple):
-    """Which label stands for which name."""
+    """The labels that stand for names."""
 
     nodes: dict[str, int]
     edges: dict[str, int]
 
     def triple(self, edge: Edge) -> Triple:
-        """The edge by labels."""
+        """The edge, by labels."""
         return Triple(self.nodes[edge.source], self.edges[edge.edge], self.nodes[edge.destination])
 
 
 class NamedGraph:
-    """Edges by names; those of one source have different names."""
+    """A directed graph with named edges; the edges of one node have different names."""
 
     def __init__(self, edges: Iterable[Edge]) -> None:
         self.edges = list(edges)
 
     @cached_property
     def nodes(self) -> list[str]:
-        """Names of the nodes, in the order of the edges."""
+        """Names of the nodes, in the order in which edges name them."""
         return list(dict.fromkeys(name for edge in self.edges for name in (edge.source, edge.destination)))
 
     @cached_property
     def edge_names(self) -> list[str]:
-        """Different names of edges, in order."""
+        """Distinct names of edges, in order."""
         return list(dict.fromkeys(edge.edge for edge in self.edges))
 
     def edges_from(self, node: str) -> list[Edge]:
@@ -80,7 +79,7 @@ class NamedGraph:
 
     @cached_property
     def _beside(self) -> dict[str, list[str]]:
-        """The nodes that edges join each node with, whichever way they lead."""
+        """The neighbours of each node, regardless of the edges' direction."""
         found: dict[str, list[str]] = {}
         for edge in self.edges:
             found.setdefault(edge.source, []).append(edge.destination)
@@ -92,7 +91,7 @@ class NamedGraph:
         return {edge: place for place, edge in enumerate(self.edges)}
 
     def shortest_path(self, start: str, end: str) -> list[str]:
-        """The nodes of a shortest path from one node to another; none where there is no path."""
+        """The nodes of a shortest path from one node to another; empty if there is none."""
         before: dict[str, str] = {}
         for node, at in breadth_first([start], lambda at: (edge.destination for edge in self.edges_from(at))):
             before[node] = at
@@ -104,26 +103,26 @@ class NamedGraph:
         return []
 
     def subgraph(self, around: Sequence[str], count: int) -> "NamedGraph":
-        """The graph of these nodes and those nearest to them, `count` in all, with the edges that join them."""
+        """The subgraph of these nodes and the nearest other ones, `count` in all."""
         nearest = breadth_first(around, lambda node: self._beside.get(node, []))
         kept = {node for node, _ in itertools.islice(nearest, max(count, len(set(around))))}
         edges = [edge for node in kept for edge in self.edges_from(node) if edge.destination in kept]
         return NamedGraph(sorted(edges, key=self._place.__getitem__))
 
     def check_fits(self, task: GraphTask) -> None:
-        """Refuse a graph that has more names than a task has labels for."""
+        """Refuse a graph with more names than the task has labels."""
         for what, names, labels in (
             ("nodes", self.nodes, 10**task.digits),
             ("names of edges", self.edge_names, task.edge_labels),
         ):
             if len(names) > labels:
                 raise UserError(
-                    f"a graph must have at most {labels} {what}, which is what this run has labels for, "
+                    f"a graph must have at most {labels} {what}, the number of labels of this run, "
                     f"got {len(names)}. Give a smaller graph, or a part of it with --nodes."
                 )
 
     def draw_numbering(self, rng: np.random.Generator, task: GraphTask) -> Numbering:
-        """Random labels for all names."""
+        """Draw random labels for all names."""
         self.check_fits(task)
         nodes = rng.choice(10**task.digits, len(self.nodes), replace=False).tolist()
         edges = rng.choice(task.edge_labels, len(self.edge_names), replace=False).tolist()
@@ -134,36 +133,36 @@ class NamedGraph:
 
 @dataclass(frozen=True)
 class NamedGraphTask:
-    """A graph task on one given graph, or on random parts of it; each sequence has new numbers for its labels."""
+    """A graph task on a given graph, or on random parts of it; names get new random labels in each sequence."""
 
     task: GraphTask
     graph: NamedGraph
     nodes: int = 0
-    """Nodes of each sequence's graph, those around a random one; 0 = the whole graph."""
+    """Nodes of each sequence's graph, a random node and its nearest; 0 = the whole graph."""
 
     @property
     def input_size(self) -> int:
-        """X."""
+        """Width of an input, X."""
         return self.task.input_size
 
     @property
     def output_size(self) -> int:
-        """Y."""
+        """Width of an output, Y."""
         return self.task.output_size
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return self.task.input_channels
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return self.task.output_channels
 
     @property
     def slots_needed(self) -> int:
-        """Edges of the largest graph that is shown; of a graph with very many parts, of the largest of some."""
+        """Number of edges of the largest graph shown; a sample of its parts decides if the graph is very large."""
         if not self.nodes:
             return len(self.graph.edges)
         nodes = self.graph.nodes
@@ -171,15 +170,15 @@ class NamedGraphTask:
         return max(len(self.graph.subgraph([node], self.nodes).edges) for node in around)
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` questions, each about the graph or a part of it."""
+        """`batch` sequences, each a question about the graph or a part of it."""
         return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
-        """As that of the task."""
+        """The task's rollout."""
         return self.task.rollout(forward, batch, rng) if isinstance(self.task, ShortestPath) else batch
 
     def describe(self, batch: Batch, outputs: Array, row: int) -> str:
-        """As that of the task."""
+        """The task's description of a sequence."""
         return self.task.describe(batch, outputs, row)
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
@@ -203,26 +202,26 @@ class NamedGraphTask:
 
 
 def read_graph(path: Path, *, two_way: bool) -> NamedGraph:
-    """The graph of a CSV file of source, edge, destination; `two_way`: each row also holds backwards."""
+    """Read a graph from a CSV file of source, edge, destination; with `two_way` each row also gives its reverse."""
     rows = _rows(path)
     if two_way:
         rows += [(destination, edge, source) for source, edge, destination in rows]
     rows = list(dict.fromkeys(rows))
     alike = Counter((source, edge) for source, edge, _ in rows)
-    told_apart = _NumberedNames({edge for _, edge, _ in rows})
+    numbered = _NumberedNames({edge for _, edge, _ in rows})
     seen = Counter[tuple[str, str]]()
     edges = []
     for source, edge, destination in rows:
         name = edge
         if alike[source, edge] > 1:
-            name = told_apart.name(edge, seen[source, edge])
+            name = numbered.name(edge, seen[source, edge])
             seen[source, edge] += 1
         edges.append(Edge(source, name, destination, edge))
     return NamedGraph(edges)
 
 
 class _NumberedNames:
-    """Names with numbers after them, 1, 2, .., without those that edges have already, case aside."""
+    """Names followed by a number, 1, 2, .., except those that equal an edge's name, ignoring case."""
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = {folded(name) for name in taken}
@@ -230,7 +229,7 @@ class _NumberedNames:
         self._more: dict[str, Iterator[str]] = {}
 
     def name(self, plain: str, place: int) -> str:
-        """The name at a place, from 0, of those made of `plain`."""
+        """The numbered name at index `place`, from 0, of those made from `plain`."""
         found = self._found.setdefault(plain, [])
         more = self._more.setdefault(plain, self._all(plain))
         while len(found) <= place:

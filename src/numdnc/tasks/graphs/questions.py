@@ -1,4 +1,4 @@
-"""Questions about a graph in its own names, as users type them: what is asked, and which path answers it."""
+"""Parse questions about a named graph, as users type them, and find the path that answers them."""
 
 import re
 from collections.abc import Sequence
@@ -19,35 +19,35 @@ FORMS = {
     ShortestPath.name: '"Oxford Circus -> Bank"',
     Inference.name: '"Ian -mother/father-> ?", or a relation of --relations',
 }
-"""How questions are written, by task."""
+"""Task -> the form of a question."""
 _NODE, _EDGE = "a node of the graph", "an edge of the graph"
-_RELATION = "a relation of --relations, an edge, or edges with / between"
+_RELATION = "a relation of --relations, an edge, or edges separated by /"
 _LISTED = 10
-"""So many edges are listed in a message, at most."""
+"""Most edges that a message lists."""
 _TRIED = 300_000
-"""So many edges are tried, at most, for a walk that comes to no node twice."""
+"""Most edges that are tried in the search for a walk that visits no node twice."""
 _SPLITS = 50
-"""So many places in a step are tried as the end of its node's name, at most."""
+"""Most places in a step that are tried as the end of the node's name."""
 
 
 class ParsedQuestion(NamedTuple):
-    """A question in names that the graph has."""
+    """A question in names of the graph."""
 
     nodes: list[str]
-    """Nodes that the answer comes through, the first and the last among them."""
+    """Nodes on the path of the answer, first and last included."""
     path: Sequence[Edge] = ()
     steps: Sequence[str] = ()
-    """Of a relation: the edges it stands for, ..."""
+    """For a relation: the edges it stands for, ..."""
     relation: str = ""
-    """... and how it was given."""
+    """... and its name as the user gave it."""
     notes: Sequence[str] = ()
-    """What has to be said of the question."""
+    """Remarks for the user."""
 
 
 def parse_question(
     task: GraphTask, graph: NamedGraph, question: str, relations: Path | None
 ) -> ParsedQuestion:
-    """What a question asks; a UserError where the graph has no such name or path."""
+    """Parse a question; UserError if the graph has no such name or path."""
     if relations is not None and not isinstance(task, Inference):
         raise UserError(
             f"--relations must be given for a run of inference, got one of {task.name}. Leave it out."
@@ -97,7 +97,7 @@ def _parts(
 
 
 def _node_and_edge(step: str, nodes: set[str], edges: set[str]) -> tuple[str, str]:
-    """The parts of "NODE -EDGE", or of "NODE", by what is known, since names may hold " -" themselves."""
+    """Split "NODE -EDGE", or "NODE", by the known names, since names may contain " -" themselves."""
     if folded(step) in nodes:
         return step, ""
     places = [match.start() for match in re.finditer(" -", step)]
@@ -118,7 +118,7 @@ def _node_and_edge(step: str, nodes: set[str], edges: set[str]) -> tuple[str, st
 def _steps_of(
     typed: str, graph: NamedGraph, defined: dict[str, tuple[str, ...]]
 ) -> tuple[str, tuple[str, ...]]:
-    """A relation's name, and the edges that it stands for."""
+    """The name of a relation and the edges that it stands for."""
     both = [name for name in defined if name in graph.edge_names]
     if both:
         raise UserError(
@@ -148,9 +148,9 @@ def _path_between(graph: NamedGraph, start: str, end: str) -> list[str]:
 
 
 def _walk(graph: NamedGraph, start: str, names: Sequence[str], *, plain: bool) -> list[Edge]:
-    """The path along edges of these names; if `plain`, with or without the numbers that tell them apart.
+    """The path along edges with these names; with `plain` the number of an edge's name may be left out.
 
-    Of several the first that comes to no node twice, if it is among the first looked at; else the first.
+    Among several paths the first that visits no node twice, if the search finds one in time; else the first.
     """
     if not names:
         return []
@@ -165,7 +165,7 @@ def _walk(graph: NamedGraph, start: str, names: Sequence[str], *, plain: bool) -
         come_to.append({edge.destination for at in come_to[-1] for edge in _called(graph, at, name, plain)})
     if not come_to[-1]:
         _refuse_walk(graph, start, names, come_to, plain)
-    # Of the nodes come to after so many steps, those from which the rest can be walked.
+    # For each step, the nodes reached from which the rest of the path can be walked.
     leads = [come_to[-1]]
     for name, nodes in zip(reversed(names), reversed(come_to[:-1]), strict=True):
         leads.append(
@@ -186,7 +186,7 @@ def _called(graph: NamedGraph, at: str, name: str, plain: bool) -> list[Edge]:
 def _walk_without_return(
     graph: NamedGraph, start: str, names: Sequence[str], leads: Sequence[set[str]], plain: bool
 ) -> list[Edge]:
-    """The first walk that comes to no node twice; none where there is none, or where it takes too long to find."""
+    """The first walk that visits no node twice; empty if there is none or the search takes too long."""
     path, visited = list[Edge](), {start}
     choices = [iter(graph.edges_from(start))]
     for _ in range(_TRIED):
@@ -213,7 +213,7 @@ def _walk_without_return(
 def _refuse_walk(
     graph: NamedGraph, start: str, names: Sequence[str], come_to: Sequence[set[str]], plain: bool
 ) -> NoReturn:
-    """Say where the walk ends that goes furthest."""
+    """Raise a UserError that says where the longest possible walk ends."""
     steps = next(number for number, nodes in enumerate(come_to) if not nodes) - 1
     walked = _walk(graph, start, names[:steps], plain=plain)
     at = walked[-1].destination if walked else start
@@ -226,7 +226,7 @@ def _refuse_walk(
 
 
 def _several(graph: NamedGraph, taken: Edge) -> str:
-    """Where edges of one plain name lead, the one that was taken first."""
+    """Where the edges with one plain name lead, first the one that was taken."""
     same = [edge for edge in graph.edges_from(taken.source) if edge.plain == taken.plain and edge != taken]
     ways = [f"{edge.edge} to {edge.destination}" for edge in (taken, *same[:_LISTED])]
     more = f", and {len(same) - _LISTED:,} more" if len(same) > _LISTED else ""

@@ -1,4 +1,4 @@
-"""Relations of a graph with names, such as "grandmother" for mother/mother, in terms of those that a model knows."""
+"""Relations of a named graph, such as "grandmother" for mother/mother, expressed by relations that a model knows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ HEADER = ["relation", "path"]
 
 
 def read_relations(path: Path) -> dict[str, tuple[str, ...]]:
-    """Name -> the edges it stands for, of a CSV file of relation, path; edges of a path have / between them."""
+    """Name -> the edges it stands for, from a CSV file of relation, path; "/" separates the edges of a path."""
     rows = read_csv(path, "--relations")
     if not rows or [cell.lower() for cell in rows[0][1]] != HEADER:
         got = quoted(",".join(rows[0][1])) if rows else "nothing"
@@ -25,7 +25,7 @@ def read_relations(path: Path) -> dict[str, tuple[str, ...]]:
         steps = tuple(step.strip() for step in row[-1].split("/"))
         if len(row) != len(HEADER) or not row[0] or len(steps) < 2 or not all(steps):
             raise UserError(
-                f"each line of {path} must be a relation and edges with / between, as grandmother,mother/mother, "
+                f"each line of {path} must be a relation and edges separated by /, such as grandmother,mother/mother, "
                 f"got {quoted(','.join(row))} as line {line}. Fix it."
             )
         if found.setdefault(row[0], steps) != steps:
@@ -39,7 +39,7 @@ def read_relations(path: Path) -> dict[str, tuple[str, ...]]:
 def numbering_for(
     graph: NamedGraph, steps: Sequence[str], task: Inference, rng: np.random.Generator
 ) -> tuple[Numbering, int]:
-    """Random labels for all names such that these edges in a row are a relation of the task; and its label."""
+    """Random labels for all names such that the edges `steps` are a relation of the task, and that relation's label."""
     numbering = graph.draw_numbering(rng, task)
     fitting = [
         (relation, edges)
@@ -48,8 +48,8 @@ def numbering_for(
     ]
     if not fitting:
         raise UserError(
-            f"a relation must be alike in form to one of the {len(task.meanings)} of the run's lesson, of up to 5 "
-            f"edges, got {quoted('/'.join(steps))}. Ask for another, or train further."
+            f"a relation must have the form of one of the {len(task.meanings)} in the run's lesson, of up to 5 edges, "
+            f"got {quoted('/'.join(steps))}. Ask for another, or train further."
         )
     relation, edges = fitting[int(rng.integers(len(fitting)))]
     labels = dict(zip(steps, edges, strict=True))
@@ -61,6 +61,6 @@ def numbering_for(
 
 
 def _pattern(steps: Sequence[object]) -> list[int]:
-    """Which steps are the same, as mother/mother/father is 0, 0, 1."""
+    """Which steps are equal: mother/mother/father gives 0, 0, 1."""
     order = list(dict.fromkeys(steps))
     return [order.index(step) for step in steps]

@@ -1,4 +1,4 @@
-"""Shortest path: plan, then go, step by step, on choices of one's own."""
+"""Shortest path: plan a path, then output its edges, each of which becomes the next input."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,7 +27,7 @@ from numdnc.tasks.graphs.task import GraphTask, Question, check_plan
 
 @dataclass(frozen=True, kw_only=True)
 class ShortestPath(GraphTask):
-    """A graph is shown edge by edge; then two of its nodes: name the edges of a shortest path between them.
+    """A graph is shown edge by edge, then two of its nodes; the answer is the edges of a shortest path between them.
 
     A graph of n edges and a path of k:
 
@@ -36,31 +36,31 @@ class ShortestPath(GraphTask):
         1      question, (start, -, end)
         plan   nothing
         1      answer                                            the first edge of a shortest path
-        k - 1  answer, the edge chosen at the step before        the next edge from where that has led
+        k - 1  answer, the edge chosen at the step before        the next edge from the node reached
         1      answer, the edge chosen at the step before        000 000 000: the path has ended
 
-    Any shortest path is right: the target is an edge that begins one, of several the one that the model holds
-    likeliest. What is chosen is fed back: where the model is scored always its own choice; where it is trained with
-    probability `optimal_share` the target instead, drawn for each step. The node come to is where the last choice that
-    was an edge from the node before has led; another choice leaves it as it is. Where the end cannot be reached any
-    more the target is 000 000 000. So an answer without any error is a shortest path that ends in time, made of the
-    model's own choices. (`draw` feeds a path taken at random; `rollout` puts the model's in its place.)
+    Any shortest path is right: the target is an edge that begins a shortest path, the likeliest one to the model if
+    there are several. The choice is fed back as the next input: in scoring always the model's own, in training the
+    target instead with probability `optimal_share`, drawn at each step. A choice that is an edge of the current node
+    leads to its destination; any other choice leaves the current node unchanged. If the end can no longer be reached,
+    the target is 000 000 000. An answer without errors therefore is a shortest path of the model's own choices that
+    ends in time. (`draw` feeds back a random shortest path; `rollout` replaces it by the model's choices.)
     Input channels: digits of the three labels, question, answer. Output channels: digits of the three labels, one of
     ten each.
 
-    Source: Graves et al. 2016, "Graph task descriptions". The pattern that ends an answer is ours, and so is the choice
-    of the question: the length is any of the lesson's that two nodes have (each as likely), then any such pair.
+    Source: Graves et al. 2016, "Graph task descriptions". Ours: the pattern that ends an answer, and how questions are
+    drawn: first a length of the lesson's that occurs in the graph, then a pair of nodes at that distance.
     """
 
     name: ClassVar[str] = "shortest-path"
     lessons: ClassVar[tuple[Lesson, ...]] = SHORTEST_PATH
 
     lesson: int = len(SHORTEST_PATH)
-    """Sizes of graphs and paths, from 1, the easiest, to 9; see docs/tasks.md."""
+    """Lesson: sizes of graphs and paths, from 1, the easiest, to 9; see docs/tasks.md."""
     planning: int = 10
-    """Steps between question and answer."""
+    """Empty steps between question and answer."""
     optimal_share: float = 0.8
-    """How often training feeds back the right choice instead of the model's own."""
+    """Share of training steps that feed back the target instead of the model's own choice."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,11 +70,11 @@ class ShortestPath(GraphTask):
 
     @property
     def plan(self) -> int:
-        """Steps between question and answer."""
+        """Empty steps between question and answer."""
         return self.planning
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
-        """Two nodes and a shortest path between them, chosen at random among all."""
+        """Two random nodes and a random shortest path between them."""
         low, high = self.sizes.path
         pairs: dict[int, list[tuple[int, int]]] = {}
         for start in graph.nodes:
@@ -88,7 +88,7 @@ class ShortestPath(GraphTask):
         return self.between(rng, graph, *found[int(rng.integers(len(found)))])
 
     def between(self, rng: np.random.Generator, graph: Graph, start: int, end: int) -> Question:
-        """The question of a path between two nodes, the second of which can be reached from the first."""
+        """The question for a path between two nodes, the second of which can be reached from the first."""
         steps = graph.distances_to(end)
         path, at = list[Triple](), start
         while at != end:
@@ -98,9 +98,9 @@ class ShortestPath(GraphTask):
         return Question([(start, ABSENT, end)], [*path, END], feed_back=True)
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
-        """The batch with the choices of a model fed back, and targets that follow from them.
+        """The batch with a model's choices as inputs, and the targets that follow from them.
 
-        Without `rng` all choices are the model's own; with it each is the target with probability `optimal_share`.
+        Without `rng` all choices are the model's own; with it, each is the target with probability `optimal_share`.
         """
         inputs, targets = batch.inputs.copy(), batch.targets.copy()
         walkers = [Walker(inputs[:, row]) for row in range(inputs.shape[1])]
@@ -122,10 +122,10 @@ class ShortestPath(GraphTask):
 
 
 class Walker:
-    """Where the choices of one sequence have led so far."""
+    """The node that the choices of one sequence have reached so far."""
 
     def __init__(self, inputs: Array) -> None:
-        """`inputs` (T, X) of the sequence, from which all is read."""
+        """Read graph and question from the `inputs` (T, X) of a sequence."""
         question = int(inputs[:, PHASE].argmax())
         labels = decode(inputs[: question + 1])
         self.graph = Graph(Triple(*triple) for triple in labels[:question].tolist())
@@ -134,11 +134,11 @@ class Walker:
         self._steps = self.graph.distances_to(self.end)
 
     def target(self, outputs: Array) -> tuple[int, int, int]:
-        """The edge to be chosen now, or END: of several the one that the outputs (Y,) hold likeliest."""
+        """The edge to choose now, or END; among several edges the likeliest by the outputs (Y,)."""
         if self.at == self.end:
             return END
         edges = _optimal(self.graph, self._steps, self.at)
-        if not edges:  # the end cannot be reached from here any more
+        if not edges:  # the end can no longer be reached
             return END
         groups = outputs.reshape(-1, 10)
         # The sum of the outputs of the digits ranks triples as their probabilities do.
@@ -146,13 +146,13 @@ class Walker:
         return edges[int(groups[np.arange(len(groups)), places].sum(axis=1).argmax())]
 
     def go(self, choice: tuple[int, ...]) -> None:
-        """Go where the choice leads, if it is an edge from here."""
+        """Follow the choice if it is an edge of the current node."""
         if choice in self.graph.edges_from(self.at):
             self.at = choice[2]
 
 
 def _optimal(graph: Graph, steps: dict[int, int], at: int) -> list[Triple]:
-    """The edges from a node that begin a shortest path; `steps` says how far each node is from the end."""
+    """The edges of a node that begin a shortest path; `steps` gives each node's distance to the end."""
     if at not in steps:
         return []
     return [edge for edge in graph.edges_from(at) if steps.get(edge.destination, -1) == steps[at] - 1]

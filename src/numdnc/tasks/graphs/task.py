@@ -1,4 +1,4 @@
-"""What the graph tasks share: their lessons, and how a graph and a question become a sequence.
+"""Base class of the graph tasks: lessons, and how a graph and a question become a sequence.
 
 Axes: T steps, B batch, D digits of a label, G digits of a triple.
 """
@@ -36,21 +36,21 @@ from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_length
 MAX_DIGITS = 6
 MAX_NODES = 1000
 MAX_NUMBERS = 1 << 22
-"""Numbers of a sequence, at most: settings may come from elsewhere."""
+"""Most numbers of a sequence: settings may come from somebody else's file."""
 FEW = 4
 NEVER_TWICE = 12
-"""Random decimal digits of a sequence with which none comes twice."""
+"""Number of random decimal digits in a sequence from which on no sequence is drawn twice."""
 TRIES = 1000
-"""So many graphs are drawn, at most, until one has a question of the lesson."""
+"""Most graphs that are drawn until one has a question of the lesson."""
 
 
 class Question(NamedTuple):
-    """What is asked, a triple a step with ABSENT for what is not told, and what is to be answered, a triple a step."""
+    """A question and its answer, a triple for each step; in the question ABSENT stands for the unknown part."""
 
     asked: Sequence[tuple[int, int, int]]
     answers: Sequence[tuple[int, int, int]]
     feed_back: bool = False
-    """Whether each answer but the last is shown at the step after it."""
+    """Whether each step of the answer is shown as input at the next step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,28 +58,28 @@ class GraphTask(ABC):
     """Questions about random graphs; see `Traversal`, `ShortestPath` and `Inference`."""
 
     name: ClassVar[str]
-    """What the task is called."""
+    """Name of the task."""
     lessons: ClassVar[tuple[Lesson, ...]]
 
     lesson: int
-    """Sizes of graphs and paths, from 1, the easiest, on; see docs/tasks.md."""
+    """Lesson: sizes of graphs and paths, from 1, the easiest; see docs/tasks.md."""
     digits: int = 3
-    """D, decimal digits of a label: 10^D different ones."""
+    """D, decimal digits of a label; there are 10^D labels."""
     min_nodes: int = 0
-    """Nodes of a graph, at least; 0 = as the lesson says."""
+    """Least number of nodes of a graph; 0 = that of the lesson."""
     max_nodes: int = 0
-    """Nodes of a graph, at most; 0 = as the lesson says."""
+    """Largest number of nodes of a graph; 0 = that of the lesson."""
     min_degree: int = 0
-    """Edges that leave a node, at least; 0 = as the lesson says."""
+    """Least number of edges that leave a node; 0 = that of the lesson."""
     max_degree: int = 0
-    """Edges that leave a node, at most; 0 = as the lesson says."""
+    """Largest number of edges that leave a node; 0 = that of the lesson."""
     min_path: int = 0
-    """Edges of the path asked for, at least; 0 = as the lesson says."""
+    """Least number of edges of the path asked for; 0 = that of the lesson."""
     max_path: int = 0
-    """Edges of the path asked for, at most; 0 = as the lesson says."""
+    """Largest number of edges of the path asked for; 0 = that of the lesson."""
     few_labels: float = 0.0
-    """Share of the graphs whose edges have few different labels, as on the map of a railway: from as many as may leave
-    a node to four times that. In the others hardly two are alike, and an edge can be told by its label alone."""
+    """Share of graphs with few distinct edge labels, like the lines of a railway map: between max_degree and four times
+    that. In the other graphs hardly two edges have the same label, so that the label alone identifies an edge."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.lesson <= len(self.lessons):
@@ -94,7 +94,7 @@ class GraphTask(ABC):
             if not least <= low <= high:
                 raise UserError(
                     f"min_{what} must be from {least} to max_{what}, got {low} and {high} "
-                    f"(0 stands for what lesson {self.lesson} says)."
+                    f"(0 stands for the value of lesson {self.lesson})."
                 )
         if sizes.nodes[1] > 10**self.digits:
             raise UserError(
@@ -117,7 +117,7 @@ class GraphTask(ABC):
 
     @property
     def sizes(self) -> Lesson:
-        """The lesson with what other settings change of it."""
+        """The sizes of the lesson, with those that other settings override."""
         lesson = self.lessons[self.lesson - 1]
 
         def changed(lesson_says: Range, low: int, high: int) -> Range:
@@ -131,7 +131,7 @@ class GraphTask(ABC):
 
     @property
     def resolved_settings(self) -> dict[str, Any]:
-        """The settings, with the lesson's values where they were left to it."""
+        """The settings, with the lesson's values in place of 0."""
         sizes = self.sizes
         found = dataclasses.asdict(self)
         for what in ("nodes", "degree", "path"):
@@ -145,46 +145,46 @@ class GraphTask(ABC):
 
     @property
     def plan(self) -> int:
-        """Steps between question and answer."""
+        """Empty steps between question and answer."""
         return 0
 
     @property
     def repeats(self) -> bool:
-        """Whether a sequence may be drawn twice: hardly, where the labels alone can be given in 10^12 ways."""
+        """Whether a sequence may be drawn twice; unlikely if there are 10^12 ways to choose its labels."""
         edge_digits = math.log10(self.edge_labels)
         return self.digits * self.sizes.nodes[0] + edge_digits * self.sizes.degree[0] < NEVER_TWICE
 
     @property
     def slots_needed(self) -> int:
-        """Triples of the largest graphs."""
+        """Number of edges of the largest graphs."""
         return self.sizes.nodes[1] * self.sizes.degree[1]
 
     @property
     def input_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return (*channel_names(self.digits), "question", "answer")
 
     @property
     def output_channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """Names of the channels."""
         return channel_names(self.digits)
 
     @property
     def input_size(self) -> int:
-        """X."""
+        """Width of an input, X."""
         return channel_counts(self.digits)[0]
 
     @property
     def output_size(self) -> int:
-        """Y."""
+        """Width of an output, Y."""
         return channel_counts(self.digits)[1]
 
     @abstractmethod
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
-        """A question of the lesson about a graph; None where there is none."""
+        """A question of the lesson about a graph; None if there is none."""
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` questions, each about a graph of its own."""
+        """`batch` sequences, each a new graph and a question about it."""
         return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
@@ -193,17 +193,17 @@ class GraphTask(ABC):
             if question is not None:
                 return self.sequence(rng, graph.triples, question)
         raise UserError(
-            f"graphs must have a path of the lengths asked for, got none in {TRIES}, with {self.sizes}. "
+            f"graphs must have a path of the lengths asked for, got none in {TRIES} graphs of {self.sizes}. "
             "Lower min_path or raise min_degree."
         )
 
     def _graph_and_question(self, rng: np.random.Generator) -> tuple[Graph, Question | None]:
-        """A random graph and a question about it, None where there is none."""
+        """A random graph and a question about it, or None."""
         graph = random_graph(rng, self.sizes, 10**self.digits, self._labels_of_edges(rng))
         return graph, self.question(rng, graph)
 
     def _labels_of_edges(self, rng: np.random.Generator) -> int | NDArray[np.int64]:
-        """What the edges of a graph may be labelled with: 0 up to a number, or these."""
+        """The labels that the edges of a graph may have: all below a number, or those of an array."""
         if not self.few_labels or rng.random() >= self.few_labels:
             return self.edge_labels
         least = self.sizes.degree[1]
@@ -211,7 +211,7 @@ class GraphTask(ABC):
         return rng.choice(self.edge_labels, count, replace=False)
 
     def sequence(self, rng: np.random.Generator, triples: Sequence[Triple], question: Question) -> Batch:
-        """A batch of one: the triples in random order, the question, steps to plan in, the answer."""
+        """A batch of one sequence: the triples in random order, the question, planning steps, the answer."""
         asked, answers = question.asked, question.answers
         begin = len(triples)
         answer = begin + len(asked) + self.plan
@@ -231,7 +231,7 @@ class GraphTask(ABC):
         return Batch(inputs, targets, mask=mask)
 
     def describe(self, batch: Batch, outputs: Array, row: int) -> str:
-        """Sequence `row` as triples of labels: what was shown and asked, what should be answered and what was."""
+        """Sequence `row` as triples of labels: graph, question, and for each step of the answer target and output."""
         steps = sequence_length(batch, row)
         inputs, counts = batch.inputs[:steps, row], loss_mask(batch)[:steps, row]
         labels, begin = decode(inputs), int(inputs[:, PHASE].argmax())
@@ -253,6 +253,6 @@ class GraphTask(ABC):
 
 
 def check_plan(steps: int) -> None:
-    """Refuse a number of steps to plan in that is none."""
+    """Refuse a negative number of planning steps."""
     if steps < 0:
         raise UserError(f"planning must be at least 0, got {steps}.")

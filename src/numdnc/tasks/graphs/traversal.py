@@ -1,4 +1,4 @@
-"""Traversal: follow edges from node to node."""
+"""Traversal: follow given edges from node to node."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ from numdnc.tasks.graphs.task import GraphTask, Question
 
 @dataclass(frozen=True, kw_only=True)
 class Traversal(GraphTask):
-    """A graph is shown edge by edge; then a walk is told by its first node and its edges: name every node on it.
+    """A graph is shown edge by edge, then the first node and the edges of a walk; the answer is every node of the walk.
 
     A graph of n edges and a walk of k:
 
@@ -23,21 +23,21 @@ class Traversal(GraphTask):
         k - 1  (-, edge, -)
         k      answer                                            (source, edge, destination), completed
 
-    The walk starts at any node, and each edge is any of those that leave where it has come to. Input channels: digits
-    of the three labels, question, answer. Output channels: digits of the three labels, one of ten each.
+    The walk starts at a random node and leaves each node by a random edge. Input channels: digits of the three labels,
+    question, answer. Output channels: digits of the three labels, one of ten each.
 
-    Source: Graves et al. 2016, "Graph task descriptions". That the flag of the question is up at its first step alone,
-    and that the input is else zero where an answer is due, is ours.
+    Source: Graves et al. 2016, "Graph task descriptions". Ours: the question flag is 1 at its first step only, and
+    where an answer is due the input is zero but for the answer flag.
     """
 
     name: ClassVar[str] = "traversal"
     lessons: ClassVar[tuple[Lesson, ...]] = TRAVERSAL
 
     lesson: int = len(TRAVERSAL)
-    """Sizes of graphs and paths, from 1, the easiest, to 14; see docs/tasks.md."""
+    """Lesson: sizes of graphs and paths, from 1, the easiest, to 14; see docs/tasks.md."""
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
-        """A random walk; None where it comes to a node that no edge leaves."""
+        """A random walk; None if it reaches a node without leaving edges."""
         nodes, path = graph.nodes, list[Triple]()
         at = nodes[int(rng.integers(len(nodes)))]
         for _ in range(int(rng.integers(*self.sizes.path, endpoint=True))):
@@ -50,6 +50,6 @@ class Traversal(GraphTask):
 
 
 def walk_question(path: list[Triple]) -> Question:
-    """The question that a path is the answer to."""
+    """The question whose answer is this path."""
     first = (path[0].source, path[0].edge, ABSENT)
     return Question([first, *((ABSENT, triple.edge, ABSENT) for triple in path[1:])], path)
