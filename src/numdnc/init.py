@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from numdnc.errors import UserError
 from numdnc.params import Array, DNCParams, LearnedState, zero_params, zero_state
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import from_named, map_leaves, named_leaves
 
 InitScheme = Literal["plain", "store"]
@@ -114,7 +114,7 @@ def draw_bypass_mask(
 
 
 def _set_store_biases(spec: Spec, params: DNCParams) -> None:
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         raise UserError(
             f"init_scheme must be plain for a model without a memory, got store for a {spec.kind}."
         )

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from numdnc.parts import Array as Array
 from numdnc.parts import OptionalArray as OptionalArray
 from numdnc.parts import Part, parts_of
-from numdnc.spec import GATES, DNCSpec, Spec
+from numdnc.spec import GATES, Spec
 from numdnc.tree import map_leaves
 
 Inputs = NDArray[Any]
@@ -168,7 +168,7 @@ def state_shapes(spec: Spec, batch: int) -> Any:
 
 def state_part_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     """Shape, without the batch, of each part of the memory's state that the model has."""
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         return {}
     return {name: part.shape(spec.axis_sizes) for name, part in parts_of(DNCState, spec).items()}
 

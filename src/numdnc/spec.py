@@ -64,7 +64,7 @@ class _Spec:
 class _WithoutMemory(_Spec):
     """What the properties of `DNCSpec` are where there is no memory."""
 
-    has_memory: ClassVar[bool] = False
+    has_memory: ClassVar[Literal[False]] = False
     memory_size: ClassVar[int] = 0
     reads_size: ClassVar[int] = 0
     interface_sizes: ClassVar[Mapping[str, int]] = {}
@@ -141,7 +141,7 @@ class DNCSpec(MemoryOptions, _Spec):
     """
 
     kind: ClassVar[str] = "dnc"
-    has_memory: ClassVar[bool] = True
+    has_memory: ClassVar[Literal[True]] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -102,7 +102,7 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
         if spec.links:
             reading = access.reading
             note(forward=reading.forward, backward=reading.backward)
-            note(link=reading.link_after, precedence=after.precedence)
+            note(link=after.link, precedence=after.precedence)
     arrays = {name: np.array(values) for name, values in found.items()}
     if "write_mask" in arrays:
         arrays["write_mask"] = arrays["write_mask"][:, 0]

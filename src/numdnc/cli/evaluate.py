@@ -20,7 +20,7 @@ from numdnc.errors import UserError
 from numdnc.inspection.ablation import without_reads
 from numdnc.inspection.gates import gates
 from numdnc.inspection.task_plot import save_task_plot
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tasks import Forward
 from numdnc.tasks.sequence_task import EVAL_BATCH, SequenceTask
 from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
@@ -76,14 +76,14 @@ def evaluate(
     """
     place = RunFolder(folder)
     run = place.load_last() if last else place.load_best()
-    if no_reads and not isinstance(run.spec, DNCSpec):
+    if no_reads and not run.spec.has_memory:
         raise UserError(f"--no-reads must be given for a dnc, got a run of a {run.spec.kind}. Leave it out.")
     spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
     chosen = select_engine(engine, spec, run.training.precision)
     check_memory(spec, chosen, run.training.precision, 3 * EVAL_BATCH, EVAL_BATCH)
     source = custom_task_source(run, folder, custom_task)
     forward, lesioned = finite_forward(chosen, spec, run.params), None
-    if isinstance(spec, DNCSpec) and no_reads:
+    if spec.has_memory and no_reads:
         lesioned = finite_forward(chosen, spec, without_reads(spec, run.params))
     if run.task.get("kind") != EPISODES:
         given: dict[str, object] = {
@@ -122,7 +122,7 @@ def evaluate(
         batch = task.scoring_rollout(forward, task.example())
         outputs, _ = forward(batch.inputs, None)
         names = channels(task.generator, "input"), channels(task.generator, "output")
-        shown = gates(spec, run.params, chosen, batch) if isinstance(spec, DNCSpec) else None
+        shown = gates(spec, run.params, chosen, batch) if spec.has_memory else None
         if plot:
             save_task_plot(plot, batch, outputs, 0, *names, shown)
         if show:
@@ -185,7 +185,7 @@ def _evaluate_episodes(
 
 def _warn_of_few_slots(episodes: SequenceGenerator, spec: Spec) -> None:
     held = optional_attribute(episodes, "slots_needed")
-    if held is not None and isinstance(spec, DNCSpec) and spec.memory_size < held:
+    if held is not None and spec.has_memory and spec.memory_size < held:
         sys.stderr.write(
             f"warning: a sequence can make it hold {held} vectors at once, more than its {spec.memory_size} slots\n"
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from numdnc import console
 from numdnc.errors import UserError
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath
 from numdnc.tasks.graphs.encoding import ABSENT, END, predicted_labels, to_labels
@@ -133,7 +133,7 @@ def _check_nodes(graph: NamedGraph, nodes: int | None) -> None:
 
 
 def _warn_of_slots(spec: Spec, triples: int) -> None:
-    if isinstance(spec, DNCSpec) and spec.memory_size < triples:
+    if spec.has_memory and spec.memory_size < triples:
         sys.stderr.write(
             f"warning: the graph has {triples} edges, more than the {spec.memory_size} slots of the memory: "
             "show a part of it with --nodes, or give more with --memory-size\n"

@@ -6,7 +6,7 @@ from typing import Any
 from numdnc.cli.episodes import check_sizes
 from numdnc.errors import UserError
 from numdnc.init import initial_state
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.training.run import Run
 from numdnc.tree import leaves
@@ -14,7 +14,7 @@ from numdnc.tree import leaves
 
 def with_memory_size(spec: Spec, memory_size: int) -> Spec:
     """A DNC's spec with so many memory slots."""
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         raise UserError(f"--memory-size must be given for a dnc, got a run of a {spec.kind}. Leave it out.")
     if spec.learned_state and memory_size != spec.memory_size:
         raise UserError(

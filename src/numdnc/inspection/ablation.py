@@ -69,12 +69,10 @@ def without_content(spec: DNCSpec, params: DNCParams) -> DNCParams:
 
 def interface_columns(spec: DNCSpec) -> dict[str, NDArray[np.intp]]:
     """Part of the interface -> its columns, in the part's shape (`spec.interface_shapes`)."""
-    columns, first = {}, 0
-    for name, shape in spec.interface_shapes.items():
-        size = spec.interface_sizes[name]
-        columns[name] = np.arange(first, first + size).reshape(shape)
-        first += size
-    return columns
+    return {
+        name: spec.interface_offsets[name] + np.arange(spec.interface_sizes[name]).reshape(shape)
+        for name, shape in spec.interface_shapes.items()
+    }
 
 
 def _without_read_rows(spec: DNCSpec, params: DNCParams, reads: slice) -> DNCParams:

@@ -59,7 +59,7 @@ def diagnose(
     """
     with np.errstate(all="ignore"):  # what overflows is named, not warned of
         scores = {"whole": score(params)}
-        if isinstance(spec, DNCSpec):
+        if spec.has_memory:
             scores |= {part: score(damaged) for part, damaged in ablations(spec, params).items()}
             noises = sampling_error(spec, params, engine, task.example(COMPARED), task.loss)
         example = task.example(SEQUENCES)
@@ -67,7 +67,7 @@ def diagnose(
         batches = [task.next_batch() for _ in range(BATCHES)]
         reached = gradient_flow(spec, params, engine, batches, task.loss)
         findings: list[Finding] = []
-        if isinstance(spec, DNCSpec):
+        if spec.has_memory:
             findings += judge_parts(
                 _losses(scores, task, noises, uniform_loss(example.targets, activity.values["outputs"]))
             )
@@ -196,12 +196,10 @@ def _magnitudes(spec: Spec, params: Any, activity: Activity, reached: GradientFl
     squared = {f"parameter ({name})": largest[name], "gradient": reached.largest}
     squared |= {name: _largest(activity.of(name)) for name in ("cell",) if name in activity.values}
     exponents = {"output": _largest(activity.of("outputs"))}
-    if isinstance(spec, DNCSpec):
+    if spec.has_memory:
         squared["number in memory"] = _largest(activity.of("memory_peak"))
         squared["key"] = max(_largest(activity.of(name)) for name in ("read_keys", "write_key"))
-        strengths = [
-            name for name in activity.values if name.endswith(("strength", "strengths", "sharpness"))
-        ]
+        strengths = [name for name, part in spec.interface_parts.items() if part.activation == "oneplus"]
         exponents["strength"] = max(_largest(activity.of(name)) for name in strengths)
     for what, value in squared.items():
         edge = math.sqrt(greatest)

@@ -14,7 +14,7 @@ from numdnc.engines import Engine
 from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_state_backward
 from numdnc.params import Array, zero_state
 from numdnc.reference.losses import softmax_cross_entropy
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import leaves, map_leaves, named_leaves
 
 TOLERANCE = 1e-6
@@ -70,7 +70,7 @@ def gradcheck(
         nats, _ = softmax_cross_entropy(outputs, targets)
         pulled = sum(float((a * b).sum()) for a, b in zip(leaves(pull), leaves(final), strict=True))
         assert tape is not None
-        orders = [step.access.allocation.order for step in tape.steps] if isinstance(spec, DNCSpec) else []
+        orders = [step.access.allocation.order for step in tape.steps] if spec.has_memory else []
         return nats + pulled, orders
 
     outputs, _, tape = engine.forward(spec, params, inputs, begin(), keep_tape=True, bypass_mask=mask)
@@ -91,7 +91,7 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
     state = map_leaves(
         lambda leaf: 0.5 * rng.standard_normal(leaf.shape), zero_state(spec, batch, np.float64)
     )
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         return state
 
     def weighting(like: Array) -> Array:

@@ -78,7 +78,7 @@ def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
     """
     for name, leaf in named_leaves(tree):
         owner = name.partition(".")[0]
-        if owner == "interface" and isinstance(spec, DNCSpec):
+        if owner == "interface" and spec.has_memory:
             for part, columns in _interface_parts(spec):
                 yield f"{name} ({part})", leaf[..., columns]
         elif leaf.ndim == 2 and owner in ("controller", "output"):
@@ -115,7 +115,7 @@ def _output_rows(spec: Spec) -> list[tuple[str, int]]:
 
 
 def _read_rows(spec: Spec) -> list[tuple[str, int]]:
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         return []
     return [(f"reads of head {head}", spec.word_size) for head in range(spec.read_heads)]
 

@@ -28,7 +28,7 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
     figures: dict[str, float] = {}
     with np.errstate(all="ignore"):
         activity = observe(spec, params, engine, batch)
-        if isinstance(spec, DNCSpec):
+        if spec.has_memory:
             figures |= _memory(spec, activity)
         figures["hidden_saturated"] = saturated(activity.of("hidden"))
         figures["largest_parameter"] = max(float(np.abs(leaf).max()) for leaf in leaves(params))

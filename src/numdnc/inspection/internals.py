@@ -4,20 +4,33 @@ No engine gives this away, so any of them can be looked into. Axes: B batch, R r
 units of all layers, K links kept of a row.
 """
 
-from typing import Any
+from itertools import chain
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.params import Array, DNCParams, DNCState, Inputs
-from numdnc.parts import Interface
+from numdnc.parts import OptionalArray, Part
 from numdnc.reference.activations import affine
 from numdnc.reference.allocation import allocate, retain
 from numdnc.reference.content import look_up
 from numdnc.reference.controller import controller_step
 from numdnc.reference.interface import parse_interface
-from numdnc.reference.linkage import directional_weights, sharpen
+from numdnc.reference.linkage import follow_links
 from numdnc.spec import DNCSpec, Spec
+from numdnc.tree import named_leaves
+
+
+class Weightings(NamedTuple):
+    """What a step of the memory makes on its way from one state to the next."""
+
+    retention: Annotated[Array, Part("N")]
+    allocation: Annotated[Array, Part("N")]
+    write_content: Annotated[Array, Part("N")]
+    read_content: Annotated[Array, Part("R N")]
+    forward: Annotated[OptionalArray, Part("R N", flag="links")]
+    backward: Annotated[OptionalArray, Part("R N", flag="links")]
 
 
 def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> dict[str, Array]:
@@ -25,7 +38,7 @@ def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) 
     found = {"hidden": _hidden(spec, params, x, before, after)}
     if spec.controller == "lstm":
         found["cell"] = np.concatenate([layer.cell for layer in after.controller], axis=1)
-    if isinstance(spec, DNCSpec):
+    if spec.has_memory:
         found |= _memory(spec, params, found["hidden"], before, after)
     return found
 
@@ -42,7 +55,7 @@ def _hidden(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> Arra
 def _memory(
     spec: DNCSpec, params: DNCParams, hidden: Array, before: DNCState, after: DNCState
 ) -> dict[str, Array]:
-    """The interface, the weightings it leads to, and the memory after the write.
+    """The interface, the weightings it leads to, and the memory's state after the step.
 
     Each follows from what the engine had: the allocation from its usage, the directions from its links.
     """
@@ -59,27 +72,13 @@ def _memory(
     read_content, _ = look_up(
         spec, after.memory, interface.read_keys, interface.read_strengths, interface.read_masks
     )
-    return {
-        **{name: part for name, part in interface._asdict().items() if isinstance(part, np.ndarray)},
-        "retention": retention,
-        "usage": after.usage,
-        "allocation": allocation,
-        "write_content": write_content,
-        "write_weights": after.write_weights,
-        "read_content": read_content,
-        "read_weights": after.read_weights,
-        "memory": after.memory,
-        "reads": after.reads,
-        **(_links(spec, interface, before, after) if spec.links else {}),
-    }
-
-
-def _links(spec: DNCSpec, interface: Interface, before: DNCState, after: DNCState) -> dict[str, Array]:
-    forward, backward = directional_weights(after.link, before.read_weights)
-    if spec.sharpness:
-        forward, _ = sharpen(forward, interface.forward_sharpness)
-        backward, _ = sharpen(backward, interface.backward_sharpness)
-    return {"forward": forward, "backward": backward, "precedence": after.precedence, "link": after.link}
+    forward: OptionalArray = ()
+    backward: OptionalArray = ()
+    if spec.links:
+        forward, backward, _ = follow_links(spec, interface, after.link, before.read_weights)
+    weightings = Weightings(retention, allocation, write_content[:, 0], read_content, forward, backward)
+    state = after._replace(controller=())
+    return dict(chain.from_iterable(map(named_leaves, (interface, weightings, state))))
 
 
 def strongest_links(link: Array, most: int) -> tuple[NDArray[np.intp], Array]:

@@ -1,6 +1,6 @@
 """How large a model is: parameters, interface, what a sequence carries, what training keeps of a step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from numdnc.engines import Engine
 from numdnc.init import draw_bypass_mask
 from numdnc.params import zero_params, zero_state
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import leaves, named_leaves
 
 MEASURED_STEPS = 24
@@ -22,7 +22,7 @@ class Sizes(NamedTuple):
     parameters: dict[str, tuple[int, ...]]
     """Shape of each array of parameters."""
     parameter_count: int
-    interface: dict[str, int]
+    interface: Mapping[str, int]
     """Width of each part of the interface vector, in its order; empty without a memory."""
     state_bytes: dict[str, int]
     """What one sequence carries from step to step."""
@@ -36,7 +36,7 @@ def sizes(spec: Spec, engine: Engine, dtype: DTypeLike) -> Sizes:
     return Sizes(
         parameters={name: leaf.shape for name, leaf in named_leaves(params)},
         parameter_count=sum(leaf.size for leaf in leaves(params)),
-        interface=spec.interface_sizes if isinstance(spec, DNCSpec) else {},
+        interface=spec.interface_sizes,
         state_bytes={name: leaf.nbytes for name, leaf in named_leaves(zero_state(spec, 1, dtype))},
         step_bytes=_mean_step_bytes(spec, engine, params),
     )

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from numdnc.engines import get_engine
 from numdnc.errors import UserError
 from numdnc.init import initial_state
-from numdnc.inspection.internals import step_internals, strongest_links
-from numdnc.params import cast_inputs
+from numdnc.inspection.internals import Weightings, step_internals, strongest_links
+from numdnc.params import DNCState, cast_inputs
+from numdnc.parts import Interface, parts_of
 from numdnc.schema import Count, Size
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import loss_mask
 from numdnc.tasks.targets import are_classes, errors, probabilities
@@ -109,22 +110,20 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
     }
     if spec.controller == "lstm":
         shapes |= {"cell": (spec.hidden_total,)}
-    if isinstance(spec, DNCSpec):
-        R, N, W = spec.read_heads, spec.memory_size, spec.word_size
-        shapes |= {**spec.interface_shapes}
-        if spec.masking:
-            shapes |= {"write_mask": (W,)}
-        shapes |= dict.fromkeys(("retention", "usage", "allocation", "write_content", "write_weights"), (N,))
-        shapes |= {"read_content": (R, N), "read_weights": (R, N), "memory": (N, W), "reads": (R, W)}
-        if spec.links:
-            shapes |= {"forward": (R, N), "backward": (R, N), "precedence": (N,)}
-            shapes |= (
-                {"link_values": (N, min(STRONGEST, N))} if truncates_links(spec, steps) else {"link": (N, N)}
-            )
+    if spec.has_memory:
+        for kind in (Interface, Weightings, DNCState):
+            shapes |= {
+                # An axis of 1 is left out.
+                name: part._replace(axes=part.axes.removeprefix("1 ")).shape(spec.axis_sizes)
+                for name, part in parts_of(kind, spec).items()
+            }
+    if truncates_links(spec, steps):
+        N, _ = shapes.pop("link")
+        shapes["link_values"] = (N, min(STRONGEST, N))
     return {name: (steps, *shape) for name, shape in shapes.items()}
 
 
-def truncates_links(spec: DNCSpec, steps: int) -> bool:
+def truncates_links(spec: Spec, steps: int) -> bool:
     """Whether the links of so many steps are too many to be kept whole."""
     return spec.links and steps * spec.memory_size**2 > MOST_LINKS
 
@@ -146,7 +145,7 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
         "mask": loss_mask(batch)[:, 0].astype(np.uint8),
         **{name: np.empty(shape, np.float32) for name, shape in shapes.items()},
     }
-    thinned = isinstance(spec, DNCSpec) and truncates_links(spec, steps)
+    thinned = truncates_links(spec, steps)
     if thinned:
         arrays["link_slots"] = np.empty(arrays["link_values"].shape, np.int32)
     before = initial_state(spec, params, 1)

@@ -33,7 +33,7 @@ def _drawn(trace: Trace, figure_class: Any) -> Any:
     axes = {panel.title: ax for panel, ax in zip(panels, figure.axes, strict=True)}
     if trace.about.symbols is not None and trace.steps <= LONGEST_TEXT:
         _write_text(trace, figure.axes[0])
-    if isinstance(trace.spec, DNCSpec):
+    if trace.spec.has_memory:
         _join_reads(trace, trace.spec, axes, figure)
     return figure
 
@@ -62,7 +62,7 @@ def _over(panel: Panel, steps: int) -> Panel:
 
 def _memory_panels(trace: Trace) -> Iterator[Panel]:
     """Write weights, read weights of each head, usage and gates."""
-    if not isinstance(trace.spec, DNCSpec):
+    if not trace.spec.has_memory:
         return
     arrays, whole = trace.arrays, np.ones(trace.steps, bool)
     slots = tuple(f"slot {n}" for n in range(trace.spec.memory_size))

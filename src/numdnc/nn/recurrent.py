@@ -21,7 +21,7 @@ from numdnc.nn.checks import check_input, check_state, check_symbols, checked_le
 from numdnc.nn.recorders import find_recorder, refuse_lengths, refuse_symbolic_trace
 from numdnc.nn.states import initial_state, over_lengths, over_packed
 from numdnc.params import zero_params
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import from_named, leaves, map_leaves, named_leaves
 
 _SIZES = ("hidden_sizes", "memory_size", "word_size", "read_heads")
@@ -184,11 +184,11 @@ class Recurrent(nn.Module, Generic[State]):
             if like.device.type == "cpu" and recorder is None and not torch.compiler.is_compiling():
                 check_symbols(spec, inputs)
         mask = None
-        if isinstance(spec, DNCSpec):
+        if spec.learned_state:
             # A learned start acts through the state alone: where one is carried on, it has no gradient, not even 0.
             params = params._replace(initial=map_leaves(lambda leaf: leaf.detach(), params.initial))
-            if self.training and spec.bypass_dropout:
-                mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
+        if self.training and spec.bypass_dropout:
+            mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
         if self._uses_torch(recorder) or not T:
             return model.forward(spec, params, inputs, state, mask)
         if torch.compiler.is_compiling():

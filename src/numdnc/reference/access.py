@@ -76,14 +76,14 @@ def access(spec: DNCSpec, interface: Interface, before: DNCState) -> tuple[DNCSt
     reading, reading_tape = locate_reads(spec, interface, before, weights, read_content)
     reads = read(memory, reading.weights)
     after = DNCState(
-        before.controller,
-        memory,
-        usage,
-        reading.precedence,
-        reading.link,
-        weights,
-        reading.weights,
-        reads,
+        controller=before.controller,
+        memory=memory,
+        usage=usage,
+        precedence=reading.precedence,
+        link=reading.link,
+        write_weights=weights,
+        read_weights=reading.weights,
+        reads=reads,
     )
     return after, AccessTape(
         interface,
@@ -127,29 +127,27 @@ def access_backward(spec: DNCSpec, tape: AccessTape, d_after: DNCState) -> tuple
         d_retention = d_retention + d_retention_kept
     d_read_retention, d_free_gates = retain_backward(tape.retention, d_retention)
     d_interface = Interface(
-        d_read_keys,
-        d_read_strengths,
-        d_write_key[:, 0],
-        d_write_strength[:, 0],
-        d_erase,
-        d_vector,
-        d_free_gates,
-        d_allocation_gate,
-        d_write_gate,
-        d_reading.read_modes,
-        d_write_mask,
-        d_read_masks,
-        d_reading.forward_sharpness,
-        d_reading.backward_sharpness,
+        read_keys=d_read_keys,
+        read_strengths=d_read_strengths,
+        write_key=d_write_key[:, 0],
+        write_strength=d_write_strength[:, 0],
+        erase=d_erase,
+        write_vector=d_vector,
+        free_gates=d_free_gates,
+        allocation_gate=d_allocation_gate,
+        write_gate=d_write_gate,
+        write_mask=d_write_mask,
+        read_masks=d_read_masks,
+        **d_reading.interface,
     )
     d_before = DNCState(
-        d_after.controller,
-        d_memory + d_memory_key,
-        d_usage,
-        d_reading.precedence_before,
-        d_reading.link_before,
-        d_weights_before,
-        d_reading.read_weights_before + d_read_retention,
-        np.zeros_like(d_after.reads),  # the reads before enter only through the controller
+        controller=d_after.controller,
+        memory=d_memory + d_memory_key,
+        usage=d_usage,
+        precedence=d_reading.precedence_before,
+        link=d_reading.link_before,
+        write_weights=d_weights_before,
+        read_weights=d_reading.read_weights_before + d_read_retention,
+        reads=np.zeros_like(d_after.reads),  # the reads before enter only through the controller
     )
     return d_interface, d_before

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.params import Array
+from numdnc.parts import Array, Interface
 from numdnc.reference.activations import softmax, softmax_backward
-from numdnc.spec import EPSILON
+from numdnc.spec import EPSILON, DNCSpec
 
 
 class LinkTape(NamedTuple):
@@ -100,6 +100,40 @@ def sharpen_backward(tape: SharpenTape, d_sharp: Array) -> tuple[Array, Array]:
     d_sharpness = (d_scores * np.log(clamped)).sum(axis=2)
     d_weights = d_scores * tape.sharpness[:, :, None] / clamped
     return np.where(tape.weights < 0, 0, d_weights), d_sharpness
+
+
+class FollowTape(NamedTuple):
+    """What the backward pass needs."""
+
+    link: Array
+    read_weights: Array
+    sharpened: tuple[SharpenTape, SharpenTape] | None  # forward and backward
+
+
+def follow_links(
+    spec: DNCSpec, interface: Interface, link: Array, read_weights: Array
+) -> tuple[Array, Array, FollowTape]:
+    """Forward and backward weightings (B, R, N) from where each head read last, sharpened if the model does that."""
+    forward, backward = directional_weights(link, read_weights)
+    sharpened = None
+    if spec.sharpness:
+        forward, forward_tape = sharpen(forward, interface.forward_sharpness)
+        backward, backward_tape = sharpen(backward, interface.backward_sharpness)
+        sharpened = forward_tape, backward_tape
+    return forward, backward, FollowTape(link, read_weights, sharpened)
+
+
+def follow_links_backward(
+    tape: FollowTape, d_forward: Array, d_backward: Array
+) -> tuple[Array, Array, dict[str, Array]]:
+    """Gradients by link, read weights, and parts of the interface by name."""
+    d_interface = {}
+    if tape.sharpened is not None:
+        forward_tape, backward_tape = tape.sharpened
+        d_forward, d_interface["forward_sharpness"] = sharpen_backward(forward_tape, d_forward)
+        d_backward, d_interface["backward_sharpness"] = sharpen_backward(backward_tape, d_backward)
+    d_link, d_read_weights = directional_weights_backward(tape.link, tape.read_weights, d_forward, d_backward)
+    return d_link, d_read_weights, d_interface
 
 
 def _clamped(weights: Array) -> Array:

@@ -8,12 +8,10 @@ from typing import NamedTuple
 from numdnc.params import Array, DNCState, OptionalArray
 from numdnc.parts import Interface
 from numdnc.reference.linkage import (
+    FollowTape,
     LinkTape,
-    SharpenTape,
-    directional_weights,
-    directional_weights_backward,
-    sharpen,
-    sharpen_backward,
+    follow_links,
+    follow_links_backward,
     update_link,
     update_link_backward,
     update_precedence,
@@ -35,27 +33,22 @@ class ReadingTape(NamedTuple):
     """What the backward pass needs, where there are links."""
 
     link: LinkTape
-    link_after: Array
-    read_weights_before: Array
+    follow: FollowTape
     modes: Array
     backward: Array  # (B, R, N), as mixed
     content: Array
     forward: Array
-    backward_sharpen: SharpenTape | None
-    forward_sharpen: SharpenTape | None
 
 
 class ReadingGradient(NamedTuple):
     """Gradients by all that `locate_reads` uses; without links, by the content weighting alone."""
 
     content: Array
+    interface: dict[str, Array]  # parts of the interface by name
     write_weights: Array | float = 0.0
     read_weights_before: Array | float = 0.0
     link_before: OptionalArray = ()
     precedence_before: OptionalArray = ()
-    read_modes: OptionalArray = ()
-    forward_sharpness: OptionalArray = ()
-    backward_sharpness: OptionalArray = ()
 
 
 def locate_reads(
@@ -70,53 +63,29 @@ def locate_reads(
         return Reading(content), None
     link, link_tape = update_link(before.link, before.precedence, write_weights)
     precedence = update_precedence(before.precedence, write_weights)
-    forward, backward = directional_weights(link, before.read_weights)
-    backward_sharpen: SharpenTape | None = None
-    forward_sharpen: SharpenTape | None = None
-    if spec.sharpness:
-        backward, backward_sharpen = sharpen(backward, interface.backward_sharpness)
-        forward, forward_sharpen = sharpen(forward, interface.forward_sharpness)
-    reading = read_weights(interface.read_modes, backward, content, forward)
-    tape = ReadingTape(
-        link_tape,
-        link,
-        before.read_weights,
-        interface.read_modes,
-        backward,
-        content,
-        forward,
-        backward_sharpen,
-        forward_sharpen,
-    )
-    return Reading(reading, link, precedence), tape
+    forward, backward, follow_tape = follow_links(spec, interface, link, before.read_weights)
+    weights = read_weights(interface.read_modes, backward, content, forward)
+    tape = ReadingTape(link_tape, follow_tape, interface.read_modes, backward, content, forward)
+    return Reading(weights, link, precedence), tape
 
 
 def locate_reads_backward(tape: ReadingTape | None, d_after: Reading) -> ReadingGradient:
     """Gradients by the content weighting and, where there are links, by all the rest."""
     if tape is None:
-        return ReadingGradient(d_after.weights)
+        return ReadingGradient(d_after.weights, {})
     d_modes, d_backward, d_content, d_forward = read_weights_backward(
         tape.modes, tape.backward, tape.content, tape.forward, d_after.weights
     )
-    d_backward_sharpness: OptionalArray = ()
-    d_forward_sharpness: OptionalArray = ()
-    if tape.backward_sharpen is not None and tape.forward_sharpen is not None:
-        d_backward, d_backward_sharpness = sharpen_backward(tape.backward_sharpen, d_backward)
-        d_forward, d_forward_sharpness = sharpen_backward(tape.forward_sharpen, d_forward)
-    d_link, d_read_before = directional_weights_backward(
-        tape.link_after, tape.read_weights_before, d_forward, d_backward
-    )
+    d_link, d_read_before, d_interface = follow_links_backward(tape.follow, d_forward, d_backward)
     d_precedence, d_weights = update_precedence_backward(
         tape.link.precedence_before, tape.link.write_weights, d_after.precedence
     )
     d_link, d_precedence_link, d_weights_link = update_link_backward(tape.link, d_link + d_after.link)
     return ReadingGradient(
         content=d_content,
+        interface={"read_modes": d_modes, **d_interface},
         write_weights=d_weights + d_weights_link,
         read_weights_before=d_read_before,
         link_before=d_link,
         precedence_before=d_precedence + d_precedence_link,
-        read_modes=d_modes,
-        forward_sharpness=d_forward_sharpness,
-        backward_sharpness=d_backward_sharpness,
     )

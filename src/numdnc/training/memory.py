@@ -5,7 +5,7 @@ import numpy as np
 from numdnc.engines import Engine
 from numdnc.errors import UserError
 from numdnc.machine import memory_bytes
-from numdnc.spec import GATES, DNCSpec, Spec
+from numdnc.spec import GATES, Spec
 
 
 def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch: int) -> None:
@@ -21,7 +21,7 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
     whole = states if engine.stores_all_links else batch
     fixed = 4 * GATES[spec.controller] * rows * spec.hidden_total
     state = GATES[spec.controller] * spec.hidden_total
-    if isinstance(spec, DNCSpec):
+    if spec.has_memory:
         N, W = spec.memory_size, spec.word_size
         seen = spec.deallocation + (1 + spec.read_heads) * spec.masking  # memories beside the memory itself
         state += N * W

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from numdnc.engines.torch.controller import affine, controller_step, input_part
 from numdnc.engines.torch.memory import access
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import Spec
 from numdnc.tree import map_leaves
 
 
@@ -30,12 +30,12 @@ def forward(
     seen = x_parts[0].new_zeros(B, 0)
     # A graph that was recorded from unbind refuses another number of steps; one from part[t] would leave them out.
     for parts in zip(*[part.unbind(0) for part in x_parts], strict=True):
-        if isinstance(spec, DNCSpec):
+        if spec.has_memory:
             seen = state.reads.reshape(B, spec.reads_size)
         hidden, controller = controller_step(spec, params.controller, parts, seen, state.controller)
         hiddens.append(hidden)
         state = state._replace(controller=controller)
-        if isinstance(spec, DNCSpec):
+        if spec.has_memory:
             state = access(spec, affine(params.interface, hidden), state)
             reads.append(state.reads.reshape(B, spec.reads_size))
     if not hiddens:

@@ -21,7 +21,6 @@ from numdnc.inspection.viewer.graphs import graph_of
 from numdnc.inspection.viewer.truncation import Truncated, truncations
 from numdnc.names import shorten
 from numdnc.schema import json_text
-from numdnc.spec import DNCSpec
 
 LARGEST = 4_800_000
 """Bytes that the numbers of a page may take, as text; style and script are some 50 kB more."""
@@ -109,7 +108,7 @@ def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
             for name, array in sorted(thinned.arrays.items())
         ],
     }
-    if isinstance(trace.spec, DNCSpec):
+    if trace.spec.has_memory:
         whole = {name: array[: thinned.steps] for name, array in trace.arrays.items()}
         found: Provenance = provenance(whole, deallocation=trace.spec.deallocation)
         about |= {"provenance": {name: array.tolist() for name, array in found._asdict().items()}}
