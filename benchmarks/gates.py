@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from numdnc.cli.episodes import episode_task
 from numdnc.inspection.activity import Activity, observe
+from numdnc.runs.kinds import load_run
 from numdnc.tasks.sequences import loss_mask
-from numdnc.training.folder import RunFolder
 
 
 def slots_freed(activity: Activity) -> np.ndarray:
@@ -34,8 +33,8 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     print(f"{'run':24s} {'':16s} {'vector shown':>12s} {'vector asked':>12s}")
     for path in parser.parse_args().runs:
-        run = RunFolder(path).load_best()
-        task = episode_task(run)
+        opened = load_run(path)
+        run, task = opened.run, opened.task
         width = task.output_size - getattr(task.generator, "end_marker", False)
         found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for batch in task.evaluation_batches():

@@ -28,7 +28,7 @@ from typing import Any
 
 from contenders import CONTENDERS, DIFFERS
 
-from numdnc import console
+from numdnc.formatting import format_bytes, format_table
 from numdnc.inspection.benchmark import LARGEST_ERROR, SHAPES, MachineRates, Shape, lower_bound_ms
 from numdnc.machine import count_processors
 
@@ -175,12 +175,12 @@ def number(value: float | None, form: str = ".2f") -> str:
 
 
 def table(rows: Iterable[Iterable[str]]) -> None:
-    print(console.table_lines([list(row) for row in rows]), end="\n\n")
+    print(format_table([list(row) for row in rows]), end="\n\n")
 
 
 def bytes_of(found: Runs | None, field: str = "peak_bytes") -> str:
     peak = found.get(field) if found else None
-    return "-" if peak is None else console.byte_size(peak)
+    return "-" if peak is None else format_bytes(peak)
 
 
 def head(threads: int) -> str:
@@ -268,7 +268,7 @@ def grown(size: str, value: int, threads: int, above: list[Runs], options: argpa
     factor = 4 if size == "memory_size" else 2
     needed = factor * (above[0].get("needed") or above[0].get("process_bytes") or 0) if above else 0
     if needed > MOST_BYTES:
-        return {"skipped": f"skipped, may need {console.byte_size(needed)}", "needed": needed}
+        return {"skipped": f"skipped, may need {format_bytes(needed)}", "needed": needed}
     return ask("cpu", BASE._replace(**{size: value}), threads, options)
 
 

@@ -2,7 +2,6 @@
 
 import errno
 import io
-import math
 import os
 import shlex
 import shutil
@@ -14,14 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
 from numdnc.schema import json_text
-from numdnc.tasks import Scores
 
 
 class _Console(Console):
@@ -53,6 +51,29 @@ def terminal_text(text: str) -> str:
 def say_json(value: Any) -> None:
     """One JSON object; null stands for a number that is not finite."""
     print(json_text(value))  # noqa: T201
+
+
+class Result(Protocol):
+    """What a command has found out."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What the user should know of it."""
+        ...
+
+    def record(self) -> Any:
+        """The result as JSON."""
+        ...
+
+
+def say_result(result: Result, *, as_json: bool) -> None:
+    """Print a result as text, or as JSON; its warnings go to standard error."""
+    for text in result.warnings:
+        warn(f"warning: {text}")
+    if as_json:
+        say_json(result.record())
+    else:
+        say(str(result))
 
 
 def fail(text: str) -> NoReturn:
@@ -179,35 +200,6 @@ def wrapped(text: str, *, otherwise: int = 80) -> str:
     return "\n\n".join(paragraphs)
 
 
-def byte_size(count: int) -> str:
-    """512 B, 1.5 KiB, 12.0 MiB, .."""
-    size, unit = float(count), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if size < 1024:
-            break
-        size, unit = size / 1024, larger
-    return f"{size:.0f} B" if unit == "B" else f"{size:,.1f} {unit}"
-
-
-def duration(seconds: float) -> str:
-    """1:02:03, 2:03 or, if unknown, ?"""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def table_lines(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of words as lines, the first being the heads: the first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
 @contextmanager
 def waiting_for(text: str) -> Iterator[None]:
     """Say on standard error what is being done, if it takes long; standard output is for results."""
@@ -218,19 +210,6 @@ def waiting_for(text: str) -> Iterator[None]:
         yield
     finally:
         late.cancel()
-
-
-def loss(nats: float) -> str:
-    """0.6931, or 1.2e-05 where so many digits would say little."""
-    return f"{nats:.4f}" if nats >= 0.01 else f"{nats:.1e}"
-
-
-def scores_in_words(scores: Scores, predictions: str) -> str:
-    """The scores of separate sequences; `predictions` are bits or classes."""
-    return (
-        f"loss {loss(scores['loss'])}, {100 * scores['bit_error']:.2f} % of {predictions} wrong, "
-        f"{100 * (1 - scores['sequence_error']):.1f} % of sequences without error"
-    )
 
 
 @contextmanager

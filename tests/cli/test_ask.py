@@ -57,10 +57,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def knowing() -> Iterator[None]:
     """Models know every answer."""
-    with (
-        mock.patch("numdnc.cli.ask.finite_forward", lambda *_: Knows()),
-        mock.patch("numdnc.cli.evaluate.finite_forward", lambda *_: Knows()),
-    ):
+    with mock.patch("numdnc.runs.base.finite_forward", lambda *_: Knows()):
         yield
 
 
@@ -522,12 +519,12 @@ def test_files_that_cannot_be_read(runs: Path, place: Path) -> None:
 
 REQUESTS = {
     "ask {}/copy x --graph tube.csv":
-        "ask must be given a run of traversal, shortest-path, inference or babi, got one of copy",
+        "ask must be given a run of a graph task or bAbI, got one of copy",
     "ask {}/traversal x": "--graph must be given, the graph to ask about, got none",
     "ask {}/traversal x --graph tube.csv --seed -1": "seed must be at least 0, got -1",
     "ask {}/traversal Holborn --graph tube.csv -N 0": "memory_size must be a whole number of at least 1, got 0",
     "eval {}/copy --graph tube.csv":
-        "--graph must be given for a run of traversal, shortest-path, inference, got one of copy",
+        "--graph must be given for a run of a graph task, got one of copy",
     "eval {}/traversal --two-way": "--two-way and --nodes must be given with --graph, got one alone",
     "eval {}/traversal --nodes 3": "--two-way and --nodes must be given with --graph, got one alone",
     "eval {}/traversal --graph tube.csv --nodes 1": "--nodes must be from 2 to 6, the nodes of the graph, got 1",
@@ -561,7 +558,7 @@ def test_more_options_that_do_not_go_together(runs: Path, place: Path) -> None:
     (place / "text.txt").write_text(TEXT)
     train_text("text")
     line = error_line(call("eval", "text", "--graph", "tube.csv"))
-    assert "--graph must be given for a run of separate sequences" in line
+    assert "--graph must be given for a run of a graph task" in line
     assert "got one of text" in error_line(call("ask", "text", "x", "--graph", "tube.csv"))
 
 

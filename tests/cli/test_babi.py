@@ -13,10 +13,11 @@ import pytest
 
 from helpers.babi_stories import FOLDER, TITLES, files, save_archive, save_folder
 from helpers.commands import call, contents, done, interrupted_after, metrics, refused, rewrite
-from numdnc.cli.babi import babi_task, story_in_words
 from numdnc.inspection.trace_file import load_trace
+from numdnc.runs.kinds import load_run
 from numdnc.tasks import Batch
 from numdnc.tasks.babi import Vocabulary
+from numdnc.tasks.babi.asking import story_with_answers
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import forward_with
 
@@ -107,7 +108,7 @@ def test_an_archive_and_a_folder_give_the_same_run(place: Path) -> None:
 def test_eval_scores_the_test() -> None:
     found = json.loads(done("eval", "run", "--json"))
     run = RunFolder(Path("run")).load_best()
-    task = babi_task(run, None)
+    task = load_run("run").task
     scores = task.score(forward_with(run.engine, run.spec, run.params), whole=True)
     assert found == {"task": "babi", "iteration": run.iteration, "stories": 15, **scores}
     table = done("eval", "run").splitlines()
@@ -137,7 +138,7 @@ def test_a_story_is_shown_with_answers() -> None:
     outputs = np.zeros((16, 1, len(symbols)))
     for t, word in ((8, "home"), (9, "bob"), (13, "home"), (15, "ran")):
         outputs[t, 0, symbols.index(word)] = 9
-    assert story_in_words(batch, outputs, vocabulary).splitlines() == [
+    assert story_with_answers(batch, outputs, vocabulary).splitlines() == [
         "ann ran .",
         "where is ann ? home (100 %) bob (100 %, right: home)",
         "bob ran where home (100 %) ? ran (100 %, right: home)",
@@ -200,7 +201,7 @@ def test_ask_needs_no_data(place: Path) -> None:
 
 def test_trace_view_diagnose(place: Path) -> None:
     out = done("trace", "run", "--sample", 2)
-    task = babi_task(RunFolder(Path("run")).load_best(), None)
+    task = load_run("run").task
     story = task.evaluated[2]
     assert f"babi, story 2 of those scored on, of task {story.task}: {story.steps} steps, " in out
     trace = load_trace(place / "run" / "trace.safetensors")
@@ -276,12 +277,12 @@ def test_learns_to_answer() -> None:
         (("ask", "run", "Where is Ann?", "--shown", 0), "shown must be at least 1, got 0"),
         (("ask", "run", "Where is Ann?", "-N", 99999999), "must fit into"),
         (("ask", "nowhere", "Where is Ann?"), "must be the folder of a run"),
-        (("sample", "run"), "must be given a run of a text, got one of bAbI|numdnc ask run"),
+        (("sample", "run"), "must be given a run of a text, got one of babi|ask DIR"),
         (
             ("eval", "run", "--set", "batch=3"),
             "--set must be given for a run of separate sequences, got one of babi",
         ),
-        (("eval", "run", "--show"), "--show must be given for a run of separate sequences"),
+        (("eval", "run", "--show"), "--show or --plot must be given for a run of separate sequences"),
         (("eval", "run", "--corpus", "x"), "--corpus must be given for a run of a text, got one of babi"),
         (("trace", "run", "--sample", 99), "the story must be one of 0.."),
         (("trace", "run", "--length", 9), "--length must be given for a run of a text"),
@@ -322,7 +323,7 @@ def test_runs_of_other_kinds_or_versions() -> None:
         "ask",
         "bits",
         "Where is Ann?",
-        expect="ask must be given a run of traversal, shortest-path, inference or babi, got one of copy",
+        expect="ask must be given a run of a graph task or bAbI, got one of copy",
     )
     for change in (
         lambda task: task.pop("words"),

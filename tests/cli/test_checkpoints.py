@@ -176,7 +176,7 @@ def test_of_another_task(task: dict[str, Any]) -> None:
         metadata["task"] = {**metadata["task"], **task} if "name" not in task else task
 
     rewrite(LAST, change)
-    refused_everywhere("must be one of the text task as this version knows it, got a checkpoint of another")
+    refused_everywhere("must be one of a text as this version knows it, got a checkpoint of another")
 
 
 @pytest.mark.parametrize("text", ["[]", "7", "{", ""])

@@ -114,7 +114,7 @@ def test_a_question_on_a_terminal(answer: str, place: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     monkeypatch.setattr("numdnc.cli.consent.sys.stderr", asked, raising=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("commands.io.StringIO", lambda: asked)
+        patch.setattr("helpers.commands.io.StringIO", lambda: asked)
         result = call("eval", "run")
     assert f"not one of numdnc's own but {source}, in {place / module(place)}.py" in asked.getvalue()
     assert result.code == (0 if answer == "y\n" else 2)

@@ -14,6 +14,7 @@ import pytest
 from helpers.commands import SMALL, TEXT, call, contents, done, finish, program
 from numdnc import console
 from numdnc.cli import training as training_command
+from numdnc.runs import creation
 from numdnc.training.checkpoint import load_checkpoint
 
 
@@ -47,8 +48,8 @@ def test_a_signal_stops_after_the_iteration_and_saves(number: signal.Signals) ->
     assert f"resuming run at iteration {stopped}" in out
     # The schedule is that of a million steps, so a fresh run must be told the same to be comparable.
     shutil.move("run", "interrupted")
-    new_run = training_command.new_run
-    with mock.patch.object(training_command, "new_run", lambda *a, **k: aimed(new_run(*a, **k), stopped + 1)):
+    new_run = creation.new_run
+    with mock.patch.object(creation, "new_run", lambda *a, **k: aimed(new_run(*a, **k), stopped + 1)):
         done("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")
     assert contents(Path("interrupted")) == contents(Path("run"))
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -13,16 +14,23 @@ import pytest
 
 from helpers.patience import PATIENCE
 from numdnc.cli import progress
+from numdnc.runs.babi import BabiRun
+from numdnc.runs.sequences import SequenceRun
+from numdnc.runs.text import TextRun
 from numdnc.training.loop import Finished, Report, Tick
 from numdnc.training.pace import Pace
 
 REPORT = Report(48.3, 4800, 1.457, 1.773, {}, False, 48417.27, 61, 0.1, 0.2, {})
 EPISODES = REPORT._replace(scores={"loss": 1.0, "bit_error": 0.01, "sequence_error": 0.25, "level": 3.0})
 BABI = REPORT._replace(scores={"loss": 1.0, "mean_error": 0.15, "failed": 7.0})
+TASK = SimpleNamespace(
+    unit="BPC", target_kind="classes", settings=SimpleNamespace(batch=16), titles=range(20)
+)
+OPENED: Any = SimpleNamespace(task=TASK)
 LINES: dict[str, Callable[[], str]] = {
-    "text": lambda: progress.text_line(REPORT, "BPC"),
-    "episodes": lambda: progress.episodes_line(EPISODES, "classes", 16),
-    "babi": lambda: progress.babi_line(BABI, 20),
+    "text": lambda: progress.fit_line(*TextRun.progress_line(OPENED, REPORT)),
+    "episodes": lambda: progress.fit_line(*SequenceRun.progress_line(OPENED, EPISODES)),
+    "babi": lambda: progress.fit_line(*BabiRun.progress_line(OPENED, BABI)),
 }
 KEPT = {
     "text": "1.7730 held-out BPC",

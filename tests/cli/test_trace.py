@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from helpers.commands import done, on_disk, refused, rewrite
-from numdnc.cli.consent import remember_source
-from numdnc.cli.episodes import episode_task
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace
+from numdnc.runs.consent import save_source
+from numdnc.runs.kinds import load_run
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
 from numdnc.training.folder import RunFolder
@@ -65,7 +65,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    remember_source(Path("classes"), "mine:Next", "mine:Next")
+    save_source(Path("classes"), "mine:Next", "mine:Next")
     return tmp_path
 
 
@@ -91,8 +91,8 @@ def same(got: Any, expected: Any) -> None:
 @pytest.mark.parametrize("number", [0, 1, 63, 64, 69])
 def test_a_sequence_that_the_task_is_scored_on(number: int) -> None:
     trace, said = traced("bits", "--sample", number)
-    run = RunFolder(Path("bits")).load_best()
-    batches = list(episode_task(run).evaluation_batches())
+    opened = load_run("bits")
+    run, batches = opened.run, list(opened.task.evaluation_batches())
     batch, row = (batches[0], number) if number < 64 else (batches[1], number - 64)
     assert batch.mask is not None
     T = int(np.flatnonzero(batch.mask[:, row])[-1]) + 1

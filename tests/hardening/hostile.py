@@ -22,12 +22,11 @@ from safetensors.numpy import load_file, save
 
 from helpers.commands import call, error_line
 from numdnc import UserError, files, nn
-from numdnc.cli import text as text_commands
-from numdnc.cli.episodes import episode_task
 from numdnc.files import digest
 from numdnc.inspection import trace_file
 from numdnc.inspection.viewer.export import page
 from numdnc.nn import files as nn_files
+from numdnc.runs.kinds import open_run
 from numdnc.training import checkpoint
 from numdnc.training.folder import RunFolder, parse_metrics_line
 from numdnc.training.run import load_run
@@ -257,13 +256,12 @@ def _read_run(path: Path) -> None:
     assert all(np.isfinite(leaf).all() for _, leaf in named_leaves(run.params))
     assert {name for name, _ in named_leaves(run.params, "params")} <= load_file(path).keys()
     assert run.engine.name
-    if run.task.get("kind") == "episodes":
-        task = episode_task(run)
-        task.move_to(run.position)
-        task.example(2)
+    opened = open_run(run)
+    if opened.kind == "episodes":
+        opened.task.move_to(run.position)
+        opened.task.example(2)
     else:
-        vocabulary, _ = text_commands.described(run)
-        vocabulary.encode(vocabulary.symbols)
+        opened.vocabulary.encode(opened.vocabulary.symbols)
 
 
 def _command(path: Path) -> None:

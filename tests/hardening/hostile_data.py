@@ -20,16 +20,16 @@ from hardening.hostile_graphs import question, relations
 from hardening.strange import NAMES, NUMBERS, Rng, damaged, one_line_end, one_of, saved
 from helpers.babi_stories import files, plain_reading
 from numdnc import UserError, data
-from numdnc.cli.babi import story_input
-from numdnc.cli.user_input import step_input
 from numdnc.corpora import SourceFile
 from numdnc.data import Corpus
 from numdnc.tasks import text as text_module
 from numdnc.tasks.babi import BabiSettings, BabiTask, parse_lines, read_babi
+from numdnc.tasks.babi.asking import story_batch
 from numdnc.tasks.babi.stories import Vocabulary as Words
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.tasks.text import TextSettings, TextTask
+from numdnc.tasks.user_input import steps_batch
 
 LONGEST_ERROR = 1500
 """Characters of a refusal: what was given may be megabytes, what is said of it stays readable."""
@@ -81,7 +81,7 @@ def steps(rng: Rng, place: Path) -> None:
     good, count = rng.random() < 0.5, int(rng.integers(9))
     rows = [[one_of(rng, NUMBERS[:6] if good else NUMBERS) for _ in range(width)] for _ in range(count)]
     (place / "steps.csv").write_bytes(damaged(rng, saved(rng, "\n".join(",".join(row) for row in rows))))
-    batch = step_input(str(place / "steps.csv"), task)
+    batch = steps_batch(str(place / "steps.csv"), task)
     assert batch.inputs.dtype == np.float32
     assert np.isfinite(batch.inputs).all()
     if good and (place / "steps.csv").read_bytes() == "\n".join(",".join(row) for row in rows).encode():
@@ -195,7 +195,7 @@ def typed_story(rng: Rng, place: Path) -> None:
     ]
     typed = one_of(rng, [" ", " ", "\n", ""]).join(words)
     lines = parse_lines(typed, int(rng.integers(1, 4)))
-    batch = story_input(lines, known, int(rng.integers(3)))
+    batch = story_batch(lines, known, int(rng.integers(3)))
     read = [known.symbols[number] for number in batch.inputs[:, 0] if number > 1]
     assert "".join(read) == re.sub(r"[\s,]", "", typed.lower())
 

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from hardening.strange import NAMES, USUAL, Rng, damaged, one_line_end, one_of, saved
 from helpers.graph_models import Knows
-from numdnc import DNCSpec
-from numdnc.cli.graphs import ask_graph
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
+from numdnc.tasks.graphs.asking import ask_graph
 from numdnc.tasks.graphs.named import NamedGraph, read_graph
 from numdnc.tasks.graphs.questions import parse_question
 from numdnc.tasks.graphs.relations import read_relations
@@ -116,11 +115,8 @@ def question(rng: Rng, place: Path) -> None:
             assert list(asked.path) == walk
         else:
             assert asked.nodes[-1] == at
-    answer = ask_graph(
-        task, DNCSpec(input_size=92, output_size=90, hidden_sizes=(2,), memory_size=999, word_size=2, read_heads=1),
-        forward, words, place / "graph.csv", two_way=two_way, nodes=None, relations=None, seed=0,
-    )  # fmt: skip
-    assert all(line.right for line in answer.lines)
+    answer = ask_graph(task, forward, words, place / "graph.csv", two_way=two_way)
+    assert all(step.right for step in answer.steps)
 
 
 def path_by_hand(graph: NamedGraph, start: str, end: str) -> list[str]:

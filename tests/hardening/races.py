@@ -18,9 +18,9 @@ from unittest import mock
 from hardening.forked import Forked
 from hardening.runs import Tally, chosen, differences
 from helpers.commands import contents
-from numdnc.cli import training
 from numdnc.errors import UserError
 from numdnc.inspection.trace_file import load_trace
+from numdnc.runs import creation
 from numdnc.training import folder as folders
 from numdnc.training.checkpoint import load_checkpoint
 
@@ -144,14 +144,14 @@ def no_room(late: float) -> None:
 
 def half_way(folder: str, rng: random.Random) -> None:
     """The run as it is after three of six iterations."""
-    new_run = training.new_run
+    new_run = creation.new_run
 
     def shorter(*given: Any, **named: Any) -> Any:
         begun = new_run(*given, **named)
         begun.target = 3
         return begun
 
-    with mock.patch.object(training, "new_run", shorter):
+    with mock.patch.object(creation, "new_run", shorter):
         (result,) = raced([[*TRAIN.split(), "--out", folder]], rng, late=0)
     assert result.code == 0, result.said
 

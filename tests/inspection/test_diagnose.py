@@ -15,7 +15,6 @@ from helpers.commands import TEXT, call, contents, done, metrics, refused, rewri
 from helpers.commands import train as train_text
 from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params
 from numdnc import DNCSpec, initial_state, map_leaves
-from numdnc.cli.diagnose import CAVEAT
 from numdnc.data import Corpus
 from numdnc.engines import get_engine
 from numdnc.inspection.ablation import ablations, interface_columns, without_head
@@ -24,6 +23,7 @@ from numdnc.inspection.gates import gates
 from numdnc.inspection.health import health
 from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
 from numdnc.reference.losses import softmax_cross_entropy
+from numdnc.runs.results import CAVEAT
 from numdnc.tasks import Batch
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask

@@ -11,6 +11,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch.nn.utils import parametrizations, prune
 
+import numdnc.runs.kinds as runs
 from helpers.commands import (
     TEXT,
     call,
@@ -24,7 +25,6 @@ from helpers.commands import (
     train_copy,
 )
 from numdnc import UserError, initial_state, nn
-from numdnc.cli.episodes import episode_task
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import forward_with
 from numdnc.tree import leaves, named_leaves
@@ -107,7 +107,7 @@ def trained_in_torch(module: Any, task: Any, updates: int) -> None:
 def test_there_and_back() -> None:
     train_copy("run", "--learned-state")
     module = nn.from_run("run")
-    task = episode_task(RunFolder(Path("run")).load_last())
+    task = runs.load_run("run", last=True).task
     trained_in_torch(module, task, 5)
     nn.save(module, "model.pt")
     printed = done("export", "model.pt", "--to", "run", "--out", "back")
@@ -151,7 +151,7 @@ def test_a_text_goes_there_and_back_too() -> None:
 
 def test_a_model_that_came_from_no_run() -> None:
     train_copy("run")
-    task = episode_task(RunFolder(Path("run")).load_last())
+    task = runs.load_run("run", last=True).task
     module = nn.LSTM(task.input_size, 4, task.output_size, dtype=torch.bfloat16)
     nn.save(module, "model.pt")
     refused(

@@ -3,28 +3,19 @@
 import errno
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from numdnc.cli.babi import ask_story
-from numdnc.cli.consent import CustomTask
-from numdnc.cli.episodes import custom_task_source, episode_task
-from numdnc.cli.graphs import ask_graph, say_answer
-from numdnc.cli.options import BABI, EPISODES, AsJson, EngineName, refuse_options
-from numdnc.cli.overrides import with_memory_size
-from numdnc.engines import select_engine
+from numdnc import console
+from numdnc.cli.consent import CustomTask, confirm
+from numdnc.cli.options import AsJson, EngineName
 from numdnc.errors import UserError
 from numdnc.input_files import read_stream
-from numdnc.tasks.graphs import GraphTask
-from numdnc.training.folder import RunFolder
-from numdnc.training.memory import check_memory
-from numdnc.training.run import Run, finite_forward
+from numdnc.runs.kinds import call, open_path
 
 MOST_TYPED = 1 << 20
 """Bytes of a question on standard input."""
-_STATES = 3
-"""Held at once: before a step and after it, and where the answer began."""
 
 
 def ask(
@@ -67,47 +58,27 @@ def ask(
         as_json: Print JSON: of a graph one object, of a story a list with an object for each question.
 
     """
-    place = RunFolder(folder)
-    run = place.load_last() if last else place.load_best()
-    of_graphs = {
-        "--graph": graph is not None,
-        "--two-way": two_way,
-        "--nodes": nodes is not None,
-        "--relations": relations is not None,
-        "--seed": seed is not None,
-    }
-    of_stories = {"--words": words is not None, "--shown": shown is not None}
-    if run.task.get("kind") == BABI:
-        refuse_options(run, of_graphs, "graphs")
-        episodes = None
-    else:
-        episodes = _graph_task(run, custom_task_source(run, folder, custom_task))
-        refuse_options(run, of_stories, "bAbI")
-        if graph is None:
-            raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")
-    for name, value, least in (("words", words, 1), ("shown", shown, 1), ("seed", seed, 0)):
-        if value is not None and value < least:
-            raise UserError(f"{name} must be at least {least}, got {value}.")
-    spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
-    chosen = select_engine(engine, spec, run.training.precision)
-    check_memory(spec, chosen, run.training.precision, _STATES, 1)
-    forward = finite_forward(chosen, spec, run.params)
-    text = _standard_input() if question is None else question
-    if episodes is None or graph is None:
-        ask_story(run, forward, text, answer_words=words or 1, shown=shown or 4, as_json=as_json)
-        return
-    answer = ask_graph(
-        episodes,
-        spec,
-        forward,
-        text,
-        graph,
+    run = open_path(
+        folder,
+        last=last,
+        memory_size=memory_size,
+        engine=engine,
+        custom_task=custom_task,
+        confirm=confirm,
+    )
+    found = call(
+        run,
+        "ask",
+        question=_standard_input() if question is None else question,
+        words=words,
+        shown=shown,
+        graph=graph,
         two_way=two_way,
         nodes=nodes,
         relations=relations,
-        seed=seed or 0,
+        seed=seed,
     )
-    say_answer(answer, run.iteration, as_json=as_json)
+    console.say_result(found, as_json=as_json)
 
 
 def _standard_input() -> str:
@@ -121,15 +92,3 @@ def _standard_input() -> str:
     except OSError as error:
         problem = f"none: {error.strerror}"
     raise UserError(f"standard input must hold a question, got {problem}. Check what is written there.")
-
-
-def _graph_task(run: Run, source: str | None) -> GraphTask:
-    """As it is on the lesson that the run has come to, which says what relations it may know."""
-    task = episode_task(run, source) if run.task.get("kind") == EPISODES else None
-    if task is None or not isinstance(task.generator, GraphTask):
-        raise UserError(
-            "ask must be given a run of traversal, shortest-path, inference or babi, "
-            f"got one of {run.task.get('name')}. Train one of those."
-        )
-    task.move_to(run.position)
-    return cast(GraphTask, task.current)

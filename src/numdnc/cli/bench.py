@@ -11,6 +11,7 @@ from numdnc import console
 from numdnc.cli.options import ENGINES, AsJson
 from numdnc.engines import AUTO, Engine, select_engine
 from numdnc.errors import UserError
+from numdnc.formatting import format_bytes, format_table
 from numdnc.inspection import benchmark
 from numdnc.inspection.benchmark import LARGEST_ERROR, MachineRates, Shape, Timing
 from numdnc.machine import count_processors
@@ -78,7 +79,7 @@ def measure_speed(
     for found in checks:
         console.say(f"engine {found.engine} at {found.shape}: relative error {found.error:.1e}")
     console.say()
-    console.say(console.table_lines([HEADS, *map(_cells, rows)]))
+    console.say(format_table([HEADS, *map(_cells, rows)]))
 
 
 HEADS = (
@@ -170,7 +171,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['times_floor']:.2f}",
         f"{row['steps_per_second']:,.0f}",
         f"{row['updates_per_second']:.2f}",
-        "?" if memory is None else console.byte_size(memory),
+        "?" if memory is None else format_bytes(memory),
         "" if ratio is None else f"{ratio:.2f}",
     ]
 

@@ -22,8 +22,8 @@ from numdnc.cli.info import show_info
 from numdnc.cli.parse import parse
 from numdnc.cli.paths import REGISTRY
 from numdnc.cli.resume import resume
+from numdnc.cli.sample import sample_text
 from numdnc.cli.sweep import run_sweep
-from numdnc.cli.text import sample_text
 from numdnc.cli.trace import trace_run
 from numdnc.cli.train import TRAIN
 from numdnc.cli.training import Training

@@ -1,32 +1,17 @@
 """`eval`."""
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
-from numdnc.cli.babi import evaluate_babi
-from numdnc.cli.consent import CustomTask
-from numdnc.cli.custom_task import channels, sequence_lines, settings_of
-from numdnc.cli.episodes import custom_task_source, episode_task
-from numdnc.cli.graphs import on_graph
-from numdnc.cli.options import BABI, EPISODES, AsJson, DataFolder, EngineName, refuse_options
-from numdnc.cli.overrides import override_settings, with_memory_size
-from numdnc.cli.text import text_task
-from numdnc.engines import select_engine
+from numdnc.cli.consent import CustomTask, confirm
+from numdnc.cli.options import AsJson, DataFolder, EngineName
 from numdnc.errors import UserError
-from numdnc.inspection.ablation import without_reads
-from numdnc.inspection.gates import gates
-from numdnc.inspection.task_plot import save_task_plot
-from numdnc.spec import Spec
-from numdnc.tasks import Forward
-from numdnc.tasks.sequence_task import EVAL_BATCH, SequenceTask
-from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
-from numdnc.training.folder import RunFolder
-from numdnc.training.memory import check_memory
-from numdnc.training.run import Run, finite_forward
+from numdnc.runs.kinds import call, open_path
+from numdnc.runs.results import Evaluation
 
 
 def evaluate(
@@ -74,118 +59,40 @@ def evaluate(
         as_json: Print the result as one JSON object.
 
     """
-    place = RunFolder(folder)
-    run = place.load_last() if last else place.load_best()
-    if no_reads and not run.spec.has_memory:
-        raise UserError(f"--no-reads must be given for a dnc, got a run of a {run.spec.kind}. Leave it out.")
-    spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
-    chosen = select_engine(engine, spec, run.training.precision)
-    check_memory(spec, chosen, run.training.precision, 3 * EVAL_BATCH, EVAL_BATCH)
-    source = custom_task_source(run, folder, custom_task)
-    forward, lesioned = finite_forward(chosen, spec, run.params), None
-    if spec.has_memory and no_reads:
-        lesioned = finite_forward(chosen, spec, without_reads(spec, run.params))
-    if run.task.get("kind") != EPISODES:
-        given: dict[str, object] = {
-            "--set": overrides,
-            "--sequences": sequences,
-            "--graph": graph,
-            "--two-way": two_way,
-            "--nodes": nodes,
-            "--show": show,
-            "--plot": plot,
-        }
-        refuse_options(run, given, "separate sequences")
-        if run.task.get("kind") == BABI:
-            refuse_options(run, {"--corpus": corpus}, "a text")
-            evaluate_babi(run, forward, lesioned, data_folder, as_json=as_json)
-            return
-        _evaluate_text(run, forward, lesioned, corpus, data_folder, as_json)
-        return
-    refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
     if show and as_json:
         raise UserError(
             "--show must be given without --json, got both. Leave one out; --plot goes with both."
         )
-    task = override_settings(run, episode_task(run, source), overrides, sequences)
-    settings = settings_of(task.generator)
-    if graph is not None:
-        task = on_graph(task, graph, two_way=two_way, nodes=nodes, seed=run.training.seed)
-        settings |= {"graph": str(graph), "two_way": two_way, "nodes": nodes}
-    elif two_way or nodes is not None:
-        raise UserError(
-            "--two-way and --nodes must be given with --graph, got one alone. Name a graph, or leave it out."
-        )
-    _warn_of_few_slots(task.generator, spec)
-    _evaluate_episodes(run, task, settings, forward, lesioned, as_json)
-    if show or plot:
-        batch = task.scoring_rollout(forward, task.example())
-        outputs, _ = forward(batch.inputs, None)
-        names = channels(task.generator, "input"), channels(task.generator, "output")
-        shown = gates(spec, run.params, chosen, batch) if spec.has_memory else None
-        if plot:
-            save_task_plot(plot, batch, outputs, 0, *names, shown)
-        if show:
-            console.say(sequence_lines(task.generator, batch, outputs, shown))
-
-
-def _evaluate_text(
-    run: Run,
-    forward: Forward,
-    lesioned: Forward | None,
-    corpus: str | None,
-    data_folder: Path | None,
-    as_json: bool,
-) -> None:
-    task = text_task(run, corpus, data_folder)
-    result = {
-        "held_out_bpc": task.score(forward, whole=True)["bpc"],
-        "iteration": run.iteration,
-        "held_out_characters": task.characters[1],
-    }
-    if lesioned is not None:
-        result["held_out_bpc_without_reads"] = task.score(lesioned, whole=True)["bpc"]
-    if as_json:
-        console.say_json(result)
-        return
-    console.say(
-        f"{result['held_out_bpc']:.4f} BPC on {result['held_out_characters']:,} held-out characters "
-        f"(iteration {run.iteration})"
+    run = open_path(
+        folder,
+        last=last,
+        memory_size=memory_size,
+        engine=engine,
+        corpus=corpus,
+        data_folder=data_folder,
+        custom_task=custom_task,
+        confirm=confirm,
     )
-    if lesioned is not None:
-        console.say(f"{result['held_out_bpc_without_reads']:.4f} BPC with every read vector zeroed")
-
-
-def _evaluate_episodes(
-    run: Run,
-    task: SequenceTask,
-    settings: dict[str, Any],
-    forward: Forward,
-    lesioned: Forward | None,
-    as_json: bool,
-) -> None:
-    result: dict[str, Any] = {
-        "task": task.name,
-        "settings": settings,
-        "iteration": run.iteration,
-        "sequences": task.settings.evaluated,
-        **task.score(forward, whole=True),
-    }
-    if lesioned is not None:
-        result["without_reads"] = task.score(lesioned, whole=True)
-    if as_json:
-        console.say_json(result)
-        return
-    words = console.scores_in_words(result, task.target_kind)
-    console.say(f"{words}; {result['sequences']:,} sequences (iteration {run.iteration})")
-    if lesioned is not None:
-        words = console.scores_in_words(result["without_reads"], task.target_kind)
-        console.say(f"{words}; with every read vector zeroed")
-
-
-def _warn_of_few_slots(episodes: SequenceGenerator, spec: Spec) -> None:
-    held = optional_attribute(episodes, "slots_needed")
-    if held is not None and spec.has_memory and spec.memory_size < held:
-        sys.stderr.write(
-            f"warning: a sequence can make it hold {held} vectors at once, more than its {spec.memory_size} slots\n"
+    with console.waiting_for("scoring"):
+        found: Evaluation = call(
+            run,
+            "evaluate",
+            no_reads=no_reads,
+            overrides=parse_overrides(overrides),
+            sequences=sequences,
+            graph=graph,
+            two_way=two_way,
+            nodes=nodes,
+            picture=show or plot is not None,
         )
+    console.say_result(found, as_json=as_json)
+    if plot is not None and found.picture is not None:
+        found.picture.save(plot)
+    if show:
+        console.say(str(found.picture))
+
+
+def parse_overrides(texts: Sequence[str]) -> dict[str, str | None]:
+    """Settings from texts such as max_length=40; None for what has no =."""
+    pairs = (text.partition("=") for text in texts)
+    return {name: value if equals else None for name, equals, value in pairs}

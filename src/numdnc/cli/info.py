@@ -11,6 +11,7 @@ from numdnc import console
 from numdnc.cli.options import AsJson, EngineName, ModelOptions
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.formatting import format_bytes
 from numdnc.inspection.sizes import MEASURED_STEPS, sizes
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
@@ -65,9 +66,9 @@ def show_info(
     _say_table(f"{found.parameter_count:,} parameters", shapes)
     if found.interface:
         _say_table(f"{sum(found.interface.values()):,} numbers of interface", found.interface)
-    carried = {name: console.byte_size(size) for name, size in found.state_bytes.items()}
-    _say_table(f"{console.byte_size(state_bytes)} carried by a sequence", carried)
-    kept = console.byte_size(found.step_bytes)
+    carried = {name: format_bytes(size) for name, size in found.state_bytes.items()}
+    _say_table(f"{format_bytes(state_bytes)} carried by a sequence", carried)
+    kept = format_bytes(found.step_bytes)
     console.say(f"{kept} kept of each step of a sequence of vectors until backward, by engine {chosen.name}")
 
 

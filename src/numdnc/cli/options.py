@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +12,7 @@ from tyro.conf import arg
 from numdnc.engines import ENGINE_NAMES
 from numdnc.errors import UserError
 from numdnc.spec import SPECS, VARIATIONS, DNCSpec, MemoryOptions, Spec
-from numdnc.training.run import Run
-from numdnc.tree import leaves
 
-EPISODES = "episodes"
-"""The kind of a run whose task is made of separate sequences, as its checkpoint says; that of a text says nothing."""
-BABI = "babi"
-"""The kind of a run of bAbI."""
 MOST_LAYERS = 1000
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 
@@ -102,18 +95,3 @@ def engine_on(engine: str, device: str | None) -> str:
     if engine.partition(":")[0] != "torch":
         raise UserError(f"--device must be given with --engine torch, got engine {engine}. Add it.")
     return f"torch:{device}"
-
-
-def check_batch(run: Run, batch: int) -> None:
-    """Refuse a batch other than that of the state that lies beside it."""
-    if len(leaves(run.state)[0]) != batch:
-        raise UserError(f"the batch is {batch}, that of the state {len(leaves(run.state)[0])}")
-
-
-def refuse_options(run: Run, given: Mapping[str, object], kind: str) -> None:
-    """Refuse options that mean something for runs of another kind only; those that were not given are false."""
-    for option, value in given.items():
-        if value:
-            raise UserError(
-                f"{option} must be given for a run of {kind}, got one of {run.task.get('name')}. Leave it out."
-            )

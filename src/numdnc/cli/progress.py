@@ -11,61 +11,14 @@ from contextlib import contextmanager, suppress
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from numdnc import console
+from numdnc.runs.progress import time_and_iteration, time_left
 from numdnc.training.loop import Finished, Report, Tick
 
 FIRST, LATER = 9.0, 29.0
 """After so many seconds without a line there is one: the first of a training, and every other."""
 
 
-def text_line(report: Report, unit: str) -> str:
-    """Seconds, iteration, score in training and on held-out data, speed, time left."""
-    parts = [
-        *_where(report.seconds, report.iteration),
-        f"{report.train:.4f} {unit}",
-        f"{report.held_out:.4f} held-out {unit}",
-        f"{report.per_second:9.2f} char/s",
-        _left(report.seconds_left),
-    ]
-    return fit_line(parts, drop=(4, 2, 5))
-
-
-def episodes_line(report: Report, predictions: str, batch: int) -> str:
-    """Seconds, iteration, sequences trained on, loss in training and on held-out sequences, errors, level if there are
-    any, speed, time left.
-
-    `predictions` are bits or classes, `batch` the sequences of an iteration.
-    """
-    scores = report.scores
-    parts = [
-        *_where(report.seconds, report.iteration),
-        f"{report.iteration * batch:8,d} samples",
-        f"loss {console.loss(report.train):>7}",
-        f"held-out {console.loss(report.held_out):>7}",
-        f"{100 * scores['bit_error']:5.2f} % {predictions} wrong",
-        f"{100 * (1 - scores['sequence_error']):5.1f} % sequences right",
-        *([f"level {scores['level']:.0f}"] if "level" in scores else []),
-        f"{report.per_second:9.0f} {predictions}/s",
-        _left(report.seconds_left),
-    ]
-    return fit_line(parts, drop=(len(parts) - 2, 2, 5, 3, 4))
-
-
-def babi_line(report: Report, tasks: int) -> str:
-    """Seconds, iteration, loss in training and on validating stories, mean error, failed tasks, speed, time left."""
-    scores = report.scores
-    parts = [
-        *_where(report.seconds, report.iteration),
-        f"loss {console.loss(report.train):>7}",
-        f"held-out {console.loss(scores['loss']):>7}",
-        f"mean error {100 * scores['mean_error']:5.2f} %",
-        f"{scores['failed']:.0f} of {tasks} tasks failed",
-        f"{report.per_second:6.0f} answers/s",
-        _left(report.seconds_left),
-    ]
-    return fit_line(parts, drop=(6, 2, 3, 5))
-
-
-def fit_line(parts: Sequence[str], drop: Sequence[int]) -> str:
+def fit_line(parts: Sequence[str], drop: Sequence[int] = ()) -> str:
     """The parts of a line with commas between; those numbered in `drop` go, in this order, until the line fits.
 
     Where output is no terminal and COLUMNS is not set, every line fits.
@@ -76,14 +29,6 @@ def fit_line(parts: Sequence[str], drop: Sequence[int]) -> str:
             break
         del kept[number]
     return ", ".join(kept.values())
-
-
-def _where(seconds: float, iteration: int) -> tuple[str, str]:
-    return f"{seconds:9.1f} s", f"iter {iteration:6d}"
-
-
-def _left(seconds: float) -> str:
-    return f"{console.duration(seconds)} left"
 
 
 def show_training(
@@ -113,11 +58,11 @@ def show_training(
     def between() -> str:
         """What is known where no report has come for a while."""
         iteration = start if tick is None else tick.iteration
-        where = _where(seconds + time.perf_counter() - began, iteration)
+        where = time_and_iteration(seconds + time.perf_counter() - began, iteration)
         if tick is None:
             return fit_line([*where, "first iteration, which may have to compile the model"], drop=(2,))
         loss = [] if math.isnan(tick.train) else [f"{tick.train:.4f} in training so far"]
-        return fit_line([*where, *loss, _left(tick.seconds_left)], drop=())
+        return fit_line([*where, *loss, time_left(tick.seconds_left)])
 
     with bar, _lines_between(between, wanted=not console.console.is_terminal) as line_was_printed:
         task = bar.add_task("", total=target, completed=start)

@@ -10,17 +10,13 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
-from numdnc.cli.babi import babi_task, babi_view
-from numdnc.cli.consent import CustomTask
-from numdnc.cli.episodes import custom_task_source, episode_task, episodes_view
-from numdnc.cli.options import BABI, ENGINES, EPISODES, DataFolder, Device, engine_on, refuse_options
-from numdnc.cli.overrides import set_memory_size
+from numdnc.cli.consent import CustomTask, confirm
+from numdnc.cli.options import ENGINES, DataFolder, Device, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.text import text_task, text_view
 from numdnc.cli.training import check_minutes, go_on, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.tasks import Task
+from numdnc.runs.kinds import custom_task_of, open_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.workers import Workers
 
@@ -85,31 +81,17 @@ def resume(
             if learning_rate is not None:
                 run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
             source = workers.broadcast_object(
-                custom_task_source(run, folder, custom_task) if workers.rank == 0 else None
+                custom_task_of(run, folder, custom_task, confirm) if workers.rank == 0 else None
             )
-            task: Task
-            if run.task.get("kind") == EPISODES:
-                refuse_options(run, {"--corpus": corpus, "--data": data_folder}, "a text")
-                if memory_size is not None:
-                    set_memory_size(run, memory_size)
-                sequences = episode_task(run, source)
-                task, view = sequences, episodes_view(run, sequences)
-            elif run.task.get("kind") == BABI:
-                refuse_options(run, {"--corpus": corpus}, "a text")
-                stories = babi_task(run, data_folder)
-                task, view = stories, babi_view(run, stories)
-            else:
-                refuse_options(run, {"--memory-size": memory_size is not None}, "separate sequences")
-                text = text_task(run, corpus, data_folder)
-                task, view = text, text_view(run, text)
+            opened = open_run(run, source, engine=run.engine_name, corpus=corpus, data_folder=data_folder)
+            if memory_size is not None:
+                opened.set_memory_size(memory_size)
             if workers.rank == 0:
                 place.clean_up(run)
             console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")
             train_run(
-                run,
-                task,
+                opened,
                 place,
-                view,
                 workers=workers,
                 minutes=minutes,
                 sample_every=sample_every,

@@ -11,13 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
-from numdnc.cli.consent import CustomTask, allowed_source
+from numdnc.cli.consent import CustomTask, confirm
 from numdnc.cli.groups import find
 from numdnc.cli.options import AsJson
 from numdnc.cli.parse import parse
 from numdnc.cli.train import TRAIN
 from numdnc.errors import UserError
+from numdnc.formatting import format_table
 from numdnc.machine import count_processors
+from numdnc.runs.consent import allowed_source
 from numdnc.training.distributed import local_world_size, rank_and_world_size
 from numdnc.training.sweep import SweepFolder, SweepProgress
 from numdnc.training.sweep_plan import Sweep
@@ -82,7 +84,7 @@ def _agreed_task(folder: Path, sweep: Sweep, named: str | None) -> str | None:
     """Where the task of one's own is loaded from, if the sweep is of one that its user has named or agreed to."""
     told = sweep.train[0]
     if ":" in told:
-        return allowed_source(folder, told, named)
+        return allowed_source(folder, told, named, confirm)
     if named not in (None, told):
         raise UserError(f"--task must be given for a sweep of a task of your own, got {named}. Leave it out.")
     return None
@@ -187,7 +189,7 @@ def _say_table(sweep: Sweep, results: Sequence[RunResult]) -> None:
     heads += ["seconds to solve (sd)", "held-out (sd)", *(["sequence error (sd)"] if with_errors else [])]
     rows = [_cells(found, sweep.train[0])[: len(heads)] for found in summaries]
     console.say()
-    console.say(console.table_lines([heads, *rows]))
+    console.say(format_table([heads, *rows]))
     failed = [result for result in results if result.failure is not None]
     if failed:
         console.say(f"\n{len(failed)} of {len(results)} runs failed; the same command tries them again:")

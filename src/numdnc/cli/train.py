@@ -1,15 +1,138 @@
 """`train`: everything that a model can be trained on, by name."""
 
-from numdnc.cli.babi import train_babi
-from numdnc.cli.episodes import custom_task_command, preset_command
-from numdnc.cli.groups import Group, Other, command
-from numdnc.cli.presets import PRESETS
-from numdnc.cli.published import BABI
+import dataclasses
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from tyro.conf import OmitArgPrefixes, arg
+
+from numdnc.cli.groups import Command, Group, Other, command
+from numdnc.cli.options import DataFolder, ModelOptions
+from numdnc.cli.presets import PRESETS, Preset
+from numdnc.cli.published import BABI, PUBLISHED
 from numdnc.cli.signatures import with_defaults
-from numdnc.cli.text import train_text
+from numdnc.cli.training import SessionOptions, Training, plan_training
+from numdnc.corpora import EMBEDDED
+from numdnc.errors import UserError
+from numdnc.runs.babi import BabiRun
+from numdnc.runs.sequences import SequenceRun
+from numdnc.runs.text import TextRun
+from numdnc.tasks.babi import BabiSettings
+from numdnc.tasks.custom import load_task_class
+from numdnc.tasks.sequence_task import SequenceSettings
+from numdnc.tasks.text import TextSettings
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings
 
 GRAPHS = ("traversal", "shortest-path", "inference")
 
+
+def train_text(
+    *,
+    corpus: Annotated[str, arg(aliases=["-c"])] = EMBEDDED,
+    model: OmitArgPrefixes[ModelOptions] = ModelOptions(),
+    text: OmitArgPrefixes[TextSettings] = TextSettings(),
+    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(steps=4800, input_scale=16),
+    optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(learning_rate=0.01, weight_noise=0.03),
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+    data_folder: DataFolder = None,
+) -> Training:
+    """Predict a text character by character, and score it on a part that is held out.
+
+    On the text that comes with Python, held-out bits per character after 4,800 updates, one to two minutes on one core:
+    1.78 with a DNC or an LSTM, 2.06 with an RNN (1 seed each).
+
+    Args:
+        corpus: A text file, or a name that `numdnc data list` knows.
+        data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
+
+    """
+    new = TextRun.prepare(corpus, text, seed=training.seed, data_folder=data_folder)
+    return plan_training(new, model, training, optimizer, session)
+
+
+def train_babi(
+    *,
+    data_folder: DataFolder = None,
+    model: OmitArgPrefixes[ModelOptions] = ModelOptions(
+        hidden=128, memory_size=64, word_size=32, read_heads=4
+    ),
+    babi: OmitArgPrefixes[BabiSettings] = BabiSettings(),
+    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(
+        steps=60_000, report_every=500, input_scale=20
+    ),
+    optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(learning_rate=1e-3, clip_norm=10),
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+) -> Training:
+    """Answer questions about short stories, twenty kinds in one model (bAbI; Weston et al. 2015).
+
+    On stories made by the published simulator 15 % of the test is wrong after 40,000 updates, 3 hours on one core, and
+    10 % with masking, deallocation and layer norm (1 seed each). --published takes the settings of Graves et al. 2016.
+
+    Args:
+        data_folder: The published archive, its unpacked folder, or a folder with either (or set NUMDNC_DATA).
+
+    """
+    new = BabiRun.prepare(babi, seed=training.seed, data_folder=data_folder)
+    return plan_training(new, model, training, optimizer, session)
+
+
+def preset_command(name: str) -> Command:
+    """`train NAME` of a preset."""
+    preset = PRESETS[name]
+    expect = f"{preset.expect} --published takes the settings of the source instead, which learn more slowly."
+    return command(
+        _sequence_command(name, preset._replace(expect=expect)), _sequence_command(name, PUBLISHED[name])
+    )
+
+
+def custom_task_command(source: str) -> Callable[..., Training]:
+    """`train MODULE:CLASS`, with the options that every task has."""
+    task_class = load_task_class(source)
+    for field in dataclasses.fields(task_class):  # type: ignore[arg-type]
+        if field.name in TRAIN_OPTIONS:
+            raise UserError(
+                f"a field of {source} must have a name of its own, got {field.name}, an option of `train`. "
+                "Name it otherwise."
+            )
+    preset = Preset(
+        (task_class.__doc__ or source).strip().splitlines()[0],
+        "",
+        task_class(),
+        ModelOptions(),
+        optimizer=OptimizerSettings(learning_rate=1e-3, schedule="constant"),
+        training=TrainingSettings(steps=100_000, report_every=200),
+    )
+    return _sequence_command(source, preset, custom_task=source)
+
+
+def _sequence_command(name: str, preset: Preset, custom_task: str | None = None) -> Callable[..., Training]:
+    """A command whose options are the preset's, the task's settings among them."""
+
+    def train(
+        *,
+        task: Any = preset.episodes,
+        model: OmitArgPrefixes[ModelOptions] = preset.model,
+        episodes: OmitArgPrefixes[SequenceSettings] = preset.settings,
+        training: OmitArgPrefixes[TrainingSettings] = preset.training,
+        optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
+        session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+    ) -> Training:
+        new = SequenceRun.prepare(name, task, episodes, seed=training.seed, custom_task=custom_task)
+        return plan_training(new, model, training, optimizer, session, custom_task)
+
+    without_prefix: Any = OmitArgPrefixes
+    train.__annotations__["task"] = without_prefix[type(preset.episodes)]
+    train.__doc__ = "\n\n".join(filter(None, (preset.summary, preset.expect)))
+    return train
+
+
+TRAIN_OPTIONS = {
+    field.name
+    for options in (ModelOptions, SequenceSettings, TrainingSettings, OptimizerSettings, SessionOptions)
+    for field in dataclasses.fields(options)
+}
+"""The options of `train` beside the settings of a task of sequences."""
 
 TRAIN = Group(
     "Train a model from scratch.",

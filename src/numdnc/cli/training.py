@@ -4,28 +4,28 @@ import itertools
 import math
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from tyro.conf import arg
 
 from numdnc import console
 from numdnc.cli.options import Device, EngineName, ModelOptions, engine_on
-from numdnc.cli.progress import show_training
+from numdnc.cli.progress import fit_line, show_training
 from numdnc.cli.tensorboard import FOLDER, check_tensorboard, event_file
-from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.health import SEQUENCES, health
-from numdnc.tasks import Task
+from numdnc.runs.base import NewTask, TaskRun
+from numdnc.runs.consent import save_source
+from numdnc.runs.creation import begin_run
 from numdnc.training.folder import RunFolder
-from numdnc.training.loop import Report, train
-from numdnc.training.memory import check_memory
+from numdnc.training.loop import Finished, Report, train
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, load_run, new_run
+from numdnc.training.run import Run, TrainingSettings, load_run
 from numdnc.training.workers import Workers
 from numdnc.tree import leaves
 
@@ -55,49 +55,25 @@ class SessionOptions:
         check_tensorboard(self.tensorboard)
 
 
-class View(NamedTuple):
-    """What people see of a kind of run."""
-
-    line: Callable[[Report], str]
-    """A report as a line."""
-    sample: Callable[[], str]
-    """What the model makes of its task at this moment."""
-    score: str
-    """The name of the score that says which checkpoint is the best, ..."""
-    number: Callable[[float], str]
-    """... and such a score as people read it."""
-    result: Callable[[Report], str]
-    """What the last report says, in words; empty if its line says it all."""
-    commands: tuple[str, ...]
-    """What to do with the run next, besides `resume`; {} stands for its folder."""
-
-
 class Training(NamedTuple):
     """A run that can begin: everything that can be checked before has been."""
 
-    run: Run
-    task: Task
-    view: View
-    stem: str
-    """The folder is runs/STEM-1, -2, .. unless one was given."""
-    about: str
-    """What is trained, in a line."""
+    run: TaskRun
+    new: NewTask
     session: SessionOptions
-    on_begin: Callable[[Path], None] = lambda folder: None
-    """What else is to be done once there is a folder."""
+    custom_task: str | None
 
     def start(self, workers: Workers) -> None:
         """Make the folder and train."""
-        session = self.session
-        with begin(self.run, session.out, self.stem, workers) as folder:
-            self.on_begin(folder.path)
-            for line in f"{_model_in_words(self.run)}; {self.about}".splitlines():
+        run, session = self.run.run, self.session
+        with begin(run, session.out, f"{self.new.stem}-{run.spec.kind}", workers) as folder:
+            if self.custom_task is not None:
+                save_source(folder.path, run.task["source"], self.custom_task)
+            for line in f"{_model_in_words(run)}; {self.new.about}".splitlines():
                 console.say(console.wrapped(line, otherwise=sys.maxsize))
             train_run(
                 self.run,
-                self.task,
                 folder,
-                self.view,
                 workers=workers,
                 minutes=session.minutes,
                 sample_every=session.sample_every,
@@ -105,11 +81,29 @@ class Training(NamedTuple):
             )
 
 
+def plan_training(
+    new: NewTask,
+    model: ModelOptions,
+    training: TrainingSettings,
+    optimizer: OptimizerSettings,
+    session: SessionOptions,
+    custom_task: str | None = None,
+) -> Training:
+    """A new run of a task with the options of `train`."""
+    run = begin_run(
+        new,
+        model.spec(new.task.input_size, new.task.output_size),
+        training,
+        optimizer,
+        engine=engine_on(session.engine, session.device),
+        custom_task=custom_task,
+    )
+    return Training(run, new, session, custom_task)
+
+
 def train_run(
-    run: Run,
-    task: Task,
+    opened: TaskRun,
     folder: RunFolder,
-    view: View,
     *,
     workers: Workers,
     minutes: float,
@@ -117,13 +111,14 @@ def train_run(
     tensorboard: bool,
 ) -> None:
     """Train, show how it goes, and say what to do next."""
+    run, task = opened.run, opened.task
     first = workers.rank == 0
     sample_every = sample_every if first else 0
     last: list[Report] = []
     example = task.example(SEQUENCES)
 
     def show_sample() -> None:
-        console.say(f"----\n{view.sample()}\n----")
+        console.say(f"----\n{opened.show_sample()}\n----")
 
     def on_report(report: Report) -> None:
         last[:] = [report]
@@ -149,7 +144,7 @@ def train_run(
         )
         finished = show_training(
             events,
-            line=view.line,
+            line=lambda report: fit_line(*opened.progress_line(report)),
             target=run.target,
             start=run.iteration,
             seconds=run.seconds,
@@ -157,13 +152,19 @@ def train_run(
         )
     if sample_every > 0 and finished.reason not in STOPPED:
         show_sample()
-    result = view.result(last[0]) if last else ""
+    result = opened.summarize(last[0]) if last else ""
     if result:
         console.say(result)
+    _say_end(opened, folder, finished, minutes)
+
+
+def _say_end(opened: TaskRun, folder: RunFolder, finished: Finished, minutes: float) -> None:
+    """Say how training has ended and what to do next; exit where it was stopped."""
+    run = opened.run
     best = (
         "none yet"
         if run.best_score is None
-        else f"{view.number(run.best_score)} at iteration {run.best_iteration}"
+        else f"{opened.format_score(run.best_score)} at iteration {run.best_iteration}"
     )
     stopped = {
         "solved": "solved",
@@ -173,11 +174,12 @@ def train_run(
         "launcher_exited": "stopped, since torchrun is gone,",
     }[finished.reason]
     console.say(
-        f"{stopped} at iteration {finished.iteration}; best held-out {view.score} {best}; saved in {folder.path}"
+        f"{stopped} at iteration {finished.iteration}; best held-out {opened.score_name} {best}; "
+        f"saved in {folder.path}"
     )
     place = shlex.quote(str(folder.path))
     more = 2 * run.target if run.iteration >= run.target else run.target
-    commands = [command.format(place) for command in view.commands]
+    commands = [command.format(place) for command in opened.next_commands]
     commands.append(f"resume {place} --steps {more}")
     program = console.command()
     console.say(
@@ -196,32 +198,6 @@ def check_minutes(minutes: float) -> None:
     """Refuse a time that is none."""
     if not minutes > 0:
         raise UserError(f"minutes must be above 0, got {minutes}.")
-
-
-def checked_run(
-    task: Task,
-    described: dict[str, Any],
-    model: ModelOptions,
-    training: TrainingSettings,
-    optimizer: OptimizerSettings,
-    session: SessionOptions,
-    *,
-    batch: int,
-    states: int,
-) -> Run:
-    """A new run of a task, which a checkpoint says as `described`, if so many states fit into this machine's memory."""
-    spec = model.spec(task.input_size, task.output_size)
-    chosen = select_engine(engine_on(session.engine, session.device), spec, training.precision)
-    check_memory(spec, chosen, training.precision, states, batch)
-    return new_run(
-        spec,
-        training,
-        optimizer,
-        task=described,
-        position=task.position(),
-        batch=batch,
-        engine=chosen.name,
-    )
 
 
 def _model_in_words(run: Run) -> str:

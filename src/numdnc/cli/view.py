@@ -8,15 +8,16 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
-from numdnc.cli.consent import CustomTask
-from numdnc.cli.episodes import custom_task_source
-from numdnc.cli.trace import in_a_line, record_run
+from numdnc.cli.consent import CustomTask, confirm
+from numdnc.cli.trace import trace_summary
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
+from numdnc.formatting import format_bytes
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.inspection.trace_plot import save_trace_plot
 from numdnc.inspection.viewer.export import page
+from numdnc.runs.kinds import custom_task_of, open_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
 
@@ -55,7 +56,7 @@ def view_trace(
     out = file.with_suffix(".html") if out is None else out
     contents = page(trace).encode()
     write_atomically(out, contents)
-    console.say(f"{console.byte_size(len(contents))} in {out}")
+    console.say(f"{format_bytes(len(contents))} in {out}")
     if open_page and not webbrowser.open(out.resolve().as_uri()):
         console.say("no browser could be started; open it in one")
 
@@ -83,7 +84,7 @@ def _trace_of_run(place: RunFolder, file: Path, custom_task: str | None) -> Trac
 
 def _recorded(run: Run, file: Path, custom_task: str | None, instead_of: Trace | None = None) -> Trace:
     """A new trace of a run, in its file; never instead of one of another sequence, which options have asked for."""
-    trace = record_run(run, source=custom_task_source(run, file.parent, custom_task))
+    trace = open_run(run, custom_task_of(run, file.parent, custom_task, confirm)).trace()
     if instead_of is not None and (instead_of.about.sequence, instead_of.spec) != (
         trace.about.sequence,
         trace.spec,
@@ -93,5 +94,5 @@ def _recorded(run: Run, file: Path, custom_task: str | None, instead_of: Trace |
             f"`numdnc trace {file.parent}` again."
         )
     save_trace(file, trace)
-    console.say(f"recorded {in_a_line(trace)}")
+    console.say(f"recorded {trace_summary(trace)}")
     return trace

@@ -3,6 +3,7 @@
 Axes: T steps, B batch, X input, Y output.
 """
 
+import dataclasses
 import hashlib
 import traceback
 from typing import Any, Protocol
@@ -54,6 +55,18 @@ class SequenceGenerator(Protocol):
 def optional_attribute(generator: SequenceGenerator, name: str) -> Any:
     """An optional attribute of a generator, also under its name before 0.2; None where there is neither."""
     return getattr(generator, name, getattr(generator, _OLD_NAMES.get(name, name), None))
+
+
+def channel_names(generator: SequenceGenerator, side: str) -> tuple[str, ...]:
+    """Names of the "input" or "output" channels; numbers if the task gives none."""
+    named = getattr(generator, f"{side}_channels", None)
+    return named or tuple(f"{side} {i}" for i in range(getattr(generator, f"{side}_size")))
+
+
+def resolved_settings(generator: SequenceGenerator) -> dict[str, Any]:
+    """The settings of a task, with their values filled in where something else decides them, such as a lesson."""
+    found: Any = getattr(generator, "resolved_settings", None) or dataclasses.asdict(generator)  # type: ignore[call-overload]
+    return dict(found)
 
 
 def draw_checked(generator: SequenceGenerator, rng: np.random.Generator, count: int) -> Batch:

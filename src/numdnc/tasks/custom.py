@@ -1,35 +1,37 @@
-"""A task that somebody wrote: `FILE.py:CLASS`, or `MODULE:CLASS`, as Python finds it or in the current folder."""
+"""Custom tasks: classes that a user wrote, named `FILE.py:CLASS`, or `MODULE:CLASS` for a module that Python finds."""
 
 import dataclasses
 import hashlib
 import importlib.util
+import re
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
-from numdnc.cli.consent import split_source
-from numdnc.cli.options import ModelOptions
-from numdnc.cli.training import SessionOptions
 from numdnc.errors import UserError
-from numdnc.inspection.task_plot import plot_text
-from numdnc.params import Array
-from numdnc.tasks import Batch
-from numdnc.tasks.sequence_task import SequenceSettings
-from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
-from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import TrainingSettings
+from numdnc.tasks.sequences import SequenceGenerator, channel_names
 
-_TAKEN = {
-    field.name
-    for options in (ModelOptions, SequenceSettings, TrainingSettings, OptimizerSettings, SessionOptions)
-    for field in dataclasses.fields(options)
-}
-"""The options of `train`, which a task's settings stand beside."""
+_SOURCE = re.compile(r"(?P<module>[\w.]+|[^:\0]+\.py):(?P<name>\w+)")
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """Module, or path of a file that ends in .py, and class of MODULE:CLASS."""
+    found = _SOURCE.fullmatch(source)
+    if found is None:
+        raise UserError(
+            f"a task of your own must be MODULE:CLASS or FILE.py:CLASS, got {source[:200]!r}. Name it so."
+        )
+    return found["module"], found["name"]
+
+
+def public_source(source: str) -> str:
+    """The source as a checkpoint stores it: of a file only its name, since its folder may be private."""
+    module, name = split_source(source)
+    return f"{PurePath(module).name}:{name}" if module.endswith(".py") else source
 
 
 def load_task_class(source: str) -> type[SequenceGenerator]:
-    """The class of somebody's task, with everything checked that can be without drawing from it."""
+    """Import the class of a custom task and check it as far as that is possible without drawing from it."""
     module_name, name = split_source(source)
     kind = getattr(_module(module_name), name, None)
     if kind is None:
@@ -98,11 +100,6 @@ def _check_fields(source: str, kind: Any) -> None:
                 f"each field of {source} must have a number, a boolean or a string as its default, "
                 f"got {field.name}, which has not. Give it one."
             )
-        if field.name in _TAKEN:
-            raise UserError(
-                f"a field of {source} must have a name of its own, got {field.name}, an option of `train`. "
-                "Name it otherwise."
-            )
 
 
 def _check_example(source: str, example: Any) -> None:
@@ -110,30 +107,8 @@ def _check_example(source: str, example: Any) -> None:
         size = getattr(example, f"{side}_size")
         if not isinstance(size, int) or size < 1:
             raise UserError(f"{side}_size of {source} must be a whole number of at least 1, got {size!r}.")
-        if len(channels(example, side)) != size:
+        if len(channel_names(example, side)) != size:
             raise UserError(
                 f"{side}_channels of {source} must be {size} names, one a channel, "
-                f"got {len(channels(example, side))}. Fix it or leave it out."
+                f"got {len(channel_names(example, side))}. Fix it or leave it out."
             )
-
-
-def sequence_lines(
-    episodes: SequenceGenerator, batch: Batch, outputs: Array, gates: Mapping[str, Array] | None = None
-) -> str:
-    """The first sequence of a batch and what a model makes of it: in words of the task, else as a picture."""
-    describe = optional_attribute(episodes, "describe")
-    if describe is not None:
-        return str(describe(batch, outputs, 0))
-    return plot_text(batch, outputs, 0, channels(episodes, "input"), channels(episodes, "output"), gates)
-
-
-def settings_of(episodes: SequenceGenerator) -> dict[str, Any]:
-    """The settings of a task, as they are where they can be left to something else, such as a lesson."""
-    found: Any = getattr(episodes, "resolved_settings", None) or dataclasses.asdict(episodes)  # type: ignore[call-overload]
-    return dict(found)
-
-
-def channels(episodes: SequenceGenerator, side: str) -> tuple[str, ...]:
-    """Names of the input or output channels; numbers if the task names none."""
-    given = getattr(episodes, f"{side}_channels", None)
-    return given or tuple(f"{side} {i}" for i in range(getattr(episodes, f"{side}_size")))

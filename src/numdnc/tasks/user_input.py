@@ -1,4 +1,4 @@
-"""A sequence that the user gives instead of one of the task's: a text, or the rows of numbers of its steps."""
+"""Sequences that the user gives instead of those of the task: a text, or the rows of numbers of its steps."""
 
 import os
 from collections.abc import Sequence
@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from numdnc.cli.custom_task import channels
 from numdnc.errors import UserError
 from numdnc.input_files import read_csv
 from numdnc.names import quoted
 from numdnc.params import Inputs
 from numdnc.tasks import Batch
 from numdnc.tasks.sequence_task import SequenceTask
+from numdnc.tasks.sequences import channel_names
 from numdnc.tasks.text import Vocabulary
 
 
-def as_symbols(given: str, vocabulary: Vocabulary) -> str:
-    """What was typed, as symbols of the vocabulary: of a model of bytes these are the bytes typed."""
-    return os.fsencode(given).decode("latin-1") if vocabulary.unit == "bytes" else given
+def typed_symbols(typed: str, vocabulary: Vocabulary) -> str:
+    """What was typed as symbols of a vocabulary: its characters, or its bytes for a model of bytes."""
+    return os.fsencode(typed).decode("latin-1") if vocabulary.unit == "bytes" else typed
 
 
-def text_input(text: str, vocabulary: Vocabulary) -> Batch:
-    """Each character of a text but the first is to be predicted."""
-    numbers = vocabulary.encode(as_symbols(text, vocabulary))
+def text_batch(text: str, vocabulary: Vocabulary) -> Batch:
+    """A batch of one text, in which each character but the first is to be predicted."""
+    numbers = vocabulary.encode(typed_symbols(text, vocabulary))
     if len(numbers) < 2:
         raise UserError(
             f"--input must hold at least 2 characters, got {quoted(text)}: each but the first is to be predicted. "
@@ -32,10 +32,10 @@ def text_input(text: str, vocabulary: Vocabulary) -> Batch:
     return Batch(numbers[:-1, None], numbers[1:, None])
 
 
-def step_input(text: str, task: SequenceTask) -> Batch:
-    """Inputs of a task of sequences, a row a step; nobody knows the targets, so the loss counts nowhere.
+def steps_batch(text: str, task: SequenceTask) -> Batch:
+    """A batch of one sequence of inputs, a row a step, whose targets are unknown: the loss counts nowhere.
 
-    Rows of 0 and 1 stand in `text`, or rows of any numbers in the file NAME.csv that it names.
+    `text` holds rows of 0 and 1, or is the name of a file, NAME.csv, with rows of any numbers.
     """
     example = task.example()
     path = Path(text)
@@ -45,7 +45,7 @@ def step_input(text: str, task: SequenceTask) -> Batch:
         rows = rows if file else [[number] for number in text.split()]
         inputs = _symbols(rows, task.input_size)
     else:
-        inputs = _vectors(rows, channels(task.generator, "input"), bits=not file)
+        inputs = _vectors(rows, channel_names(task.generator, "input"), bits=not file)
     T = len(inputs)
     targets = np.zeros((T, 1, *example.targets.shape[2:]), example.targets.dtype)
     return Batch(inputs[:, None], targets, mask=np.zeros((T, 1), bool))

@@ -1,0 +1,220 @@
+"""What every kind of run offers: a run together with its task, to be trained, scored, asked and looked into."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple, NoReturn
+
+import numpy as np
+
+from numdnc.engines import select_engine
+from numdnc.errors import UserError
+from numdnc.init import initial_state
+from numdnc.inspection.ablation import without_reads
+from numdnc.inspection.diagnose import diagnose
+from numdnc.inspection.trace import About, Trace, record
+from numdnc.runs.progress import ProgressLine
+from numdnc.runs.results import Diagnosis, Evaluation
+from numdnc.spec import Spec
+from numdnc.tasks import Batch, Forward, Scores, Task
+from numdnc.tasks.sequence_task import EVAL_BATCH
+from numdnc.training.loop import Report
+from numdnc.training.memory import check_memory
+from numdnc.training.run import Run, finite_forward, forward_with
+from numdnc.tree import leaves, named_leaves
+
+_TRACE_STATES = 3
+"""Held at once: before a step, after it, and what it takes to get there."""
+
+
+class NewTask(NamedTuple):
+    """A task to begin a run of."""
+
+    task: Task
+    metadata: dict[str, Any]
+    """What the checkpoint says of it, enough to make it again."""
+    batch: int
+    states: int
+    """States of the model that are held at once, at most, in training or scoring."""
+    about: str
+    """The task in a line or two."""
+    stem: str
+    """The run's folder is runs/STEM-MODEL-1, -2, .. unless its user names one."""
+
+
+class TaskRun(ABC):
+    """A run and its task; `load_run` makes one. There is a subclass for each kind of task.
+
+    Methods that a kind does not have, and options that they do not take there, are refused with a `UserError`.
+    """
+
+    kind: ClassVar[str]
+    """The kind of the task as a checkpoint stores it."""
+    noun: ClassVar[str]
+    """How messages call a run of this kind: a run of .."""
+    score_name: ClassVar[str]
+    """Name of the score that says which checkpoint is the best."""
+    carries_state: ClassVar[bool] = False
+    """Whether the model's state is carried from batch to batch in training."""
+    next_commands: ClassVar[tuple[str, ...]]
+    """What to do with a trained run, besides `resume`; {} stands for its folder."""
+
+    def __init__(self, run: Run, *, engine: str = "auto", memory_size: int | None = None) -> None:
+        self.run = run
+        """The model, its optimizer and where its training stands."""
+        self.spec: Spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
+        self.engine = select_engine(engine, self.spec, run.training.precision)
+
+    @property
+    def params(self) -> Any:
+        """The parameters, a tree of arrays."""
+        return self.run.params
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return str(self.run.task.get("name"))
+
+    @cached_property
+    def task(self) -> Task:
+        """The task, with its data; where that is not there, a UserError says so."""
+        raise NotImplementedError
+
+    @property
+    def writes_bytes(self) -> bool:
+        """Whether the characters that the model writes stand for bytes."""
+        return False
+
+    @cached_property
+    def forward(self) -> Forward:
+        """The model as a function (inputs, state) -> (outputs, state); a state of None is where sequences start."""
+        return finite_forward(self.engine, self.spec, self.params)
+
+    # What a run is used for.
+
+    @abstractmethod
+    def evaluate(self, *, no_reads: bool = False) -> Evaluation:
+        """Score the run on data that it was not trained on; with `no_reads` also with every read vector set to zero."""
+
+    @abstractmethod
+    def trace(self, *, user_input: str | None = None, number: int | None = None) -> Trace:
+        """Record everything inside the model at every step of a sequence: one of the task's, or the user's own."""
+
+    def ask(self, *args: Any, **options: Any) -> Any:
+        """Ask the model a question in words."""
+        self._refuse("ask")
+
+    def sample(self, *args: Any, **options: Any) -> str:
+        """Let the model write a text."""
+        self._refuse("sample")
+
+    def stream(self, *args: Any, **options: Any) -> Iterator[str]:
+        """Let the model write a text, character by character."""
+        self._refuse("sample")
+
+    def diagnose(self) -> Diagnosis:
+        """Say whether and how the model uses each part of its memory, from its losses without that part."""
+        arrays = named_leaves(self.params)
+        bad = next((name for name, array in arrays if not np.isfinite(array).all()), None)
+        task = self.task
+        task.move_to(self.run.position)
+        self._check_memory(3 * EVAL_BATCH, EVAL_BATCH)
+        found = diagnose(
+            self.spec,
+            self.params,
+            self.engine,
+            task,
+            lambda params: task.score(forward_with(self.engine, self.spec, params)),
+        )
+        return Diagnosis(
+            task=task.name,
+            kind=self.spec.kind,
+            iteration=self.run.iteration,
+            engine=self.engine.name,
+            unit=task.unit,
+            scores=found.scores,
+            findings=found.findings,
+            warnings=(f"parameters hold NaN or infinity, the first of them {bad}",) if bad else (),
+        )
+
+    # How it is trained, and what people see of that.
+
+    def set_memory_size(self, memory_size: int) -> None:
+        """Go on training with this many memory slots."""
+        if self.carries_state:
+            raise UserError(
+                f"--memory-size must be given for a run of separate sequences, got one of {self.name}. Leave it out."
+            )
+        self.run.spec = self.spec = with_memory_size(self.run.spec, memory_size)
+        self.run.state = initial_state(self.spec, self.params, len(leaves(self.run.state)[0]))
+        self.engine = self.run.engine
+
+    @abstractmethod
+    def progress_line(self, report: Report) -> ProgressLine:
+        """A report as a progress line."""
+
+    @abstractmethod
+    def show_sample(self) -> str:
+        """What the model makes of its task at this moment, in words or as a picture."""
+
+    @abstractmethod
+    def format_score(self, score: float) -> str:
+        """A score as people read it."""
+
+    def summarize(self, report: Report) -> str:
+        """The last report in words; empty if its progress line says it all."""
+        return ""
+
+    # How a run is opened.
+
+    @classmethod
+    def accepts(cls, run: Run, custom_task: str | None) -> bool:
+        """Whether a run that stores this kind of task is one of this class."""
+        return True
+
+    @classmethod
+    def custom_task_source(cls, run: Run) -> str | None:
+        """MODULE:CLASS of the custom task that a checkpoint names; None where the task is numdnc's own."""
+        return None
+
+    def _check_memory(self, states: int, batch: int) -> None:
+        check_memory(self.spec, self.engine, self.run.training.precision, states, batch)
+
+    def _scores(self, task: Task, no_reads: bool) -> tuple[Scores, Scores | None]:
+        """Scores of the task, and those with every read vector set to zero if wanted."""
+        if no_reads and not self.spec.has_memory:
+            raise UserError(
+                f"--no-reads must be given for a dnc, got a run of a {self.spec.kind}. Leave it out."
+            )
+        self._check_memory(3 * EVAL_BATCH, EVAL_BATCH)
+        scores = task.score(self.forward, whole=True)
+        if not self.spec.has_memory or not no_reads:
+            return scores, None
+        damaged = finite_forward(self.engine, self.spec, without_reads(self.spec, self.params))
+        return scores, task.score(damaged, whole=True)
+
+    def _trace(self, make: Callable[[], tuple[Batch, About]]) -> Trace:
+        self._check_memory(_TRACE_STATES, _TRACE_STATES)
+        batch, about = make()
+        return record(self.spec, self.params, batch, about)
+
+    def _refuse(self, method: str) -> NoReturn:
+        from numdnc.runs.kinds import kinds_with
+
+        raise UserError(
+            f"{method} must be given a run of {kinds_with(method)}, got one of {self.name}. "
+            f"What can be done with it: {', '.join(self.next_commands).replace('{}', 'DIR')}."
+        )
+
+
+def with_memory_size(spec: Spec, memory_size: int) -> Spec:
+    """The spec of a DNC with this many memory slots, on which no parameter depends."""
+    if not spec.has_memory:
+        raise UserError(f"--memory-size must be given for a dnc, got a run of a {spec.kind}. Leave it out.")
+    if spec.learned_state and memory_size != spec.memory_size:
+        raise UserError(
+            f"--memory-size must be {spec.memory_size} for a dnc that has learned its initial memory, "
+            f"got {memory_size}. Leave it out."
+        )
+    return dataclasses.replace(spec, memory_size=memory_size)

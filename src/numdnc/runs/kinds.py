@@ -1,0 +1,171 @@
+"""The registry of kinds of runs, and how a run is opened as one of them."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numdnc.errors import UserError
+from numdnc.names import quoted
+from numdnc.runs.babi import BabiRun
+from numdnc.runs.base import TaskRun
+from numdnc.runs.consent import Confirm, allowed_source, refuse
+from numdnc.runs.graphs import GraphRun
+from numdnc.runs.sequences import SequenceRun
+from numdnc.runs.text import TextRun
+from numdnc.training.folder import RunFolder
+from numdnc.training.run import Run
+from numdnc.training.run import load_run as load_checkpoint_run
+
+KINDS: tuple[type[TaskRun], ...] = (TextRun, GraphRun, SequenceRun, BabiRun)
+"""All kinds; of those that store the same kind of task the first that accepts the run is taken."""
+
+
+_FLAGS = {
+    "custom_task": "--task",
+    "data_folder": "--data",
+    "number": "--sample",
+    "overrides": "--set",
+    "picture": "--show or --plot",
+    "user_input": "--input",
+}
+"""How messages call options whose name is another on the command line."""
+
+
+def load_run(
+    path: str | Path,
+    *,
+    last: bool = False,
+    finite: bool = True,
+    engine: str = "auto",
+    memory_size: int | None = None,
+    corpus: str | None = None,
+    data_folder: str | Path | None = None,
+    custom_task: str | None = None,
+) -> TaskRun:
+    """Open a trained run to score it, ask it and look into it; see `TaskRun`.
+
+    Args:
+        path: The run's folder, or one of its checkpoints, NAME.safetensors.
+        last: Of a folder, take the last checkpoint, not the best.
+        finite: Refuse parameters that are NaN or infinite; without it only `diagnose` is of use.
+        engine: What computes the model; "auto" takes the fastest that can.
+        memory_size: Run a DNC with this many memory slots, by default as it was trained.
+        corpus: Where a run's text lies now, if it has moved.
+        data_folder: Folder to look for named corpora in, or where the stories of bAbI lie now.
+        custom_task: The run's custom task, MODULE:CLASS or FILE.py:CLASS. It is code, so data alone never loads it: it
+            must be named here once, unless the run was trained on this machine.
+
+    Raises:
+        UserError: Where there is no run, it is damaged, or an option is not one of its kind.
+
+    """
+    return open_path(
+        Path(path),
+        last=last,
+        finite=finite,
+        engine=engine,
+        memory_size=memory_size,
+        custom_task=custom_task,
+        corpus=corpus,
+        data_folder=data_folder and Path(data_folder),
+    )
+
+
+def open_path(
+    path: Path,
+    *,
+    last: bool = False,
+    finite: bool = True,
+    engine: str = "auto",
+    memory_size: int | None = None,
+    custom_task: str | None = None,
+    confirm: Confirm = refuse,
+    **where: Any,
+) -> TaskRun:
+    """`load_run`; `confirm` asks the user whether the code of a custom task that nobody named may be loaded."""
+    if path.suffix == ".safetensors":
+        run, folder = load_checkpoint_run(path, finite=finite), path.parent
+    else:
+        place, folder = RunFolder(path), path
+        run = place.load_last(finite=finite) if last else place.load_best(finite=finite)
+    source = custom_task_of(run, folder, custom_task, confirm)
+    return open_run(run, source, engine=engine, memory_size=memory_size, **where)
+
+
+def custom_task_of(run: Run, folder: Path, named: str | None, confirm: Confirm = refuse) -> str | None:
+    """Where to load the custom task of a run in `folder` from, if it has one and its user agrees; see consent.py."""
+    stored = _stored_as(run)[0].custom_task_source(run)
+    if stored is not None:
+        return allowed_source(folder, stored, named, confirm)
+    if named is not None:
+        raise UserError(f"--task must be given for a run of a task of your own, got {named}. Leave it out.")
+    return None
+
+
+def open_run(
+    run: Run,
+    custom_task: str | None = None,
+    *,
+    engine: str = "auto",
+    memory_size: int | None = None,
+    **where: Any,
+) -> TaskRun:
+    """A run as one of its kind; `where` says where its data lies now, by parameters of that kind."""
+    kind = next(kind for kind in _stored_as(run) if kind.accepts(run, custom_task))
+    options = given({**where, "custom_task": custom_task})
+    _check_options(kind, "__init__", str(run.task.get("name")), options)
+    return kind(run, engine=engine, memory_size=memory_size, **options)
+
+
+def call(run: TaskRun, method: str, **options: Any) -> Any:
+    """Call a method of a run with those options that were given; refuse options that its kind does not take."""
+    wanted = given(options)
+    _check_options(type(run), method, run.name, wanted)
+    return getattr(run, method)(**wanted)
+
+
+def given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that have a value."""
+    return {
+        name: value
+        for name, value in options.items()
+        if not (value is None or value is False or value == () or value == {})
+    }
+
+
+def _check_options(kind: type[TaskRun], method: str, name: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that a method takes for runs of other kinds only."""
+    for option in options:
+        if not _takes(kind, method, option):
+            flag = _FLAGS.get(option, f"--{option.replace('_', '-')}")
+            takers = _in_words([other for other in KINDS if _takes(other, method, option)])
+            raise UserError(f"{flag} must be given for a run of {takers}, got one of {name}. Leave it out.")
+
+
+def kinds_with(method: str) -> str:
+    """The kinds that have a method of their own, in words."""
+    return _in_words([kind for kind in KINDS if getattr(kind, method) is not getattr(TaskRun, method)])
+
+
+def _in_words(kinds: list[type[TaskRun]]) -> str:
+    """What runs of these kinds are called; a kind that extends another one of them goes without saying."""
+    return " or ".join(kind.noun for kind in kinds if not set(kind.__mro__[1:]) & set(kinds))
+
+
+def _takes(kind: type[TaskRun], method: str, option: str) -> bool:
+    parameters = inspect.signature(getattr(kind, method)).parameters
+    return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _stored_as(run: Run) -> list[type[TaskRun]]:
+    """The kinds that store a task of this kind."""
+    stored = run.task.get("kind", TextRun.kind)
+    found = [kind for kind in KINDS if kind.kind == stored]
+    if not found:
+        names = ", ".join(dict.fromkeys(kind.kind for kind in KINDS))
+        raise UserError(
+            f"the kind of a run must be one of {names}, got {quoted(str(stored))}. "
+            "Use the version of numdnc that wrote it."
+        )
+    return found

@@ -1,0 +1,188 @@
+"""What the methods of a run return: plain data; `str` of it is text for people, `record()` is JSON for programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from numdnc.formatting import format_table
+from numdnc.inspection.diagnose import SEQUENCES
+from numdnc.inspection.importance import Finding
+from numdnc.inspection.task_plot import plot_text, save_task_plot
+from numdnc.params import Array
+from numdnc.tasks import Batch, Scores
+from numdnc.tasks.babi.asking import Answer as StoryAnswer
+from numdnc.tasks.graphs.asking import GraphStep
+from numdnc.tasks.sequences import SequenceGenerator, channel_names, optional_attribute
+
+CAVEAT = "(what this trained model relies on; a model trained without a part may do as well)"
+"""Below the losses without each part."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequencePicture:
+    """One sequence and what a model makes of it; `str` gives the task's own words, else a picture of characters."""
+
+    generator: SequenceGenerator
+    batch: Batch
+    """The sequence, alone."""
+    outputs: Array
+    """(T, 1, Y), before the sigmoid or softmax."""
+    gates: Mapping[str, Array] | None = None
+    """Name -> (T, 1) in [0, 1], of a DNC."""
+
+    def __str__(self) -> str:
+        describe = optional_attribute(self.generator, "describe")
+        if describe is not None:
+            return str(describe(self.batch, self.outputs, 0))
+        return plot_text(self.batch, self.outputs, 0, *self._names, self.gates)
+
+    def save(self, path: str | Path) -> None:
+        """Save the picture as a PNG, PDF or SVG file (needs matplotlib)."""
+        save_task_plot(Path(path), self.batch, self.outputs, 0, *self._names, self.gates)
+
+    @property
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return channel_names(self.generator, "input"), channel_names(self.generator, "output")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Scores of a run on data that it was not trained on."""
+
+    scores: Scores
+    """Name -> number; lower is better."""
+    scores_without_reads: Scores | None
+    """The same with every read vector set to zero, if asked for."""
+    iteration: int
+    """Updates that the model was trained for."""
+    warnings: tuple[str, ...] = ()
+    picture: SequencePicture | None = None
+    text: str = field(repr=False)
+    json: dict[str, Any] = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def record(self) -> dict[str, Any]:
+        """What `numdnc eval --json` prints."""
+        return self.json
+
+
+@dataclass(frozen=True)
+class StoryAnswers:
+    """The answers to the questions of a story."""
+
+    answers: Sequence[StoryAnswer]
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = []
+        for question, answer in self.answers:
+            lines.append(question)
+            for likeliest in answer:
+                shares = ", ".join(f"{word} {100 * share:.1f} %" for word, share in likeliest.items())
+                lines.append(f"   {shares}")
+        return "\n".join(lines)
+
+    def record(self) -> list[dict[str, Any]]:
+        """What `numdnc ask --json` prints."""
+        return [answer._asdict() for answer in self.answers]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphAnswer:
+    """The answer to a question about a graph, step by step beside what is right."""
+
+    steps: Sequence[GraphStep]
+    notes: Sequence[str]
+    """What the user should know of how the question was read."""
+    nodes: int
+    edges: int
+    """Sizes of the graph that was shown."""
+    iteration: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """Whether every step is."""
+        return all(step.right for step in self.steps)
+
+    def __str__(self) -> str:
+        width = max(len(step.given) for step in self.steps)
+        lines = [
+            f"{step.given:<{width}}  {'right' if step.right else f'WRONG: {step.wanted}'}"
+            for step in self.steps
+        ]
+        shown = f"shown {self.edges} edges between {self.nodes} nodes (iteration {self.iteration})"
+        return "\n".join([*self.notes, *lines, f"{'right' if self.right else 'wrong'}; {shown}"])
+
+    def record(self) -> dict[str, Any]:
+        """What `numdnc ask --json` prints."""
+        return {
+            "right": self.right,
+            "answer": [step.given for step in self.steps],
+            "truth": [step.wanted for step in self.steps],
+            "notes": self.notes,
+            "nodes": self.nodes,
+            "edges": self.edges,
+            "iteration": self.iteration,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """What a model makes of its parts."""
+
+    task: str
+    kind: str
+    iteration: int
+    engine: str
+    unit: str
+    scores: dict[str, Scores]
+    """Scores of the whole model and, by the part that is missing, of those without it."""
+    findings: list[Finding]
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        # bAbI has an error for each task, too many columns; `record` has them.
+        names = [name for name in self.scores["whole"] if not name.startswith("error_")]
+        rows = [["", *names]]
+        for part, scores in self.scores.items():
+            title = part if part == "whole" else f"without {part}"
+            rows.append([title, *(f"{scores[name]:.4g}" for name in names)])
+        to_look = sum(not finding.fine for finding in self.findings)
+        return "\n".join(
+            [
+                f"{self.task}, {self.kind} at iteration {self.iteration}, engine {self.engine}",
+                "",
+                format_table(rows),
+                *([CAVEAT] if len(self.scores) > 1 else []),
+                "",
+                *(f"{'ok  ' if f.fine else 'LOOK'}  {f.about:<12}{f.words}" for f in self.findings),
+                "",
+                f"{to_look} of {len(self.findings)} findings to look at",
+            ]
+        )
+
+    def record(self) -> dict[str, Any]:
+        """What `numdnc diagnose --json` prints."""
+        findings = [
+            {
+                "about": finding.about,
+                "verdict": "ok" if finding.fine else "look",
+                "words": finding.words,
+                "numbers": finding.numbers,
+            }
+            for finding in self.findings
+        ]
+        return {
+            "task": self.task,
+            "kind": self.kind,
+            "iteration": self.iteration,
+            "engine": self.engine,
+            "unit": self.unit,
+            "sequences": SEQUENCES,
+            "scores": self.scores,
+            "findings": findings,
+        }

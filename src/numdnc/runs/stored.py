@@ -1,0 +1,26 @@
+"""Checks of what a checkpoint stores of its task."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from numdnc.errors import UserError
+from numdnc.training.run import Run
+from numdnc.tree import leaves
+
+
+@contextmanager
+def of_this_version(noun: str) -> Iterator[None]:
+    """Say of any UserError that the checkpoint is not one that this version knows."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(
+            f"the run must be one of {noun} as this version knows it, got a checkpoint of another ({error}). "
+            "Use the version of numdnc, or of the custom task, that wrote it."
+        ) from None
+
+
+def check_batch(run: Run, batch: int) -> None:
+    """Refuse a batch other than that of the state that is stored beside it."""
+    if len(leaves(run.state)[0]) != batch:
+        raise UserError(f"the batch is {batch}, that of the state {len(leaves(run.state)[0])}")

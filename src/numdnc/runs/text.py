@@ -1,0 +1,238 @@
+"""Runs of a text: the next character is predicted."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from numdnc import data
+from numdnc.corpora import CORPORA
+from numdnc.errors import UserError
+from numdnc.inspection.trace import About, Trace
+from numdnc.runs.base import NewTask, TaskRun
+from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
+from numdnc.runs.results import Evaluation
+from numdnc.runs.stored import check_batch, of_this_version
+from numdnc.runs.user_state import find_data_path, save_data_path
+from numdnc.schema import validated
+from numdnc.tasks import Batch
+from numdnc.tasks.text import TextSettings, TextTask, Unit, Vocabulary, sample, segments_at_once
+from numdnc.tasks.user_input import text_batch, typed_symbols
+from numdnc.training.loop import Report
+from numdnc.training.run import Run
+
+SAMPLE_LENGTH = 200
+"""Characters that the model writes while it is trained."""
+TRACE_LENGTH = 100
+"""Characters of a stretch of held-out text to be traced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Symbols:
+    symbols: str
+    unit: Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """The task as a checkpoint stores it."""
+
+    name: str
+    settings: TextSettings
+    corpus: str
+    """Its name; of a file without its folder, which may be private."""
+    sha256: str
+    vocabulary: _Symbols
+
+
+class TextRun(TaskRun):
+    """A run of a text. `corpus` and `data_folder` say where the text lies now, if it has moved."""
+
+    kind: ClassVar[str] = "text"
+    noun: ClassVar[str] = "a text"
+    score_name: ClassVar[str] = TextTask.unit
+    carries_state: ClassVar[bool] = True
+    next_commands: ClassVar[tuple[str, ...]] = ("sample {} --length 500", "eval {}", "view {}")
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        engine: str = "auto",
+        memory_size: int | None = None,
+        corpus: str | None = None,
+        data_folder: Path | None = None,
+    ) -> None:
+        super().__init__(run, engine=engine, memory_size=memory_size)
+        with of_this_version(self.noun):
+            stored = validated(_Stored, run.task)
+            self.vocabulary = Vocabulary(stored.vocabulary.symbols, stored.vocabulary.unit)
+            """The symbols of the text, in the order of inputs and outputs."""
+            self.vocabulary.check(run.spec.input_size, run.spec.output_size)
+            check_batch(run, stored.settings.batch)
+        self.settings = stored.settings
+        self._corpus, self._data_folder = corpus, data_folder
+
+    @staticmethod
+    def prepare(
+        corpus: str, settings: TextSettings, *, seed: int, data_folder: Path | None = None
+    ) -> NewTask:
+        """A text to begin a run of: a file, or a corpus that is known by name."""
+        found = data.load(corpus, data_folder)
+        task = TextTask(found, settings, seed)
+        trained, held_out = task.characters
+        _save_path(corpus, found)
+        return NewTask(
+            task,
+            metadata={
+                "name": task.name,
+                "settings": dataclasses.asdict(settings),
+                "corpus": corpus if corpus in CORPORA else Path(corpus).name,
+                "sha256": found.sha256,
+                "vocabulary": task.vocabulary._asdict(),
+            },
+            batch=settings.batch,
+            # Scoring holds some three states of every stretch that is scored at once.
+            states=max(settings.batch * (settings.window + 2), 3 * segments_at_once(held_out)),
+            about=f"{task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, "
+            f"{task.input_size} symbols",
+            stem="text",
+        )
+
+    @cached_property
+    def task(self) -> TextTask:
+        """The task on the run's text, byte for byte the same."""
+        stored, sha256 = self.run.task["corpus"], self.run.task["sha256"]
+        wanted = self._corpus or (stored if stored in CORPORA else find_data_path(sha256, stored))
+        try:
+            found = data.load(wanted, self._data_folder)
+        except UserError as error:
+            hint = (
+                "" if self._corpus else " If the run's text has moved, say with --corpus where it lies now."
+            )
+            raise UserError(f"{error}{hint}") from None
+        if found.sha256 != sha256:
+            raise UserError(
+                f"the corpus must be the one the run was started with (SHA-256 {sha256[:12]}..), "
+                f"got another at {wanted} ({found.sha256[:12]}..). Give the old one with --corpus."
+            )
+        if stored not in CORPORA:
+            self.run.task = {**self.run.task, "corpus": Path(stored).name}  # earlier versions stored the path
+            _save_path(wanted, found)
+        return TextTask(found, self.settings, self.run.training.seed)
+
+    @property
+    def writes_bytes(self) -> bool:
+        """Whether the characters that the model writes stand for bytes."""
+        return self.vocabulary.unit == "bytes"
+
+    def evaluate(self, *, no_reads: bool = False) -> Evaluation:
+        """Bits per character on all of the held-out part."""
+        task = self.task
+        scores, without = self._scores(task, no_reads)
+        held_out, iteration = task.characters[1], self.run.iteration
+        text = f"{scores['bpc']:.4f} BPC on {held_out:,} held-out characters (iteration {iteration})"
+        record = {
+            "held_out_bpc": scores["bpc"],
+            "iteration": iteration,
+            "held_out_characters": held_out,
+        }
+        if without is not None:
+            text += f"\n{without['bpc']:.4f} BPC with every read vector zeroed"
+            record["held_out_bpc_without_reads"] = without["bpc"]
+        return Evaluation(
+            scores=scores, scores_without_reads=without, iteration=iteration, text=text, json=record
+        )
+
+    def trace(
+        self, *, user_input: str | None = None, number: int | None = None, length: int | None = None
+    ) -> Trace:
+        """Record a stretch of `length` held-out characters, or a text of the user's own."""
+
+        def make() -> tuple[Batch, About]:
+            if user_input is not None:
+                return text_batch(user_input, self.vocabulary), self._about("a text given by hand")
+            size = min(TRACE_LENGTH, self.task.characters[1]) if length is None else length
+            first = (number or 0) * size
+            batch = self.task.segment(number or 0, size)
+            return batch, self._about(f"held-out characters {first:,} to {first + size - 1:,}")
+
+        return self._trace(make)
+
+    def sample(
+        self, *, length: int = 500, prime: str | None = None, temperature: float = 1.0, seed: int = 0
+    ) -> str:
+        """Let the model write `length` characters; each is drawn from softmax(y / temperature), 0 takes the likeliest.
+
+        `prime` is what it reads first, by default a line break, or the first symbol it knows.
+        """
+        return "".join(self.stream(length=length, prime=prime, temperature=temperature, seed=seed))
+
+    def stream(
+        self, *, length: int = 500, prime: str | None = None, temperature: float = 1.0, seed: int = 0
+    ) -> Iterator[str]:
+        """The same character by character, each as soon as it is drawn."""
+        if seed < 0:
+            raise UserError(f"seed must be at least 0, got {seed}.")
+        return sample(
+            self.forward,
+            self.vocabulary,
+            length=length,
+            prime=self._default_prime if prime is None else typed_symbols(prime, self.vocabulary),
+            temperature=temperature,
+            rng=np.random.default_rng(seed),
+        )
+
+    def progress_line(self, report: Report) -> ProgressLine:
+        """Seconds, iteration, score in training and on held-out data, speed, time left."""
+        parts = [
+            *time_and_iteration(report.seconds, report.iteration),
+            f"{report.train:.4f} {self.task.unit}",
+            f"{report.held_out:.4f} held-out {self.task.unit}",
+            f"{report.per_second:9.2f} char/s",
+            time_left(report.seconds_left),
+        ]
+        return ProgressLine(parts, drop=(4, 2, 5))
+
+    def show_sample(self) -> str:
+        """Text that the model writes."""
+        rng = np.random.default_rng([self.run.training.seed, self.run.iteration])
+        written = sample(
+            self.run.forward,
+            self.vocabulary,
+            length=SAMPLE_LENGTH,
+            prime=self._default_prime,
+            temperature=0.8,
+            rng=rng,
+        )
+        return "".join(written)
+
+    def format_score(self, score: float) -> str:
+        """Bits per character."""
+        return f"{score:.4f}"
+
+    @property
+    def _default_prime(self) -> str:
+        return "\n" if "\n" in self.vocabulary.symbols else self.vocabulary.symbols[0]
+
+    def _about(self, sequence: str) -> About:
+        return About(
+            task="text",
+            settings=dataclasses.asdict(self.settings),
+            sequence=sequence,
+            iteration=self.run.iteration,
+            engine=self.engine.name,
+            input_channels=tuple(self.vocabulary.symbols),
+            output_channels=tuple(self.vocabulary.symbols),
+            symbols=self.vocabulary.symbols,
+        )
+
+
+def _save_path(corpus: str, found: data.Corpus) -> None:
+    """Keep where a text lies that has no name of its own, on this machine alone."""
+    if corpus not in CORPORA:
+        save_data_path(found.sha256, Path(corpus))

@@ -1,0 +1,22 @@
+"""The tasks of separate sequences that have names, by the name that a checkpoint and `numdnc train NAME` give them."""
+
+from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
+from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
+from numdnc.tasks.sequences import SequenceGenerator
+
+GENERATORS: dict[str, type[SequenceGenerator]] = {
+    "copy": Copy,
+    "copy-four": Copy,
+    "repeat-copy": RepeatCopy,
+    "repeat-copy-raw": RepeatCopy,
+    "repeat-copy-large": Copy,
+    "recall": Recall,
+    "key-value": KeyValue,
+    "key-value-two-way": KeyValue,
+    "sort": PrioritySort,
+    "reuse": Copy,
+    "links": Copy,
+    "traversal": Traversal,
+    "shortest-path": ShortestPath,
+    "inference": Inference,
+}

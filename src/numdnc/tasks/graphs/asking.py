@@ -1,0 +1,123 @@
+"""Ask a model about a graph of the user's own, in the names of its nodes and edges."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.tasks import Batch, Forward
+from numdnc.tasks.graphs.encoding import ABSENT, END, predicted_labels, to_labels
+from numdnc.tasks.graphs.graph import Graph
+from numdnc.tasks.graphs.inference import Inference, relation_question
+from numdnc.tasks.graphs.named import NamedGraph, NamedGraphTask, Numbering, read_graph
+from numdnc.tasks.graphs.questions import ParsedQuestion, parse_question
+from numdnc.tasks.graphs.relations import numbering_for
+from numdnc.tasks.graphs.shortest_path import ShortestPath
+from numdnc.tasks.graphs.task import GraphTask, Question
+from numdnc.tasks.graphs.traversal import walk_question
+from numdnc.tasks.sequences import loss_mask
+
+
+class GraphStep(NamedTuple):
+    """One step of an answer."""
+
+    given: str
+    """What the model says, ..."""
+    wanted: str
+    """... and what is right."""
+    right: bool
+
+
+class Answer(NamedTuple):
+    """What a model answers to a question."""
+
+    steps: Sequence[GraphStep]
+    notes: Sequence[str]
+    """What the user should know of how the question was read."""
+    nodes: int
+    edges: int
+    """Sizes of the graph that was shown."""
+
+
+def draw_on_graph(task: GraphTask, file: Path, *, two_way: bool, nodes: int | None) -> NamedGraphTask:
+    """The task with questions about the graph of a file, or about parts of it with so many nodes."""
+    graph = read_graph(file, two_way=two_way)
+    _check_nodes(graph, nodes)
+    if nodes is None:
+        graph.check_fits(task)
+    return NamedGraphTask(task, graph, nodes or 0)
+
+
+def ask_graph(
+    task: GraphTask,
+    forward: Forward,
+    question: str,
+    file: Path,
+    *,
+    two_way: bool = False,
+    nodes: int | None = None,
+    relations: Path | None = None,
+    seed: int = 0,
+) -> Answer:
+    """Ask a model a question about the graph of a file; names are numbered at random, as the seed says."""
+    whole = read_graph(file, two_way=two_way)
+    rng = np.random.default_rng(seed)
+    asked = parse_question(task, whole, question, relations)
+    _check_nodes(whole, nodes)
+    graph = whole if nodes is None else whole.subgraph(list(dict.fromkeys(asked.nodes)), nodes)
+    graph.check_fits(task)
+    if isinstance(task, Inference):
+        numbering, relation = numbering_for(graph, asked.steps, task, rng)
+    else:
+        numbering, relation = graph.draw_numbering(rng, task), ABSENT
+    triples = [numbering.triple(edge) for edge in graph.edges]
+    batch = task.sequence(rng, triples, _question(task, asked, numbering, relation, Graph(triples), rng))
+    if isinstance(task, ShortestPath):
+        batch = task.rollout(forward, batch, None)
+    outputs, _ = forward(batch.inputs, None)
+    steps = _steps(batch, outputs, numbering, {relation: asked.relation})
+    return Answer(steps, asked.notes, len(graph.nodes), len(triples))
+
+
+def _question(
+    task: GraphTask,
+    asked: ParsedQuestion,
+    numbering: Numbering,
+    relation: int,
+    graph: Graph,
+    rng: np.random.Generator,
+) -> Question:
+    """What is asked, by labels."""
+    start, end = numbering.nodes[asked.nodes[0]], numbering.nodes[asked.nodes[-1]]
+    if isinstance(task, ShortestPath):
+        return task.between(rng, graph, start, end)
+    if isinstance(task, Inference):
+        return relation_question(start, relation, end)
+    return walk_question([numbering.triple(edge) for edge in asked.path])
+
+
+def _steps(batch: Batch, outputs: Array, numbering: Numbering, relation: dict[int, str]) -> list[GraphStep]:
+    """What outputs (T, 1, Y) say where an answer is due, in names, beside what is right."""
+    due = loss_mask(batch)[:, 0]
+    nodes = {label: name for name, label in numbering.nodes.items()}
+    edges = {label: name for name, label in numbering.edges.items()} | relation
+
+    def in_names(labels: list[int]) -> str:
+        if tuple(labels) == END:
+            return "(end)"
+        source, edge, destination = labels
+        return (
+            f"{nodes.get(source, '(no such node)')} -{edges.get(edge, '(no such edge)')}-> "
+            f"{nodes.get(destination, '(no such node)')}"
+        )
+
+    given, wanted = predicted_labels(outputs[due, 0]).tolist(), to_labels(batch.targets[due, 0]).tolist()
+    return [GraphStep(in_names(g), in_names(w), g == w) for g, w in zip(given, wanted, strict=True)]
+
+
+def _check_nodes(graph: NamedGraph, nodes: int | None) -> None:
+    if nodes is not None and not 2 <= nodes <= len(graph.nodes):
+        raise UserError(f"--nodes must be from 2 to {len(graph.nodes)}, the nodes of the graph, got {nodes}.")
