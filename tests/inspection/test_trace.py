@@ -530,7 +530,7 @@ WRONG: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "settings": (told(settings=3), "settings: Expected object, got int"),
     "sequence": (told(sequence=3), "sequence: Expected str, got int"),
     "spec": (told(spec=[]), "spec: Expected object, got array"),
-    "digits": (told(digits=1), "digits are not those of labels in"),
+    "digits": (told(digits=1), "labels of 1 digits do not fit"),
 }
 
 
@@ -541,7 +541,9 @@ def test_a_trace_of_a_graph_task_says_how_its_labels_are_written(tmp_path: Path)
     arrays, metadata = trace_file.load_arrays(path, trace_file._kind())
     for digits in (3, 0, -1, True, 2.0, "2", 10**30):
         trace_file.save_arrays(path, trace_file._kind(), arrays, metadata | {"digits": digits})
-        with pytest.raises(UserError, match=r"digits(: Expected int| are not those of labels in 62 inputs)"):
+        with pytest.raises(
+            UserError, match=r"digits(: Expected int|labels of 1 digits do not fit 62 inputs)"
+        ):
             load_trace(path)
     one = arrays["targets"][:, 0]
     trace_file.save_arrays(path, trace_file._kind(), arrays | {"targets": one}, metadata)

@@ -11,13 +11,13 @@ from numdnc.params import Array, DNCParams
 from numdnc.spec import DNCSpec
 
 OFF = -1e4
-"""A raw value so low that its sigmoid is exactly 0, and its share in a softmax too, in float32 and float64."""
+"""A raw value so low that its sigmoid and its share in a softmax are exactly 0, in float32 and float64."""
 
 
 def ablations(spec: DNCSpec, params: DNCParams) -> dict[str, DNCParams]:
-    """The part that is taken away -> the model without it, for all parts this model has.
+    """Name of a part -> parameters of the model without it, for every part this model has.
 
-    A single head is not among them: it is all the reads.
+    Single heads are only included if there are several: a model's only head is the same as "reads".
     """
     damaged = {"reads": without_reads(spec, params), "writing": without_writing(spec, params)}
     if spec.links:
@@ -29,26 +29,26 @@ def ablations(spec: DNCSpec, params: DNCParams) -> dict[str, DNCParams]:
 
 
 def without_reads(spec: DNCSpec, params: DNCParams) -> DNCParams:
-    """The same model with every read vector taken as zero: r_i = 0.
+    """The same model with every read vector set to zero: r_i = 0.
 
-    Reads enter through rows of the weights only: after the input in each controller layer, after h_all in the output.
+    Reads enter only through rows of the weights: after the input in each controller layer, after h_all in the output.
     """
     return _without_read_rows(spec, params, slice(0, spec.reads_size))
 
 
 def without_head(spec: DNCSpec, params: DNCParams, head: int) -> DNCParams:
-    """The same model with the read vector of one head, 0 to R - 1, taken as zero: r_head = 0.
+    """The same model with the read vector of one head, 0 to R - 1, set to zero: r_head = 0.
 
-    Where the head reads still says what its free gate frees.
+    The head's weighting still determines what its free gate frees.
     """
     return _without_read_rows(spec, params, slice(head * spec.word_size, (head + 1) * spec.word_size))
 
 
 def without_writing(spec: DNCSpec, params: DNCParams) -> DNCParams:
-    """The same model with its write gate shut: g^w = 0, hence w^w = 0 and M_t = M_{t-1}.
+    """The same model with its write gate closed: g^w = 0, hence w^w = 0 and M_t = M_{t-1}.
 
-    The memory stays as sequences start: blank (and all reads 0), or as it was learned (but for what the free gates wipe
-    with the variation `deallocation`).
+    The memory keeps its initial contents: empty (so that all reads are 0) or learned, apart from what the free gates
+    erase with `deallocation`.
     """
     return _held(params, interface_columns(spec)["write_gate"], OFF)
 
@@ -59,16 +59,16 @@ def without_links(spec: DNCSpec, params: DNCParams) -> DNCParams:
 
 
 def without_content(spec: DNCSpec, params: DNCParams) -> DNCParams:
-    """The same model with read keys that say nothing: k^r = 0, hence D = 0 and c^r[n] = 1/N.
+    """The same model with read keys of zeros: k^r = 0, hence D = 0 and c^r[n] = 1/N.
 
-    The content mode itself stays: without it a head that starts from nowhere has no slot to follow links from, and
-    reads nothing at all. That is `without_reads` again.
+    The content mode itself stays: without it a head would never reach a first slot to follow links from and would read
+    nothing, which is `without_reads`.
     """
     return _held(params, interface_columns(spec)["read_keys"], 0.0)
 
 
 def interface_columns(spec: DNCSpec) -> dict[str, NDArray[np.intp]]:
-    """Part of the interface -> its columns, in the part's shape (`spec.interface_shapes`)."""
+    """Part of the interface -> indices of its columns, in the part's shape (`spec.interface_shapes`)."""
     return {
         name: spec.interface_offsets[name] + np.arange(spec.interface_sizes[name]).reshape(shape)
         for name, shape in spec.interface_shapes.items()
@@ -87,10 +87,10 @@ def _without_read_rows(spec: DNCSpec, params: DNCParams, reads: slice) -> DNCPar
 
 
 def _held(params: DNCParams, columns: NDArray[np.intp], value: float) -> DNCParams:
-    """The same model with these columns of the raw interface xi at `value`, whatever the controller says.
+    """The same model with these columns of the raw interface xi fixed at `value`.
 
-    Weights of 0 leave the bias. With layer norm the gain is 0 instead: the products of all columns make its mean and
-    variance, and must stay as they are.
+    Their weights are set to 0, which leaves the bias. With layer norm their gain is set to 0 instead, since the weights
+    of all columns enter its mean and variance.
     """
     interface = params.interface
     bias = interface.bias.copy()

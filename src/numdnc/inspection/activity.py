@@ -1,6 +1,6 @@
-"""What a model does over a few sequences, by name: the numbers that health and diagnosis are made of.
+"""Internal values of a model over a few sequences, from which health figures and the diagnosis are computed.
 
-Axes: T steps, B batch, N slots, S steps of all sequences, those of padding left out.
+Axes: T steps, B batch, N slots, S steps of all sequences together, without padding.
 """
 
 from typing import Any, NamedTuple
@@ -17,30 +17,30 @@ from numdnc.tasks import Batch
 from numdnc.tasks.sequences import loss_mask
 
 SATURATED = 0.99
-"""A hidden value beyond this, either way, hardly passes any gradient."""
+"""A hidden value of larger magnitude hardly passes any gradient."""
 IN_USE = 0.5
-"""A slot counts as in use where its usage is above this."""
+"""A slot counts as in use if its usage is above this."""
 
 _LARGE = ("memory", "link", "forward", "backward", "retention", "read_content", "write_content", "allocation")
-"""Not kept: what is large, or is not asked for."""
+"""Not kept, since they are large or not needed."""
 
 
 class Activity(NamedTuple):
-    """The parts of each step, named as in inspection/internals.py, with "outputs" and "memory_peak"."""
+    """Values of each step, named as in inspection/internals.py, with "outputs" and "memory_peak"."""
 
     real: NDArray[np.bool_]
-    """(T, B): where a sequence has not ended."""
+    """(T, B): True up to the end of each sequence, False in its padding."""
     values: dict[str, Array]
     """Name -> (T, B, ..)."""
 
     def of(self, name: str) -> Array:
-        """(S, ..), without what happens after the end of a sequence."""
+        """Values of one name without those of padding, (S, ..)."""
         values: Array = self.values[name][self.real]
         return values
 
 
 def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
-    """Run an engine over a batch step by step, from the state every sequence starts from, and look inside.
+    """Run an engine over a batch step by step, from the initial state, and record the internal values.
 
     "memory_peak" (T, B) is the largest magnitude in the memory.
     """
@@ -58,7 +58,7 @@ def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
 
 
 def concentration(weights: Array) -> float:
-    """Share of all weight that lies on the largest slot of its step, in [1/N, 1]; 0 where there is no weight at all.
+    """Share of the weight that lies on the largest slot of its step, in [1/N, 1]; 0 if all weights are 0.
 
     sum_t max_n w_t[n] / sum_t sum_n w_t[n]          weights (.., N)
     """
@@ -66,16 +66,16 @@ def concentration(weights: Array) -> float:
 
 
 def in_use(usage: Array) -> Array:
-    """Share of the slots (.., N) in use; the result (..) lies in [0, 1]."""
+    """Share of slots in use, in [0, 1]; usage (.., N), result (..)."""
     share: Array = (usage > IN_USE).mean(axis=-1)
     return share
 
 
 def saturated(hidden: Array) -> float:
-    """Share of the hidden values that hardly pass any gradient, in [0, 1]."""
+    """Share of saturated hidden values, which hardly pass any gradient, in [0, 1]."""
     return float((np.abs(hidden) > SATURATED).mean())
 
 
 def _real(batch: Batch) -> NDArray[np.bool_]:
-    """(T, B): up to the last step of each sequence at which the loss counts."""
+    """True up to the last step of each sequence at which the loss counts, (T, B)."""
     return np.logical_or.accumulate(loss_mask(batch)[::-1], axis=0)[::-1]

@@ -1,6 +1,6 @@
-"""How fast an engine is: forward and backward of whole sequences, beside what the machine could do at best.
+"""Time the forward and backward passes of an engine, and estimate the least time that the machine allows.
 
-Only a right engine has a speed: `check` compares it with the definition first.
+An engine is timed only after `max_relative_error` has found it to agree with the definition.
 """
 
 import ctypes
@@ -27,14 +27,14 @@ from numdnc.tree import leaves, map_leaves, zeros_like
 Result = TypeVar("Result")
 
 LARGEST_ERROR = 1e-9
-"""Largest relative error against the definition, in float64, of an engine whose figures may be shown."""
+"""Largest relative error, compared with the definition in float64, of an engine that may be timed."""
 CHECKED_STEPS, CHECKED_BATCH = 12, 2
-"""At most so much of a shape is computed to check it."""
+"""Steps and sequences that the comparison is limited to."""
 LEAST_RUNS = 3
 
 
 class Shape(NamedTuple):
-    """A DNC with an LSTM controller, and the sequences that it runs over."""
+    """Sizes of a DNC with an LSTM controller, and of the batch of sequences that it is timed on."""
 
     input_size: int
     hidden_sizes: tuple[int, ...]
@@ -66,44 +66,44 @@ SHAPES = {
     "traversal": Shape(92, (256, 256, 256), 90, 256, 50, 5, batch=2, steps=120),
     "large": Shape(64, (128,), 64, 1024, 32, 4, batch=1, steps=64),
 }
-"""From characters and small toys over the paper's tasks to a memory of many slots."""
+"""From characters and small tasks to the paper's tasks and a memory of many slots."""
 
 
 class MachineRates(NamedTuple):
-    """What the machine can do."""
+    """Measured rates of the machine."""
 
     gflops: float
-    """10^9 operations (a multiply-add is two) per second of a float32 matrix product."""
+    """10^9 operations per second of a float32 matrix product; a multiply-add counts as two."""
     gbytes: float
-    """10^9 bytes per second of a copy, read and written ones together."""
+    """10^9 bytes per second of a copy, counting bytes read and bytes written."""
 
 
 class Timing(NamedTuple):
-    """Seconds of each run over a whole batch, in the order of the runs."""
+    """Seconds of each run over a whole batch, in order."""
 
     forwards: tuple[float, ...]
     backwards: tuple[float, ...]
     peak_bytes: int | None
-    """Most memory at once during the runs, above what is in use between them; None if unknown."""
+    """Peak memory during the runs, above what was in use before; None if unknown."""
 
     @property
     def forward(self) -> float:
-        """Median seconds of a forward."""
+        """Median seconds of a forward pass."""
         return median(self.forwards)
 
     @property
     def backward(self) -> float:
-        """Median seconds of a backward."""
+        """Median seconds of a backward pass."""
         return median(self.backwards)
 
     @property
     def total(self) -> float:
-        """Median seconds of both together."""
+        """Median seconds of both passes together."""
         return median(map(sum, zip(self.forwards, self.backwards, strict=True)))
 
 
 class Problem(NamedTuple):
-    """What an engine is timed on."""
+    """A model with parameters, state and data, on which an engine is timed."""
 
     spec: DNCSpec
     params: Any
@@ -113,7 +113,7 @@ class Problem(NamedTuple):
 
 
 def make_problem(shape: Shape, dtype: DTypeLike = np.float32) -> Problem:
-    """First parameters, random symbols to read and to answer, the blank state; the same whenever asked."""
+    """Initial parameters, random symbols as inputs and targets, the empty state; always the same for a shape."""
     rng, spec = np.random.default_rng(0), shape.spec
     size = (shape.steps, shape.batch)
     return Problem(
@@ -128,8 +128,8 @@ def make_problem(shape: Shape, dtype: DTypeLike = np.float32) -> Problem:
 def time_engine(engine: Engine, shape: Shape, seconds: float) -> Timing:
     """Time forward and backward in float32 for about `seconds`, at least `LEAST_RUNS` times.
 
-    A run before them, which may compile, is not counted; its outputs give the gradient of the mean softmax
-    cross-entropy that every backward begins with. Finding that gradient is not timed, nor is an update of parameters.
+    A first run, which may compile, is not counted; its outputs give the gradient of the mean softmax cross-entropy that
+    every backward pass starts from. Neither the loss nor an update of parameters is timed.
     """
     given = make_problem(shape)
     spec, params, symbols, _, state = given
@@ -148,7 +148,7 @@ def time_engine(engine: Engine, shape: Shape, seconds: float) -> Timing:
 
 
 def warm_up(engine: Engine, given: Problem) -> tuple[Array, Any]:
-    """Run forward and backward once; what backward was given: gradients by the outputs and by the final state."""
+    """Run forward and backward once; return what backward was given: gradients by outputs and final state."""
     spec, params, symbols, targets, state = given
     outputs, final, tape = engine.forward(spec, params, symbols, state, keep_tape=True)
     _, d_outputs = softmax_cross_entropy(outputs, targets)
@@ -158,7 +158,7 @@ def warm_up(engine: Engine, given: Problem) -> tuple[Array, Any]:
 
 
 def repeat(run: Callable[[], Result], seconds: float) -> list[Result]:
-    """What `run` gives each time, until `seconds` have passed, at least `LEAST_RUNS` times."""
+    """Call `run` until `seconds` have passed, at least `LEAST_RUNS` times, and return all results."""
     end, results = time.perf_counter() + seconds, [run() for _ in range(LEAST_RUNS)]
     while time.perf_counter() < end:
         results.append(run())
@@ -168,8 +168,9 @@ def repeat(run: Callable[[], Result], seconds: float) -> list[Result]:
 def max_relative_error(engine: Engine, shape: Shape) -> float:
     """Largest relative error of an engine in float64 over its outputs, final state and all gradients.
 
-    Each array counts by its largest difference from the definition's, over the largest value there; NaN counts as
-    infinite. Sequences begin in a random state and the final state is asked for too, so that no part goes unseen.
+    The error of an array is its largest difference from the definition's array divided by the largest value there; NaN
+    counts as infinite. Sequences begin with a random state and the loss depends on the final state, so that every part
+    is compared.
     """
     shape = shape._replace(steps=min(shape.steps, CHECKED_STEPS), batch=min(shape.batch, CHECKED_BATCH))
     spec, params, symbols, targets, _ = make_problem(shape, np.float64)
@@ -194,7 +195,7 @@ def _relative_error(found: Array, right: Array) -> float:
 
 
 def measure_machine(threads: int | None = None, seconds: float = 0.5) -> MachineRates:
-    """The best of about `seconds` each of a 1024 x 1024 float32 product, by all cores or `threads`, and a copy."""
+    """Best rates of a 1024 x 1024 float32 product, on all cores or `threads`, and of a copy, in `seconds` each."""
 
     def fastest(run: Callable[[], Any]) -> float:
         def timed() -> float:
@@ -214,10 +215,10 @@ def measure_machine(threads: int | None = None, seconds: float = 0.5) -> Machine
 
 
 def lower_bound_ms(shape: Shape, rates: MachineRates) -> float:
-    """Milliseconds that forward and backward of a shape take at the very least.
+    """A lower bound of the milliseconds for forward and backward of a shape.
 
-    The longer of two: the multiply-adds, three times those of a forward, at the machine's rate for matrix products;
-    and the link matrices, each written once and read once, through memory.
+    The longer of two times: the multiply-adds, three times those of a forward pass, at the machine's rate for matrix
+    products; and writing and reading each link matrix once in memory.
     """
     N, W, R = shape.memory_size, shape.word_size, shape.read_heads
     spec = shape.spec
@@ -235,23 +236,23 @@ def lower_bound_ms(shape: Shape, rates: MachineRates) -> float:
 
 
 class PeakMemory:
-    """The most memory that this process has in use at once from now on, above what it has in use now."""
+    """Peak memory of this process from now on, above what is in use now."""
 
     def __init__(self) -> None:
         self._before = None
-        with suppress(OSError, AttributeError):  # no Linux, or no leave
-            ctypes.CDLL(None).malloc_trim(0)  # what is free already must not hide what will be taken
-            Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+        with suppress(OSError, AttributeError):  # not Linux, or not permitted
+            ctypes.CDLL(None).malloc_trim(0)  # else memory that was freed before could be reused unseen
+            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
             self._before = process_memory("VmRSS")
 
     def peak(self) -> int | None:
-        """Bytes so far; None where the system does not tell."""
+        """Bytes so far; None if the system does not report them."""
         most = process_memory("VmHWM")
         return None if most is None or self._before is None else max(0, most - self._before)
 
 
 def process_memory(field: str) -> int | None:
-    """Bytes that Linux has on record for this process: VmRSS in use, VmHWM the most so far; None on other systems."""
+    """Bytes that Linux reports for this process: VmRSS in use, VmHWM the peak so far; None on other systems."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(f"{field}:"):

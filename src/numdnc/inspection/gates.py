@@ -1,4 +1,4 @@
-"""The gates of a DNC over a sequence: when it frees slots, when it writes, and whether to slots that are free."""
+"""The gates of a DNC over a sequence: free gates, allocation gate, write gate."""
 
 from numdnc.engines import Engine
 from numdnc.inspection.activity import observe
@@ -8,7 +8,7 @@ from numdnc.tasks import Batch
 
 
 def gates(spec: DNCSpec, params: DNCParams, engine: Engine, batch: Batch) -> dict[str, Array]:
-    """Name -> values (T, B) in [0, 1]: "free 0" .. of each read head, "allocation", "write"."""
+    """Name -> values (T, B) in [0, 1]: "free 0" .. for each read head, "allocation", "write"."""
     found = observe(spec, params, engine, batch).values
     free = {f"free {i}": found["free_gates"][:, :, i] for i in range(spec.read_heads)}
     return {**free, "allocation": found["allocation_gate"], "write": found["write_gate"]}

@@ -1,7 +1,7 @@
-"""Analytical gradients of an engine beside numerical ones of the definition, in float64.
+"""Compare the analytical gradients of an engine with numerical ones of the definition, in float64.
 
-Checked are the gradients by every parameter, every input and every array of the initial state, of a loss that sees
-every output and the whole final state. Where the model has bypass dropout, a mask is drawn.
+The loss depends on every output and on the whole final state; its gradients by every parameter, every input and every
+array of the initial state are checked. A model with bypass dropout gets a random mask.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ from numdnc.tree import leaves, map_leaves, named_leaves
 TOLERANCE = 1e-6
 """Largest relative error that passes, |a - n| / max(|a|, |n|)."""
 SMALLEST = 1e-5
-"""Where both gradients are smaller than this, numerical noise drowns a relative error: there they must agree to
-SMALLEST * TOLERANCE and count as no valid check of the relative error."""
+"""Where both gradients are smaller than this, numerical noise dominates a relative error: they must agree to
+SMALLEST * TOLERANCE and do not count as a valid check of the relative error."""
 STEPS = (2e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-"""Differences are taken over each in turn until two estimates in a row agree."""
+"""Step sizes of the differences, tried in turn until two estimates in a row agree."""
 
 
 class Row(NamedTuple):
-    """What was found for one array; errors are relative, and NaN where no check was valid."""
+    """Result for one array; errors are relative, NaN if no check was valid."""
 
     name: str
     numerical: tuple[float, float]  # range
@@ -43,10 +43,10 @@ class Row(NamedTuple):
 def gradcheck(
     spec: Spec, engine: Engine, *, steps: int, batch: int, samples: int, seed: int, blank: bool = False
 ) -> Iterator[Row]:
-    """A row for each array, over `samples` of its numbers (all, if it has fewer).
+    """Check each array on `samples` of its numbers, or on all if it has fewer, and yield a row for it.
 
-    Sequences of `steps` steps begin in a random state, or in the blank one if `blank` (then a parameter that acts
-    only on what is remembered needs some steps to matter).
+    Sequences of `steps` steps begin with a random state, or with the empty one if `blank` (a parameter that acts only
+    on remembered values then needs several steps to matter).
     """
     rng = np.random.default_rng(seed)
     params = map_leaves(
@@ -59,11 +59,11 @@ def gradcheck(
     pull = map_leaves(lambda leaf: rng.standard_normal(leaf.shape) / leaf.size, state)
 
     def begin() -> Any:
-        """The state before the first step: what is learned of it, and `state` on top."""
+        """The state before the first step: the learned initial state plus `state`."""
         return map_leaves(np.add, initial_state(spec, params, batch), state)
 
     def loss() -> tuple[float, list[Any]]:
-        """The loss, and the order of the slots at each step: where that changes, there is no gradient."""
+        """The loss, and the order of the slots at each step: where it changes, there is no gradient."""
         outputs, final, tape = reference.forward(
             spec, params, inputs, begin(), keep_tape=True, bypass_mask=mask
         )
@@ -87,7 +87,7 @@ def gradcheck(
 
 
 def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
-    """A state that keeps every invariant, with no two usages alike."""
+    """A random state that satisfies every invariant, with distinct usages."""
     state = map_leaves(
         lambda leaf: 0.5 * rng.standard_normal(leaf.shape), zero_state(spec, batch, np.float64)
     )
@@ -147,7 +147,7 @@ def _numerical(
 ) -> float | None:
     """The derivative by flat[k], by the four-point rule; None where the order of the slots changes around it.
 
-    Of the steps tried the two whose estimates agree best are believed; the analytical value plays no part in it.
+    The result is taken from the two successive step sizes whose estimates agree best, whatever the analytical value.
     """
     kept = flat[k]
     estimates: list[float] = []

@@ -1,4 +1,4 @@
-"""A few figures of how a model fares, cheap enough for every report of a training."""
+"""Health figures of a model, cheap enough to compute at every report of a training."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from numdnc.tasks import Batch
 from numdnc.tree import leaves
 
 SEQUENCES = 4
-"""So many make the batch that health is measured on: small, and the same at every report."""
+"""Sequences in the batch that health is measured on, the same at every report."""
 _MODES = ("backward", "content", "forward")
 
 
 def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) -> dict[str, float]:
-    """Name -> figure, over all steps and sequences of a batch; one that is not finite is left out.
+    """Name -> figure, over all steps and sequences of a batch; figures that are not finite are left out.
 
-    Of a DNC: "usage", mean over the slots; "slots_in_use", the share whose usage is above 1/2; "write_gate",
+    For a DNC: "usage", mean over the slots; "slots_in_use", share of slots whose usage is above 1/2; "write_gate",
     "allocation_gate" and "free_gates", means; "mode_backward", .., means over the heads (with links); "write_sharpness"
-    and "read_sharpness", the share of the weight that lies on the largest slot of its step (1/N is none at all).
-    Of every model: "hidden_saturated", the share of hidden values beyond 0.99; "largest_parameter", a magnitude; and
-    "gradient_controller", "gradient_interface", "gradient_output", the norm of the loss's gradient by each part.
+    and "read_sharpness", share of the weight that lies on the largest slot of its step (1/N if spread evenly).
+    For every model: "hidden_saturated", share of hidden values beyond 0.99; "largest_parameter", a magnitude; and
+    "gradient_controller", "gradient_interface", "gradient_output", norm of the loss's gradient by each part.
     """
     figures: dict[str, float] = {}
     with np.errstate(all="ignore"):

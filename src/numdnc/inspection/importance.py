@@ -1,9 +1,9 @@
-"""What the parts of a DNC are worth to it: its loss without a part, beside the loss whole and without any reads.
+"""How much a trained DNC needs each of its parts: its loss without the part, compared with its loss as it is.
 
-An ablation changes a trained model and shows what that model relies on; another, trained without the part, may do as
-well. It also feeds the rest of the model values that training never did, and these may harm more than the part helped.
-A model without any reads is one without links, look-up or heads too: so what a part is worth is at most what all reads
-are, however far the loss rises without it.
+An ablation shows what this trained model relies on; a model trained without the part may do as well. It also gives the
+rest of the model values unlike any in training, which may do more harm than the part did good. A model without reads
+is also one without links, look-up and heads, so a part is worth at most as much as all reads, however far the loss
+rises without it.
 """
 
 import math
@@ -20,21 +20,22 @@ from numdnc.spec import DNCSpec
 from numdnc.tasks import Batch
 
 MATTERS = 0.01
-"""A part matters where its loss rises by more than this share without it, ..."""
+"""A part matters if the loss without it is higher by more than this share, ..."""
 NOTICED = 1e-3
-"""... by more than so many nats per prediction, ..."""
+"""... by more than this many nats per prediction, ..."""
 DEVIATIONS = 2.0
-"""... and by more than so many standard errors of the rise."""
+"""... and by more than this many standard errors of the rise."""
 NOTHING = 1e-6
-"""A change of the loss by less, in nats, is none."""
+"""Smaller changes of the loss, in nats, count as none."""
 
 
 class Finding(NamedTuple):
-    """One thing found."""
+    """One finding of a diagnosis."""
 
     about: str
+    """Its subject, such as "memory" or "gates"."""
     fine: bool
-    """False where one should look at it."""
+    """False if it deserves a look."""
     words: str
     numbers: dict[str, float]
 
@@ -42,11 +43,11 @@ class Finding(NamedTuple):
 def sampling_error(
     spec: DNCSpec, params: Any, engine: Engine, batch: Batch, loss: Callable[..., Any]
 ) -> dict[str, float]:
-    """Part -> DEVIATIONS standard errors of the rise of the loss without it, in nats, over the sequences of a batch.
+    """Part -> DEVIATIONS standard errors of the loss's rise without it, in nats, over the sequences of a batch.
 
         rise = sum_b c_b d_b / sum_b c_b,   error^2 = B / (B - 1) sum_b c_b^2 (d_b - rise)^2 / (sum_b c_b)^2
 
-    d_b is the rise of sequence b and c_b how many predictions it has. Every sequence begins with an initial state.
+    d_b is the rise for sequence b and c_b its number of predictions. Every sequence begins with the initial state.
     """
     inputs = cast_inputs(batch.inputs, params)
     B = inputs.shape[1]
@@ -69,37 +70,37 @@ def sampling_error(
 
 
 class Losses(NamedTuple):
-    """Losses of a model whole and without its parts, and what is needed to compare them."""
+    """Losses of a model as it is and without each part, and what is needed to compare them."""
 
     whole: float
     without: dict[str, float]
     sampling_error: dict[str, float]
-    """In nats, as that function gives it."""
+    """In nats, as the function of this name returns it."""
     name: str
-    """What the loss is called, ..."""
+    """Name of the loss, ..."""
     nats: float
-    """... and how many nats one of its unit is."""
+    """... and nats per unit of it."""
     chance: float
     """Nats per prediction of a uniform guess."""
 
     def rise(self, part: str) -> float:
-        """How much the loss rises without a part, in nats."""
+        """Rise of the loss without a part, in nats."""
         return (self.without[part] - self.whole) * self.nats
 
     def matters(self, part: str) -> bool:
-        """Whether the loss rises enough to speak of, and by more than noise; where it is no number it does."""
+        """Whether the loss rises noticeably, and by more than the sampling error; True if the rise is NaN."""
         return not self.rise(part) <= self._least(part)
 
     def harms(self, part: str) -> bool:
-        """Whether the loss falls as clearly."""
+        """Whether the loss falls by as much."""
         return self.rise(part) < -self._least(part)
 
     def misleads(self, part: str) -> bool:
-        """Whether the loss rises clearly further than without any reads."""
+        """Whether the loss rises noticeably further than without any reads."""
         return self.rise(part) - self.rise("reads") > self._least(part)
 
     def change(self, part: str) -> str:
-        """From which loss to which, in words."""
+        """The change of the loss, in words."""
         before, after, rise = format_loss(self.whole), format_loss(self.without[part]), self.rise(part)
         if not math.isfinite(rise):
             return f"{self.name} goes from {before} to {after}"
@@ -116,7 +117,7 @@ class Losses(NamedTuple):
 
 
 def judge_parts(losses: Losses) -> Iterator[Finding]:
-    """What the memory is worth, then each part."""
+    """Findings about the memory as a whole, then about each part."""
     yield _memory(losses)
     if math.isfinite(losses.whole):
         for part in losses.without:
@@ -176,5 +177,5 @@ def _part(losses: Losses, part: str) -> Finding:
 
 
 def format_loss(loss: float) -> str:
-    """0.6931, or 1.2e-05 where so many digits would say little."""
+    """0.6931, or 1.2e-05 if it is small."""
     return f"{loss:.4f}" if not loss < 0.01 or loss == 0 else f"{loss:.1e}"

@@ -1,6 +1,6 @@
-"""What happens inside a step, told from the states before and after it by the definition's own functions.
+"""Internal values of a step, computed by the definition from the states before and after it.
 
-No engine gives this away, so any of them can be looked into. Axes: B batch, R read heads, N slots, W word, H hidden
+Engines need not return them, so any engine can be inspected. Axes: B batch, R read heads, N slots, W word, H hidden
 units of all layers, K links kept of a row.
 """
 
@@ -34,7 +34,7 @@ class Weightings(NamedTuple):
 
 
 def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> dict[str, Array]:
-    """Name -> array (B, ..) of the step that led from one state to the other with x (B, X) or symbols (B,)."""
+    """Name -> array (B, ..) of the step from state `before` to state `after` with input x, (B, X) or symbols (B,)."""
     found = {"hidden": _hidden(spec, params, x, before, after)}
     if spec.controller == "lstm":
         found["cell"] = np.concatenate([layer.cell for layer in after.controller], axis=1)
@@ -44,7 +44,7 @@ def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) 
 
 
 def _hidden(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> Array:
-    """h_all (B, H); a feed-forward controller leaves none in the state, so it is run again."""
+    """h_all (B, H); a feed-forward controller has none in its state and is run again."""
     if spec.controller != "feedforward":
         return np.concatenate([layer.hidden for layer in after.controller], axis=1)
     reads = before.reads.reshape(len(x), spec.reads_size)
@@ -55,9 +55,9 @@ def _hidden(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> Arra
 def _memory(
     spec: DNCSpec, params: DNCParams, hidden: Array, before: DNCState, after: DNCState
 ) -> dict[str, Array]:
-    """The interface, the weightings it leads to, and the memory's state after the step.
+    """The interface, the weightings that follow from it, and the state of the memory after the step.
 
-    Each follows from what the engine had: the allocation from its usage, the directions from its links.
+    Each is computed from the engine's own values: the allocation from its usage, the directions from its links.
     """
     interface = parse_interface(spec, affine(params.interface, hidden))
     retention, _ = retain(before.read_weights, interface.free_gates)
@@ -84,7 +84,7 @@ def _memory(
 def strongest_links(link: Array, most: int) -> tuple[NDArray[np.intp], Array]:
     """Slots and values (B, N, K) of the largest entries of each row of link (B, N, N), largest first, ties by slot.
 
-    K is `most`, or N if that is less.
+    K is the smaller of `most` and N.
     """
     slots = np.argsort(-link, axis=2, kind="stable")[:, :, :most]
     return slots, np.take_along_axis(link, slots, 2)

@@ -1,4 +1,4 @@
-"""From a read back to the write: which step put there what a head reads.
+"""Provenance of reads: which step wrote what a head reads.
 
 Axes: T steps, R read heads, N slots, W word.
 """
@@ -12,28 +12,27 @@ from numpy.typing import NDArray
 from numdnc.params import Array
 
 LEAST = 0.1
-"""A read, or what is left of a write, of less than this is taken for none."""
+"""Smaller weights of a read, and smaller remains of a write, are ignored."""
 NONE = -1
 
 
 class Provenance(NamedTuple):
-    """Of each step and head the slot it reads most and the step that wrote it."""
+    """For each step and head the slot that it reads most, and the step that wrote that slot."""
 
     slots: NDArray[np.int32]
-    """(T, R), 0..N-1; NONE where the head gives no slot a weight of LEAST or more."""
+    """(T, R), in 0..N-1; NONE if no slot has a read weight of LEAST or more."""
     writes: NDArray[np.int32]
-    """(T, R), 0..t; NONE where there is no such slot, or less than LEAST of every write is left in it."""
+    """(T, R), in 0..t; NONE if there is no such slot, or less than LEAST of every write is left in it."""
 
 
 def provenance(arrays: Mapping[str, Array], *, deallocation: bool) -> Provenance:
-    """Where each read comes from, by what later writes have left of every write.
+    """The write that each read shows, by how much later steps have left of every write.
 
         left[s, n] at step t = w_s[n] prod_{s<k<=t} (1 - w_k[n] e_k) psi_k[n]
 
     w_s is the write weighting of step s, e_k the mean of the erase gates over the word, psi_k the retention, which
-    counts with `deallocation` only. `left` in [0, 1] is the share of its write vector that slot n still holds. The
-    write of a read is the latest s whose `left` is at least half of the largest: of what stands there together, the
-    newest.
+    counts only with `deallocation`. `left` in [0, 1] is the share of the write vector of step s that slot n still
+    holds. A read shows the latest write s whose `left` is at least half of the largest.
 
     `arrays` are those of a trace: write_weights (T, N), erase (T, W), read_weights (T, R, N), retention (T, N).
     """

@@ -1,4 +1,4 @@
-"""How large a model is: parameters, interface, what a sequence carries, what training keeps of a step."""
+"""Sizes of a model: parameters, interface, state of a sequence, memory that training keeps for a step."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -13,25 +13,25 @@ from numdnc.spec import Spec
 from numdnc.tree import leaves, named_leaves
 
 MEASURED_STEPS = 24
-"""Steps of the longest sequence that is run to measure."""
+"""Steps of the longest sequence that is run for the measurement."""
 
 
 class Sizes(NamedTuple):
-    """Of one model on one engine in one dtype."""
+    """Sizes of one model on one engine in one dtype."""
 
     parameters: dict[str, tuple[int, ...]]
     """Shape of each array of parameters."""
     parameter_count: int
     interface: Mapping[str, int]
-    """Width of each part of the interface vector, in its order; empty without a memory."""
+    """Width of each part of the interface vector, in order; empty without a memory."""
     state_bytes: dict[str, int]
-    """What one sequence carries from step to step."""
+    """Bytes of each array of one sequence's state."""
     step_bytes: int
-    """What is kept of one step of one sequence until `backward`: the mean, since an engine may not keep all of each."""
+    """Bytes of the tape for one step of one sequence, on average, since an engine may keep more of some steps."""
 
 
 def sizes(spec: Spec, engine: Engine, dtype: DTypeLike) -> Sizes:
-    """Count the arrays; the bytes of a step are measured on two sequences, one longer than the other."""
+    """Sizes from the shapes of the arrays; the bytes of a step are measured on a short and a longer sequence."""
     params = zero_params(spec, dtype)
     return Sizes(
         parameters={name: leaf.shape for name, leaf in named_leaves(params)},
@@ -49,7 +49,7 @@ def _mean_step_bytes(spec: Spec, engine: Engine, params: Any) -> int:
 
 
 def _tape_bytes(spec: Spec, engine: Engine, params: Any, steps: int) -> int:
-    """Bytes of all arrays that the tape of a sequence of zeros holds, each counted once."""
+    """Bytes of all arrays in the tape of a sequence of zeros, each counted once."""
     dtype = params.output.bias.dtype
     inputs, state = np.zeros((steps, 1, spec.input_size), dtype), zero_state(spec, 1, dtype)
     mask = draw_bypass_mask(spec, steps, 1, np.random.default_rng(0), dtype)
@@ -71,7 +71,7 @@ def _arrays(tape: Any) -> Iterator[Any]:
 
 
 def _owner(array: Any) -> Any:
-    """The array whose memory a view shows."""
+    """The array that owns the memory of a view."""
     while isinstance(array.base, np.ndarray):
         array = array.base
     return array

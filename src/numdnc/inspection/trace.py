@@ -1,4 +1,4 @@
-"""A trace: what went into a model at every step of one sequence, what came out, and everything inside.
+"""Traces: inputs, outputs and internal values of a model at every step of one sequence.
 
 Axes: T steps, R read heads, N slots, W word, H hidden units of all layers, X input, Y output, K links kept of a row.
 """
@@ -23,16 +23,16 @@ from numdnc.tasks.sequences import loss_mask
 from numdnc.tasks.targets import are_classes, errors, probabilities
 
 MOST_LINKS = 2_000_000
-"""Part of the schema: with more than so many numbers T N N, only the strongest links of each row are kept, ..."""
+"""Part of the schema: with more than this many link numbers, T N N, only the strongest of each row are kept, ..."""
 STRONGEST = 4
 """... K of them."""
 LARGEST = 1 << 30
-"""Bytes of floats that a trace may hold."""
+"""Most bytes of floats in a trace."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What the sequence of a trace is, and which model it went through."""
+    """Description of a trace: its task, its sequence and its model."""
 
     task: str
     """Name of the task."""
@@ -41,21 +41,21 @@ class About:
     sequence: str
     """Which sequence of the task it is, in words."""
     iteration: Count
-    """How many updates the model was trained for."""
+    """Number of updates that the model was trained for."""
     engine: str
     """Name of the engine that computed it."""
     input_channels: tuple[str, ...]
-    """A name for each of the X inputs, ..."""
+    """Names of the X inputs, ..."""
     output_channels: tuple[str, ...]
-    """... and the Y outputs."""
+    """... and of the Y outputs."""
     symbols: str | None = None
-    """Of a text, the vocabulary: symbol n is its character n."""
+    """For a text, its vocabulary: character n is symbol n."""
     digits: Size | None = None
-    """Of a graph task, the decimal digits of a label: inputs and outputs are triples as in tasks/graphs/encoding.py."""
+    """For a graph task, decimal digits of a label; inputs and outputs are triples as in tasks/graphs/encoding.py."""
 
 
 class Trace(NamedTuple):
-    """One sequence through one model; `array_shapes` says what `arrays` holds, docs/notation.md what that means."""
+    """One sequence through one model; `array_shapes` lists the `arrays`, docs/notation.md explains them."""
 
     spec: Spec
     about: About
@@ -68,27 +68,27 @@ class Trace(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What the targets of a step are: bits, one or several classes, or one of the characters of a text."""
+        """What the targets are: bits, classes (one or several a step), or the characters of a text."""
         if self.about.symbols is not None:
             return "characters"
         return "classes" if are_classes(self.arrays["targets"]) else "bits"
 
     @property
     def groups(self) -> int:
-        """How many classes a step has; 1 where targets are bits."""
+        """Number of classes of a step; 1 if targets are bits."""
         targets = self.arrays["targets"]
         return targets.shape[1] if are_classes(targets) and targets.ndim == 2 else 1
 
     @property
     def errors(self) -> tuple[int, int]:
-        """How many predictions are wrong, of how many."""
+        """Number of wrong predictions, and of all predictions."""
         counts = self.arrays["mask"].astype(bool)
         wrong = errors(self.arrays["outputs"][counts], self.arrays["targets"][counts])
         return int(wrong.sum()), wrong.size
 
     @property
     def note(self) -> str:
-        """What was left out to keep the trace small; empty if nothing was."""
+        """What was left out to keep the trace small; empty if nothing."""
         if "link_slots" not in self.arrays:
             return ""
         K, N = self.arrays["link_slots"].shape[2], self.arrays["usage"].shape[1]
@@ -96,12 +96,12 @@ class Trace(NamedTuple):
 
 
 def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of the arrays of floats that a trace of this model has, besides `inputs` and `targets`.
+    """Name -> shape of the float arrays in a trace of this model, apart from `inputs` and `targets`.
 
-    Those two are (T, X) and (T, Y) of floats, or (T,) of integers where they are symbols or classes; targets of several
-    classes a step are (T, G) of integers; `mask` (T,) is 1 where the loss counts. With links and more
-    than MOST_LINKS numbers of them there is no `link` but `link_slots` (T, N, K), the strongest links of each row,
-    strongest first, and `link_values`, what they are.
+    `inputs` and `targets` are floats (T, X) and (T, Y), or integers (T,) if they are symbols or classes; targets of
+    several classes a step are integers (T, G). `mask` (T,) is 1 where the loss counts. With more than MOST_LINKS link
+    numbers, `link` is replaced by `link_slots` (T, N, K), the slots of the strongest links of each row, strongest
+    first, and `link_values`, the values of these links.
     """
     shapes: dict[str, tuple[int, ...]] = {
         "outputs": (spec.output_size,),
@@ -124,15 +124,15 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
 
 
 def truncates_links(spec: Spec, steps: int) -> bool:
-    """Whether the links of so many steps are too many to be kept whole."""
+    """Whether the links of this many steps are too many to be kept completely."""
     return spec.links and steps * spec.memory_size**2 > MOST_LINKS
 
 
 def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
-    """Run the only sequence of `batch` through a model, from the state every sequence starts from, a step at a time.
+    """Run the only sequence of `batch` through a model step by step, from the initial state, and record all values.
 
-    States and outputs are those of the engine that `about` names; what lies between two states, and no engine gives
-    away, follows from them by the definition. All is kept in float32.
+    States and outputs are those of the engine that `about` names; internal values are computed from them by the
+    definition. Everything is stored in float32.
     """
     engine = get_engine(about.engine)
     inputs = cast_inputs(batch.inputs, params)

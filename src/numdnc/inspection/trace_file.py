@@ -1,4 +1,4 @@
-"""A trace as a file, which anyone can read: safetensors, with JSON that says what the arrays are.
+"""Save and load traces as safetensors files, with JSON that describes the arrays.
 
 Axes: T steps, X input, Y output, N slots, K links kept of a row.
 """
@@ -20,7 +20,7 @@ from numdnc.spec import Spec
 from numdnc.tasks.graphs.encoding import channel_counts
 
 SCHEMA = 2
-"""Raised whenever an older numdnc could not read the file."""
+"""Increased whenever an older numdnc could not read the file."""
 _CHECKED = 2
 """The first schema whose number is under the checksum."""
 
@@ -52,7 +52,7 @@ class _Described(About):
 
 
 def load_trace(path: Path) -> Trace:
-    """The trace of a file; a UserError says what is wrong with it."""
+    """Load a trace; UserError if the file is not a valid one."""
     arrays, metadata = load_arrays(path, _kind())
     try:
         told = validated(_Described, metadata)
@@ -88,11 +88,11 @@ def _check_about(spec: Spec, about: About) -> None:
     if about.symbols is not None and not len(about.symbols) == spec.input_size == spec.output_size:
         raise UserError(f"symbols are not {spec.input_size} characters")
     if about.digits is not None and channel_counts(about.digits) != (spec.input_size, spec.output_size):
-        raise UserError(f"digits are not those of labels in {spec.input_size} inputs")
+        raise UserError(f"labels of {about.digits} digits do not fit {spec.input_size} inputs")
 
 
 def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """What a trace of this model must hold, of the right kind, shape and range."""
+    """The arrays that a trace of this model must hold, checked for dtype, shape and range."""
     _check_there(("outputs", "inputs", "targets", "mask"), arrays)
     T = len(arrays["outputs"]) if arrays["outputs"].ndim else 0
     if not T:
