@@ -541,9 +541,7 @@ def test_a_trace_of_a_graph_task_says_how_its_labels_are_written(tmp_path: Path)
     arrays, metadata = trace_file.load_arrays(path, trace_file._kind())
     for digits in (3, 0, -1, True, 2.0, "2", 10**30):
         trace_file.save_arrays(path, trace_file._kind(), arrays, metadata | {"digits": digits})
-        with pytest.raises(
-            UserError, match=r"digits: Expected int|labels of .* digits do not fit 62 inputs"
-        ):
+        with pytest.raises(UserError, match=r"digits: Expected int|labels of .* digits do not fit 62 inputs"):
             load_trace(path)
     one = arrays["targets"][:, 0]
     trace_file.save_arrays(path, trace_file._kind(), arrays | {"targets": one}, metadata)
