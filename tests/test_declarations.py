@@ -9,7 +9,6 @@ import pytest
 
 from numdnc import DNCSpec, nn
 from numdnc.cli.options import ModelOptions, attribute_docs
-from numdnc.engines.cpu.kernels.types import InterfaceAt
 from numdnc.params import DNCState
 from numdnc.parts import Interface, declared_parts
 from numdnc.spec import VARIATIONS, MemoryOptions
@@ -50,10 +49,6 @@ def test_the_state_and_the_interface_declare_all_their_arrays():
 def test_flags_are_properties_of_a_spec(kind):
     spec = DNCSpec(input_size=1, output_size=1)
     assert all(not part.flag or hasattr(spec, part.flag) for part in declared_parts(kind).values())
-
-
-def test_the_kernels_know_every_part_of_the_interface():
-    assert InterfaceAt._fields == Interface._fields
 
 
 @pytest.mark.parametrize("kind", [Interface, DNCState])

@@ -16,7 +16,10 @@ from numdnc.engines.cpu.kernels.arrays import padded
 from numdnc.engines.cpu.kernels.types import (
     FEEDFORWARD,
     LSTM,
+    ONEPLUS,
     RNN,
+    SIGMOID,
+    SOFTMAX,
     Controller,
     ControllerGradient,
     ControllerTape,
@@ -39,8 +42,9 @@ from numdnc.engines.cpu.shapes import (
     tile_width,
 )
 from numdnc.params import Array
-from numdnc.spec import GATES, DNCSpec, Spec
+from numdnc.spec import GATES, VARIATIONS, DNCSpec, Spec
 
+_ACTIVATIONS = {"sigmoid": SIGMOID, "oneplus": ONEPLUS, "softmax": SOFTMAX}
 _CONTROLLERS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 
 _STRIDE = 4
@@ -88,7 +92,7 @@ def make_plan(
     sizes = _sizes(spec, steps, batch, dtype.itemsize, keep_tape)
     like = np.empty(0, dtype)
     layers = _layers(spec, sizes, batch, symbols, like)
-    at = InterfaceAt(**spec.interface_offsets) if isinstance(spec, DNCSpec) else None
+    at = _interface_at(spec) if isinstance(spec, DNCSpec) else None
     tape: dict[Any, Shapes] = {
         Controller: controller_shapes(layers, steps * batch, symbols, like),
         ControllerTape: controller_tape_shapes(spec, sizes, batch),
@@ -144,16 +148,27 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         slots=spec.memory_size,
         word=spec.word_size,
         heads=spec.read_heads,
-        links=int(spec.links),
-        masking=int(spec.masking),
-        deallocation=int(spec.deallocation),
-        sharpness=int(spec.sharpness),
-        mask_floor=spec.mask_floor,
+        **{name: +getattr(spec, name) for name in VARIATIONS if name in Sizes._fields},  # a bool as an int
         segment=1 if few else _STRIDE * max(1, round((steps / _STRIDE) ** 0.5)),
         stride=1 if few else _STRIDE,
         tile=tile_width(spec.memory_size),
         rows=_rows_at_once(spec.memory_size),
     )
+
+
+def _interface_at(spec: DNCSpec) -> Any:
+    """Neighbouring parts of the same activation are activated at once."""
+    rows: list[list[int]] = []
+    for name, part in spec.interface_parts.items():
+        if part.activation != "identity":
+            first = spec.interface_offsets[name]
+            last = first + spec.interface_sizes[name]
+            kind, shape = _ACTIVATIONS[part.activation], spec.interface_shapes[name]
+            if kind != SOFTMAX and rows and rows[-1][:3:2] == [kind, first]:
+                rows[-1][2] = last
+            else:
+                rows.append([kind, first, last, shape[-1] if shape else 1])
+    return InterfaceAt(np.array(rows, np.int64), **spec.interface_offsets)  # type: ignore[call-arg]  # made of a list
 
 
 def _layers(spec: Spec, sizes: Sizes, batch: int, symbols: bool, like: Array) -> NDArray[np.int64]:

@@ -52,7 +52,7 @@ def write_step(sizes, at, tape, scratch, now, before, after, b):
     """Free, allocate, write: memory, usage, precedence and write weights after."""
     R, W = sizes.heads, sizes.word
     xi = tape.interface[now, b]
-    parse_interface(xi, at, sizes)
+    parse_interface(xi, at)
     retention, usage, weights = (
         tape.retention[now, b],
         tape.usage[after, b],
@@ -309,4 +309,4 @@ def write_step_backward(sizes, at, tape, gradient, work, t, now, before, after, 
         xi[at.free_gates : at.free_gates + R],
         gradient.shrink[b],
     )
-    parse_interface_backward(d_xi, xi, at, sizes)
+    parse_interface_backward(d_xi, xi, at)

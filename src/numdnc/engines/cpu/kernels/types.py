@@ -7,11 +7,15 @@ S and D are how many states and steps are kept: T + 1 and T with a tape, else 2 
 does not have are arrays without numbers.
 """
 
+from collections import namedtuple
 from typing import Any, NamedTuple
+
+from numdnc.parts import Interface
 
 Array = Any
 
 LSTM, RNN, FEEDFORWARD = 0, 1, 2
+SIGMOID, ONEPLUS, SOFTMAX = 0, 1, 2
 
 
 class Sizes(NamedTuple):
@@ -38,23 +42,11 @@ class Sizes(NamedTuple):
     rows: int = 4  # of a tile that are worked on at once
 
 
-class InterfaceAt(NamedTuple):
-    """Where each part of the interface vector starts; -1 where there is no such part."""
-
-    read_keys: int
-    read_strengths: int
-    write_key: int
-    write_strength: int
-    erase: int
-    write_vector: int
-    free_gates: int
-    allocation_gate: int
-    write_gate: int
-    read_modes: int = -1
-    write_mask: int = -1
-    read_masks: int = -1
-    forward_sharpness: int = -1
-    backward_sharpness: int = -1
+InterfaceAt: Any = namedtuple(
+    "InterfaceAt", ("activations", *Interface._fields), defaults=[-1] * len(Interface._fields)
+)
+"""Where each part of the interface vector starts, -1 where there is no such part; and `activations`, a row for each
+activated stretch of it: one of the numbers above, its first column, the one after its last, and a softmax's width."""
 
 
 class Controller(NamedTuple):
@@ -73,7 +65,7 @@ class Controller(NamedTuple):
 class InterfaceParams(NamedTuple):
     """Parameters of the interface."""
 
-    at: InterfaceAt
+    at: Any  # an `InterfaceAt`
     weights: Array  # (H, I)
     bias: Array
     gain: Array
