@@ -1,8 +1,11 @@
 """Small random things that a model could hold, for tests. Axes: T steps, B batch, R read heads, N slots, W word."""
 
+import dataclasses
+
 import numpy as np
 
 from numdnc import DNCSpec, LSTMSpec, RNNSpec, map_leaves, zero_params, zero_state
+from numdnc.spec import MemoryOptions
 
 SIZES = [(3, 2, 5, 4), (2, 1, 4, 3), (1, 4, 3, 2), (2, 4, 1, 3), (3, 2, 4, 1)]
 """B, R, N, W: all different and R never 3; with one head, a batch of one, one slot, one number per slot."""
@@ -18,17 +21,15 @@ MODELS = {
 }
 """Every model by name: two layers, and no two sizes equal."""
 
+_FLAGS = [field.name for field in dataclasses.fields(MemoryOptions) if isinstance(field.default, bool)]
 FAMILY = {
     "masking": {"masking": True},
     "masking-floor": {"masking": True, "mask_floor": 0.1},
-    "deallocation": {"deallocation": True},
-    "sharpness": {"sharpness": True},
     "content-only": {"links": False},
-    "normalisation": {"normalisation": True},
     "bypass-dropout": {"bypass_dropout": 0.3},
-    "learned-state": {"learned_state": True},
+    **{name.replace("_", "-"): {name: True} for name in _FLAGS if name not in ("masking", "links")},
 }
-"""The variations, each alone, as arguments of DNCSpec."""
+"""The variations, each alone, as arguments of DNCSpec; a new flag is among them of itself."""
 
 _M, _D, _S = (FAMILY[name] for name in ("masking", "deallocation", "sharpness"))
 PUBLISHED = {
@@ -41,6 +42,9 @@ PUBLISHED = {
 
 VARIATIONS = {name: DNCSpec(**_MEMORY, **flags) for name, flags in (FAMILY | PUBLISHED).items()}
 """A DNC for each of these."""
+
+
+_MIXED = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state")
 
 
 def random_spec(seed):
@@ -67,6 +71,7 @@ def random_spec(seed):
         normalisation=flip(),
         bypass_dropout=float(rng.choice([0, 0.3, 0.6])),
         learned_state=flip(),
+        **{name: flip() for name in _FLAGS if name not in _MIXED},
     )
 
 

@@ -25,14 +25,13 @@ _ACTIVATIONS: dict[Activation, tuple[Any, Any]] = {
     "oneplus": (oneplus, oneplus_backward),
     "softmax": (softmax, softmax_backward),
 }
-"""Each activation, and what takes the gradient through it."""
+"""Each activation and its backward function."""
 
 
 def parse_interface(spec: DNCSpec, xi: Array) -> Interface:
     """Split xi (B, interface_size) and activate its parts (Graves et al. 2016, "Interface parameters").
 
-    Strengths by oneplus; erase and gates by sigmoid; modes by a softmax over the three modes of one head. Masks by
-    sigmoid and sharpness by oneplus (Csordas and Schmidhuber 2019).
+    `numdnc.parts.Interface` declares the parts and their activations.
     """
     parts = {}
     for name, part in spec.interface_parts.items():
