@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numdnc.errors import UserError
     from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_state_backward
     from numdnc.params import zero_params, zero_state
+    from numdnc.runs import load_run
     from numdnc.spec import DNCSpec, LSTMSpec, RNNSpec
     from numdnc.tree import map_leaves, named_leaves, zeros_like
 
@@ -33,6 +34,7 @@ __all__ = [
     "init_params",
     "initial_state",
     "initial_state_backward",
+    "load_run",
     "map_leaves",
     "named_leaves",
     "select_engine",
@@ -42,7 +44,7 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-_MODULES = ("engines", "errors", "init", "params", "spec", "tree")
+_MODULES = ("engines", "errors", "init", "params", "spec", "tree", "runs")
 """Where the public names come from."""
 
 

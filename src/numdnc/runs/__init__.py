@@ -1,5 +1,9 @@
-"""Runs with their tasks, a class for each kind: text, separate sequences, graphs, bAbI.
+"""Runs with their tasks, a class for each kind: text, separate sequences, graphs, bAbI; see docs/runs.md.
 
-`load_run` opens one. What a new kind needs: a file with a subclass of `TaskRun` (base.py) and its name in `KINDS`
-(kinds.py).
+A new kind is a file with a subclass of `TaskRun` (base.py) and its name in `KINDS` (kinds.py).
 """
+
+from numdnc.runs.base import TaskRun
+from numdnc.runs.kinds import load_run
+
+__all__ = ["TaskRun", "load_run"]

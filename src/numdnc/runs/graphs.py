@@ -36,7 +36,7 @@ class GraphRun(SequenceRun):
         overrides: Mapping[str, Any] | None = None,
         sequences: int | None = None,
         picture: bool = False,
-        graph: Path | None = None,
+        graph: str | Path | None = None,
         two_way: bool = False,
         nodes: int | None = None,
     ) -> Evaluation:
@@ -56,7 +56,7 @@ class GraphRun(SequenceRun):
         task = self._with_settings(overrides, sequences)
         about = {"graph": str(graph), "two_way": two_way, "nodes": nodes}
         settings = {**resolved_settings(task.generator), **about}
-        on_graph = draw_on_graph(cast(GraphTask, task.generator), graph, two_way=two_way, nodes=nodes)
+        on_graph = draw_on_graph(cast(GraphTask, task.generator), Path(graph), two_way=two_way, nodes=nodes)
         varied = SequenceTask(task.name, on_graph, task.settings, self.run.training.seed)
         return self._evaluate(varied, settings, no_reads=no_reads, picture=picture)
 
@@ -64,10 +64,10 @@ class GraphRun(SequenceRun):
         self,
         question: str,
         *,
-        graph: Path | None = None,
+        graph: str | Path | None = None,
         two_way: bool = False,
         nodes: int | None = None,
-        relations: Path | None = None,
+        relations: str | Path | None = None,
         seed: int = 0,
     ) -> GraphAnswer:
         """Ask about the graph of a file, in its own names: "A -line-> ?", "A -> B" or "A -relation-> ?".
@@ -85,10 +85,10 @@ class GraphRun(SequenceRun):
             cast(GraphTask, self.task.current),
             self.forward,
             question,
-            graph,
+            Path(graph),
             two_way=two_way,
             nodes=nodes,
-            relations=relations,
+            relations=None if relations is None else Path(relations),
             seed=seed,
         )
         return GraphAnswer(
