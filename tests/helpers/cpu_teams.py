@@ -15,6 +15,7 @@ import pytest
 
 import numdnc
 from helpers.contract import DTYPES, Case, Problem, Result
+from helpers.marks import thorough_but
 from helpers.patience import PATIENCE
 from numdnc.engines.cpu import CPUEngine, engine, teams
 from numdnc.engines.cpu.kernels.teams import ABORTED
@@ -22,9 +23,17 @@ from numdnc.engines.cpu.kernels.teams import ABORTED
 PACKAGE = Path(numdnc.__file__).parent
 TEAMS = [(1, None), (2, False), (2, True), (3, False), (3, True)]
 for_each_team = pytest.mark.parametrize(
-    ("count", "together"), TEAMS, ids=["alone", "2-apart", "2-together", "3-apart", "3-together"]
+    ("count", "together"),
+    [
+        pytest.param(1, None, id="alone"),
+        pytest.param(2, False, id="2-apart"),
+        pytest.param(2, True, id="2-together", marks=pytest.mark.thorough),
+        pytest.param(3, False, id="3-apart", marks=pytest.mark.thorough),
+        pytest.param(3, True, id="3-together"),
+    ],
 )
 for_each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+for_each_dtype_if_thorough = pytest.mark.parametrize("dtype", thorough_but(["float64"], DTYPES))
 
 
 @dataclass(frozen=True)

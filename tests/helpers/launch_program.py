@@ -1,19 +1,23 @@
-"""Starts `numdnc` in several processes that know of each other, as torchrun does, but imports torch just once for all.
+"""Starts `numdnc` in several processes that know of each other, as torchrun does, but imports all just once for all.
 
 Each line of its standard input is an order as JSON: how many processes, their words, their folder. It answers with
 their numbers; to the next line, with their exit codes. What process R prints lies in out.R and err.R. Where there is a
 folder host-R, that process is in it, as if on a machine of its own.
 """
 
+import importlib
 import json
 import os
+import pkgutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch.distributed
 
-from numdnc import cli
+import numdnc.cli
+import numdnc.tasks
+import numdnc.training
 
 assert torch.distributed.is_available()
 
@@ -36,13 +40,16 @@ def answer(numbers: list[int]) -> None:
 
 
 def main() -> None:
+    for package in (numdnc.cli, numdnc.tasks, numdnc.training):  # once, not in each process
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     while line := sys.stdin.readline():
         order, processes = json.loads(line), []
         for rank in range(order["count"]):
             process = os.fork()
             if process == 0:
                 become(order, rank)
-                cli.main()
+                numdnc.cli.main()
                 return
             processes.append(process)
         answer(processes)

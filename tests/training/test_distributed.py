@@ -560,6 +560,7 @@ def workers(agent: int) -> dict[int, int]:
     return found
 
 
+@pytest.mark.thorough
 def test_torchrun_starts_a_resume_again_where_a_worker_was_killed() -> None:
     """And what comes of it is what one process gives that was never stopped."""
     done(*LEARN_COPY, "--steps", 9, "--out", "together")
@@ -578,6 +579,7 @@ def test_torchrun_starts_a_resume_again_where_a_worker_was_killed() -> None:
     assert difference(Path("alone"), Path("together")) < 10 * TOLERANCE
 
 
+@pytest.mark.thorough
 def test_ctrl_c_on_torchrun_saves() -> None:
     agent = torchrun(*LEARN_TEXT, "-m", "rnn", "--steps", 10**6, "--out", "together")
     try:
@@ -592,6 +594,7 @@ def test_ctrl_c_on_torchrun_saves() -> None:
     assert err.count("finishing this iteration, then saving") == 1
 
 
+@pytest.mark.thorough
 def test_workers_notice_that_torchrun_was_killed() -> None:
     """Nobody is left then who could tell them to stop."""
     agent = torchrun(*LEARN_TEXT, "-m", "rnn", "--steps", 10**6, "--out", "together")

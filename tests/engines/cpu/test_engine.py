@@ -16,6 +16,7 @@ import pytest
 
 import numdnc
 from helpers.contract import (
+    CORE_SPECS,
     RANDOM_SPECS,
     SPECS,
     Result,
@@ -24,7 +25,17 @@ from helpers.contract import (
     cast,
     make_problem,
 )
-from helpers.cpu_teams import TEAMS, for_each_dtype, for_each_team, no_endless_wait, run, run_python, team
+from helpers.cpu_teams import (
+    TEAMS,
+    for_each_dtype,
+    for_each_dtype_if_thorough,
+    for_each_team,
+    no_endless_wait,
+    run,
+    run_python,
+    team,
+)
+from helpers.marks import thorough_but
 from numdnc import DNCSpec, LSTMSpec, RNNSpec
 from numdnc.engines.cpu import CPUEngine, buffers, plans, shapes, teams
 
@@ -55,8 +66,8 @@ FEW_SLOTS = [name for name, spec in RANDOM_SPECS.items() if spec.links and spec.
 
 
 @for_each_team
-@for_each_dtype
-@pytest.mark.parametrize("spec_name", [*IN_TEAMS, "dnc-ones", *FEW_SLOTS])
+@for_each_dtype_if_thorough
+@pytest.mark.parametrize("spec_name", thorough_but(CORE_SPECS, [*IN_TEAMS, "dnc-ones", *FEW_SLOTS]))
 def test_any_team_computes_the_same(spec_name: str, dtype: str, count: int, together: bool | None) -> None:
     case = team(spec_name, dtype, count, together)
     for batch in (1, 2, 3, 5):
@@ -72,7 +83,7 @@ def test_among_the_mixes_are_one_two_and_three_slots() -> None:
 
 
 @for_each_team
-@for_each_dtype
+@for_each_dtype_if_thorough
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("spec_name", ["lstm-2-layers", "dnc-odd", "dnc-all"])
 def test_a_team_gives_the_same_bits_every_time(
@@ -199,7 +210,7 @@ def test_around_the_ends_of_segments(spec_name: str, steps: int, dtype: str) -> 
 
 
 @for_each_team
-@pytest.mark.parametrize("steps", [50, 131])
+@pytest.mark.parametrize("steps", thorough_but([50], [50, 131]))
 @pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-M+D+S", "lstm-2-layers"])
 @pytest.mark.parametrize("few", [0, 1 << 30], ids=["again", "kept"])
 def test_long_sequences(
@@ -260,9 +271,11 @@ def test_without_a_tape_two_states_and_no_links_are_kept(monkeypatch: pytest.Mon
 
 
 @for_each_team
-@for_each_dtype
+@for_each_dtype_if_thorough
 @pytest.mark.parametrize("widest", [1, 3, 4, 6])
-@pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-odd", "dnc-M+D+S", "dnc-all"])
+@pytest.mark.parametrize(
+    "spec_name", thorough_but(["dnc-odd", "dnc-all"], ["dnc-2-layers", "dnc-odd", "dnc-M+D+S", "dnc-all"])
+)
 @pytest.mark.usefixtures("few_are_many")
 def test_links_in_tiles_of_any_width(
     spec_name: str,
@@ -355,7 +368,7 @@ def resident() -> int:
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_calls_leave_nothing_behind(count: int) -> None:
-    """A tape of this model has more than a megabyte, 300 of them 300."""
+    """A tape of this model has more than a megabyte, 100 of them 100."""
     which = CPUEngine(count, True)
     problem = make_problem(BUSY, "float32", steps=32, batch=2, gap=0)
     tape = which.forward(BUSY, problem.params, problem.inputs, problem.state, keep_tape=True)[2]
@@ -367,7 +380,7 @@ def test_calls_leave_nothing_behind(count: int) -> None:
     try:
         run(which, BUSY, problem)
         before, held = tracemalloc.get_traced_memory()[0], resident()
-        for _ in range(300):
+        for _ in range(100):
             run(which, BUSY, problem)
         grown = tracemalloc.get_traced_memory()[0] - before
     finally:
