@@ -9,11 +9,13 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 train: .venv/installed
 	$(BIN)/numdnc train text --minutes 2.5
 
+# On every processor that this process may use.
 test: .venv/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-all: .venv/installed-test
-	$(BIN)/python -m pytest -m "thorough or not thorough"
+# The same, and then what takes minutes.
+test-all: test
+	$(BIN)/python -m pytest -n auto --dist worksteal -m thorough
 
 check: .venv/installed-check
 	$(BIN)/ruff format --check .

@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers import contract
-from helpers.contract import Case, assert_close
+from helpers import contract, tolerances
+from helpers.contract import Case
 from helpers.examples import FAMILY
+from helpers.tolerances import assert_close
 from numdnc import initial_state_backward
 from numdnc.engines import Engine
 from numdnc.engines.reference import ReferenceEngine
 
 
 def test_allowed_errors_are_at_most_ten_times_the_measured() -> None:
-    for line in contract.TOLERANCES.values():
+    for line in tolerances.TOLERANCES.values():
         for tolerance in line.values():
             assert tolerance.measured <= tolerance.allowed <= 10 * tolerance.measured
 
@@ -35,13 +36,13 @@ WRONG = {
 
 @pytest.mark.parametrize(
     ("quantity", "dtype"),
-    [(quantity, dtype) for quantity, line in contract.TOLERANCES.items() for dtype in line],
+    [(quantity, dtype) for quantity, line in tolerances.TOLERANCES.items() for dtype in line],
 )
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_wrong_results_are_told(
     quantity: str, dtype: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract, "worst", {})
+    monkeypatch.setattr(tolerances, "worst", {})
     assert_close(quantity, dtype, RIGHT, RIGHT)
     with pytest.raises(AssertionError):
         assert_close(quantity, dtype, wrong, RIGHT)
@@ -96,7 +97,7 @@ class Given(Case):
 def test_wrong_engines_are_told(
     spec_name: str, maker: Any, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contract, "worst", {})
+    monkeypatch.setattr(tolerances, "worst", {})
     case = Given("wrong", spec_name, dtype, maker)
     with pytest.raises(AssertionError, match="error"):
         case.assert_parity(case.problem())

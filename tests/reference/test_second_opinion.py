@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from helpers import second_opinion
-from helpers.contract import RANDOM_FOR_JAX, SPECS, Case, Problem, assert_close
+from helpers.contract import RANDOM_FOR_JAX, SPECS, Case, Problem
 from helpers.second_opinion import Opinion, as_tree, translate_params, translate_state
+from helpers.tolerances import assert_close
 from numdnc import initial_state, initial_state_backward, map_leaves, zeros_like
 from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 

@@ -15,16 +15,7 @@ import numpy as np
 import pytest
 
 import numdnc
-from helpers.contract import (
-    CORE_SPECS,
-    RANDOM_SPECS,
-    SPECS,
-    Result,
-    assert_identical,
-    assert_result_close,
-    cast,
-    make_problem,
-)
+from helpers.contract import CORE_SPECS, RANDOM_SPECS, SPECS, Result, assert_result_close, cast, make_problem
 from helpers.cpu_teams import (
     TEAMS,
     for_each_dtype,
@@ -36,6 +27,7 @@ from helpers.cpu_teams import (
     team,
 )
 from helpers.marks import thorough_but
+from helpers.tolerances import assert_identical
 from numdnc import DNCSpec, LSTMSpec, RNNSpec
 from numdnc.engines.cpu import CPUEngine, buffers, plans, shapes, teams
 

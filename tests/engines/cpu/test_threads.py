@@ -10,9 +10,10 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from helpers.blas_stand_in import FakeBLAS, inside
-from helpers.contract import assert_identical, assert_result_close, make_problem
+from helpers.contract import assert_result_close, make_problem
 from helpers.cpu_teams import no_endless_wait, run, run_python, team
 from helpers.patience import PATIENCE, without_notice
+from helpers.tolerances import assert_identical
 from numdnc import RNNSpec
 from numdnc.engines.cpu import ENGINE, CPUEngine, blas, engine, matmuls, threads
 from numdnc.errors import UserError
@@ -231,7 +232,7 @@ def test_nobody_waits_for_another_thread_that_failed(monkeypatch: pytest.MonkeyP
 
 FORK = """
 import os, sys, threading
-from helpers.contract import assert_identical
+from helpers.tolerances import assert_identical
 from helpers.cpu_teams import team
 from numdnc.engines.cpu import threads
 from helpers.patience import PATIENCE
@@ -291,7 +292,7 @@ def test_a_child_forked_while_another_thread_is_at_work_computes_too() -> None:
 
 ENDING = """
 import atexit, sys, threading
-from helpers.contract import assert_identical
+from helpers.tolerances import assert_identical
 from helpers.cpu_teams import team
 
 case = team("rnn-2-layers", "float64", 2, True)
