@@ -22,7 +22,7 @@ from numdnc.cli import progress
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.formatting import format_duration
 from numdnc.training.checkpoint import load_checkpoint
-from numdnc.training.loop import Finished, Report, Tick
+from numdnc.training.events import Finished, Report, Tick
 
 GRADCHECK = "--hidden 3 -N 4 -W 3 -R 2 --steps 4 --samples 2"
 PROGRESS = re.compile(

@@ -17,8 +17,8 @@ from numdnc.cli import progress
 from numdnc.runs.babi import BabiRun
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
-from numdnc.training.loop import Finished, Report, Tick
-from numdnc.training.pace import Pace
+from numdnc.training.events import Finished, Report, Tick
+from numdnc.training.timer import Pace
 
 REPORT = Report(48.3, 4800, 1.457, 1.773, {}, False, 48417.27, 61, 0.1, 0.2, {})
 EPISODES = REPORT._replace(scores={"loss": 1.0, "bit_error": 0.01, "sequence_error": 0.25, "level": 3.0})
@@ -111,6 +111,6 @@ def test_what_compiles_does_not_count_into_the_time_left() -> None:
     pace = Pace(iteration=5, now=0)
     assert pace.seconds(10, 5, now=0) == math.inf
     assert pace.seconds(10, 6, now=32) == 320  # nothing better is known yet
-    pace.settle(6, now=32)
+    pace.restart(6, now=32)
     assert pace.seconds(10, 6, now=32) == 320
     assert pace.seconds(10, 8, now=36) == 20

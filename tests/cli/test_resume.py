@@ -234,7 +234,7 @@ def test_the_speed_after_a_resume_counts_what_was_trained_since(place: Path) -> 
     """Not also the iterations before, which took none of that time."""
     with interrupted_after(7):
         call(*words("run", "rnn"))
-    with mock.patch("numdnc.training.loop.time.perf_counter", iter(range(10**6)).__next__):
+    with mock.patch("time.perf_counter", iter(range(10**6)).__next__):
         done("resume", "run", "--sample-every", 0)
     first = json.loads((place / "run/metrics.jsonl").read_text().splitlines()[0])
     assert (first["iteration"], first["per_second"]) == (8, 6 * 8 / 2)

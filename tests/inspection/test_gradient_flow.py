@@ -11,8 +11,9 @@ from numdnc import initial_state, map_leaves, named_leaves
 from numdnc.engines import get_engine
 from numdnc.inspection.ablation import interface_columns
 from numdnc.inspection.activity import concentration, observe
-from numdnc.inspection.gradient_flow import gradient_flow, gradient_of, parameter_parts
+from numdnc.inspection.gradient_flow import gradient_flow, parameter_parts
 from numdnc.tasks import Batch
+from numdnc.training import loss_and_gradient
 
 RANDOM = [random_spec(seed) for seed in range(12)]
 
@@ -68,7 +69,7 @@ def test_the_gradient_of_a_learned_start_is_counted() -> None:
     def loss(outputs: Any, batch: Batch) -> tuple[float, float, Any]:
         return float((outputs**2).sum() / 2), 1, outputs
 
-    gradient = gradient_of(spec, params, get_engine("reference"), batch, loss)
+    gradient = loss_and_gradient(spec, params, get_engine("reference"), batch, loss).gradient
 
     def value(at: float) -> float:
         memory = params.initial.memory.copy()

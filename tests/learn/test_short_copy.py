@@ -7,8 +7,9 @@ import pytest
 from numdnc import DNCSpec, LSTMSpec
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
+from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
-from numdnc.training.loop import Finished, Report, train
+from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings, new_run
 

@@ -17,8 +17,9 @@ from numdnc.tasks.curriculum import Curriculum
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.tasks.sequences import draw_checked, pad_and_concat, single_sequence
+from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
-from numdnc.training.loop import Finished, Report, train
+from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, new_run
 

@@ -11,8 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -33,6 +32,7 @@ from helpers.commands import (
     refused,
 )
 from helpers.patience import PATIENCE, without_notice
+from helpers.workers import in_each
 from numdnc import RNNSpec, UserError, init_params, map_leaves
 from numdnc.engines.cpu.threads import count_threads
 from numdnc.machine import count_processors
@@ -645,28 +645,6 @@ def test_only_torchrun_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # How they add up, by threads that stand in for distributed.
-
-
-class Threads(Workers):
-    """One of several threads that meet at every sum."""
-
-    def __init__(self, rank: int, parts: list[Any], meeting: threading.Barrier) -> None:
-        self.rank, self.world_size = rank, len(parts)
-        self._parts, self._meeting = parts, meeting
-
-    def all_reduce(self, numbers: Any) -> Any:
-        self._parts[self.rank] = numbers.copy()
-        self._meeting.wait(PATIENCE)
-        total = sum(self._parts[1:], self._parts[0])
-        self._meeting.wait(PATIENCE)
-        return total
-
-
-def in_each(count: int, call: Callable[[Workers], Any]) -> list[Any]:
-    """What a call gives in each of so many distributed."""
-    parts, meeting = [None] * count, threading.Barrier(count)
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(call, [Threads(rank, parts, meeting) for rank in range(count)]))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])

@@ -12,8 +12,9 @@ from numdnc import DNCSpec, LSTMSpec, RNNSpec, UserError, initial_state, map_lea
 from numdnc.data import Corpus
 from numdnc.inspection.ablation import without_reads
 from numdnc.tasks.text import TextSettings, TextTask
+from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
-from numdnc.training.loop import Finished, Report, train
+from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
 

@@ -1,6 +1,7 @@
 """The loop's arithmetic: its updates are those of a plain loop over the definition, its reports say what happened."""
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,9 @@ from numdnc.data import Corpus
 from numdnc.init import initial_state_backward
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks.text import TextSettings, TextTask
-from numdnc.training import loop
+from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
-from numdnc.training.loop import Finished, Report, train
+from numdnc.training.loop import train
 from numdnc.training.optimizers import (
     OptimizerSettings,
     clip,
@@ -190,7 +191,7 @@ class Clock:
 def test_times_of_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """2 seconds an update, 8 predictions each (two in the last window of an epoch), after a minute before a resume."""
     clock = Clock(2.0)
-    monkeypatch.setattr(loop.time, "perf_counter", clock)
+    monkeypatch.setattr(time, "perf_counter", clock)
     run, folder = make_run(tmp_path, OptimizerSettings(), 8, report_every=4)
     run.seconds = 60.0
     first, last = reports(train(run, clock.slow(task()), folder))
@@ -204,7 +205,7 @@ def test_minutes_are_the_least_that_is_left_and_end_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(15.0)
-    monkeypatch.setattr(loop.time, "perf_counter", clock)
+    monkeypatch.setattr(time, "perf_counter", clock)
     run, folder = make_run(tmp_path, OptimizerSettings(), 1000)
     *events, last = train(run, clock.slow(task()), folder, minutes=1.5)
     assert last == Finished("minutes", 6)

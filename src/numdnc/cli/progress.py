@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from numdnc import console
 from numdnc.runs.progress import time_and_iteration, time_left
-from numdnc.training.loop import Finished, Report, Tick
+from numdnc.training.events import Finished, Report, Tick
 
 FIRST, LATER = 9.0, 29.0
 """After so many seconds without a line there is one: the first of a training, and every other."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from numdnc.errors import missing_package
-from numdnc.training.loop import Report
+from numdnc.training.events import Report
 
 FOLDER = "tensorboard"
 """Where in a run's folder the events lie."""

@@ -22,8 +22,9 @@ from numdnc.inspection.health import SEQUENCES, health
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.consent import save_source
 from numdnc.runs.creation import begin_run
+from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
-from numdnc.training.loop import Finished, Report, train
+from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, load_run
 from numdnc.training.workers import Workers

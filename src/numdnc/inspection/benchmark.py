@@ -17,11 +17,13 @@ from threadpoolctl import threadpool_limits
 
 from numdnc.engines import Engine, get_engine
 from numdnc.init import init_params
-from numdnc.inspection.gradcheck import random_state
+from numdnc.inspection.gradcheck import mean_cross_entropy, random_state
 from numdnc.machine import count_processors
 from numdnc.params import Array, Inputs, zero_state
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.spec import DNCSpec
+from numdnc.tasks import Batch
+from numdnc.training.gradient import loss_and_gradient
 from numdnc.tree import leaves, map_leaves, zeros_like
 
 Result = TypeVar("Result")
@@ -179,10 +181,12 @@ def max_relative_error(engine: Engine, shape: Shape) -> float:
     d_state = map_leaves(lambda leaf: rng.standard_normal(leaf.shape) / leaf.size, state)
 
     def arrays(computed_by: Engine) -> list[Array]:
-        outputs, final, tape = computed_by.forward(spec, params, symbols, state, keep_tape=True)
-        _, d_outputs = softmax_cross_entropy(outputs, targets)
-        d_params, _, d_before = computed_by.backward(spec, params, tape, d_outputs, d_state)
-        return leaves((outputs, final, d_params, d_before))
+        found = loss_and_gradient(
+            *(spec, params, computed_by, Batch(symbols, targets), mean_cross_entropy),
+            state=state,
+            d_final_state=d_state,
+        )
+        return leaves((found.outputs, found.state, found.gradient, found.d_state))
 
     return max(map(_relative_error, arrays(engine), arrays(get_engine("reference"))))
 

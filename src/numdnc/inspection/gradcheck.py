@@ -15,6 +15,8 @@ from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_st
 from numdnc.params import Array, zero_state
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.spec import Spec
+from numdnc.tasks import Batch
+from numdnc.training.gradient import loss_and_gradient
 from numdnc.tree import leaves, map_leaves, named_leaves
 
 TOLERANCE = 1e-6
@@ -73,17 +75,26 @@ def gradcheck(
         orders = [step.access.allocation.order for step in tape.steps] if spec.has_memory else []
         return nats + pulled, orders
 
-    outputs, _, tape = engine.forward(spec, params, inputs, begin(), keep_tape=True, bypass_mask=mask)
-    _, d_outputs = softmax_cross_entropy(outputs, targets)
-    d_params, d_inputs, d_state = engine.backward(spec, params, tape, d_outputs, pull)
-    d_params = initial_state_backward(spec, d_params, d_state)
+    found = loss_and_gradient(
+        *(spec, params, engine, Batch(inputs, targets), mean_cross_entropy),
+        state=begin(),
+        d_final_state=pull,
+        bypass_mask=mask,
+    )
+    d_params = initial_state_backward(spec, found.gradient, found.d_state)
     _, orders = loss()
     arrays = named_leaves((params, (inputs,), state))
-    gradients = leaves((d_params, (d_inputs,), d_state))
+    gradients = leaves((d_params, (found.d_inputs,), found.d_state))
     for (name, array), gradient in zip(arrays, gradients, strict=True):
         owner, _, rest = name.partition(".")
         title = {"0": rest, "1": "inputs", "2": f"state.{rest}"}[owner]
         yield _check(title, array, gradient, loss, orders, samples, rng)
+
+
+def mean_cross_entropy(outputs: Array, batch: Batch) -> tuple[float, float, Array]:
+    """A `Loss`: softmax cross-entropy over all steps, whatever the batch's mask."""
+    nats, d_outputs = softmax_cross_entropy(outputs, batch.targets)
+    return nats, batch.targets.size, d_outputs
 
 
 def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:

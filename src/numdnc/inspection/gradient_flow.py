@@ -3,27 +3,24 @@
 Axes: X input, R read heads, W word, H hidden units of a layer.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from numdnc.engines import Engine
-from numdnc.init import initial_state, initial_state_backward
 from numdnc.inspection.ablation import interface_columns
-from numdnc.params import Array, cast_inputs
+from numdnc.params import Array
 from numdnc.spec import GATES, DNCSpec, Spec
 from numdnc.tasks import Batch
-from numdnc.tree import map_leaves, named_leaves, zeros_like
+from numdnc.training.gradient import Loss, loss_and_gradient
+from numdnc.tree import map_leaves, named_leaves
 
 NEGLIGIBLE = 1e-6
 """A part whose gradient is at most this, beside that of the part with the strongest, does not train to speak of."""
 
 _OF_HEADS = ("read_", "free_", "forward_", "backward_")
 """How the parts of the interface begin that each head has for itself."""
-
-Loss = Callable[..., tuple[float, float, Array]]
-"""`Task.loss`."""
 
 
 class GradientFlow(NamedTuple):
@@ -50,21 +47,11 @@ class GradientFlow(NamedTuple):
         return [*faint, *self.dead_units]
 
 
-def gradient_of(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) -> Any:
-    """The gradient of the loss of a batch whose sequences start afresh: a tree like the parameters."""
-    inputs = cast_inputs(batch.inputs, params)
-    state = initial_state(spec, params, inputs.shape[1])
-    outputs, after, tape = engine.forward(spec, params, inputs, state, keep_tape=True)
-    _, _, d_outputs = loss(outputs, batch)
-    d_params, _, d_state = engine.backward(spec, params, tape, d_outputs, zeros_like(after))
-    return initial_state_backward(spec, d_params, d_state)
-
-
 def gradient_flow(
     spec: Spec, params: Any, engine: Engine, batches: Iterable[Batch], loss: Loss
 ) -> GradientFlow:
-    """The gradient's strength on each part over several batches."""
-    gradients = [gradient_of(spec, params, engine, batch, loss) for batch in batches]
+    """The gradient's strength on each part over several batches, whose sequences start in the initial state."""
+    gradients = [loss_and_gradient(spec, params, engine, batch, loss).gradient for batch in batches]
     squares = map_leaves(lambda *each: np.mean([g.astype(np.float64) ** 2 for g in each], axis=0), *gradients)
     strengths = {name: float(np.sqrt(part.mean())) for name, part in parameter_parts(spec, squares)}
     largest = max(float(np.abs(leaf).max()) for gradient in gradients for _, leaf in named_leaves(gradient))

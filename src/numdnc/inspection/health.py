@@ -6,9 +6,9 @@ import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
-from numdnc.inspection.gradient_flow import Loss, gradient_of
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
+from numdnc.training.gradient import Loss, loss_and_gradient
 from numdnc.tree import leaves
 
 SEQUENCES = 4
@@ -32,7 +32,7 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
             figures |= _memory(spec, activity)
         figures["hidden_saturated"] = saturated(activity.of("hidden"))
         figures["largest_parameter"] = max(float(np.abs(leaf).max()) for leaf in leaves(params))
-        gradient = gradient_of(spec, params, engine, batch, loss)
+        gradient = loss_and_gradient(spec, params, engine, batch, loss).gradient
         for part in ("controller", "interface", "output"):
             squares = [float((leaf**2).sum()) for leaf in leaves(getattr(gradient, part, ()))]
             if squares:

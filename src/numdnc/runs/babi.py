@@ -19,7 +19,7 @@ from numdnc.tasks import Batch, Scores
 from numdnc.tasks.babi import BabiSettings, BabiTask, Vocabulary, find_babi, parse_lines, read_babi
 from numdnc.tasks.babi.asking import ask_story, story_batch, story_with_answers
 from numdnc.tasks.babi.task import EVAL_BATCH, FAILURE_THRESHOLD
-from numdnc.training.loop import Report
+from numdnc.training.events import Report
 from numdnc.training.run import Run
 
 

@@ -19,7 +19,7 @@ from numdnc.runs.results import Diagnosis, Evaluation
 from numdnc.spec import Spec
 from numdnc.tasks import Batch, Forward, Scores, Task
 from numdnc.tasks.sequence_task import EVAL_BATCH
-from numdnc.training.loop import Report
+from numdnc.training.events import Report
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, finite_forward, forward_with
 from numdnc.tree import leaves, named_leaves

@@ -31,7 +31,7 @@ from numdnc.tasks.sequences import (
     resolved_settings,
 )
 from numdnc.tasks.user_input import steps_batch
-from numdnc.training.loop import Report
+from numdnc.training.events import Report
 from numdnc.training.run import Run
 
 NOUN = "a task"

@@ -22,7 +22,7 @@ from numdnc.schema import validated
 from numdnc.tasks import Batch
 from numdnc.tasks.text import TextSettings, TextTask, Unit, Vocabulary, sample, segments_at_once
 from numdnc.tasks.user_input import text_batch, typed_symbols
-from numdnc.training.loop import Report
+from numdnc.training.events import Report
 from numdnc.training.run import Run
 
 SAMPLE_LENGTH = 200

@@ -1,0 +1,75 @@
+"""The loss of a batch and its gradient by the parameters: what every update of a training starts from.
+
+Axes: T steps, B batch, X input, Y output.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from numdnc.engines import Engine
+from numdnc.init import initial_state, initial_state_backward
+from numdnc.params import Array, cast_inputs
+from numdnc.spec import Spec
+from numdnc.tasks import Batch
+from numdnc.training.workers import SINGLE, Workers
+from numdnc.tree import zeros_like
+
+Loss = Callable[[Array, Batch], tuple[float, float, Array]]
+"""`Task.loss`: (outputs, batch) -> (loss in nats per prediction, number of predictions, gradient by the outputs)."""
+
+
+class LossAndGradient(NamedTuple):
+    """The result of `loss_and_gradient`."""
+
+    loss: float
+    """In nats per prediction, a mean over the predictions of all workers."""
+    predictions: float
+    """Number of those predictions."""
+    gradient: Any
+    """d loss / d params, a tree like the parameters."""
+    outputs: Array
+    """(T, B, Y), of this worker's sequences."""
+    state: Any
+    """After the last step, of this worker's sequences."""
+    d_inputs: Array | None
+    """(T, B, X), of this worker's own loss; None for symbols."""
+    d_state: Any
+    """Gradient of this worker's own loss by the state before the first step."""
+
+
+def loss_and_gradient(
+    spec: Spec,
+    params: Any,
+    engine: Engine,
+    batch: Batch,
+    loss: Loss,
+    *,
+    state: Any = None,
+    d_final_state: Any = None,
+    bypass_mask: Array | None = None,
+    workers: Workers = SINGLE,
+) -> LossAndGradient:
+    """Run a model over a batch and back.
+
+        task = SequenceTask("copy", Copy(), SequenceSettings(), seed=0)
+        found = loss_and_gradient(spec, params, engine, task.next_batch(), task.loss)
+
+    Sequences start in the model's initial state, to which the gradient of a learned state flows back, or go on from
+    `state`, which is a constant. `d_final_state`, zero by default, is what else depends on the state after the last
+    step. Of several `workers`, which all pass the same batch and mask, each computes its own sequences (`state` is
+    that of these), and loss and gradient are averaged over all.
+    """
+    rows = workers.shard(batch.inputs.shape[1])
+    batch = batch._replace(inputs=cast_inputs(batch.inputs, params)).rows(rows)
+    mask = None if bypass_mask is None else bypass_mask[:, rows]
+    before = initial_state(spec, params, batch.inputs.shape[1]) if state is None else state
+    outputs, after, tape = engine.forward(
+        spec, params, batch.inputs, before, keep_tape=True, bypass_mask=mask
+    )
+    value, count, d_outputs = loss(outputs, batch)
+    d_after = zeros_like(after) if d_final_state is None else d_final_state
+    gradient, d_inputs, d_before = engine.backward(spec, params, tape, d_outputs, d_after)
+    if state is None:
+        gradient = initial_state_backward(spec, gradient, d_before)
+    gradient, value, count = workers.all_reduce_mean(gradient, value, count)
+    return LossAndGradient(value, count, gradient, outputs, after, d_inputs, d_before)
