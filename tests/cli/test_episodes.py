@@ -351,7 +351,7 @@ REQUESTS = {
     "eval run --memory-size 10000000": "must fit into the |GiB of this machine",
     "eval run --show --json": "--show must be given without --json, got both",
     "eval run --corpus text.txt": "--corpus must be given for a run of a text, got one of copy",
-    "eval run --plot picture.doc": "a picture must be named .png, .pdf or .svg, got picture.doc",
+    "eval run --plot picture.doc": "a plot must be named .png, .pdf or .svg, got picture.doc",
     "resume run --steps 20 --corpus text.txt": "--corpus must be given for a run of a text, got one of copy",
     "sample run": "sample must be given a run of a text, got one of copy. |eval DIR --show",
 }

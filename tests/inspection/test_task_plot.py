@@ -49,7 +49,7 @@ error (1 of 4 bits wrong)
 bit 0 |···  |
 bit 1 |··· x|
 
-' ' 0, ░▒▓ between, █ 1 (or least to most where a channel says so); · the loss does not count; x wrong"""
+' ' 0, ░▒▓ between, █ 1 (or the range that a channel gives); · the loss does not count; x wrong"""
 
 
 def test_long_names_are_cut() -> None:
@@ -212,9 +212,9 @@ def test_many_channels_and_names_with_dollars_are_drawn(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     batch, outputs = sample()
-    with pytest.raises(UserError, match="must be a file that can be written, got: No such file"):
+    with pytest.raises(UserError, match="must be writable, got: No such file"):
         save_task_plot(tmp_path / "missing" / "a.png", batch, outputs, 1, IN, OUT)
-    with pytest.raises(UserError, match=r"a picture must be named \.png, \.pdf or \.svg, got .*a\.jpg"):
+    with pytest.raises(UserError, match=r"a plot must be named \.png, \.pdf or \.svg, got .*a\.jpg"):
         save_task_plot(tmp_path / "a.jpg", batch, outputs, 1, IN, OUT)
     assert list(tmp_path.iterdir()) == []
 
@@ -231,7 +231,7 @@ def test_without_matplotlib_it_is_said_what_to_install(tmp_path: Path) -> None:
         mock.patch.object(builtins, "__import__", without),
         pytest.raises(
             UserError,
-            match=r"picture in a file must find the package matplotlib.*-m pip install 'matplotlib<4,>=3.8'`\.",
+            match=r"plot in a file must find the package matplotlib.*-m pip install 'matplotlib<4,>=3.8'`\.",
         ),
     ):
         save_task_plot(tmp_path / "a.png", *sample(), 1, IN, OUT)

@@ -1,6 +1,6 @@
-"""A sample of a task as a picture: what goes in, what should come out, what does, and where that is wrong.
+"""Plot one sequence of a task: inputs, targets, outputs and errors, in the terminal or as a figure.
 
-In the terminal one character is a number, in a figure one cell. A line is a channel, a column a step. Axes: T steps,
+A row is a channel, a column a step; a number is one character in the terminal and one cell in a figure. Axes: T steps,
 B batch, X input channels, Y output channels, C channels of either.
 """
 
@@ -23,29 +23,29 @@ from numdnc.tasks.sequences import loss_mask, sequence_length
 from numdnc.tasks.targets import are_classes, as_bits, errors, predicted_bits, probabilities
 
 BLOCKS = " ░▒▓█·"
-"""0, three shades between, 1; then what stands where the loss does not count."""
+"""Characters for 0, three shades between, and 1; then the one for steps at which the loss does not count."""
 ASCII = " -+*#."
-"""The same where blocks cannot be written."""
+"""The same for terminals without block characters."""
 WRONG = "x"
 ERROR = "error"
 FEWEST_STEPS = 10
-"""So many are shown side by side, however narrow the terminal is."""
+"""Steps that are shown side by side at least, however narrow the terminal is."""
 FORMATS = (".png", ".pdf", ".svg")
 LONGEST_NAME = 40
-"""Characters of a channel's name in a picture."""
+"""Most characters of a channel's name in a plot."""
 
 
 class Panel(NamedTuple):
-    """A part of a picture: input, target, output, error, and the gates of a DNC if they are given."""
+    """A part of a plot: input, target, output, error, or the gates of a DNC."""
 
     title: str
     note: str
-    """What else its heading says."""
+    """Rest of its heading."""
     channels: tuple[str, ...]
     values: Array
-    """(T, C), in [0, 1]; in the panel ERROR 1 where wrong."""
+    """(T, C), in [0, 1]; in the panel ERROR 1 where a prediction is wrong."""
     counts: NDArray[np.bool_]
-    """(T,): the steps at which there is something to show."""
+    """(T,): True at the steps that have values."""
 
 
 def plot_text(
@@ -59,10 +59,10 @@ def plot_text(
     width: int | None = None,
     encoding: str | None = None,
 ) -> str:
-    """Sequence `row` of a batch as lines of text: input, target, output and error, one under another.
+    """Sequence `row` of a batch as text: input, target, output and error, one below the other.
 
-    `outputs` (T, B, Y) are the model's raw outputs, `gates` those of inspection/gates.py. What is wider than `width`
-    goes on below. Width and encoding are those of standard output unless given.
+    `outputs` (T, B, Y) are the model's raw outputs, `gates` those of inspection/gates.py. Steps that do not fit into
+    `width` continue below. Width and encoding default to those of standard output.
     """
     panels = task_panels(batch, outputs, row, input_channels, output_channels, gates)
     width = width or shutil.get_terminal_size().columns
@@ -82,7 +82,7 @@ def plot_text(
                 "",
             ]
     lines.append(
-        f"'{shades[0]}' 0, {shades[1:4]} between, {shades[4]} 1 (or least to most where a channel says so); "
+        f"'{shades[0]}' 0, {shades[1:4]} between, {shades[4]} 1 (or the range that a channel gives); "
         f"{shades[5]} the loss does not count; {WRONG} wrong"
     )
     return "\n".join(lines)
@@ -97,28 +97,28 @@ def save_task_plot(
     output_channels: Sequence[str],
     gates: Mapping[str, Array] | None = None,
 ) -> None:
-    """Sequence `row` of a batch as a figure, a PNG (or PDF or SVG, as the name ends); see `plot_text`."""
+    """Save sequence `row` of a batch as a figure in a PNG, PDF or SVG file, by the suffix; see `plot_text`."""
     panels = task_panels(batch, outputs, row, input_channels, output_channels, gates)
     save_figure(path, lambda figure_class: draw_panels(panels, figure_class))
 
 
 def save_figure(path: Path, draw: Callable[[Any], Any]) -> None:
-    """Save what `draw` makes of matplotlib's class of figures: a PNG, or PDF or SVG, as the name ends."""
+    """Call `draw` with matplotlib's class Figure and save the result as a PNG, PDF or SVG file, by the suffix."""
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"a picture must be named .png, .pdf or .svg, got {path}. Give another name.")
+        raise UserError(f"a plot must be named .png, .pdf or .svg, got {path}. Give another name.")
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise missing_package("a picture in a file", "matplotlib") from None
+        raise missing_package("a plot in a file", "matplotlib") from None
     drawn = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a character that the font lacks becomes a box
+        warnings.filterwarnings("ignore", "Glyph")  # a character missing from the font becomes a box
         draw(Figure).savefig(drawn, format=path.suffix[1:].lower(), dpi=200, bbox_inches="tight")
     try:
         path.write_bytes(drawn.getvalue())
     except OSError as error:
         raise UserError(
-            f"{path} must be a file that can be written, got: {error.strerror}. Give another name."
+            f"{path} must be writable, got: {error.strerror}. Give another name."
         ) from None
 
 
@@ -130,7 +130,7 @@ def task_panels(
     output_channels: Sequence[str],
     gates: Mapping[str, Array] | None = None,
 ) -> list[Panel]:
-    """The panels of a sequence, without the padding at its end."""
+    """The panels of a sequence, without its padding."""
     inputs, targets, raw = batch.inputs[:, row], batch.targets[:, row], outputs[:, row]
     counts = loss_mask(batch)[:, row].astype(bool)
     if inputs.ndim == 1:
@@ -165,7 +165,7 @@ def _check_names(kind: str, names: Sequence[str], values: Any) -> None:
 
 
 def _between_0_and_1(names: Sequence[str], values: Any) -> tuple[tuple[str, ...], Array]:
-    """Channels that leave [0, 1], such as counts, from their least to their most value, which the name then says."""
+    """Scale channels with values outside [0, 1], such as counts, to their range, and add the range to their names."""
     least, most = np.minimum(values.min(0), 0), np.maximum(values.max(0), 1)
     named = tuple(
         name if (low, high) == (0, 1) else f"{name} ({low:.3g} to {high:.3g})"
@@ -175,7 +175,7 @@ def _between_0_and_1(names: Sequence[str], values: Any) -> tuple[tuple[str, ...]
 
 
 def _can_write(text: str, encoding: str | None) -> bool:
-    """Whether the output can; what has no encoding holds any text."""
+    """Whether an encoding has all characters of a text; without an encoding the output takes any text."""
     try:
         text.encode(encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -194,16 +194,16 @@ def _panel_lines(panel: Panel, steps: slice, names: int, shades: str) -> Iterato
 
 
 CELL = 0.17
-"""Inches of a channel's line in a figure, ..."""
+"""Height of a channel in a figure, in inches, ..."""
 TALLEST = 3.4
-"""... and the most that a panel takes; names are left out where lines come too close."""
+"""... and largest height of a panel; names are left out where they would overlap."""
 FAINT, INK, RED = "#ecebe6", "#17365c", "#c8252c"
 
 
 def draw_panels(
     panels: Sequence[Panel], figure_class: Any, *, cell: float = CELL, tallest: float = TALLEST
 ) -> Any:
-    """The figure: panels over one axis of steps, 0 white to 1 dark, errors red."""
+    """Draw panels over a common axis of steps, from white (0) to dark (1), errors in red."""
     from matplotlib.colors import LinearSegmentedColormap, ListedColormap
     from matplotlib.patches import Patch
 

@@ -1,4 +1,4 @@
-"""A trace as a figure: what a model was asked and said, where it wrote and read, and from which write each read came.
+"""Plot a trace: inputs, targets and outputs, write and read weights, usage, gates, and the write that each read shows.
 
 Axes: T steps, R read heads, N slots.
 """
@@ -16,14 +16,14 @@ from numdnc.spec import DNCSpec
 from numdnc.tasks import Batch
 
 CELL, TALLEST = 0.11, 1.9
-"""Inches of a row, and the most that a panel takes."""
+"""Height of a row and largest height of a panel, in inches."""
 LONGEST_TEXT = 120
-"""Characters that stand side by side above a figure; of a longer text there is none."""
+"""Most characters that are written above a figure; a longer text is left out."""
 ARC = "#d0541b"
 
 
 def save_trace_plot(path: Path, trace: Trace) -> None:
-    """Save a trace as a PNG, PDF or SVG file; where a read shows a write, a curve joins the two."""
+    """Save a trace as a PNG, PDF or SVG file; curves join each read with the write that it shows."""
     save_figure(path, lambda figure_class: _drawn(trace, figure_class))
 
 
@@ -39,11 +39,11 @@ def _drawn(trace: Trace, figure_class: Any) -> Any:
 
 
 def _task_panels(trace: Trace) -> list[Panel]:
-    """What went in and came out; of a text, only how likely each character was held."""
+    """Inputs, targets, outputs and errors; for a text only the probability of each next character."""
     arrays, about, whole = trace.arrays, trace.about, np.ones(trace.steps, bool)
     if about.symbols is not None:
         likely = np.take_along_axis(arrays["probabilities"], arrays["targets"][:, None], 1)
-        note = "(above: the characters that go in)" if trace.steps <= LONGEST_TEXT else ""
+        note = "(above: the input characters)" if trace.steps <= LONGEST_TEXT else ""
         return [Panel("probability of the next character", note, ("p",), likely, whole)]
     mask = arrays["mask"][:, None].astype(bool)
     batch = Batch(arrays["inputs"][:, None], arrays["targets"][:, None], mask=mask)
@@ -52,7 +52,7 @@ def _task_panels(trace: Trace) -> list[Panel]:
 
 
 def _over(panel: Panel, steps: int) -> Panel:
-    """The panel with the last steps too, which look like padding where nothing goes in and nothing counts."""
+    """The panel extended to all steps: last steps without input that do not count look like padding."""
     missing = steps - len(panel.counts)
     return panel._replace(
         values=np.pad(panel.values, ((0, missing), (0, 0))),
@@ -91,7 +91,7 @@ def _write_text(trace: Trace, axes: Any) -> None:
 
 
 def _join_reads(trace: Trace, spec: DNCSpec, axes: dict[str, Any], figure: Any) -> None:
-    """A curve from the write to each read where the loss counts and the one lies before the other."""
+    """Draw a curve from a write to each later read of it at a step where the loss counts."""
     from matplotlib.patches import ConnectionPatch
 
     found = provenance(trace.arrays, deallocation=spec.deallocation)

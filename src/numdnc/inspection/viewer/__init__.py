@@ -1,1 +1,1 @@
-"""The inspector: a trace as a page of its own that any browser opens."""
+"""The inspector: a trace as one HTML page that any browser can open."""

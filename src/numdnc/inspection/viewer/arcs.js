@@ -1,4 +1,4 @@
-// Arcs from writes to the reads that show them.
+// Arcs from each write to the reads that show it.
 
 let longestArc = 1;
 

@@ -1,5 +1,5 @@
-// Colours of both themes. Lightness rises or falls all along a map, so that it can be read without seeing hues; signed
-// maps run between blue and orange, which the colour-blind tell apart.
+// Colours of both themes. Lightness is monotonic along each map, so that it can be read without hues; signed maps run
+// from blue to orange, which colour-blind people can distinguish.
 
 const THEMES = {
   light: {

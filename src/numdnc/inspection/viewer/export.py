@@ -1,4 +1,4 @@
-"""A trace as one HTML file that needs nothing else: its style, its script and its numbers are inside.
+"""Write a trace as one HTML file that contains its style, its script and its numbers.
 
 Axes: T steps, R read heads, N slots.
 """
@@ -23,9 +23,9 @@ from numdnc.names import shorten
 from numdnc.schema import json_text
 
 LARGEST = 4_800_000
-"""Bytes that the numbers of a page may take, as text; style and script are some 50 kB more."""
+"""Most bytes of text for the numbers of a page; style and script add some 50 kB."""
 LONGEST_NAME = 200
-"""Characters of a name, or of another text about the trace, that a page shows."""
+"""Most characters of a name or of other text that a page shows."""
 SCRIPTS = (
     *(
         "trace.js",
@@ -40,11 +40,11 @@ SCRIPTS = (
     ),
     *("links.js", "graph.js", "step.js", "overlay.js", "time.js", "input.js", "page.js"),
 )
-"""Parts of the one script, in this order."""
+"""Parts of the script, in order."""
 
 
 def page(trace: Trace) -> str:
-    """The page of a trace, without what would make it larger than LARGEST, which it says."""
+    """The page of a trace; what would make it larger than LARGEST is left out, and the page says so."""
     for thinned in truncations(trace.arrays):
         numbers = pack(thinned.arrays)
         if len(numbers) <= LARGEST:
@@ -67,11 +67,11 @@ def page(trace: Trace) -> str:
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Arrays one after another in the order of their names: 3 bytes a number, deflated, in base 64.
+    """Pack arrays in the order of their names: 3 bytes a number, deflated, in base 64.
 
-    Of a float the sign, the exponent and 15 bits after the point remain, rounded to nearest: relative errors of at most
+    A float keeps its sign, its exponent and 15 bits of its fraction, rounded to nearest: relative errors are at most
     2^-16. Integers must lie in 0..2^24 - 1. All first bytes come first, then all second, then all third, which
-    deflates better.
+    compresses better.
     """
     numbers = np.concatenate([_in_24_bits(arrays[name]) for name in sorted(arrays)])
     planes = np.stack([numbers >> 16, numbers >> 8, numbers]).astype(np.uint8)
@@ -79,7 +79,7 @@ def pack(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def harmless_json(value: object) -> str:
-    """JSON in ASCII without <, > and &, so that no text in it can end or open anything in a page."""
+    """JSON in ASCII without <, > and &, so that no text in it can open or close an element of the page."""
     text = json_text(value, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -92,7 +92,7 @@ def _in_24_bits(array: NDArray[Any]) -> NDArray[np.uint32]:
 
 
 def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
-    """All that is no array, as JSON."""
+    """Everything about a trace apart from its arrays, as JSON."""
     about = {
         **_brief(dataclasses.asdict(trace.about)),
         "graph": graph_of(trace, thinned.steps),
@@ -117,7 +117,7 @@ def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
 
 
 def _brief(described: dict[str, Any]) -> dict[str, Any]:
-    """The same with names cut that are too long to be shown, which keeps the page small and fast."""
+    """The description with names shortened that are too long, which keeps the page small and fast."""
     settings = {
         shorten(name, LONGEST_NAME): value
         if len(json_text(value)) <= LONGEST_NAME

@@ -1,4 +1,4 @@
-// Of a graph task: the graph as far as it has been shown, the walk so far, and which edges the heads read.
+// For a graph task: the graph as shown so far, the walk so far, and the edges that the heads read.
 
 const graph = { canvas: document.getElementById("graph"), width: 1, height: 1, edges: [], size: 9 };
 const GRAPH_MARGIN = 22;
@@ -18,7 +18,7 @@ function buildGraph() {
   for (const edge of graph.edges) {
     const same = between.get(edge.key);
     const away = same.indexOf(edge.step) - (same.length - 1) / 2;
-    // Bends are measured from the smaller label to the larger, so that those of both directions part.
+    // The bend is relative to the direction from the smaller label to the larger, so that opposite edges do not coincide.
     edge.bend = (nodes[edge.from] < nodes[edge.to] ? 1 : -1) * away;
   }
   graph.place = place;

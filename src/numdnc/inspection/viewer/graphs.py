@@ -1,4 +1,4 @@
-"""What a page shows of a graph task: labels instead of one-hot digits, and where the nodes of the graph stand.
+"""Labels, graph and layout of its nodes, for the page of a graph task.
 
 Axes: T steps, V nodes.
 """
@@ -13,19 +13,19 @@ from numdnc.inspection.trace import Trace
 from numdnc.tasks.graphs.encoding import ABSENT, ANSWER, PHASE, decode, predicted_labels, to_labels
 
 MOST_PLACED = 100
-"""More nodes than this stand on a circle, which needs no search."""
+"""Larger graphs are laid out on a circle, which needs no optimisation."""
 ROUNDS = 200
-"""Steps of that search, and of what follows it."""
+"""Steps of the optimisation, and of pushing nodes apart."""
 ROOM = 0.75
-"""Of V nodes two are at least this far apart, times the side of a square that is V's share, where there is room."""
+"""Least distance of two of V nodes, in units of the side of a square of area 1 / V, where possible."""
 
 
 def graph_of(trace: Trace, steps: int) -> dict[str, Any] | None:
-    """Labels of the first steps and the graph that they show, as JSON; None where the task is not of graphs.
+    """Labels of the first `steps` steps and the graph that they show, as JSON; None if the task is no graph task.
 
-    "input", "target" and "output" hold a triple of labels a step, ABSENT for what is not given; "edges" the steps that
-    show an edge, "question" the step that begins the question (T if none does); "nodes" labels, "places" their x and y
-    in [0, 1].
+    "input", "target" and "output" hold a triple of labels for each step, with ABSENT for missing ones; "edges" the
+    steps that show an edge; "question" the first step of the question (T if there is none); "nodes" labels, "places"
+    their x and y in [0, 1].
     """
     if trace.about.digits is None:
         return None
@@ -51,12 +51,12 @@ def graph_of(trace: Trace, steps: int) -> dict[str, Any] | None:
 
 
 def places(count: int, edges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-    """(V, 2) in [0, 1]: nodes as far apart as the edges between them, as well as a plane allows.
+    """Positions of nodes in the unit square, (V, 2), with distances close to those in the graph.
 
         minimise sum_{i<j} (|x_i - x_j| - d_ij)^2 / d_ij^2
 
-    by stress majorization from a circle (Gansner, Koren and North 2005); d_ij is how many edges lie between two nodes,
-    whatever their direction.
+    by stress majorization from a circle (Gansner, Koren and North 2005); d_ij is the number of edges between two nodes,
+    regardless of direction.
     """
     angles = 2 * np.pi * np.arange(count) / max(1, count)
     found = np.stack([np.sin(angles), -np.cos(angles)], axis=1)
@@ -66,14 +66,14 @@ def places(count: int, edges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
 
 
 def _in_square(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same from 0 to 1 in both directions."""
+    """Positions scaled to [0, 1] in both directions."""
     low, high = found.min(axis=0, initial=np.inf), found.max(axis=0, initial=-np.inf)
     inside: NDArray[np.float64] = (found - low) / np.maximum(high - low, 1e-9)
     return inside
 
 
 def _apart(found: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """The same with nodes that are closer than `least` pushed apart, a little each time."""
+    """Positions after nodes closer than `least` were pushed apart step by step."""
     for _ in range(ROUNDS):
         between = found[:, None] - found[None]
         far = np.sqrt((between**2).sum(axis=2))
@@ -85,7 +85,7 @@ def _apart(found: NDArray[np.float64], least: float) -> NDArray[np.float64]:
 
 
 def _distances(count: int, edges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-    """(V, V): the fewest edges between two nodes; one more than the most where there is no way."""
+    """Number of edges between each two nodes, (V, V); one more than the largest where there is no path."""
     apart = np.full((count, count), np.inf)
     np.fill_diagonal(apart, 0)
     for one, other in edges:

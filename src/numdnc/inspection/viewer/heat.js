@@ -1,4 +1,4 @@
-// Drawing of the timeline: heat maps, symbols, errors and arcs, each panel on a canvas of its own.
+// Draw the timeline: heat maps, symbols, errors and arcs, one canvas for each panel.
 
 const GUTTER = 104;
 const WIDEST_CELL = 56;

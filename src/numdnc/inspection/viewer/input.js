@@ -1,4 +1,4 @@
-// What pointer and keys do.
+// Handle mouse, touch and keys.
 
 /** The cell of a panel under the pointer, or null. */
 function cellAt(panel, event) {
@@ -57,7 +57,7 @@ function listenToPanel(panel) {
     panel.canvas.setPointerCapture(event.pointerId);
     const isTouch = event.pointerType === "touch";
     const isNew = now.cell?.panel !== panel || now.cell.row !== cell.row || now.cell.step !== cell.step;
-    // A finger cannot point without pressing: its first tap chooses a cell, a second one on it jumps.
+    // A finger cannot hover: the first tap chooses a cell, a second tap on it jumps.
     waiting = isJump(cell) && !(isTouch && isNew) ? { cell, x: event.clientX } : null;
     scrubbing = !waiting;
     if (scrubbing) goTo(cell.step);

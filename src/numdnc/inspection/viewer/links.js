@@ -1,4 +1,4 @@
-// The links at the cursor's step: slots around a circle with arrows in the order of writing, or the matrix itself.
+// The links at the current step: slots on a circle with arrows in the order of writing, or the link matrix.
 
 const links = { canvas: document.getElementById("links"), matrix: false, cell: null, size: 1, edge: 26 };
 const FAINTEST = 0.1;

@@ -1,4 +1,4 @@
-// Marks in the cells of the timeline: characters, words and labels, and crosses where something is wrong.
+// Marks in the cells of the timeline: characters, words and labels, and crosses for errors.
 
 const WORD_FONT = "11px system-ui, sans-serif";
 const NARROWEST_WORD = 12;

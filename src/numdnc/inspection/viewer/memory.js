@@ -1,4 +1,4 @@
-// The memory at the cursor's step: slots with their words, beside them what is done to them.
+// The memory at the current step: slots with their words, and beside them usage, write and read weights.
 
 const CHANGED = 0.1;
 const MEMORY_LABELS = 44;

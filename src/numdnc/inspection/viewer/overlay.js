@@ -1,4 +1,4 @@
-// What lies over all panels: the cursor, the cell pointed at, and the step's reads joined with their writes.
+// Draw over all panels: the cursor, the cell under the pointer, and lines from the step's reads to their writes.
 
 /** The step under the cursor in every panel, the cell pointed at, and the step's reads with their writes. */
 function drawOverlay() {

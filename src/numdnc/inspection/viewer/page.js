@@ -1,4 +1,4 @@
-// The page around it: heading, panels, legend, what happens at this step; and the start.
+// The page: heading, panels, legend, description of the current step; and the start of the script.
 
 /** An element with a class and either text or children; text is never markup. */
 function make(tag, kind, content = []) {
@@ -35,7 +35,7 @@ function showHeading() {
     about.sequence,
     ...Object.entries(settings).map(([name, value]) => `${name} ${inText(value)}`),
   ].join("\n");
-  byId("note").textContent = `Left out, to keep this small: ${about.note}.`;
+  byId("note").textContent = `Left out to keep this page small: ${about.note}.`;
   byId("note").hidden = about.note === "";
 }
 
@@ -273,7 +273,7 @@ async function start() {
   } else {
     byId("no-memory").hidden = false;
     byId("no-memory").textContent =
-      `An ${MODELS[about.kind]} has no memory but its hidden units, which the timeline shows.`;
+      `An ${MODELS[about.kind]} has no memory apart from its hidden units, which the timeline shows.`;
   }
   listen();
   switchTheme(theme.name);
@@ -286,7 +286,7 @@ async function start() {
   showReadable();
   draw();
   performance.mark("drawn");
-  // For the browser's console, and for tests: what the page itself shows, by the functions it shows it with.
+  // For the browser's console and for tests: the functions that the page itself uses.
   window.numdnc = {
     get step() {
       return now.step;

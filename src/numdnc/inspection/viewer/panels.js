@@ -1,4 +1,4 @@
-// Which panels the timeline has. A panel is rows over steps; value(row, step) is what is drawn, shown and tested.
+// The panels of the timeline. A panel has rows over steps; value(row, step) is what is drawn, shown and tested.
 
 const NOTHING = -1;
 

@@ -1,4 +1,4 @@
-// Which memory slots are shown: all, or those that this trace uses.
+// Choose the memory slots that are shown: all, or those that this trace uses.
 
 const slots = { used: [], shown: [], rows: [] };
 const STAINED = 0.05;

@@ -1,4 +1,4 @@
-// What happens at the cursor's step, in words, with buttons that go from a read to its write and back.
+// Describe the current step in words, with buttons that go from a read to its write and back.
 
 function drawSide() {
   byId("side-title").textContent = `Step ${now.step}`;

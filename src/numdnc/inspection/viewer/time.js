@@ -1,4 +1,4 @@
-// Time: the cursor's step, what part of time is in view, and playing.
+// Time: the current step, the steps in view, and playing.
 
 const now = { step: 0, cell: null, hover: null, jumps: [], timer: null };
 const FEWEST_IN_VIEW = 4;

@@ -1,4 +1,4 @@
-// The trace: what JSON says of it, and its arrays (see `pack` in export.py).
+// The trace: its description in JSON, and its arrays (see `pack` in export.py).
 
 const about = JSON.parse(document.getElementById("about").textContent);
 const arrays = new Map();

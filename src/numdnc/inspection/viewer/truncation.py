@@ -1,4 +1,4 @@
-"""What is left out of a trace whose page would be too large, least missed first.
+"""Leave out parts of a trace whose page would be too large, the least important first.
 
 Axes: T steps, N slots, W word, K links kept of a row.
 """
@@ -13,9 +13,9 @@ from numdnc.inspection.internals import strongest_links
 from numdnc.inspection.trace import STRONGEST
 
 LARGE = ("memory", "link", "link_slots", "link_values")
-"""What is N numbers of each slot or word: kept of fewer steps first."""
+"""Arrays with N numbers for each slot or word; they are first kept for fewer steps."""
 SPARSEST = 16
-"""Of one step in so many, at the least."""
+"""... down to one step in this many."""
 SECONDARY = (
     *("retention", "precedence", "write_content", "read_content", "forward", "backward"),
     *(
@@ -30,23 +30,23 @@ SECONDARY = (
         "cell",
     ),
 )
-"""What most questions do not need."""
+"""Arrays that most questions do not need."""
 
 
 class Truncated(NamedTuple):
-    """A trace, or what is left of it."""
+    """A trace, or the part of it that is kept."""
 
     arrays: dict[str, NDArray[Any]]
     every: int
-    """Arrays of LARGE are kept of steps 0, `every`, 2 `every`, .."""
+    """Arrays in LARGE are kept for steps 0, `every`, 2 `every`, .."""
     steps: int
-    """T, the first so many."""
+    """Number of steps kept, the first ones."""
     note: str
-    """What was left out, in words; empty if nothing was."""
+    """What was left out, in words; empty if nothing."""
 
 
 def truncations(arrays: dict[str, NDArray[Any]]) -> Iterator[Truncated]:
-    """The trace as it is, then ever less of it: down to its first step, if it is asked for so often."""
+    """Yield the complete trace, then smaller and smaller parts of it, down to its first step."""
     T = len(arrays["outputs"])
     notes: list[str] = []
     yield Truncated(arrays, 1, T, "")

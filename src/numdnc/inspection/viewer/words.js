@@ -1,17 +1,17 @@
-// What pointer, keys and fingers do; and what every quantity is: title, equation, meaning. docs/equations.md says the same at length.
+// The legend: how to use mouse, keys and touch, and each quantity's title, equation and meaning (docs/equations.md has more).
 
 const WAYS = {
   Mouse:
-    "Point at a cell for its value; click or drag to go to a step; click on what a head reads most to go to the step that wrote it. Shift and wheel move the view, Ctrl and wheel zoom.",
-  Keys: "Space plays, ← and → step, Home and End go to the ends; Tab and ↑ ↓ choose a row, Enter on what a head reads goes to the step that wrote it, Backspace comes back; + − 0 zoom.",
+    "Point at a cell for its value; click or drag to go to a step; click the slot that a head reads most to go to the step that wrote it. Shift and wheel scroll in time, Ctrl and wheel zoom.",
+  Keys: "Space plays, ← and → step, Home and End go to the first and last step; Tab and ↑ ↓ choose a row, Enter on the slot that a head reads most goes to the step that wrote it, Backspace goes back; + − 0 zoom.",
   Touch:
-    "Tap a cell for its value and its step; drag along a panel or the axis to move through time, up and down to scroll; tap what a head reads most, then again, to go to the step that wrote it. The buttons −, + and All zoom; on a narrow screen Timeline and Step show one or the other.",
+    "Tap a cell for its value and its step; drag along a panel or the axis to move in time, up and down to scroll; tap the slot that a head reads most twice to go to the step that wrote it. The buttons −, + and All zoom; on a narrow screen the buttons Timeline and Step switch between the two.",
 };
 
 const WORDS = {
-  input: ["input", "x", "What goes into the model at each step."],
-  flags: ["flags", "x", "Where the question begins, and where an answer is wanted."],
-  target: ["target", "z", "What should come out; a dot where the loss does not count."],
+  input: ["input", "x", "The input of the model at each step."],
+  flags: ["flags", "x", "Where the question begins, and where an answer is due."],
+  target: ["target", "z", "The right output; a dot where the loss does not count."],
   output: [
     "output",
     "sigmoid(y)",
@@ -20,20 +20,20 @@ const WORDS = {
   likeliest: [
     "output",
     "argmax y",
-    "The class, character or label that the model holds likeliest; pale where the loss does not count.",
+    "The likeliest class, character or label according to the model; pale where the loss does not count.",
   ],
   probabilities: ["probabilities", "softmax(y)", "The probability that the model gives to each class or character."],
-  errors: ["errors", "output ≠ target", "A cross where what is more likely than not is not what should come out."],
+  errors: ["errors", "output ≠ target", "A cross where the likeliest value is not the target."],
   surprise: [
     "surprise",
     "−log₂ p(target)",
-    "Bits of loss: 0 where the target was certain, 1 where it was an even bet.",
+    "Loss in bits: 0 if the target had probability 1, 1 if it had probability ½.",
   ],
   write_weights: ["write weights", "w = gʷ (gᵃ a + (1 − gᵃ) c)", "How much of this step's write goes to each slot."],
   arcs: [
     "write → read",
     "latest s with left[s] ≥ ½ max left",
-    "From each read back to the write it shows: among the writes that have most left in the slot read most, the newest; left[s] = wₛ Π (1 − wₖ ēₖ) over the steps k since (ē: mean erase gate), times ψₖ with deallocation.",
+    "From a write to the read that shows it. A read shows the latest write s of which at least half of the largest share is left in the slot read most; left[s] = wₛ Π (1 − wₖ ēₖ) over the steps k since (ē: mean erase gate), times ψₖ with deallocation.",
   ],
   read_weights: [
     "read weights",
@@ -43,27 +43,27 @@ const WORDS = {
   usage: [
     "usage",
     "u = (u′ + w′ − u′ w′) ψ",
-    "How much each slot is in use: kept from the step before (′), plus what that step wrote, less what is freed.",
+    "How much each slot is in use: its usage at the step before (′), plus what that step wrote, minus what is freed.",
   ],
   allocation: [
     "allocation",
     "a[φⱼ] = (1 − u[φⱼ]) Π u[φᵢ], i < j",
-    "Where there is room: the free slots, the least used first.",
+    "Weights on the free slots, largest on the least used.",
   ],
   gates: [
     "gates",
     "sigmoid",
-    "Free gates: what each head read at the step before is free now. Allocation: write where there is room (1) or by content (0). Write: whether to write at all.",
+    "Free gates: whether the slots that each head read at the step before are freed. Allocation gate: write to free slots (1) or by content (0). Write gate: whether to write at all.",
   ],
   read_modes: [
     "read modes",
     "π = softmax",
-    "How each head finds its slots: written before those it read last, by content, or written after.",
+    "How each head chooses its slots: those written before the ones it read last, by content, or those written after.",
   ],
-  retention: ["retention", "ψ = Π (1 − fᵣ wᵣ′)", "What the free gates leave in use of each slot."],
-  precedence: ["precedence", "p = (1 − Σ w) p′ + w", "Which slot was written last."],
-  write_content: ["write look-up", "c = softmax(β cos(M′, k))", "Slots that are like the write key, before the write."],
-  read_content: ["read look-up", "c = softmax(β cos(M, k))", "Slots that are like the read key, after the write."],
+  retention: ["retention", "ψ = Π (1 − fᵣ wᵣ′)", "The share of each slot's usage that the free gates leave."],
+  precedence: ["precedence", "p = (1 − Σ w) p′ + w", "How much each slot was the last one written."],
+  write_content: ["write look-up", "c = softmax(β cos(M′, k))", "Similarity of each slot to the write key, before the write."],
+  read_content: ["read look-up", "c = softmax(β cos(M, k))", "Similarity of each slot to the read key, after the write."],
   forward: ["forward", "f = L w′", "Slots written right after those that the head read at the step before."],
   backward: ["backward", "b = Lᵀ w′", "Slots written right before those that the head read at the step before."],
   read_strengths: ["strengths", "β = 1 + log(1 + eˣ)", "How sharply keys are compared with slots, from 1 up."],
@@ -72,19 +72,19 @@ const WORDS = {
     "s = 1 + log(1 + eˣ)",
     "The power that forward and backward weightings are raised to, from 1 up.",
   ],
-  write_key: ["write key", "k", "The word that the write looks for."],
-  write_mask: ["write mask", "sigmoid", "Which numbers of the word the write key is compared in."],
-  read_keys: ["read key", "kᵣ", "The word that the head looks for."],
-  read_masks: ["read mask", "sigmoid", "Which numbers of the word the read key is compared in."],
-  erase: ["erase gates", "e", "How much of each number is erased where the step writes."],
-  write_vector: ["write vector", "v", "The word that is added where the step writes."],
+  write_key: ["write key", "k", "The word that the write looks up."],
+  write_mask: ["write mask", "sigmoid", "Which numbers of the words are compared with the write key."],
+  read_keys: ["read key", "kᵣ", "The word that the head looks up."],
+  read_masks: ["read mask", "sigmoid", "Which numbers of the words are compared with the read key."],
+  erase: ["erase gates", "e", "How much of each number is erased in the slots written to."],
+  write_vector: ["write vector", "v", "The word that is added to the slots written to."],
   reads: ["read vector", "r = Σ w[n] M[n]", "The word that the head has read."],
   hidden: ["controller", "h", "Hidden values of the controller's layers, lowest first."],
   cell: ["cells", "c", "Cells of the LSTM layers, lowest first."],
   memory: [
     "memory",
     "M = M′ (1 − w eᵀ) + w vᵀ",
-    "All slots with their words after this step's write. Frames show the numbers that changed most since the step before; beside the words stand usage u, write weights w and each head's read weights.",
+    "All slots with their words after this step's write. Frames mark the numbers that changed most since the step before; beside the words are usage u, write weights w and each head's read weights.",
   ],
   link: [
     "links",
