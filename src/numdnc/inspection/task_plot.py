@@ -117,9 +117,7 @@ def save_figure(path: Path, draw: Callable[[Any], Any]) -> None:
     try:
         path.write_bytes(drawn.getvalue())
     except OSError as error:
-        raise UserError(
-            f"{path} must be writable, got: {error.strerror}. Give another name."
-        ) from None
+        raise UserError(f"{path} must be writable, got: {error.strerror}. Give another name.") from None
 
 
 def task_panels(
