@@ -271,20 +271,21 @@ def test_a_terminal_shows_a_bar_and_a_file_only_lines(terminal: bool) -> None:
         yield Report(2.5, 42, 1.25, 1.5, {"bpc": 1.5}, False, 1234.5, 61, 0.1, 0.2, {})
         yield Finished("steps", 42)
 
-    out, reported = io.StringIO(), []
+    out = io.StringIO()
     screen = Console(
         file=out, force_terminal=terminal, highlight=False, width=100, _environ={"TERM": "xterm"}
     )
-    with mock.patch.object(console, "console", screen):
-        finished = progress.show_training(
-            events(),
+    with (
+        mock.patch.object(console, "console", screen),
+        progress.training_progress(
             line=lambda report: f"iter {report.iteration}, {report.train} BPC",
             target=42,
             start=40,
             seconds=0.0,
-            on_report=reported.append,
-        )
-    assert (finished, [report.iteration for report in reported]) == (Finished("steps", 42), [42])
+        ) as show,
+    ):
+        for event in events():
+            show(event)
     line = "iter 42, 1.25 BPC\n"
     if terminal:
         assert line in out.getvalue()

@@ -42,10 +42,13 @@ KEPT = {
 def shown(events: Callable[[io.StringIO], Iterator[Any]], patience: float = 0.3, **options: Any) -> list[str]:
     """The lines that a training prints where output is a file; `events` see what is printed so far."""
     out = io.StringIO()
-    with redirect_stdout(out), mock.patch.multiple(progress, FIRST=patience, LATER=2 * patience):
-        progress.show_training(
-            events(out), line=lambda report: "REPORT", target=50, on_report=lambda report: None, **options
-        )
+    with (
+        redirect_stdout(out),
+        mock.patch.multiple(progress, FIRST=patience, LATER=2 * patience),
+        progress.training_progress(line=lambda report: "REPORT", target=50, **options) as show,
+    ):
+        for event in events(out):
+            show(event)
     return out.getvalue().splitlines()
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from threadpoolctl import threadpool_limits
 
@@ -26,7 +26,6 @@ from numdnc.cli.sample import sample_text
 from numdnc.cli.sweep import run_sweep
 from numdnc.cli.trace import trace_run
 from numdnc.cli.train import TRAIN
-from numdnc.cli.training import Training
 from numdnc.cli.view import view_trace
 from numdnc.errors import UserError
 from numdnc.training import distributed
@@ -71,13 +70,13 @@ def run() -> None:
     workers = SINGLE if words[:1] == ["sweep"] else distributed.unconnected()
     with _exit_codes(workers), _one_blas_thread():
         distributed.rank_and_world_size()  # which must be right, whatever the command
-        if words[:1] not in (["train"], ["resume"]):
-            _run(words, workers)
-            return
-        with ended_by_ctrl_c():  # torch waits for the others without listening
-            workers = distributed.connect()
-        with _exit_codes(workers):
-            _run(words, workers)
+        if words[:1] in (["train"], ["resume"]):
+            with ended_by_ctrl_c():  # torch waits for the others without listening
+                workers = distributed.connect()
+        with _exit_codes(workers), console.silent(workers.rank > 0):
+            made = _call(words)
+            if callable(made):
+                made(workers)
 
 
 def _one_blas_thread() -> threadpool_limits:
@@ -88,16 +87,11 @@ def _one_blas_thread() -> threadpool_limits:
     return threadpool_limits(limits=None if chosen else 1, user_api="blas")
 
 
-def _run(words: Sequence[str], workers: Workers) -> None:
-    with console.silent(workers.rank > 0):
-        with REGISTRY:
-            name, called, options = find(NUMDNC, words)
-            call = parse(called.function, name, options)
-            made = call()
-        if isinstance(made, Training):
-            made.start(workers)
-        elif callable(made):
-            made(workers)
+def _call(words: Sequence[str]) -> Any:
+    """Call the command; those that train give a function of the workers, which begins once all is checked."""
+    with REGISTRY:
+        name, called, options = find(NUMDNC, words)
+        return parse(called.function, name, options)()
 
 
 @contextmanager

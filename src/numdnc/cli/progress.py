@@ -5,14 +5,14 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from numdnc import console
 from numdnc.runs.progress import time_and_iteration, time_left
-from numdnc.training.events import Finished, Report, Tick
+from numdnc.training.events import Event, Report, Tick
 
 FIRST, LATER = 9.0, 29.0
 """After so many seconds without a line there is one: the first of a training, and every other."""
@@ -31,16 +31,11 @@ def fit_line(parts: Sequence[str], drop: Sequence[int] = ()) -> str:
     return ", ".join(kept.values())
 
 
-def show_training(
-    events: Iterable[Tick | Report | Finished],
-    *,
-    line: Callable[[Report], str],
-    target: int,
-    start: int,
-    seconds: float,
-    on_report: Callable[[Report], None],
-) -> Finished:
-    """Print events as they come, with a bar on a terminal; `on_report` is called after each progress line.
+@contextmanager
+def training_progress(
+    *, line: Callable[[Report], str], target: int, start: int, seconds: float
+) -> Iterator[Callable[[Event], None]]:
+    """A function that shows an event of a training: a line for a report, a bar on a terminal.
 
     `start` is the iteration that training goes on from and `seconds` how long it took until there.
     """
@@ -53,7 +48,8 @@ def show_training(
         transient=True,
         disable=not console.console.is_terminal,
     )
-    finished, tick, began = None, None, time.perf_counter()
+    tick: Tick | None = None
+    began = time.perf_counter()
 
     def between() -> str:
         """What is known where no report has come for a while."""
@@ -66,18 +62,17 @@ def show_training(
 
     with bar, _lines_between(between, wanted=not console.console.is_terminal) as line_was_printed:
         task = bar.add_task("", total=target, completed=start)
-        for event in events:
+
+        def show(event: Event) -> None:
+            nonlocal tick
             if isinstance(event, Tick):
                 tick = event
                 bar.update(task, completed=event.iteration)
             elif isinstance(event, Report):
                 console.say(line(event))
-                on_report(event)
                 line_was_printed()
-            else:
-                finished = event
-    assert finished is not None
-    return finished
+
+        yield show
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tyro.conf import arg
 
 from numdnc import console
 from numdnc.cli.options import Device, EngineName, ModelOptions, engine_on
-from numdnc.cli.progress import fit_line, show_training
+from numdnc.cli.progress import fit_line, training_progress
 from numdnc.cli.tensorboard import FOLDER, check_tensorboard, event_file
 from numdnc.errors import UserError
 from numdnc.inspection.health import SEQUENCES, health
@@ -64,7 +64,7 @@ class Training(NamedTuple):
     session: SessionOptions
     custom_task: str | None
 
-    def start(self, workers: Workers) -> None:
+    def __call__(self, workers: Workers) -> None:
         """Make the folder and train."""
         run, session = self.run.run, self.session
         with begin(run, session.out, f"{self.new.stem}-{run.spec.kind}", workers) as folder:
@@ -115,26 +115,20 @@ def train_run(
     run, task = opened.run, opened.task
     first = workers.rank == 0
     sample_every = sample_every if first else 0
-    last: list[Report] = []
+    last, finished = None, None
     example = task.example(SEQUENCES)
-
-    def show_sample() -> None:
-        console.say(f"----\n{opened.show_sample()}\n----")
-
-    def on_report(report: Report) -> None:
-        last[:] = [report]
-        write_events(report)
-        at_end = report.iteration == run.target or run.solved_iteration == report.iteration
-        if (
-            sample_every > 0
-            and not at_end
-            and report.iteration % (sample_every * run.training.report_every) == 0
-        ):
-            show_sample()
-
     events_at = folder.path / FOLDER if tensorboard and first else None
-    with event_file(events_at, run.iteration) as write_events, console.stop_on_signals() as interrupted:
-        events = train(
+    with (
+        event_file(events_at, run.iteration) as write_events,
+        console.stop_on_signals() as interrupted,
+        training_progress(
+            line=lambda report: fit_line(*opened.progress_line(report)),
+            target=run.target,
+            start=run.iteration,
+            seconds=run.seconds,
+        ) as show,
+    ):
+        for event in train(
             run,
             task,
             folder,
@@ -142,21 +136,31 @@ def train_run(
             minutes=minutes,
             interrupted=interrupted,
             health=lambda: health(run.spec, run.params, run.engine, example, task.loss) if first else {},
-        )
-        finished = show_training(
-            events,
-            line=lambda report: fit_line(*opened.progress_line(report)),
-            target=run.target,
-            start=run.iteration,
-            seconds=run.seconds,
-            on_report=on_report,
-        )
+        ):
+            show(event)
+            if isinstance(event, Finished):
+                finished = event
+            elif isinstance(event, Report):
+                last = event
+                write_events(event)
+                at_end = event.iteration == run.target or run.solved_iteration == event.iteration
+                if (
+                    sample_every > 0
+                    and not at_end
+                    and event.iteration % (sample_every * run.training.report_every) == 0
+                ):
+                    _say_sample(opened)
+    assert finished is not None
     if sample_every > 0 and finished.reason not in STOPPED:
-        show_sample()
-    result = opened.summarize(last[0]) if last else ""
+        _say_sample(opened)
+    result = opened.summarize(last) if last else ""
     if result:
         console.say(result)
     _say_end(opened, folder, finished, minutes)
+
+
+def _say_sample(opened: TaskRun) -> None:
+    console.say(f"----\n{opened.show_sample()}\n----")
 
 
 def _say_end(opened: TaskRun, folder: RunFolder, finished: Finished, minutes: float) -> None:

@@ -40,3 +40,6 @@ class Finished(NamedTuple):
 
     reason: str  # "solved", "steps", "minutes", "interrupted" or "launcher_exited" (torchrun is gone)
     iteration: int
+
+
+Event = Tick | Report | Finished

@@ -11,7 +11,7 @@ import numpy as np
 from numdnc.init import draw_bypass_mask
 from numdnc.params import Array, DNCParams, Inputs
 from numdnc.tasks import Batch, Forward, Interactive, Task
-from numdnc.training.events import Finished, Report, Tick
+from numdnc.training.events import Event, Finished, Report, Tick
 from numdnc.training.folder import RunFolder
 from numdnc.training.gradient import loss_and_gradient
 from numdnc.training.not_finite import find_not_finite, first_not_finite, not_finite
@@ -36,7 +36,7 @@ def train(
     minutes: float = math.inf,
     interrupted: Callable[[], bool] = lambda: False,
     health: Callable[[], dict[str, float]] = dict,
-) -> Iterator[Tick | Report | Finished]:
+) -> Iterator[Event]:
     """Train until `run.target`, for `minutes`, or until `interrupted()`; the run is saved in every case.
 
     Each report holds what `health()` returns at that moment (see inspection/health.py); it must change nothing.
@@ -65,37 +65,46 @@ def train(
             yield Finished(reason, run.iteration)
             return
         with np.errstate(all="ignore"):  # overflow ends in an error that names an array, not in a warning
-            norm = _update(run, task, workers)
+            batch = _next_batch(run, task, workers)
+            state = None if batch.starts_sequence else run.state
+            mask = _bypass_mask(run, batch)
+            params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
+            found = loss_and_gradient(
+                *(run.spec, params, run.engine, batch, task.loss),
+                state=state,
+                bypass_mask=mask,
+                workers=workers,
+            )
+            norm = gradient_norm(found.gradient)
+            if not (math.isfinite(found.loss) and math.isfinite(norm)):
+                what = find_not_finite(run, params, batch, task, state, mask, workers)
+                raise not_finite(what, run.iteration + 1)
+            run.iteration += 1
+            gradient = clip(run.optimizer, found.gradient, norm)
+            _update_parameters(run, gradient, continues=not batch.starts_sequence)
+        run.state, run.position = found.state, task.position()
+        run.recent_nats += found.loss * found.predictions
+        run.recent_count += found.predictions
         yield Tick(run.iteration, _mean_loss(run, task), timer.seconds_left)
 
 
-def _update(run: Run, task: Task, workers: Workers) -> float:
-    """One iteration; the gradient's norm before clipping."""
+def _next_batch(run: Run, task: Task, workers: Workers) -> Batch:
+    """The next batch, the same in all workers, with the model's choices where the task lets it choose."""
     batch = task.next_batch()
     if isinstance(task, Interactive):
         batch = task.rollout(_sharded(run.forward, workers), batch)
     workers.record(batch.inputs, batch.targets)
-    mask = _bypass_mask(run, batch)
-    params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
-    state = None if batch.starts_sequence else run.state
-    found = loss_and_gradient(
-        run.spec, params, run.engine, batch, task.loss, state=state, bypass_mask=mask, workers=workers
-    )
-    norm = gradient_norm(found.gradient)
-    if not math.isfinite(found.loss) or not math.isfinite(norm):
-        raise not_finite(find_not_finite(run, params, batch, task, state, mask, workers), run.iteration + 1)
-    run.iteration += 1
+    return batch
+
+
+def _update_parameters(run: Run, gradient: Any, *, continues: bool) -> None:
+    """Let the optimizer move the parameters; `continues` if the batch went on from a carried state."""
     rate = learning_rate_at(run.optimizer, run.iteration, run.training.steps)
-    gradient = clip(run.optimizer, found.gradient, norm)
     params, moments = update(run.optimizer, run.params, gradient, run.moments, rate, run.iteration)
-    if not batch.starts_sequence:
+    if continues:
         params = _with_initial_of(run.params, params)
         moments = tuple(map(_with_initial_of, run.moments, moments))
     run.params, run.moments = params, moments
-    run.state, run.position = found.state, task.position()
-    run.recent_nats += found.loss * found.predictions
-    run.recent_count += found.predictions
-    return norm
 
 
 def _with_initial_of(before: Any, after: Any) -> Any:
