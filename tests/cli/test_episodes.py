@@ -27,10 +27,11 @@ from helpers.commands import train as train_text
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.published import PUBLISHED
 from numdnc.cli.train import TRAIN_OPTIONS
+from numdnc.tasks.by_name import GENERATORS
 from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
-from numdnc.training.run import TrainingSettings
+from numdnc.training.run import TrainingSettings, load_run
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "parity.py"
 TINY = "--hidden 5 -N 4 -W 3 -R 1 --evaluated 20 --batch 4 --width 2 --max-length 3 --sample-every 0"
@@ -178,7 +179,7 @@ def test_every_preset_trains(name: str, published: bool) -> None:
     done("train", name, *settings, "--out", "run", *(["--published"] if published else []))
     saved = RunFolder(Path("run")).load_last()
     preset = (PUBLISHED if published else PRESETS)[name]
-    assert saved.task["settings"] == dataclasses.asdict(preset.episodes)
+    assert saved.task["settings"] == dataclasses.asdict(preset.generator)
     assert saved.optimizer == preset.optimizer
     assert saved.training == dataclasses.replace(preset.training, steps=1)
     assert saved.spec == preset.model.spec(saved.spec.input_size, saved.spec.output_size)
@@ -211,9 +212,25 @@ def test_runs_are_numbered_where_no_folder_is_given(place: Path) -> None:
     assert sorted(map(str, Path("runs").iterdir())) == ["runs/copy-dnc-1", "runs/parity-rnn-1"]
 
 
+def test_a_checkpoint_finds_the_task_of_every_preset() -> None:
+    assert {name: type(preset.generator) for name, preset in PRESETS.items()} == GENERATORS
+
+
+@pytest.mark.parametrize("preset", ["key-value", "key-value-two-way"])
+def test_what_a_preset_sets_of_a_memory_is_for_a_memory(preset: str) -> None:
+    few = ("--steps", 1, "--batch", 2, "--evaluated", 2, "--sample-every", 0, "--engine", "reference")
+    done("train", preset, *few, "-H", 4, "--out", "dnc")
+    assert load_run(Path("dnc/last.safetensors")).training.init_scheme == "store"
+    done("train", preset, *few, "-H", 4, "-m", "lstm", "--out", "lstm")
+    assert load_run(Path("lstm/last.safetensors")).training.init_scheme == "plain"
+    refused(
+        "train", preset, *few, "-m", "lstm", "--masking", expect="masking must be left out with --model lstm"
+    )
+
+
 def test_no_setting_of_a_preset_is_named_like_an_option() -> None:
     for preset in PRESETS.values():
-        assert not {field.name for field in dataclasses.fields(preset.episodes)} & TRAIN_OPTIONS  # type: ignore[arg-type]
+        assert not {field.name for field in dataclasses.fields(preset.generator)} & TRAIN_OPTIONS  # type: ignore[arg-type]
     assert "seed" in TRAIN_OPTIONS
 
 

@@ -26,7 +26,7 @@ COMMON = {
 """Of the options of `train`, besides those of a single task, what the short help shows."""
 RARE = {field.name for kind in (*TRAIN_OPTIONS, GraphTask) for field in dataclasses.fields(kind)} - COMMON
 """What it leaves out."""
-_ORDER = ("training", "optimizer", "text", "babi", "episodes", "session")
+_ORDER = ("training", "optimizer", "text", "babi", "sequences", "session")
 _SUPPRESS: Any = Suppress
 
 

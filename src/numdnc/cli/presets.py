@@ -4,9 +4,11 @@ With `--published` the settings are those of the paper or program that the task 
 something open, mostly the number of steps, the value is ours. A run stops as soon as it is solved.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 from numdnc.cli.options import ModelOptions
+from numdnc.spec import SPECS, VARIATIONS
 from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
 from numdnc.tasks.sequence_task import SequenceSettings
@@ -34,11 +36,23 @@ class Preset(NamedTuple):
     summary: str
     expect: str
     """What to expect of it and in how long, for its help."""
-    episodes: SequenceGenerator
+    generator: SequenceGenerator
     model: ModelOptions
     settings: SequenceSettings = SequenceSettings()
     optimizer: OptimizerSettings = rmsprop(1e-3)
     training: TrainingSettings = TrainingSettings()
+
+    def adapt(self, model: ModelOptions, training: TrainingSettings) -> tuple[ModelOptions, TrainingSettings]:
+        """Options of the command without those values of the preset that are for a memory, where the model has none."""
+        if model.model not in SPECS or SPECS[model.model].has_memory:
+            return model, training
+        preset = {name: getattr(self.model, name) for name in VARIATIONS}
+        off = {
+            name: getattr(ModelOptions, name) for name in VARIATIONS if getattr(model, name) == preset[name]
+        }
+        if training.init_scheme == self.training.init_scheme:
+            training = dataclasses.replace(training, init_scheme=TrainingSettings.init_scheme)
+        return dataclasses.replace(model, **off), training
 
 
 def dnc(

@@ -41,7 +41,7 @@ def _graves(
         dnc(256, memory_size, 50, 5, layers=layers),
         SequenceSettings(batch=batch, evaluated=128, grow="lesson", pass_at=fails),
         rmsprop(rate),
-        episodes=task,
+        generator=task,
         training=TrainingSettings(steps=1_000_000, report_every=100),
     )
 

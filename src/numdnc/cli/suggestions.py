@@ -73,7 +73,7 @@ def option_flags(function: Callable[..., Any]) -> dict[str, list[str]]:
 
 def _task_settings() -> set[str]:
     """The settings of all tasks that have names."""
-    tasks: list[Any] = [preset.episodes for preset in PRESETS.values()]
+    tasks: list[Any] = [preset.generator for preset in PRESETS.values()]
     return {field.name for task in tasks for field in dataclasses.fields(task)}
 
 

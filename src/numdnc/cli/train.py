@@ -111,18 +111,19 @@ def _sequence_command(name: str, preset: Preset, custom_task: str | None = None)
 
     def train(
         *,
-        task: Any = preset.episodes,
+        task: Any = preset.generator,
         model: OmitArgPrefixes[ModelOptions] = preset.model,
-        episodes: OmitArgPrefixes[SequenceSettings] = preset.settings,
+        sequences: OmitArgPrefixes[SequenceSettings] = preset.settings,
         training: OmitArgPrefixes[TrainingSettings] = preset.training,
         optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
         session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
     ) -> Training:
-        new = SequenceRun.prepare(name, task, episodes, seed=training.seed, custom_task=custom_task)
+        model, training = preset.adapt(model, training)
+        new = SequenceRun.prepare(name, task, sequences, seed=training.seed, custom_task=custom_task)
         return plan_training(new, model, training, optimizer, session, custom_task)
 
     without_prefix: Any = OmitArgPrefixes
-    train.__annotations__["task"] = without_prefix[type(preset.episodes)]
+    train.__annotations__["task"] = without_prefix[type(preset.generator)]
     train.__doc__ = "\n\n".join(filter(None, (preset.summary, preset.expect)))
     return train
 
