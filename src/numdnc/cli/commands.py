@@ -74,9 +74,9 @@ def run() -> None:
             with ended_by_ctrl_c():  # torch waits for the others without listening
                 workers = distributed.connect()
         with _exit_codes(workers), console.silent(workers.rank > 0):
-            made = _call(words)
-            if callable(made):
-                made(workers)
+            start = _call(words)
+            if start is not None:
+                start(workers)
 
 
 def _one_blas_thread() -> threadpool_limits:

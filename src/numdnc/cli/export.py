@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from numdnc import console
-from numdnc.cli.training import begin
 from numdnc.errors import UserError
 from numdnc.files import file_name
+from numdnc.runs.folders import new_folder
 from numdnc.training.folder import RunFolder
 from numdnc.training.workers import SINGLE
 
@@ -60,7 +60,7 @@ def export_model(
         )
     run = files.run_from(module, origin)
     task = file_name(str(run.task.get("name")).rpartition(":")[2].lower())
-    with begin(run, out, f"{task}-{run.spec.kind}", SINGLE) as folder:
+    with new_folder(run, out, f"{task}-{run.spec.kind}", SINGLE) as folder:
         console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")
     place, program = shlex.quote(str(folder.path)), console.command()
     console.say(

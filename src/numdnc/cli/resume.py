@@ -13,9 +13,10 @@ from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
 from numdnc.cli.options import ENGINES, DataFolder, Device, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
-from numdnc.cli.training import check_minutes, go_on, train_run
+from numdnc.cli.training import check_minutes, saved_first, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.runs.folders import last_run
 from numdnc.runs.kinds import custom_task_of, open_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.workers import Workers
@@ -61,7 +62,7 @@ def resume(
     place = RunFolder(folder)
 
     def start(workers: Workers) -> None:
-        with go_on(place, workers) as run:
+        with last_run(place, workers) as run, saved_first():
             if steps is None and run.solved_iteration == run.iteration:
                 more = run.target if run.target > run.iteration else 2 * run.iteration
                 console.say(f"{folder} is solved, at iteration {run.iteration}: nothing is left to learn")

@@ -11,7 +11,7 @@ from numdnc.cli.options import DataFolder, ModelOptions
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.published import BABI, PUBLISHED
 from numdnc.cli.signatures import with_defaults
-from numdnc.cli.training import SessionOptions, Training, plan_training
+from numdnc.cli.training import SessionOptions, plan_training
 from numdnc.corpora import EMBEDDED
 from numdnc.errors import UserError
 from numdnc.runs.babi import BabiRun
@@ -23,7 +23,10 @@ from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
+from numdnc.training.workers import Workers
 
+Start = Callable[[Workers], None]
+"""Makes the folder and trains."""
 GRAPHS = ("traversal", "shortest-path", "inference")
 
 
@@ -36,7 +39,7 @@ def train_text(
     optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(learning_rate=0.01, weight_noise=0.03),
     session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
     data_folder: DataFolder = None,
-) -> Training:
+) -> Start:
     """Predict a text character by character, and score it on a part that is held out.
 
     On the text that comes with Python, held-out bits per character after 4,800 updates, one to two minutes on one core:
@@ -63,7 +66,7 @@ def train_babi(
     ),
     optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(learning_rate=1e-3, clip_norm=10),
     session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
-) -> Training:
+) -> Start:
     """Answer questions about short stories, twenty kinds in one model (bAbI; Weston et al. 2015).
 
     On stories made by the published simulator 15 % of the test is wrong after 40,000 updates, 3 hours on one core, and
@@ -86,7 +89,7 @@ def preset_command(name: str) -> Command:
     )
 
 
-def custom_task_command(source: str) -> Callable[..., Training]:
+def custom_task_command(source: str) -> Callable[..., Start]:
     """`train MODULE:CLASS`, with the options that every task has."""
     task_class = load_task_class(source)
     for field in dataclasses.fields(task_class):  # type: ignore[arg-type]
@@ -106,7 +109,7 @@ def custom_task_command(source: str) -> Callable[..., Training]:
     return _sequence_command(source, preset, custom_task=source)
 
 
-def _sequence_command(name: str, preset: Preset, custom_task: str | None = None) -> Callable[..., Training]:
+def _sequence_command(name: str, preset: Preset, custom_task: str | None = None) -> Callable[..., Start]:
     """A command whose options are the preset's, the task's settings among them."""
 
     def train(
@@ -117,7 +120,7 @@ def _sequence_command(name: str, preset: Preset, custom_task: str | None = None)
         training: OmitArgPrefixes[TrainingSettings] = preset.training,
         optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
         session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
-    ) -> Training:
+    ) -> Start:
         model, training = preset.adapt(model, training)
         new = SequenceRun.prepare(name, task, sequences, seed=training.seed, custom_task=custom_task)
         return plan_training(new, model, training, optimizer, session, custom_task)

@@ -1,15 +1,13 @@
 """How every kind of run is trained in the terminal."""
 
-import itertools
 import math
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from tyro.conf import arg
 
@@ -22,11 +20,12 @@ from numdnc.inspection.health import SEQUENCES, health
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.consent import save_source
 from numdnc.runs.creation import begin_run
+from numdnc.runs.folders import new_folder
 from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, load_run
+from numdnc.training.run import Run, TrainingSettings
 from numdnc.training.workers import Workers
 from numdnc.tree import leaves
 
@@ -56,32 +55,6 @@ class SessionOptions:
         check_tensorboard(self.tensorboard)
 
 
-class Training(NamedTuple):
-    """A run that can begin: everything that can be checked before has been."""
-
-    run: TaskRun
-    new: NewTask
-    session: SessionOptions
-    custom_task: str | None
-
-    def __call__(self, workers: Workers) -> None:
-        """Make the folder and train."""
-        run, session = self.run.run, self.session
-        with begin(run, session.out, f"{self.new.stem}-{run.spec.kind}", workers) as folder:
-            if self.custom_task is not None:
-                save_source(folder.path, run.task["source"], self.custom_task)
-            for line in f"{_model_in_words(run)}; {self.new.about}".splitlines():
-                console.say(console.wrapped(line, otherwise=sys.maxsize))
-            train_run(
-                self.run,
-                folder,
-                workers=workers,
-                minutes=session.minutes,
-                sample_every=session.sample_every,
-                tensorboard=session.tensorboard,
-            )
-
-
 def plan_training(
     new: NewTask,
     model: ModelOptions,
@@ -89,9 +62,9 @@ def plan_training(
     optimizer: OptimizerSettings,
     session: SessionOptions,
     custom_task: str | None = None,
-) -> Training:
-    """A new run of a task with the options of `train`."""
-    run = begin_run(
+) -> Callable[[Workers], None]:
+    """Check all that can be checked of a new run; what this returns makes its folder and trains it."""
+    opened = begin_run(
         new,
         model.spec(new.task.input_size, new.task.output_size),
         training,
@@ -99,7 +72,25 @@ def plan_training(
         engine=engine_on(session.engine, session.device),
         custom_task=custom_task,
     )
-    return Training(run, new, session, custom_task)
+
+    def start(workers: Workers) -> None:
+        run = opened.run
+        stem = f"{new.stem}-{run.spec.kind}"
+        with new_folder(run, session.out, stem, workers) as folder, saved_first():
+            if custom_task is not None:
+                save_source(folder.path, run.task["source"], custom_task)
+            for line in f"{_model_in_words(run)}; {new.about}".splitlines():
+                console.say(console.wrapped(line, otherwise=sys.maxsize))
+            train_run(
+                opened,
+                folder,
+                workers=workers,
+                minutes=session.minutes,
+                sample_every=session.sample_every,
+                tensorboard=session.tensorboard,
+            )
+
+    return start
 
 
 def train_run(
@@ -212,56 +203,10 @@ def _model_in_words(run: Run) -> str:
 
 
 @contextmanager
-def _safe() -> Iterator[None]:
-    """While a run is held: a lost output does not end it before it is saved, Ctrl-C twice says what there is."""
+def saved_first() -> Iterator[None]:
+    """While a run is trained: a lost output does not end it before it is saved; pressing Ctrl-C twice does."""
     try:
         with console.outliving_output():
             yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the last checkpoint is whole") from None
-
-
-@contextmanager
-def begin(run: Run, out: Path | None, stem: str, workers: Workers) -> Iterator[RunFolder]:
-    """The folder of a new run, made and held: `out`, or else runs/STEM-1, or the first such that does not exist."""
-    workers.check_batch(len(leaves(run.state)[0]))
-    with ExitStack() as holding:
-        path = str(_make(run, out, stem, holding)) if workers.rank == 0 else ""
-        folder = RunFolder(Path(workers.broadcast_object(path)))
-        with _safe():
-            yield folder
-
-
-def _make(run: Run, out: Path | None, stem: str, holding: ExitStack) -> Path:
-    if out is not None:
-        holding.enter_context(RunFolder(out).create_locked(run))
-        return out
-    for number in itertools.count(1):
-        path = Path("runs") / f"{stem}-{number}"
-        if not path.exists():
-            try:
-                holding.enter_context(RunFolder(path).create_locked(run))
-                break
-            except UserError:
-                if not path.exists():  # else another has just taken it
-                    raise
-    return path
-
-
-@contextmanager
-def go_on(folder: RunFolder, workers: Workers) -> Iterator[Run]:
-    """The run as it was saved last, in every process; only the first has to have the folder, and holds it."""
-    with ExitStack() as holding:
-        if workers.rank == 0:
-            holding.enter_context(folder.lock())
-            run = folder.load_last()
-        if workers.world_size > 1:
-            contents = workers.broadcast(folder.last.read_bytes() if workers.rank == 0 else b"")
-            if workers.rank > 0:
-                with TemporaryDirectory() as place:
-                    copy = Path(place, folder.last.name)
-                    copy.write_bytes(contents)
-                    run = load_run(copy)
-            workers.check_batch(len(leaves(run.state)[0]))
-        with _safe():
-            yield run
