@@ -1,6 +1,6 @@
 """numdnc: the Differentiable Neural Computer, trusted, readable and trainable.
 
-Three ideas: a spec says what a model is, trees of arrays (params, state) are its data, an engine computes it:
+A spec says what a model is, trees of arrays (params, state) are its data, an engine computes it:
 
     spec = DNCSpec(input_size=8, output_size=8, hidden_sizes=(64,), memory_size=16, word_size=16, read_heads=2)
     params = init_params(spec, seed=0)
@@ -9,7 +9,7 @@ Three ideas: a spec says what a model is, trees of arrays (params, state) are it
     outputs, state, tape = engine.forward(spec, params, inputs, state, keep_tape=True)       # inputs (T, B, 8)
     d_params, d_inputs, d_state = engine.backward(spec, params, tape, d_outputs, zeros_like(state))
 
-Names are imported when they are first asked for, so that the command line has a moment to say what Ctrl-C does.
+`load_run` opens a trained run. Names are imported on first use, so that the command line starts fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What people see in the terminal: progress, samples, tables. Plain lines where output is no terminal."""
+"""Terminal output: progress, samples, tables. Plain lines if the output is not a terminal."""
 
 import errno
 import io
@@ -24,41 +24,41 @@ from numdnc.schema import json_text
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to the command what to do then, where rich would end the program with exit code 1."""
+        """Let the command handle a broken pipe; rich would end the program with exit code 1."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 console = _Console(highlight=False, soft_wrap=True, emoji=False)
 _LONGEST_LINE = 2000
-"""Characters of an error, which may quote a file."""
+"""Most characters of an error, which may quote a file."""
 PATIENCE = 2.0
-"""Seconds without a line after which people want to know what they are waiting for."""
+"""Seconds without output after which `waiting_for` says what the user is waiting for."""
 
 
 def say(text: str = "") -> None:
-    """A line without markup; whatever of it came from a file cannot drive the terminal."""
+    """Print a line without markup; text from a file cannot control the terminal."""
     console.print(terminal_text(text), markup=False)
 
 
 def terminal_text(text: str) -> str:
-    """Text with escapes for what could drive a terminal or disguise what stands in it, but for line breaks and tabs.
+    """Text in which everything but line breaks and tabs that could control a terminal or disguise text is escaped.
 
-    These are control characters, escape sequences and the marks that turn the direction of writing.
+    These are control characters, escape sequences and marks that change the direction of writing.
     """
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def say_json(value: Any) -> None:
-    """One JSON object; null stands for a number that is not finite."""
+    """Print one JSON object; null stands for a number that is not finite."""
     print(json_text(value))  # noqa: T201
 
 
 class Result(Protocol):
-    """What a command has found out."""
+    """The result of a command."""
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What the user should know of it."""
+        """What the user should know about the result."""
         ...
 
     def record(self) -> Any:
@@ -77,7 +77,7 @@ def say_result(result: Result, *, as_json: bool) -> None:
 
 
 def fail(text: str) -> NoReturn:
-    """The one line of an error that the user can mend, and exit code 2."""
+    """Print an error that the user can fix as one line, and exit with 2."""
     line = terminal_text(text).replace("\n", "\\n").replace("\t", "\\t")
     if len(line) > _LONGEST_LINE:
         line = f"{line[: _LONGEST_LINE // 2]} .. {line[-_LONGEST_LINE // 2 :]}"
@@ -86,14 +86,14 @@ def fail(text: str) -> NoReturn:
 
 
 def warn(text: str) -> None:
-    """A line on standard error, if that is still there."""
+    """Print a line on standard error, if it is still open."""
     with suppress(OSError):
         sys.stderr.write(f"{text}\n")
 
 
 @contextmanager
 def silent(wanted: bool) -> Iterator[None]:
-    """Print nothing while this lasts, if that is wanted."""
+    """Suppress all output in this context if `wanted`."""
     if not wanted:
         yield
         return
@@ -102,7 +102,7 @@ def silent(wanted: bool) -> Iterator[None]:
 
 
 def prepare_output() -> None:
-    """Have both outputs, also where one was closed; what an encoding lacks is written as an escape."""
+    """Make both outputs usable, even if one was closed; characters that the encoding lacks are escaped."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
@@ -111,7 +111,7 @@ def prepare_output() -> None:
 
 
 def end_output() -> None:
-    """Write what is still to be written, unless nobody reads it any more."""
+    """Flush the output, unless its reader is gone."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -119,7 +119,7 @@ def end_output() -> None:
 
 
 def drop_output() -> None:
-    """Send what cannot be written, and all that follows, nowhere; else Python would complain of it at exit."""
+    """Discard output that cannot be written, and all that follows; else Python would report it at exit."""
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     with suppress(OSError, ValueError):
@@ -127,7 +127,7 @@ def drop_output() -> None:
 
 
 class _Output:
-    """Standard output of work that must be saved first if it cannot be written on: from then on it is dropped."""
+    """Standard output of work that must be saved even if the output fails: from then on, output is discarded."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -152,14 +152,14 @@ class _Output:
 
 
 _outputs: list[_Output] = []
-"""Those in use, the last being the present one."""
+"""The outputs in use; the last one is current."""
 
 
 @contextmanager
 def outliving_output() -> Iterator[None]:
-    """Go on where the output cannot be written any more, as when its reader or terminal is gone.
+    """Continue even if the output can no longer be written, for example because its reader or terminal is gone.
 
-    `stop_on_signals` takes such a loss for a signal. Unless it is the reader that left, the error is raised at the end.
+    `stop_on_signals` treats such a loss as a signal. The error is raised at the end, unless only the reader was gone.
     """
     output = _Output(sys.stdout)
     _outputs.append(output)
@@ -178,19 +178,19 @@ def outliving_output() -> Iterator[None]:
 
 
 def exit_stopped() -> NoReturn:
-    """End what was told to stop and has saved: by 130, or by 141 where nobody read its output any more."""
+    """Exit after an interrupted command has saved: with 130, or with 141 if the reader of its output was gone."""
     sys.exit(141 if isinstance(lost_output(), BrokenPipeError) else 130)
 
 
 def lost_output() -> OSError | None:
-    """Why the output of what goes on without one cannot be written."""
+    """Why the output inside `outliving_output` can no longer be written; None if it can."""
     return _outputs[-1].lost if _outputs else None
 
 
 def wrapped(text: str, *, otherwise: int = 80) -> str:
-    """Text whose paragraphs are broken to fit the terminal or COLUMNS, if there is either; else to `otherwise` columns.
+    """Text with its paragraphs wrapped to the width of the terminal or COLUMNS, or else to `otherwise` columns.
 
-    Paragraphs that are indented stay as they are.
+    Indented paragraphs are not wrapped.
     """
     width = min(max(100, otherwise), shutil.get_terminal_size((otherwise, 0)).columns)
     paragraphs = [
@@ -202,7 +202,7 @@ def wrapped(text: str, *, otherwise: int = 80) -> str:
 
 @contextmanager
 def waiting_for(text: str) -> Iterator[None]:
-    """Say on standard error what is being done, if it takes long; standard output is for results."""
+    """Say on standard error what is being done if it takes long; standard output is for results."""
     late = threading.Timer(PATIENCE, lambda: sys.stderr.write(f"{text} ..\n"))
     late.daemon = True
     late.start()
@@ -214,9 +214,9 @@ def waiting_for(text: str) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """A function that says whether Ctrl-C, SIGTERM or SIGHUP was given, or the output lost; a second one stops at once.
+    """A function that says whether Ctrl-C, SIGTERM or SIGHUP came, or the output was lost; a second one stops at once.
 
-    Who has SIGHUP ignored, as `nohup` does, is obeyed.
+    SIGHUP stays ignored if it was, as under `nohup`.
     """
     received: list[int] = []
 
@@ -224,7 +224,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        # Not by `say`: the signal may have come while that was writing, which a second write cannot enter.
+        # Not by `say`: the signal may have come while it was writing, and writes cannot be nested.
         with suppress(OSError):
             os.write(
                 sys.stderr.fileno(),
@@ -243,7 +243,7 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
 
 
 def command() -> str:
-    """How this program was called, so that the next command can be copied."""
+    """How this program was called, so that suggested commands can be copied."""
     name = Path(sys.argv[0]).name
     if shutil.which(name) or not name.startswith("numdnc"):
         return "numdnc"
@@ -251,7 +251,7 @@ def command() -> str:
 
 
 def gradcheck_lines(row: Row) -> str:
-    """Two lines for an array: ranges of both gradients, relative errors, valid checks of all."""
+    """Two lines for an array: ranges of both gradients, relative errors, valid checks among all."""
     n, a = row.numerical, row.analytical
     verdict = "" if row.passed else "   FAILED"
     return (
@@ -269,7 +269,7 @@ GRADCHECK_LEGEND = (
 
 @contextmanager
 def download_bar() -> Iterator[Callable[[int, int | None], None]]:
-    """A function that shows how much of a download has come."""
+    """A function that shows the progress of a download."""
     bar = Progress(
         TextColumn("downloading"),
         BarColumn(),

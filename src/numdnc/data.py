@@ -1,9 +1,9 @@
-"""Corpora: the one that comes with Python, four public ones by name, and any file by its path.
+"""Corpora: one that comes with Python, four public ones by name, and any file by its path.
 
-`load` gives the bytes of a text, `fetch` downloads one, `list_corpora` says what there is. A registered
-corpus is always the published one: its SHA-256 is checked on every load and every download, so that figures
-measured on it can be compared. Bytes are given as they are; decoding and newlines are the task's business.
-Everything a user can cause raises `UserError` in one line.
+`load` returns the bytes of a text, `fetch` downloads one, `list_corpora` lists all. A registered corpus is always the
+published one: its SHA-256 is verified at every load and every download, so that results can be compared. Bytes are
+returned unchanged; decoding and newlines are left to the task.
+Everything a user can cause is a `UserError` of one line.
 """
 
 import contextlib
@@ -26,46 +26,46 @@ if TYPE_CHECKING:
 
 FOLDER_VARIABLE = "NUMDNC_DATA"
 BYTES_A_CHARACTER = 3
-"""What a text takes, at most, while its characters are numbered: its bytes and two for each number."""
+"""Most bytes of memory for a character while a text is encoded: its own byte and two for its symbol number."""
 _BESIDES = 1 << 24
-"""So many bytes an archive may have more than the file in it."""
+"""Most bytes by which an archive may exceed the file in it."""
 _WORK = ".fetch-"
-"""What folders of downloads under way are called, to begin with."""
+"""Prefix of the folders of downloads in progress."""
 _LEFTOVER_SECONDS = 86_400
-"""A download takes less: what lies in a folder for longer was left behind by a process that was killed."""
+"""A folder of a download that is older was left behind by a process that was killed."""
 
 
 class Corpus(NamedTuple):
-    """Where a text comes from, before any decoding."""
+    """The bytes of a text and their origin."""
 
     name: str
-    """A registered name, or the path as it was given."""
+    """A registered name, or the path as given."""
     data: bytes
     """Never empty."""
 
     @property
     def sha256(self) -> str:
-        """Sum of the bytes, by which a run knows its text again."""
+        """Checksum of the bytes, by which a run recognises its text."""
         return hashlib.sha256(self.data).hexdigest()
 
 
 class CorpusStatus(NamedTuple):
-    """One line of the list of corpora."""
+    """An entry of the list of corpora."""
 
     name: str
     description: str
     size: int
     """In bytes, as loaded."""
     path: Path | None
-    """The file (of several their folder, of a zip the archive), or None if it must be fetched first."""
+    """The file, the archive, or the folder of several files; None if the corpus must be downloaded first."""
 
 
 def load(corpus: str, folder: Path | None = None) -> Corpus:
-    """The bytes of `corpus`: `python-topics`, a registered name, or the path of any file.
+    """Load `corpus`: `python-topics`, a registered name, or the path of any file.
 
-    A registered name is looked for in `folder`, in $NUMDNC_DATA and in the per-user download folder, under
-    the file's usual name or as the published .zip, and must have the published SHA-256. A file that is itself
-    called like a registered name is reached as ./NAME; a file given by its path is taken as it is.
+    A registered corpus is looked for in `folder`, in $NUMDNC_DATA and in the user's download folder, under the file's
+    usual name or as the published .zip, and must have the published SHA-256. Give ./NAME for a file of your own with
+    such a name; a file given by its path is used as it is.
 
     Raises `UserError` if it is unknown, missing, unreadable, empty or not the published text.
     """
@@ -87,12 +87,12 @@ def load(corpus: str, folder: Path | None = None) -> Corpus:
 
 
 def list_corpora(folder: Path | None = None) -> list[CorpusStatus]:
-    """Every named corpus and where `load` would find it: by name only, the sums are checked on loading."""
+    """All registered corpora and where `load` would find them; checksums are only verified by `load`."""
     return [_status(name, registered, folder) for name, registered in CORPORA.items()]
 
 
 def default_folder() -> Path:
-    """Where `fetch` puts downloads: $NUMDNC_DATA if set, else numdnc/corpora in the user's cache folder."""
+    """The folder for downloads: $NUMDNC_DATA if set, else numdnc/corpora in the user's cache folder."""
     named = os.environ.get(FOLDER_VARIABLE)
     return Path(named) if named else _cache_folder()
 
@@ -100,13 +100,13 @@ def default_folder() -> Path:
 def fetch(
     name: str, folder: Path | None = None, progress: Progress = lambda received, expected: None
 ) -> Path:
-    """Download the corpus `name` into `folder`, else `default_folder()`; its file, or the folder of several.
+    """Download the corpus `name` into `folder` or `default_folder()`; return its file, or the folder of its files.
 
-    Files that are there and right are not downloaded again; one that is there and wrong is replaced, but only
-    once the right one is complete, verified and on disk. Nothing half-done is left behind.
+    Files with the right checksum are not downloaded again; a file with another one is replaced once the right one is
+    complete, verified and on disk. Nothing incomplete is left behind.
 
-    Raises `UserError` if the name cannot be fetched, the download fails or is not the published file, or the
-    folder cannot be written.
+    Raises `UserError` if the name cannot be fetched, the download fails or is not the published file, or the folder
+    cannot be written.
     """
     files = CORPORA[name].files if name in CORPORA else ()
     if not files:
@@ -123,7 +123,7 @@ def fetch(
 
 
 def _python_topics() -> bytes:
-    """The text of Python's help topics in the order of their names, a blank line between two."""
+    """The texts of Python's help topics in the order of their names, separated by blank lines."""
     try:
         from pydoc_data.topics import topics
     except ImportError as error:
@@ -151,7 +151,7 @@ def _file_or_folder(paths: list[Path]) -> Path:
 
 def _cache_folder() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(cache).is_absolute():  # the XDG rules say to ignore a relative one
+    if Path(cache).is_absolute():  # the XDG specification says to ignore a relative path
         return Path(cache, "numdnc", "corpora")
     try:
         return Path.home() / ".cache" / "numdnc" / "corpora"
@@ -163,21 +163,21 @@ def _cache_folder() -> Path:
 
 
 def _places(folder: Path | None) -> list[Path]:
-    """The folders in which a registered corpus is looked for, in this order."""
+    """The folders in which a registered corpus is looked for, in order."""
     places = [folder or default_folder()]
-    with contextlib.suppress(UserError):  # without a home folder the given one must do
+    with contextlib.suppress(UserError):  # without a home folder only the given one is searched
         places.append(default_folder())
         places.append(_cache_folder())
     return list(dict.fromkeys(places))
 
 
 def _search(files: tuple[SourceFile, ...], folder: Path | None) -> list[Path]:
-    """The paths of all `files` in the first place that has them, else []."""
+    """The paths of all `files` in the first folder that has them, else []."""
     return next(filter(None, (_find(files, place) for place in _places(folder))), [])
 
 
 def _find(files: tuple[SourceFile, ...], place: Path) -> list[Path]:
-    """The paths of all `files` in `place`, each as itself or as its archive; [] unless every one is there."""
+    """The paths of all `files` in `place`, each the file itself or its archive; [] unless all are there."""
     found = []
     with _reading(place):
         for file in files:
@@ -245,9 +245,9 @@ def _read_checked(corpus: str, file: SourceFile, path: Path) -> bytes:
 
 
 def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None, None]:
-    """The file piece by piece, out of the zip if `path` is one; `shown` names the zip in an error.
+    """The file piece by piece, unpacked if `path` is a zip; `shown` names the zip in an error.
 
-    Of one that is longer than the published one no more than shows that.
+    Of a file that is longer than the published one, only one byte more is read.
     """
     if path.name == file.name:
         with open_regular_file(path) as stream:
@@ -257,7 +257,7 @@ def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None
     import zlib
 
     try:
-        # Only this one member is read, by its exact name: no name inside the archive becomes a path.
+        # Only this member is read, by its exact name: no name in the archive is used as a path.
         with (
             open_regular_file(path) as packed,
             zipfile.ZipFile(packed) as archive,
@@ -269,7 +269,7 @@ def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None
             f"{shown} must contain {file.name}, got an archive without it. "
             f"Put {file.name} itself into the data folder."
         ) from error
-    # Damage shows as any of these, depending on the byte that is wrong.
+    # Damage raises any of these, depending on the byte that is wrong.
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -286,14 +286,14 @@ def _unpacked(file: SourceFile, path: Path, shown: str) -> Generator[bytes, None
 
 
 def _as_published(member: "zipfile.ZipInfo") -> "zipfile.ZipInfo":
-    """The member, refused where it is not stored or deflated: other methods may claim gigabytes to unpack with."""
+    """The member, if it is stored or deflated; other methods may take gigabytes of memory to unpack."""
     if member.compress_type not in (0, 8):
-        raise ValueError("it is packed by a method that no published archive has")
+        raise ValueError("it is compressed by a method that no published archive uses")
     return member
 
 
 def _pieces(stream: BinaryIO, most: int) -> Iterator[bytes]:
-    """The first bytes of a stream, so many at most."""
+    """The first `most` bytes of a stream, in pieces."""
     while most and (piece := stream.read(min(most, CHUNK_BYTES))):
         most -= len(piece)
         yield piece
@@ -306,7 +306,7 @@ def _is_right(file: SourceFile, folder: Path) -> bool:
             with _reading(path):
                 for chunk in _unpacked(file, path, str(path)):
                     digest.update(chunk)
-    except UserError:  # damaged or unreadable: to be replaced, and what prevents that will be said then
+    except UserError:  # damaged or unreadable: it will be replaced, or the download will say why not
         return False
     return digest.hexdigest() == file.sha256
 
@@ -317,7 +317,7 @@ def _fetch_file(file: SourceFile, folder: Path, progress: Progress) -> None:
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _clear_leftovers(folder)
-        # Beside the target, so that the last step is a rename within one file system; gone after any failure.
+        # Beside the target, so that the last step is a rename in one file system; removed after any failure.
         with tempfile.TemporaryDirectory(dir=folder, prefix=_WORK) as work:
             received, ready = Path(work, file.archive or file.name), Path(work, file.name)
             most = file.size + _BESIDES if file.archive else file.size
@@ -337,7 +337,7 @@ def _fetch_file(file: SourceFile, folder: Path, progress: Progress) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed left of a download."""
+    """Remove folders of downloads whose process was killed."""
     import shutil
 
     for work in folder.glob(f"{_WORK}*"):

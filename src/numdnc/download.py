@@ -1,4 +1,4 @@
-"""Download a file piece by piece, within limits of bytes and of time in all."""
+"""Download a file piece by piece, with limits on its size and on the time."""
 
 import queue
 import threading
@@ -9,23 +9,23 @@ from pathlib import Path
 from numdnc.errors import UserError
 
 TIMEOUT_SECONDS = 30.0
-"""How long a server may stay silent, when connecting and between two pieces of the body."""
+"""Longest silence of a server, when connecting and between two pieces of the body."""
 START_SECONDS, SLOWEST = 60.0, 4000
-"""After so many seconds so many bytes a second must have come on average: a server that sends a byte now and then is
-never silent, and never done."""
+"""After this many seconds at least this many bytes per second must have arrived on average; else a server that sends a
+byte now and then could go on for ever."""
 CHUNK_BYTES = 1 << 18
 _AHEAD = 8
-"""Pieces that are received before they are asked for."""
+"""Pieces that are received in advance."""
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes received and expected (None if the server does not say) of the file under way."""
+"""Called with the bytes received and the bytes expected (None if the server does not say)."""
 
 
 def download(url: str, most: int, folder: Path, progress: Progress) -> Generator[bytes, None, None]:
-    """The body of `url`, which must be at most so many bytes; `folder` only serves the advice of an error."""
+    """The body of `url`, at most `most` bytes, piece by piece; `folder` is only named in the advice of an error."""
     pieces = queue.Queue[tuple[int | None, bytes] | Exception](_AHEAD)
     stopped = threading.Event()
-    # In a thread of its own, since names, connections, encryption and headers all may take for ever.
+    # In a thread, since looking up the name, connecting, encryption and headers may all take for ever.
     threading.Thread(target=_receive, args=(url, pieces, stopped), daemon=True).start()
     begun, received, expected, problem = time.monotonic(), 0, None, ""
     try:
@@ -41,7 +41,7 @@ def download(url: str, most: int, folder: Path, progress: Progress) -> Generator
                 break
             expected, piece = came
             if not piece:
-                # http.client takes a connection that broke off for the end of the body.
+                # http.client treats a connection that broke off as the end of the body.
                 problem = "" if expected in (None, received) else f"only {received} of {expected} bytes"
                 break
             received += len(piece)
@@ -54,7 +54,7 @@ def download(url: str, most: int, folder: Path, progress: Progress) -> Generator
             yield piece
     finally:
         stopped.set()
-        while not pieces.empty():  # else the thread might wait for room
+        while not pieces.empty():  # else the thread might wait for ever to put its next piece
             pieces.get_nowait()
     if problem:
         raise UserError(
@@ -66,7 +66,7 @@ def download(url: str, most: int, folder: Path, progress: Progress) -> Generator
 def _receive(
     url: str, pieces: "queue.Queue[tuple[int | None, bytes] | Exception]", stopped: threading.Event
 ) -> None:
-    """Put the body of `url`, piece by piece with the length that the server says, and an empty piece at its end."""
+    """Put the body of `url` into the queue, piece by piece with the announced length, and an empty piece at the end."""
     import http.client
     import urllib.error
     import urllib.request
@@ -77,7 +77,7 @@ def _receive(
             length = response.headers.get("Content-Length", "")
             expected = int(length) if length.isdecimal() and len(length) < 20 else None
             while not stopped.is_set():
-                piece = response.read1(CHUNK_BYTES)  # what is there, unlike `read`, which waits for all of it
+                piece = response.read1(CHUNK_BYTES)  # what has arrived; `read` would wait for all of it
                 pieces.put((expected, piece))
                 if not piece:
                     break
@@ -89,7 +89,7 @@ def _receive(
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in a few words on one line."""
+    """The cause of an error, in a few words on one line."""
     cause = getattr(error, "reason", error)  # a URLError wraps the real error
     text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
     return " ".join(text.split())

@@ -1,4 +1,4 @@
-"""What can go wrong that a user can fix: the command line prints its text in one line and exits with 2."""
+"""Errors that a user can fix: the command line prints their text in one line and exits with 2."""
 
 import os
 import re
@@ -7,13 +7,13 @@ import sys
 
 
 class UserError(Exception):
-    """Something given from outside cannot be used; the text says what must hold, what was given, what to do."""
+    """Something that the user gave cannot be used; the text says what must hold, what was given and what to do."""
 
 
 def missing_package(what: str, package: str) -> UserError:
-    """The error where `what` needs a package of one of the extras and it is not installed.
+    """The error to raise where `what` needs a package of an extra that is not installed.
 
-    The command names the package rather than numdnc, so it is the same for a clone, a wheel and any other installation.
+    The suggested command installs the package itself, so it works for a clone, a wheel and any other installation.
     """
     python = os.path.relpath(sys.executable)
     if python.startswith(os.pardir):
@@ -23,8 +23,8 @@ def missing_package(what: str, package: str) -> UserError:
 
 
 def _requirement(package: str) -> str:
-    """The package with the versions that pyproject.toml allows, as far as numdnc is installed and can tell."""
-    from importlib import metadata  # it takes as long as all else here, and only an error needs it
+    """The package with the versions that pyproject.toml allows, if numdnc's metadata is installed."""
+    from importlib import metadata  # slow to import, and only needed for an error
 
     try:
         requirements = metadata.requires("numdnc") or []

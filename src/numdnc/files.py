@@ -1,7 +1,7 @@
-"""Files of arrays and JSON: one safetensors file, written whole or not at all, checked when read.
+"""Save and load arrays and JSON in one safetensors file, written atomically and checked when read.
 
-No pickle, so a file from a stranger can do nothing but be wrong. A SHA-256 over version, metadata and arrays lies in
-the metadata, since safetensors itself would not notice a flipped bit.
+There is no pickle, so a file from elsewhere can hold wrong values but no code. The metadata hold a SHA-256 of version,
+metadata and arrays, since safetensors itself would not notice a flipped bit.
 """
 
 import contextlib
@@ -28,33 +28,33 @@ from numdnc.tree import from_named, named_leaves
 
 
 class FileKind(NamedTuple):
-    """What a file is; its header holds `version` under the name `versions`, which no other kind has."""
+    """A kind of file; its header has a version number under a name, `versions`, that no other kind has."""
 
     name: str
     versions: str
-    """What its versions are called, ..."""
+    """The name of the version number, ..."""
     version: int
-    """... and the newest of them, which is raised whenever an older numdnc could not read the file."""
+    """... and the current version, which is increased whenever an older numdnc could not read the file."""
     checked: int
-    """From this version on the version itself is under the checksum."""
+    """The first version whose checksum includes the version number."""
     missing: str
-    """What to do where there is none, ..."""
+    """What to do if there is no file, ..."""
     damaged: str
-    """... and where it is damaged."""
+    """... and if it is damaged."""
 
 
 _KINDS = {"format": "a checkpoint", "schema": "a trace"}
-"""By what their versions are called."""
+"""Name of the version number -> kind of file."""
 _DTYPES = {"F32", "F64", "I32", "U8"}
-"""What safetensors calls the types of our arrays; NumPy has no name for some of the others."""
+"""Names of our dtypes in safetensors; it has others that NumPy lacks."""
 MAX_TEXT_BYTES = 1 << 28
-"""Bytes of a file of JSON or of lines that we would read."""
+"""Most bytes of a file of JSON or lines that is read."""
 
 
 def save_arrays(
     path: Path, kind: FileKind, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]
 ) -> None:
-    """Write a file atomically: a crash or a full disk leaves what was at `path` before."""
+    """Write a file atomically: after a crash or on a full disk, `path` is as it was before."""
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps({**metadata, "numdnc": __version__, "numpy": np.__version__}, sort_keys=True)
     checked = digest(text, arrays, _under_checksum(kind, kind.version))
@@ -63,9 +63,9 @@ def save_arrays(
 
 
 def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Arrays and metadata of a file; a UserError says what is wrong with it."""
+    """Arrays and metadata of a file; UserError if it is missing, unreadable or invalid."""
     try:
-        open_regular_file(path).close()  # safetensors takes every file that it cannot open for a missing one
+        open_regular_file(path).close()  # safetensors reports every file that it cannot open as missing
     except FileNotFoundError:
         raise UserError(f"a {kind.name} must exist at {path}, got none. {kind.missing}") from None
     except OSError as error:
@@ -102,9 +102,9 @@ def load_arrays(path: Path, kind: FileKind) -> tuple[dict[str, NDArray[Any]], di
 
 
 def fill_shapes(shapes: Any, arrays: Mapping[str, Any], prefix: str, dtype: str) -> Any:
-    """A tree of `Shape` with the arrays of these names in their place; UserError if one is missing or another.
+    """Replace each `Shape` of a tree by the array of its name; UserError if one is missing or has another shape.
 
-    Nothing is allocated: a file that claims sizes beyond those of its arrays is refused.
+    Nothing is allocated: a file that claims other sizes than those of its arrays is refused.
     """
     shape: Any
     for name, shape in named_leaves(shapes, prefix):
@@ -117,7 +117,7 @@ def fill_shapes(shapes: Any, arrays: Mapping[str, Any], prefix: str, dtype: str)
 
 
 def check_layers(spec: Spec, arrays: Mapping[str, Any]) -> None:
-    """Refuse more layers than a file has arrays, before their shapes are listed."""
+    """Refuse a spec with more layers than the file has arrays, before listing their shapes."""
     if len(spec.hidden_sizes) > len(arrays):
         raise UserError(
             f"hidden_sizes are {len(spec.hidden_sizes)} layers, but there are {len(arrays)} arrays"
@@ -125,12 +125,12 @@ def check_layers(spec: Spec, arrays: Mapping[str, Any]) -> None:
 
 
 def write_atomically(path: Path, contents: bytes) -> None:
-    """Replace the file at `path` by one that holds `contents`, or leave everything as it was and raise UserError."""
-    # Another machine, or a container, may have a process of the same number at the same folder.
+    """Replace the file at `path` by one with `contents`, or leave everything as it was and raise UserError."""
+    # A process on another machine, or in a container, may have the same number and use the same folder.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     try:
         temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:  # never through a link that somebody has laid there
+        with temporary.open("xb") as file:  # never through a link that somebody put there
             file.write(contents)
             file.flush()
             os.fsync(file.fileno())
@@ -138,8 +138,8 @@ def write_atomically(path: Path, contents: bytes) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(
-            f"{path} must be writable, got: {error.strerror}. What was there before is untouched; "
-            "make room or choose another folder with --out."
+            f"{path} must be writable, got: {error.strerror}. What was there before is unchanged; "
+            "free some space or choose another folder with --out."
         ) from None
     finally:
         with contextlib.suppress(OSError):
@@ -147,19 +147,19 @@ def write_atomically(path: Path, contents: bytes) -> None:
 
 
 def open_to_append(path: Path) -> IO[bytes]:
-    """A file to add to, made where there is none; OSError if it is a link, which a stranger's folder may hold."""
+    """Open a file for appending, creating it if needed; OSError if it is a link, as in a folder from elsewhere."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
     return os.fdopen(os.open(path, flags, 0o666), "ab")
 
 
 def file_name(text: str) -> str:
-    """A name for a file or folder of such text: letters, digits and . _ + - of ASCII, at most 60, no path."""
+    """A name for a file or folder, made from `text`: at most 60 ASCII letters, digits and . _ + -, no path."""
     name = re.sub(r"[^A-Za-z0-9._+-]+", "-", text)[:60].strip(".-")
     return name or "run"
 
 
 def digest(text: str, arrays: Mapping[str, NDArray[Any]], version: str = "") -> str:
-    """The checksum of version, metadata and arrays; the earliest files leave the version out."""
+    """The checksum of version, metadata and arrays; in the earliest files without the version."""
     found = hashlib.sha256((version + text).encode())
     for name in sorted(arrays):
         found.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
@@ -172,7 +172,7 @@ def _under_checksum(kind: FileKind, version: int) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a power cut, where the system lets folders be opened."""
+    """Make the new name survive a power cut, where the system lets folders be opened."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)
         try:

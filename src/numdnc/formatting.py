@@ -1,16 +1,16 @@
-"""Numbers and tables as text, the same in every command and in what a notebook prints."""
+"""Numbers and tables as text, the same in commands and in notebooks."""
 
 import math
 from collections.abc import Sequence
 
 
 def format_loss(nats: float) -> str:
-    """0.6931, or 1.2e-05 where so many digits would say little."""
-    return f"{nats:.4f}" if nats >= 0.01 else f"{nats:.1e}"
+    """0.6931, or 1.2e-05 if it is small."""
+    return f"{nats:.1e}" if nats < 0.01 and nats else f"{nats:.4f}"
 
 
 def format_duration(seconds: float) -> str:
-    """1:02:03, 2:03 or, if unknown, ?"""
+    """1:02:03, 2:03, or ? if unknown."""
     if not math.isfinite(seconds):
         return "?"
     minutes, rest = divmod(round(seconds), 60)
@@ -29,7 +29,7 @@ def format_bytes(count: int) -> str:
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of words as lines, the first being the heads: the first column to the left, the others to the right."""
+    """Rows of words as lines, the first one with headings; the first column is aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:

@@ -1,7 +1,7 @@
-"""Read files that users name: ordinary files only, and no more of them than there is use for.
+"""Read files that users name: regular files only, and only up to a limit of bytes.
 
-What is refused is an `OSError` with its reason in `strerror`, as for a file that is missing: the caller says what the
-file was for.
+A refused file raises `OSError` with its reason in `strerror`, as a missing file does; the caller adds what the file was
+needed for.
 """
 
 import csv
@@ -15,32 +15,32 @@ from typing import BinaryIO
 from numdnc.errors import UserError
 
 MAX_CSV_BYTES = 1 << 23
-"""Bytes of a CSV file: some hundred thousand rows."""
+"""Most bytes of a CSV file, some hundred thousand rows."""
 MAX_DIGITS = 9
-"""Of a whole number in a text: all that are of use here have fewer."""
+"""Most digits of a whole number in a text."""
 _PIECE = 1 << 20
 
 
 def open_regular_file(path: Path) -> BinaryIO:
-    """Open an ordinary file to be read; a pipe or a device, which may have no end or never begin, is refused."""
+    """Open a regular file for reading; a pipe or a device, which might block or never end, is refused."""
     try:
         file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
     except ValueError:
         raise OSError(errno.EINVAL, "its name holds a NUL") from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(errno.EINVAL, "it is a pipe or a device, not an ordinary file")
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a regular file")
     return file
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """The contents of an ordinary file of at most so many bytes."""
+    """The contents of a regular file of at most `most` bytes."""
     with open_regular_file(path) as file:
         return read_stream(file, most)
 
 
 def read_stream(stream: BinaryIO, most: int) -> bytes:
-    """All that a stream gives, which must be at most so many bytes."""
+    """The contents of a stream, at most `most` bytes."""
     pieces, size = [], 0
     while piece := stream.read(_PIECE):
         size += len(piece)
@@ -51,7 +51,7 @@ def read_stream(stream: BinaryIO, most: int) -> bytes:
 
 
 def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
-    """Line and cells of each row of a CSV file that has any; `option` is what named the file."""
+    """Line number and cells of each row that is not empty; `option` is the option that named the file."""
     try:
         text = read_file(path, MAX_CSV_BYTES).decode("utf-8-sig")
         rows = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -62,12 +62,12 @@ def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
         ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{option} must name a CSV file of UTF-8 text, got {path} ({error}). Save it as that."
+            f"{option} must name a CSV file of UTF-8 text, got {path} ({error}). Save it in that form."
         ) from None
 
 
 def parse_whole_number(word: str) -> int | None:
-    """The number that a few decimal digits say; None where there is something else."""
+    """The number written as at most MAX_DIGITS decimal digits; None for anything else."""
     return int(word) if word.isascii() and word.isdecimal() and len(word) <= MAX_DIGITS else None
 
 

@@ -1,6 +1,6 @@
-"""JSON from a file as objects of declared types: a stranger's file is either what its description says or refused.
+"""Convert JSON from files to objects of declared types, and refuse what does not fit.
 
-Descriptions are dataclasses or named tuples with types; msgspec checks values against them. Unknown names are refused.
+Types are dataclasses or named tuples; msgspec checks values against them. Unknown names are refused.
 """
 
 import json
@@ -16,17 +16,17 @@ from numdnc.spec import SPECS, Spec
 Described = TypeVar("Described")
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-"""A whole number from 0 that a float holds exactly."""
+"""An integer from 0 that a float represents exactly."""
 Size = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
-"""A whole number from 1, of things that lie in memory."""
+"""An integer from 1, the size of something in memory."""
 Finite = Annotated[float, msgspec.Meta(ge=-1.7e308, le=1.7e308)]
 """Neither NaN nor infinite."""
 DEEPEST = 32
-"""Levels of nesting that JSON may have; ours has 6."""
+"""Most levels of nesting in JSON; ours has 6."""
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text; ValueError where it is none, is nested too deep or holds numbers of too many digits."""
+    """Parse JSON; ValueError if it is invalid, nested too deep, or has numbers of too many digits."""
     try:
         value = json.loads(text)
     except RecursionError:
@@ -41,14 +41,14 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def json_text(value: Any, **options: Any) -> str:
-    """A value as JSON that every reader knows: null stands for each number that is NaN or infinite."""
+    """A value as standard JSON: null stands for each number that is NaN or infinite."""
     return json.dumps(_without_nan(value), allow_nan=False, **options)
 
 
 def validated(kind: type[Described], value: Any) -> Described:
-    """`value`, as JSON gives it, as a `kind`; UserError says which part of it is of another type, unknown or missing.
+    """Convert parsed JSON to a `kind`; UserError names the part that has another type, is unknown or is missing.
 
-    Lists become tuples where `kind` says so. What `__post_init__` refuses is refused by its own UserError.
+    Lists become tuples where `kind` has tuples. A UserError of `__post_init__` is passed on.
     """
     try:
         made = msgspec.convert(value, kind)
@@ -61,12 +61,12 @@ def validated(kind: type[Described], value: Any) -> Described:
     return made
 
 
-def validated_spec(told: dict[str, Any]) -> Spec:
-    """The spec that JSON describes; its `kind` says which."""
-    kind = SPECS.get(str(told.get("kind")))
+def validated_spec(stored: dict[str, Any]) -> Spec:
+    """The spec that JSON describes; "kind" gives its class."""
+    kind = SPECS.get(str(stored.get("kind")))
     if kind is None:
-        raise UserError(f"the kind of model is {quoted(str(told.get('kind')))}, none of {', '.join(SPECS)}")
-    return validated(kind, {name: value for name, value in told.items() if name != "kind"})
+        raise UserError(f"the kind of model is {quoted(str(stored.get('kind')))}, none of {', '.join(SPECS)}")
+    return validated(kind, {name: value for name, value in stored.items() if name != "kind"})
 
 
 def _entries(value: Any) -> list[Any]:
@@ -76,7 +76,7 @@ def _entries(value: Any) -> list[Any]:
 
 
 def _unknown(given: Any, known: Any, at: str) -> str | None:
-    """Where in `given` a name stands that `known`, made from it, does not have."""
+    """Path of a name in `given` that `known`, which was made from it, lacks; None if there is none."""
     if not isinstance(given, dict) or not isinstance(known, dict):
         return None
     for name, value in given.items():

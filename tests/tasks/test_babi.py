@@ -211,7 +211,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
             read_babi(path, "en-10k")
     file.unlink()
     file.symlink_to("/dev/zero")
-    with pytest.raises(UserError, match="it is a pipe or a device, not an ordinary file"):
+    with pytest.raises(UserError, match="it is a pipe or a device, not a regular file"):
         read_babi(folder, "en-10k")
 
 

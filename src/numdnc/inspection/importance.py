@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numdnc.engines import Engine
+from numdnc.formatting import format_loss
 from numdnc.init import initial_state
 from numdnc.inspection.ablation import ablations
 from numdnc.params import cast_inputs
@@ -174,8 +175,3 @@ def _part(losses: Losses, part: str) -> Finding:
         words = f"{title} {are} needed: {change}."
     numbers = {"whole": losses.whole, "without": losses.without[part]}
     return Finding(part, fine, words, numbers | {"noise": losses.sampling_error[part] / losses.nats})
-
-
-def format_loss(loss: float) -> str:
-    """0.6931, or 1.2e-05 if it is small."""
-    return f"{loss:.4f}" if not loss < 0.01 or loss == 0 else f"{loss:.1e}"
