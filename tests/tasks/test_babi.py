@@ -205,9 +205,7 @@ def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
     file.unlink()
     os.mkfifo(file)
     for path in (pipe, Path("/dev/zero"), folder):
-        with pytest.raises(
-            UserError, match="must be readable, got: it is a pipe or a device, not a regular"
-        ):
+        with pytest.raises(UserError, match="must be readable, got: it is a pipe or a device, not a regular"):
             read_babi(path, "en-10k")
     file.unlink()
     file.symlink_to("/dev/zero")
