@@ -1,4 +1,4 @@
-"""What goes into a model before it runs: first parameters, first state, dropout masks."""
+"""Initial parameters and states, and dropout masks."""
 
 from math import inf, sqrt
 from typing import Any, Literal, get_args
@@ -12,7 +12,7 @@ from numdnc.spec import Spec
 from numdnc.tree import from_named, map_leaves, named_leaves
 
 InitScheme = Literal["plain", "store"]
-"""How parameters start, see `init_params`."""
+"""How parameters are initialised, see `init_params`."""
 
 STORE_BIASES: dict[str, Any] = {
     "read_strengths": 6.0,
@@ -22,9 +22,9 @@ STORE_BIASES: dict[str, Any] = {
     "free_gates": -4.0,
     "read_modes": (0.0, 3.0, 0.0),  # backward, content, forward
 }
-"""Biases of the interface, before activation, of a memory that starts as a store."""
+"""Biases of the interface, before activation, that make the memory a store."""
 _MEMORY_NORM = 0.1
-"""Length of the words that a learned memory starts with."""
+"""Norm of the words that a learned memory is initialised with."""
 
 
 def init_params(
@@ -74,13 +74,14 @@ def init_params(
 
 
 def initial_state(spec: Spec, params: Any, batch: int) -> Any:
-    """The state every sequence of a batch starts from: blank, but for what the model has learned to start with."""
+    """State in which the sequences of a batch start: blank, except for what the model has learned."""
     state = zero_state(spec, batch, params.output.bias.dtype)
     if not spec.learned_state:
         return state
     if not params.initial:
         raise UserError(
-            "params.initial must be there for a spec with learned_state, got none. Make them for this spec."
+            "params.initial must be present for a spec with learned_state, got none. "
+            "Make the parameters for this spec."
         )
 
     def spread(learned: Any) -> Any:
@@ -91,7 +92,7 @@ def initial_state(spec: Spec, params: Any, batch: int) -> Any:
 
 
 def initial_state_backward(spec: Spec, d_params: Any, d_state: Any) -> Any:
-    """The gradient by the parameters with what comes through `initial_state`: that of its rows, summed."""
+    """Add the gradient through `initial_state`, summed over the batch, to the gradient with respect to parameters."""
     if not spec.learned_state:
         return d_params
     d_learned = map_leaves(lambda d: d.sum(axis=0), LearnedState(d_state.controller, d_state.memory))
@@ -101,10 +102,10 @@ def initial_state_backward(spec: Spec, d_params: Any, d_state: Any) -> Any:
 def draw_bypass_mask(
     spec: Spec, steps: int, batch: int, rng: np.random.Generator, dtype: DTypeLike = np.float32
 ) -> Array | None:
-    """What training passes to `Engine.forward` as `bypass_mask` (T, B, hidden_total); None without bypass dropout.
+    """Draw the `bypass_mask` (T, B, hidden_total) that training passes to `Engine.forward`; None without dropout.
 
-    A factor is 0 with probability q = `spec.bypass_dropout`, else 1 / (1 - q), so that its mean is 1 and scoring, where
-    all hidden values pass whole, needs no other scale (Srivastava et al. 2014; Franke, Niehues and Waibel 2018).
+    A factor is 0 with probability q = `spec.bypass_dropout`, else 1 / (1 - q). Its mean is 1, so that evaluation, which
+    drops nothing, needs no rescaling (Srivastava et al. 2014; Franke, Niehues and Waibel 2018).
     """
     if not spec.bypass_dropout:
         return None

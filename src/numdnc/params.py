@@ -1,7 +1,7 @@
-"""The data of a model: trees of parameters and of state, and their sizes.
+"""The data of a model: trees of parameters and states, and their shapes.
 
 Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R read heads.
-The gradient of a tree is a tree of the same kind. A part that a model does not have is an empty tuple.
+The gradient of a tree is a tree of the same type. A part that a model does not have is an empty tuple.
 """
 
 from collections.abc import Mapping
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     Leaf = TypeVarWithDefault("Leaf", default=Array)
 else:
     Leaf = TypeVar("Leaf")
-"""What the leaves of a state are: arrays, or tensors in a `DNCState[Tensor]`."""
+"""Type of the leaves of a state: arrays, or tensors in a `DNCState[Tensor]`."""
 
 
 class Affine(NamedTuple):
-    """z = v W + b. Where v is several vectors side by side, the rows of W stand in the same order."""
+    """z = v W + b. If v is several vectors concatenated, the rows of W are in the same order."""
 
     weights: Array  # (in, out)
     bias: Array  # (out,)
-    gain: OptionalArray = ()  # (out,); with it, v W passes layer norm before the bias
+    gain: OptionalArray = ()  # (out,); if present, layer norm is applied to v W before the bias
 
 
 class LSTMParams(NamedTuple):
-    """An `Affine` with columns i, f, g, o, and what layer norm of the cell needs."""
+    """An `Affine` with columns i, f, g, o, and the parameters of the cell's layer norm."""
 
     weights: Array  # (in, 4 H)
     bias: Array  # (4 H,)
@@ -49,24 +49,24 @@ LayerParams = LSTMParams | Affine
 
 
 class LSTMState(NamedTuple, Generic[Leaf]):
-    """What one LSTM layer carries."""
+    """State of one LSTM layer."""
 
-    hidden: Leaf  # (B, H), in [-1, 1] but for a learned start
+    hidden: Leaf  # (B, H), in [-1, 1] unless the initial state is learned
     cell: Leaf  # (B, H)
 
 
 class RNNState(NamedTuple, Generic[Leaf]):
-    """What one tanh layer with recurrence carries."""
+    """State of one recurrent tanh layer."""
 
-    hidden: Leaf  # (B, H), in [-1, 1] but for a learned start
+    hidden: Leaf  # (B, H), in [-1, 1] unless the initial state is learned
 
 
 LayerState = LSTMState[Leaf] | RNNState[Leaf] | tuple[()]
-"""A feed-forward layer carries nothing."""
+"""A feed-forward layer has no state."""
 
 
 class LearnedState(NamedTuple):
-    """Where every sequence starts, if that is learned: parts of the state, without the batch."""
+    """The learned part of the initial state, without the batch axis."""
 
     controller: tuple[LayerState, ...]  # each array (H,)
     memory: Array  # (N, W)
@@ -89,13 +89,13 @@ class DNCParams(NamedTuple):
 
 
 class RecurrentState(NamedTuple, Generic[Leaf]):
-    """What an RNN or LSTM carries from step to step."""
+    """State of an RNN or LSTM."""
 
     controller: tuple[LayerState[Leaf], ...]
 
 
 class DNCState(NamedTuple, Generic[Leaf]):
-    """What a DNC carries from step to step: the controller's state, and parts that all have the batch first."""
+    """State of a DNC: the controller's, and the parts of the memory's, each with the batch as its first axis."""
 
     controller: tuple[LayerState[Leaf], ...]
     memory: Annotated[Leaf, Part("N W")]
@@ -113,25 +113,25 @@ State = RecurrentState | DNCState
 
 
 def cast_inputs(inputs: Inputs, params: Any) -> Inputs:
-    """Symbols as they are, vectors in the dtype that the parameters have."""
+    """Cast vectors to the dtype of the parameters; return symbols unchanged."""
     if np.issubdtype(inputs.dtype, np.integer):
         return inputs
     return inputs.astype(params.output.bias.dtype, copy=False)
 
 
 class Shape:
-    """A leaf that says how large an array is, without being one."""
+    """A leaf of a tree that gives the shape of an array in its place."""
 
     def __init__(self, *sizes: int) -> None:
         self.sizes = sizes
 
     def zeros(self, dtype: DTypeLike) -> Array:
-        """Such an array."""
+        """Return an array of zeros of this shape."""
         return np.zeros(self.sizes, dtype)
 
 
 def param_shapes(spec: Spec) -> Any:
-    """The tree of parameters of a model, a `Shape` for each array."""
+    """Tree of a model's parameters with a `Shape` in place of each array."""
 
     def affine(rows: int, columns: int, *, normalised: bool = False) -> Any:
         return Affine(_shape(rows, columns), _shape(columns), _shape(columns) if normalised else ())
@@ -157,7 +157,7 @@ def param_shapes(spec: Spec) -> Any:
 
 
 def state_shapes(spec: Spec, batch: int) -> Any:
-    """The tree of the state of so many sequences, a `Shape` for each array."""
+    """Tree of the state of a batch of this size with a `Shape` in place of each array."""
     controller = _layer_shapes(spec, batch)
     if not spec.has_memory:
         return RecurrentState(controller)
@@ -167,30 +167,30 @@ def state_shapes(spec: Spec, batch: int) -> Any:
 
 
 def state_part_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
-    """Shape, without the batch, of each part of the memory's state that the model has."""
+    """Shape without the batch axis of each part of the memory's state; empty for a model without a memory."""
     if not spec.has_memory:
         return {}
     return {name: part.shape(spec.axis_sizes) for name, part in parts_of(DNCState, spec).items()}
 
 
 def memory_state(controller: tuple[Any, ...], parts: Mapping[str, Any]) -> Any:
-    """The `DNCState` of these parts; those that are not given are absent."""
+    """Make a `DNCState` of the parts given; all others are absent."""
     absent = dict.fromkeys(DNCState._fields, ())
     return DNCState(**{**absent, **parts, "controller": controller})
 
 
 def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
-    """The tree of parameters of a model, every number 0."""
+    """Tree of a model's parameters, all 0."""
     return map_leaves(lambda shape: shape.zeros(dtype), param_shapes(spec))
 
 
 def zero_state(spec: Spec, batch: int, dtype: DTypeLike = np.float32) -> Any:
-    """The blank state: nothing remembered, every slot free. Every sequence starts from it, unless that is learned."""
+    """The blank state: memory 0, every slot free. Sequences start from it unless the initial state is learned."""
     return map_leaves(lambda shape: shape.zeros(dtype), state_shapes(spec, batch))
 
 
 def _layer_shapes(spec: Spec, *batch: int) -> tuple[LayerState, ...]:
-    """The state of every layer of a controller; `batch` is the axis before H, if any."""
+    """State of every controller layer; `batch` is the axis before H, if any."""
 
     def layer(size: int) -> LayerState:
         shape = _shape(*batch, size)
@@ -202,5 +202,5 @@ def _layer_shapes(spec: Spec, *batch: int) -> tuple[LayerState, ...]:
 
 
 def _shape(*sizes: int) -> Any:
-    """A `Shape` where the type of the tree says array."""
+    """Make a `Shape`, typed as the array that it stands for."""
     return Shape(*sizes)

@@ -1,7 +1,7 @@
-"""What a memory's interface and state are made of: each part's shape, activation, and the flag that brings it.
+"""Declarations of the parts of a memory's interface and state: shape, activation, and the flag that adds the part.
 
-A part is declared once, in the annotation of its field: those of the interface here in `Interface`, those of the state
-in `params.DNCState`. Sizes, offsets, parsing, blank states, traces and files follow from that.
+Each part is declared once, in the annotation of its field: parts of the interface in `Interface` below, parts of the
+state in `params.DNCState`. Sizes, offsets, parsing, blank states, checkpoints and traces are derived from them.
 """
 
 from collections.abc import Mapping
@@ -16,26 +16,26 @@ OptionalArray = Any
 """An `Array`, or `()` where the model does not have this part."""
 
 Activation = Literal["identity", "sigmoid", "oneplus", "softmax"]
-"""What is applied to a part of the interface vector; softmax runs over its last axis."""
+"""The function that activates a part of the interface vector; softmax is over the last axis."""
 
 
 class Part(NamedTuple):
     """The declaration of one array."""
 
     axes: str
-    """Its axes after that of the batch: letters of `DNCSpec.axis_sizes`, or numbers; empty for one number."""
+    """Axes after the batch axis: letters of `DNCSpec.axis_sizes`, or numbers; empty for a single number."""
     activation: Activation = "identity"
-    """For a part of the interface: what makes it from the interface vector."""
+    """How a part of the interface is activated."""
     flag: str = ""
-    """The field or property of the spec that must be true for the model to have it; empty if all models have it."""
+    """The field or property of the spec that adds the part; empty if every memory has it."""
 
     def shape(self, axis_sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """Its shape without the batch."""
+        """Return the shape without the batch axis."""
         return tuple(int(axis) if axis.isdigit() else axis_sizes[axis] for axis in self.axes.split())
 
 
 class Interface(NamedTuple):
-    """The parts of the interface vector xi, in its order, after their activations."""
+    """The activated parts of the interface vector xi, in order."""
 
     read_keys: Annotated[Array, Part("R W")]  # k^r
     read_strengths: Annotated[Array, Part("R", "oneplus")]  # beta^r, >= 1
@@ -56,7 +56,7 @@ class Interface(NamedTuple):
 
 @cache
 def declared_parts(kind: Any) -> dict[str, Part]:
-    """The parts that the annotations of a named tuple declare, in its order; fields without a `Part` are left out."""
+    """Parts declared by the annotations of a named tuple, by name and in order; fields without a `Part` are skipped."""
     hints = get_type_hints(kind, include_extras=True)
     return {
         name: entry
@@ -67,7 +67,7 @@ def declared_parts(kind: Any) -> dict[str, Part]:
 
 
 def parts_of(kind: Any, spec: Any) -> dict[str, Part]:
-    """Those of them that a model of this spec has."""
+    """Declared parts that a model of this spec has."""
     return {
         name: part for name, part in declared_parts(kind).items() if not part.flag or getattr(spec, part.flag)
     }

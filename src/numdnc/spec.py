@@ -12,17 +12,17 @@ from numdnc.errors import UserError
 from numdnc.parts import Interface, Part, parts_of
 
 EPSILON = 1e-6
-"""The one epsilon, added to every squared norm, variance and weighting that is divided by or raised to a power: what
-is zero compares as 0 and its gradient stays bounded."""
+"""Added to every squared norm and variance that something is divided by, and to every weighting that is raised to a
+power: a vector of zeros has similarity 0 and gradients stay bounded."""
 
 ControllerKind = Literal["lstm", "rnn", "feedforward"]
 
 GATES: dict[ControllerKind, int] = {"lstm": 4, "rnn": 1, "feedforward": 1}
-"""Blocks of pre-activations per hidden unit: the LSTM's i, f, g, o, or the one tanh."""
+"""Pre-activations of each hidden unit: i, f, g and o of an LSTM, or one."""
 
 
 def _size(owner: str, name: str, value: object) -> int:
-    """The size as a plain int, which JSON can hold; UserError unless it is one."""
+    """Return a size as a plain int; UserError unless it is a whole number of at least 1."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise UserError(f"{owner}.{name} must be a whole number of at least 1, got {value!r}.")
     return int(value)
@@ -34,7 +34,7 @@ def _is_number(value: object) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class _Spec:
-    """What all models share: input, controller layers, output."""
+    """The fields that all models have: input, hidden layers, output."""
 
     input_size: int
     """X, width of an input vector, or number of symbols where inputs are integers."""
@@ -56,13 +56,13 @@ class _Spec:
 
     @property
     def hidden_total(self) -> int:
-        """Width of h_all, the hidden values of all layers side by side."""
+        """Width of h_all, the hidden values of all layers concatenated."""
         return sum(self.hidden_sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _WithoutMemory(_Spec):
-    """What the properties of `DNCSpec` are where there is no memory."""
+    """Values of `DNCSpec`'s properties for a model without a memory."""
 
     has_memory: ClassVar[Literal[False]] = False
     memory_size: ClassVar[int] = 0
@@ -93,9 +93,9 @@ class LSTMSpec(_WithoutMemory):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryOptions:
-    """What a DNC has besides its input, hidden layers and output.
+    """The options of a DNC besides its input, hidden layers and output.
 
-    The defaults are the paper's DNC. Fields from `masking` on are variations of it.
+    The defaults give the paper's DNC. Options from `masking` on are variations of it.
     """
 
     controller: ControllerKind = "lstm"
@@ -129,15 +129,15 @@ class MemoryOptions:
 
 
 VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]
-"""The options that make another model than the paper's."""
+"""The options that change the paper's model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DNCSpec(MemoryOptions, _Spec):
     """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
 
-    With the defaults of the variations (from `masking` on) it is the paper's; any mix of them is a model too, but for
-    what is refused: a mask floor without masks, sharpness without links, layer norm of a single unit.
+    The defaults of the variations (from `masking` on) give the paper's model. Variations can be combined freely, except
+    for a mask floor without masks, sharpness without links, and layer norm of a single unit.
     """
 
     kind: ClassVar[str] = "dnc"
@@ -161,16 +161,16 @@ class DNCSpec(MemoryOptions, _Spec):
         if not _is_number(self.mask_floor) or not 0 <= self.mask_floor <= 1:
             raise UserError(
                 f"DNCSpec.mask_floor must lie in [0, 1], got {self.mask_floor!r}: "
-                "it is what a masked column still counts, none of it to all of it."
+                "it is the weight of a masked column, from none to all of it."
             )
         if self.mask_floor and not self.masking:
             raise UserError(
-                f"DNCSpec.mask_floor must be 0 where there are no masks, got {self.mask_floor}. Set masking=True too."
+                f"DNCSpec.mask_floor must be 0 without masks, got {self.mask_floor}. Set masking=True too."
             )
         if self.sharpness and not self.links:
             raise UserError(
-                "DNCSpec.sharpness must be False without links, got True: it sharpens what the links give. "
-                "Leave one of sharpness=True and links=False out."
+                "DNCSpec.sharpness must be False without links, got True: it sharpens their weightings. "
+                "Leave out sharpness=True or links=False."
             )
         if self.normalisation and self.controller == "lstm" and min(self.hidden_sizes) < 2:
             raise UserError(
@@ -180,24 +180,24 @@ class DNCSpec(MemoryOptions, _Spec):
         if not _is_number(self.bypass_dropout) or not 0 <= self.bypass_dropout < 1:
             raise UserError(
                 f"DNCSpec.bypass_dropout must lie in [0, 1), got {self.bypass_dropout!r}: "
-                "from 1 on no hidden value would ever reach the output."
+                "with 1 no hidden value would ever reach the output."
             )
         for name in ("mask_floor", "bypass_dropout"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def reads_size(self) -> int:
-        """R W, width of all read vectors side by side."""
+        """R W, width of all read vectors concatenated."""
         return self.read_heads * self.word_size
 
     @cached_property
     def axis_sizes(self) -> dict[str, int]:
-        """Size of each axis that a part of the interface or of the state may have."""
+        """Sizes of the axes that parts of the interface and of the state have."""
         return {"N": self.memory_size, "W": self.word_size, "R": self.read_heads}
 
     @cached_property
     def interface_parts(self) -> dict[str, Part]:
-        """The parts of the interface vector xi, in its order: the paper's, then those of variations."""
+        """The parts of the interface vector xi in order: the paper's, then those of variations."""
         return parts_of(Interface, self)
 
     @cached_property
@@ -225,4 +225,4 @@ class DNCSpec(MemoryOptions, _Spec):
 Spec = RNNSpec | LSTMSpec | DNCSpec
 
 SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (RNNSpec, LSTMSpec, DNCSpec)}
-"""The models by the name they have on the command line and in checkpoints."""
+"""The models by their names on the command line and in checkpoints."""

@@ -1,4 +1,4 @@
-"""Trees of arrays: nested (named) tuples whose leaves are arrays. The only "framework" of the project."""
+"""Trees of arrays: nested (named) tuples whose leaves are arrays."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
@@ -10,7 +10,7 @@ Tree = TypeVar("Tree")
 
 
 def map_leaves(function: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
-    """Same tree with `function(leaf, leaf of others ...)` in place of each leaf."""
+    """Apply `function(leaf, leaf of others ...)` to each leaf; return a tree of the results."""
     if isinstance(tree, tuple):
         branches = [map_leaves(function, *branch) for branch in zip(tree, *others, strict=True)]
         return cast(Tree, _like(tree, branches))
@@ -18,12 +18,12 @@ def map_leaves(function: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
 
 
 def leaves(tree: Any) -> list[NDArray[Any]]:
-    """The arrays of a tree, in order."""
+    """Leaves of a tree, in order."""
     return [leaf for _, leaf in named_leaves(tree)]
 
 
 def named_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
-    """Pairs of a dotted name ("controller.0.weights") and an array, in order."""
+    """Yield a dotted name ("controller.0.weights") and the array of each leaf, in order."""
     if not isinstance(tree, tuple):
         yield prefix, tree
         return
@@ -33,7 +33,7 @@ def named_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, NDArray[Any
 
 
 def from_named(tree: Tree, arrays: Mapping[str, Any], prefix: str = "") -> Tree:
-    """Same tree with the arrays that `named_leaves` would give these names; a missing one is a KeyError."""
+    """Tree of the same structure with arrays by the names of `named_leaves`; KeyError if one is missing."""
     if not isinstance(tree, tuple):
         return cast(Tree, arrays[prefix])
     names = getattr(tree, "_fields", range(len(tree)))
@@ -45,10 +45,10 @@ def from_named(tree: Tree, arrays: Mapping[str, Any], prefix: str = "") -> Tree:
 
 
 def zeros_like(tree: Tree) -> Tree:
-    """Same tree, every number 0."""
+    """Tree of the same structure and shapes, all 0."""
     return map_leaves(np.zeros_like, tree)
 
 
 def _like(tree: Any, branches: list[Any]) -> Any:
-    """A tuple of the same type: named tuples take their fields one by one."""
+    """Make a tuple of the type of `tree`."""
     return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)

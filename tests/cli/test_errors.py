@@ -79,7 +79,7 @@ SETTINGS = {
         for value in (0, -3)
     },
     "--mask-floor 1.5 --masking": "mask_floor|[0, 1], got 1.5",
-    "--mask-floor 0.5": "mask_floor must be 0 where there are no masks, got 0.5",
+    "--mask-floor 0.5": "mask_floor must be 0 without masks, got 0.5",
     "--sharpness --no-links": "sharpness must be False without links",
     "--bypass-dropout 1": "bypass_dropout|[0, 1), got 1.0",
     "--normalisation --hidden 1": "hidden_sizes must be 2 or more with normalisation, got (1,)",

@@ -1,4 +1,4 @@
-"""Engines: how a model is computed. All offer the same two calls and agree with the engine `reference`."""
+"""Engines compute models. They all have the same two methods and agree with the engine `reference`."""
 
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -14,16 +14,16 @@ from numdnc.spec import Spec
 class Engine(Protocol):
     """Computes whole sequences. Axes: T steps, B batch, X input, Y output.
 
-    Arrays are float32 or float64, the same in params, state and inputs; inputs may be integers instead. Nothing
-    that is passed in is changed. T and B may be anything, T = 0 too.
+    Arrays are float32 or float64, the same in params, state and inputs; inputs may be integers instead. Arguments
+    are never modified. T and B may be any size, 0 included.
     """
 
     name: str
     stores_all_links: bool
-    """Whether a tape holds the links of every step, or few of them."""
+    """Whether a tape holds the link matrix of every step, or of a few steps only."""
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """None, or the reason why this engine cannot compute this model in this dtype."""
+        """Return None, or the reason why this engine cannot compute this model in this dtype."""
         ...
 
     def forward(
@@ -36,22 +36,23 @@ class Engine(Protocol):
         keep_tape: bool,
         bypass_mask: Array | None = None,
     ) -> tuple[Array, Any, Any]:
-        """Outputs (T, B, Y), the state after the last step, and the tape for `backward` (None unless kept).
+        """Return outputs (T, B, Y), the state after the last step, and the tape for `backward` (None unless kept).
 
         inputs (T, B, X), or integer symbols (T, B) in [0, X) that mean one-hot rows. bypass_mask (T, B, hidden_total)
-        multiplies the hidden values on their way to the output, for a spec with `bypass_dropout`; None lets them pass
-        whole. Engines draw nothing at random. The tape may refer to what was passed in: leave that as it is until
-        `backward` has run.
+        multiplies the hidden values on their way to the output, for a spec with `bypass_dropout`; None multiplies by 1.
+        Engines draw no random numbers. The tape may refer to the arguments: do not modify them until `backward` has
+        run.
         """
         ...
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
     ) -> tuple[Any, Array | None, Any]:
-        """Gradients of a loss by params, inputs (None for symbols) and the state before the first step.
+        """Return the gradients of a loss with respect to params, inputs (None for symbols) and the initial state.
 
-        d_outputs (T, B, Y) and d_state are the loss's gradients by the outputs and by the final state. A learned
-        start (`params.initial`) acts through the state alone: its gradient is 0 here, see `initial_state_backward`.
+        d_outputs (T, B, Y) and d_state are the gradients of the loss with respect to the outputs and the final state. A
+        learned initial state (`params.initial`) acts through the state alone: its gradient is 0 here, see
+        `initial_state_backward`.
         """
         ...
 
@@ -61,15 +62,15 @@ _MODULES = {
     "reference": "numdnc.engines.reference",
     "torch": "numdnc.engines.torch",
 }
-"""Where each engine's `ENGINE` lives; imported only when asked for."""
+"""The module of each engine's `ENGINE`; imported only when it is asked for."""
 
 AUTO = ("cpu", "reference")
-"""What "auto" tries, fastest first: all that needs no extra to be installed."""
+"""The engines that "auto" tries, fastest first: those that need no optional package."""
 ENGINE_NAMES = ("auto", *_MODULES)
 
 
 def get_engine(name: str) -> Engine:
-    """The engine of this name, not "auto"; torch:DEVICE is torch on another device than the CPU."""
+    """Return the engine of this name, which must not be "auto"; torch:DEVICE is the engine torch on a device."""
     kind, _, device = name.partition(":")
     if kind not in _MODULES or (device and kind != "torch"):
         raise UserError(f"engine must be one of {', '.join(ENGINE_NAMES)}, got {name!r}.")
@@ -78,7 +79,7 @@ def get_engine(name: str) -> Engine:
 
 
 def select_engine(name: str, spec: Spec, dtype: DTypeLike = np.float32) -> Engine:
-    """The engine asked for, or the reason why it cannot; "auto" takes the fastest that can (its name says which)."""
+    """Return the engine of this name, or the fastest that can run this model for "auto"; UserError with the reason."""
     reasons = []
     for candidate in AUTO if name == "auto" else (name,):
         engine = get_engine(candidate)

@@ -1,4 +1,4 @@
-"""What every engine asks of its arguments, in one place, so that a wrong one is named and not guessed at."""
+"""Checks of the arguments of every engine; the error names the argument that is wrong."""
 
 from functools import lru_cache
 from typing import Any
@@ -15,12 +15,12 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def refuse_dtype(dtype: DTypeLike) -> str | None:
-    """The reason why an engine of float32 and float64 cannot compute in this dtype; None if it can."""
+    """Return the reason why an engine of float32 and float64 cannot compute in this dtype, or None."""
     return None if np.dtype(dtype) in _FLOATS else f"dtype {np.dtype(dtype)} is not a float32 or 64"
 
 
 def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask: Any) -> None:
-    """Raise UserError unless params, inputs, state and mask fit the spec, each other's batch and one float dtype."""
+    """Raise UserError unless params, inputs, state and mask fit the spec and agree in batch and float dtype."""
     dtype = _float_dtype(params)
     _check_tree("params", _expected_params(spec, dtype), params)
     symbols = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu"
@@ -40,7 +40,7 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
 
 
 def check_tape(engine: str, kind: type[Any], spec: Spec, tape: Any) -> None:
-    """Raise UserError unless this is the tape of a forward of this engine, for this spec; kind: what its tapes are."""
+    """Raise UserError unless the tape is from a forward pass of this engine and spec; `kind` is its class of tapes."""
     if tape is None:
         raise UserError("backward must be given a tape, got None. Call forward with keep_tape=True.")
     if not isinstance(tape, kind):
@@ -56,7 +56,7 @@ def check_tape(engine: str, kind: type[Any], spec: Spec, tape: Any) -> None:
 
 
 def check_backward(spec: Spec, params: Any, steps: int, batch: int, d_outputs: Any, d_state: Any) -> None:
-    """Raise UserError unless the gradients fit what `forward` gave for this many steps and this batch."""
+    """Raise UserError unless params and gradients have the shapes and dtype of this many steps and this batch."""
     dtype = _float_dtype(params)
     _check_tree("params", _expected_params(spec, dtype), params)
     _check_leaf("d_outputs", (steps, batch, spec.output_size), dtype, d_outputs)
@@ -73,18 +73,18 @@ def _check_vectors(spec: Spec, dtype: np.dtype[Any], inputs: Any) -> None:
 
 @lru_cache(maxsize=8)
 def _expected_params(spec: Spec, dtype: np.dtype[Any]) -> Any:
-    """Parameters of the right shapes. Nothing ever looks at their numbers, so they take no memory."""
+    """Parameters of the right shapes. Their values are never read, so they take no physical memory."""
     return zero_params(spec, dtype)
 
 
 @lru_cache(maxsize=8)
 def _expected_state(spec: Spec, batch: int, dtype: np.dtype[Any]) -> Any:
-    """The same of a state."""
+    """The same for a state."""
     return zero_state(spec, batch, dtype)
 
 
 def _float_dtype(params: Any) -> np.dtype[Any]:
-    """The dtype of the parameters; float32 where there are none, for `_check_tree` to say so."""
+    """Dtype of the parameters; float32 if there are none, which `_check_tree` then reports."""
     first = _first_leaf(params)
     if not isinstance(first, np.ndarray):
         return _FLOATS[0]
@@ -95,14 +95,14 @@ def _float_dtype(params: Any) -> np.dtype[Any]:
 
 
 def _first_leaf(tree: Any) -> Any:
-    """The first leaf of a tree, None where there is none."""
+    """First leaf of a tree, or None."""
     if not isinstance(tree, tuple):
         return tree
     return next((leaf for branch in tree if (leaf := _first_leaf(branch)) is not None), None)
 
 
 def _out_of_range(symbols: Any, count: int) -> bool:
-    """Whether a symbol is not in 0..count - 1. Seen as unsigned, negative ones are the largest of all."""
+    """Whether a symbol is not in 0..count - 1. As unsigned integers, negative ones are larger than all others."""
     return bool(symbols.view(symbols.dtype.str.replace("i", "u")).max() >= count)
 
 
@@ -121,7 +121,7 @@ def _check_tree(owner: str, expected: Any, given: Any) -> None:
 
 
 def _same_structure(expected: Any, given: Any) -> bool:
-    """Whether two trees have the same parts of the same shapes and dtypes; names are not looked at."""
+    """Whether two trees have the same structure, shapes and dtypes; names are not compared."""
     if type(given) is not type(expected):
         return False
     if not isinstance(expected, tuple):
@@ -142,5 +142,5 @@ def _check_leaf(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], given: 
 
 
 def _branches(tree: Any) -> int:
-    """How many tuples a tree has: layers without arrays count too."""
+    """Number of tuples in a tree, those without arrays included."""
     return 1 + sum(map(_branches, tree)) if isinstance(tree, tuple) else 0

@@ -38,7 +38,7 @@ from numdnc.spec import DNCSpec
 
 
 class AccessTape(NamedTuple):
-    """What the backward pass needs: the interface, each mechanism's tape, the state before and after the step."""
+    """Values saved for the backward pass: the interface, each mechanism's tape, the state before and after the step."""
 
     interface: Interface
     before: DNCState
@@ -54,7 +54,7 @@ class AccessTape(NamedTuple):
 
 
 def access(spec: DNCSpec, interface: Interface, before: DNCState) -> tuple[DNCState, AccessTape]:
-    """Free, allocate, write, link, read. The controller's part of the state passes through unchanged."""
+    """Free, allocate, write, link, read. The controller's state is passed through unchanged."""
     retention, retention_tape = retain(before.read_weights, interface.free_gates)
     usage, usage_tape = update_usage(before.usage, before.write_weights, retention)
     allocation, allocation_tape = allocate(usage)
@@ -101,7 +101,7 @@ def access(spec: DNCSpec, interface: Interface, before: DNCState) -> tuple[DNCSt
 
 
 def access_backward(spec: DNCSpec, tape: AccessTape, d_after: DNCState) -> tuple[Interface, DNCState]:
-    """Gradients by the interface and by the state before, in the reverse of the order above."""
+    """Gradients with respect to the interface and the state before, in reverse order."""
     after = tape.after
 
     d_memory, d_read_weights = read_backward(after.memory, after.read_weights, d_after.reads)

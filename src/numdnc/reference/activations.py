@@ -1,6 +1,7 @@
-"""Activations, each with its derivative written in terms of the activated value, and the affine map.
+"""Activations, each with its derivative as a function of the activated value, and the affine map.
 
-Every `*_backward` takes the gradient of a loss by the result (`d_...`) and returns the gradient by the argument.
+Every `*_backward` takes the gradient of a loss with respect to the result (`d_...`) and returns that with respect to
+the argument.
 """
 
 from typing import Any
@@ -48,7 +49,7 @@ def softmax_backward(p: Array, d_p: Array) -> Array:
 
 
 def affine(params: LayerParams, *parts: Array) -> Array:
-    """z = [parts side by side] W + b; parts (B, ..). An integer part (B,) means one-hot rows and is looked up.
+    """z = [parts concatenated] W + b; parts (B, ..). An integer part (B,) means one-hot rows and selects rows of W.
 
     With a gain (the variation `normalisation`), z = layer_norm([parts] W, gain, b).
     """
@@ -63,7 +64,7 @@ def affine_backward(
 ) -> tuple[Affine, tuple[Any, ...]]:
     """dW = parts^T dz, db = sum dz, d(parts) = dz W^T; symbols have no gradient (None).
 
-    With a gain, the dz of the products is what layer norm hands back.
+    With a gain, the dz of the product is the one that layer norm returns.
     """
     d_bias, d_gain = d_z.sum(axis=0), params.gain
     if isinstance(params.gain, np.ndarray):
@@ -83,19 +84,19 @@ def affine_backward(
 
 
 def is_symbols(x: Inputs) -> bool:
-    """Whether inputs are integers that stand for one-hot rows."""
+    """Whether inputs are integers, which mean one-hot rows."""
     return bool(np.issubdtype(x.dtype, np.integer))
 
 
 def _add_product(z: Array, weights: Array, parts: tuple[Array, ...]) -> Array:
-    """z + [parts side by side] W."""
+    """z + [parts concatenated] W."""
     for part, rows in _row_blocks(weights, parts):
         z = z + (rows[part] if is_symbols(part) else part @ rows)
     return z
 
 
 def _row_blocks(weights: Array, parts: tuple[Array, ...]) -> list[tuple[Array, Array]]:
-    """Each part with its rows of W; symbols take the rows that the others leave."""
+    """Pair each part with its rows of W; symbols get the rows that the others leave."""
     known = sum(part.shape[1] for part in parts if not is_symbols(part))
     blocks, start = [], 0
     for part in parts:

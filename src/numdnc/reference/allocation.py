@@ -12,7 +12,7 @@ from numdnc.params import Array
 
 
 class RetentionTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     read_weights: Array
     free_gates: Array
@@ -20,7 +20,7 @@ class RetentionTape(NamedTuple):
 
 
 def retain(read_weights: Array, free_gates: Array) -> tuple[Array, RetentionTape]:
-    """What the read heads do not free (Graves et al. 2016, "Dynamic memory allocation").
+    """Share of each slot that the free gates keep in use (Graves et al. 2016, "Dynamic memory allocation").
 
         psi = prod_i (1 - f^i w^r_i)                 w^r of the step before, f^i of this step
 
@@ -31,7 +31,7 @@ def retain(read_weights: Array, free_gates: Array) -> tuple[Array, RetentionTape
 
 
 def retain_backward(tape: RetentionTape, d_retention: Array) -> tuple[Array, Array]:
-    """Gradients by read weights and free gates."""
+    """Gradients with respect to read weights and free gates."""
     d_kept = d_retention[:, None, :] * _product_of_others(tape.kept)
     d_read_weights = -d_kept * tape.free_gates[:, :, None]
     d_free_gates = -(d_kept * tape.read_weights).sum(axis=2)
@@ -39,7 +39,7 @@ def retain_backward(tape: RetentionTape, d_retention: Array) -> tuple[Array, Arr
 
 
 class UsageTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     usage_before: Array
     write_weights: Array
@@ -59,14 +59,14 @@ def update_usage(usage: Array, write_weights: Array, retention: Array) -> tuple[
 
 
 def update_usage_backward(tape: UsageTape, d_usage: Array) -> tuple[Array, Array, Array]:
-    """Gradients by usage before, write weights and retention."""
+    """Gradients with respect to usage before, write weights and retention."""
     d_filled = d_usage * tape.retention
     d_retention = d_usage * tape.filled
     return d_filled * (1 - tape.write_weights), d_filled * (1 - tape.usage_before), d_retention
 
 
 class AllocationTape(NamedTuple):
-    """What the backward pass needs; `order` is phi, the slots by rising usage."""
+    """Values saved for the backward pass; `order` is phi, the slots by rising usage."""
 
     order: NDArray[np.integer]  # (B, N)
     ranked: Array  # (B, N), usage in that order
@@ -89,7 +89,7 @@ def allocate(usage: Array) -> tuple[Array, AllocationTape]:
 
 
 def allocate_backward(tape: AllocationTape, d_allocation: Array) -> Array:
-    """Gradient by usage. With v = ranked usage and da in ranked order,
+    """Gradient with respect to usage. With v = ranked usage and da in ranked order,
 
         dv[k] = prod_{i<k} v[i] ( sum_{j>k} da[j] (1 - v[j]) prod_{k<i<j} v[i]  -  da[k] )
 
@@ -113,7 +113,7 @@ def _exclusive_product(factors: Array) -> Array:
 
 
 def _product_of_others(factors: Array) -> Array:
-    """out[b, i] = product over the heads but i, of (B, R, N): those before times those after."""
+    """out[b, i] = product over all heads except i of factors (B, R, N): those before times those after."""
     before = _exclusive_product(factors.swapaxes(1, 2))
     after = _exclusive_product(factors[:, ::-1].swapaxes(1, 2))[..., ::-1]
     return (before * after).swapaxes(1, 2)

@@ -1,4 +1,4 @@
-"""Content addressing: where does the memory hold something like this key?
+"""Content addressing: weightings of the slots by similarity to a key.
 
 Axes: B batch, K keys looked up at once (R for reading, 1 for writing), N slots, W word.
 """
@@ -15,7 +15,7 @@ from numdnc.spec import EPSILON, DNCSpec
 def look_up(
     spec: DNCSpec, memory: Array, keys: Array, strengths: Array, masks: OptionalArray
 ) -> tuple[Array, "ContentTape | MaskedContentTape"]:
-    """Weightings (B, K, N) by content, masked if the model has masks."""
+    """Weightings (B, K, N) by content, with masks if the model has them."""
     if spec.masking:
         return masked_content_weights(memory, keys, strengths, masks, spec.mask_floor)
     return content_weights(memory, keys, strengths)
@@ -24,14 +24,14 @@ def look_up(
 def look_up_backward(
     spec: DNCSpec, tape: "ContentTape | MaskedContentTape", d_weights: Array
 ) -> tuple[Array, Array, Array, OptionalArray]:
-    """Gradients by memory, keys, strengths and masks."""
+    """Gradients with respect to memory, keys, strengths and masks."""
     if isinstance(tape, MaskedContentTape):
         return masked_content_weights_backward(tape, d_weights, spec.mask_floor)
     return *content_weights_backward(tape, d_weights), ()
 
 
 class ContentTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     memory: Array
     keys: Array
@@ -58,7 +58,7 @@ def content_weights(memory: Array, keys: Array, strengths: Array) -> tuple[Array
 
 
 def content_weights_backward(tape: ContentTape, d_weights: Array) -> tuple[Array, Array, Array]:
-    """Gradients by memory, keys and strengths.
+    """Gradients with respect to memory, keys and strengths.
 
     dD/da = b / (|a| |b|) - D a / |a|^2     with the norms that hold eps, and the same for b
     """
@@ -74,7 +74,7 @@ def content_weights_backward(tape: ContentTape, d_weights: Array) -> tuple[Array
 
 
 class MaskedContentTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     memory: Array
     keys: Array
@@ -101,7 +101,7 @@ def masked_content_weights(
 def masked_content_weights_backward(
     tape: MaskedContentTape, d_weights: Array, floor: float
 ) -> tuple[Array, Array, Array, Array]:
-    """Gradients by memory, keys, strengths and masks."""
+    """Gradients with respect to memory, keys, strengths and masks."""
     B, K, N = d_weights.shape
     d_seen, d_seen_keys, d_strengths = content_weights_backward(tape.content, d_weights.reshape(B * K, 1, N))
     d_seen, d_seen_keys = d_seen.reshape(B, K, *tape.memory.shape[1:]), d_seen_keys.reshape(tape.keys.shape)

@@ -1,4 +1,4 @@
-"""The controller: layers of one kind, with the paper's skip connections.
+"""The controller: layers of one kind with the paper's skip connections.
 
 Every layer sees the input and the reads; above the lowest, also the hidden values of the layer below at the same
 step (Graves et al. 2016, "Controller network"). Axes: B batch, X input, H hidden, R heads, W word.
@@ -43,7 +43,7 @@ def controller_step_backward(
     d_hidden_all: Array,
     d_state: tuple[LayerState, ...],
 ) -> tuple[tuple[LayerParams, ...], Array | None, Array, tuple[LayerState, ...]]:
-    """Gradients by parameters, x, reads and the state before, from the highest layer down."""
+    """Gradients with respect to parameters, x, reads and the state before, from the highest layer down."""
     _, layer_backward = _LAYERS[spec.controller]
     d_hiddens = np.split(d_hidden_all, np.cumsum(spec.hidden_sizes)[:-1], axis=1)
     d_params, d_states = [], []

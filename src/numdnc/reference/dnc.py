@@ -15,7 +15,7 @@ from numdnc.tree import zeros_like
 
 
 class DNCTape(NamedTuple):
-    """What the backward pass needs of one step."""
+    """Values saved for the backward pass of one step."""
 
     controller: list[NamedTuple]
     hidden_all: Array
@@ -47,7 +47,7 @@ def dnc_step(
 def dnc_step_backward(
     spec: DNCSpec, params: DNCParams, tape: DNCTape, d_outputs: Array, d_after: DNCState
 ) -> tuple[DNCParams, Array | None, DNCState]:
-    """Gradients by parameters, x and the state before; `d_after` comes from the step after."""
+    """Gradients with respect to parameters, x and the state before; `d_after` comes from the step after."""
     B = len(d_outputs)
     hidden_all, reads = tape.hidden_all, tape.access.after.reads
     bypass = hidden_all if tape.bypass_mask is None else hidden_all * tape.bypass_mask

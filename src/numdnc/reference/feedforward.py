@@ -1,4 +1,4 @@
-"""A feed-forward layer: no memory of its own, so all that lasts must go through the external memory."""
+"""A feed-forward layer. It has no state, so only the external memory carries information from step to step."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from numdnc.reference.activations import affine, affine_backward, tanh_backward
 
 
 class FeedforwardTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     parts: tuple[Array, ...]  # x, reads, below
     hidden: Array
@@ -27,7 +27,7 @@ def feedforward_layer(
 def feedforward_layer_backward(
     params: Affine, tape: FeedforwardTape, d_hidden: Array, d_state: tuple[()]
 ) -> tuple[Affine, Array | None, Array, Array, tuple[()]]:
-    """Gradients by parameters, x, reads, below and state (none)."""
+    """Gradients with respect to parameters, x, reads, below and state (none)."""
     d_z = tanh_backward(tape.hidden, d_hidden)
     d_params, (d_x, d_reads, d_below) = affine_backward(params, tape.parts, d_z)
     return d_params, d_x, d_reads, d_below, ()

@@ -1,4 +1,4 @@
-"""The interface: what the controller tells the memory at a step.
+"""The interface vector: the controller's instructions to the memory at one step.
 
 Axes: B batch, R read heads, W word.
 """
@@ -43,7 +43,7 @@ def parse_interface(spec: DNCSpec, xi: Array) -> Interface:
 
 
 def parse_interface_backward(interface: Interface, d_interface: Interface) -> Array:
-    """Gradient by xi (B, interface_size)."""
+    """Gradient with respect to xi (B, interface_size)."""
     d_parts = []
     for part, values, d_values in zip(
         declared_parts(Interface).values(), interface, d_interface, strict=True

@@ -1,4 +1,4 @@
-"""Temporal links: in which order were the slots written, and what comes after or before a read?
+"""Temporal links: the order in which slots were written, and the slots written after or before those read.
 
 Axes: B batch, R read heads, N slots. link[i, j]: "i was written after j".
 """
@@ -14,7 +14,7 @@ from numdnc.spec import EPSILON, DNCSpec
 
 
 class LinkTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     link_before: Array
     precedence_before: Array
@@ -35,7 +35,7 @@ def update_link(link: Array, precedence: Array, write_weights: Array) -> tuple[A
 
 
 def update_link_backward(tape: LinkTape, d_link: Array) -> tuple[Array, Array, Array]:
-    """Gradients by link before, precedence before and write weights."""
+    """Gradients with respect to link before, precedence before and write weights."""
     d_link = d_link.copy()
     d_link[:, _diagonal(d_link), _diagonal(d_link)] = 0
     after, before = tape.write_weights[:, :, None], tape.write_weights[:, None, :]
@@ -47,34 +47,34 @@ def update_link_backward(tape: LinkTape, d_link: Array) -> tuple[Array, Array, A
 
 
 def update_precedence(precedence: Array, write_weights: Array) -> Array:
-    """How much each slot was the one last written: p = (1 - sum w^w) p + w^w; (B, N), sums to at most 1."""
+    """How much each slot was written last: p = (1 - sum w^w) p + w^w; (B, N), sums to at most 1."""
     return (1 - write_weights.sum(axis=1, keepdims=True)) * precedence + write_weights  # type: ignore[no-any-return]
 
 
 def update_precedence_backward(
     precedence: Array, write_weights: Array, d_precedence: Array
 ) -> tuple[Array, Array]:
-    """Gradients by precedence before and write weights."""
+    """Gradients with respect to precedence before and write weights."""
     keep = 1 - write_weights.sum(axis=1, keepdims=True)
     d_keep = (d_precedence * precedence).sum(axis=1, keepdims=True)
     return d_precedence * keep, d_precedence - d_keep
 
 
 def directional_weights(link: Array, read_weights: Array) -> tuple[Array, Array]:
-    """What was written after and before the slots read last: fwd = L w^r, bwd = L^T w^r; each (B, R, N)."""
+    """Slots written after and before those read last: fwd = L w^r, bwd = L^T w^r; each (B, R, N)."""
     return read_weights @ link.swapaxes(1, 2), read_weights @ link
 
 
 def directional_weights_backward(
     link: Array, read_weights: Array, d_forward: Array, d_backward: Array
 ) -> tuple[Array, Array]:
-    """Gradients by link and read weights."""
+    """Gradients with respect to link and read weights."""
     d_link = d_forward.swapaxes(1, 2) @ read_weights + read_weights.swapaxes(1, 2) @ d_backward
     return d_link, d_forward @ link + d_backward @ link.swapaxes(1, 2)
 
 
 class SharpenTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     weights: Array
     sharpness: Array
@@ -82,7 +82,7 @@ class SharpenTape(NamedTuple):
 
 
 def sharpen(weights: Array, sharpness: Array) -> tuple[Array, SharpenTape]:
-    """A directional weighting without its blur (Csordas and Schmidhuber 2019, the variation `sharpness`).
+    """Sharpen a directional weighting (Csordas and Schmidhuber 2019, the variation `sharpness`).
 
         S(d, s)[n] = ((d[n] + eps) / max(d + eps))^s / sum of the same       = softmax_n(s log(d[n] + eps))
 
@@ -94,7 +94,7 @@ def sharpen(weights: Array, sharpness: Array) -> tuple[Array, SharpenTape]:
 
 
 def sharpen_backward(tape: SharpenTape, d_sharp: Array) -> tuple[Array, Array]:
-    """Gradients by weights and sharpness."""
+    """Gradients with respect to weights and sharpness."""
     d_scores = softmax_backward(tape.sharp, d_sharp)
     clamped = _clamped(tape.weights)
     d_sharpness = (d_scores * np.log(clamped)).sum(axis=2)
@@ -103,7 +103,7 @@ def sharpen_backward(tape: SharpenTape, d_sharp: Array) -> tuple[Array, Array]:
 
 
 class FollowTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     link: Array
     read_weights: Array
@@ -113,7 +113,7 @@ class FollowTape(NamedTuple):
 def follow_links(
     spec: DNCSpec, interface: Interface, link: Array, read_weights: Array
 ) -> tuple[Array, Array, FollowTape]:
-    """Forward and backward weightings (B, R, N) from where each head read last, sharpened if the model does that."""
+    """Forward and backward weightings (B, R, N) from where each head read last, sharpened with `sharpness`."""
     forward, backward = directional_weights(link, read_weights)
     sharpened = None
     if spec.sharpness:
@@ -126,7 +126,7 @@ def follow_links(
 def follow_links_backward(
     tape: FollowTape, d_forward: Array, d_backward: Array
 ) -> tuple[Array, Array, dict[str, Array]]:
-    """Gradients by link, read weights, and parts of the interface by name."""
+    """Gradients with respect to link, read weights, and parts of the interface by name."""
     d_interface = {}
     if tape.sharpened is not None:
         forward_tape, backward_tape = tape.sharpened

@@ -10,7 +10,7 @@ from numdnc.reference.normalisation import layer_norm, layer_norm_backward
 
 
 class LSTMTape(NamedTuple):
-    """What the backward pass needs; input, forget and output gates in [0, 1], candidate in [-1, 1]."""
+    """Values saved for the backward pass; input, forget and output gates in [0, 1], candidate in [-1, 1]."""
 
     parts: tuple[Array, ...]  # x, reads, own hidden of t-1, below
     input_gate: Array
@@ -45,7 +45,7 @@ def lstm_layer(
 def lstm_layer_backward(
     params: LSTMParams, tape: LSTMTape, d_hidden: Array, d_state: LSTMState
 ) -> tuple[LSTMParams, Array | None, Array, Array, LSTMState]:
-    """Gradients by parameters, x, reads, below and the state before; `d_state` comes from the step after."""
+    """Gradients with respect to parameters, x, reads, below and the state before; `d_state` is of the step after."""
     i, f, g, o = tape.input_gate, tape.forget_gate, tape.candidate, tape.output_gate
     d_hidden = d_hidden + d_state.hidden
     d_output_cell = tanh_backward(tape.tanh_cell, d_hidden * o)
@@ -65,14 +65,14 @@ def lstm_layer_backward(
 
 
 def _output_cell(params: LSTMParams, cell: Array) -> Array:
-    """The cell as the output gate sees it: as it is, or with layer norm."""
+    """The cell as the output gate sees it: unchanged, or after layer norm."""
     if isinstance(params.cell_gain, np.ndarray):
         return layer_norm(cell, params.cell_gain, params.cell_bias)
     return cell
 
 
 def _output_cell_backward(params: LSTMParams, cell: Array, d_output_cell: Array) -> tuple[Array, Any, Any]:
-    """Gradients by cell, its gain and its bias."""
+    """Gradients with respect to cell, its gain and its bias."""
     if isinstance(params.cell_gain, np.ndarray):
         return layer_norm_backward(cell, params.cell_gain, d_output_cell)
     return d_output_cell, (), ()

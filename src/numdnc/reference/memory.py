@@ -1,4 +1,4 @@
-"""Writing to and reading from the memory, given where.
+"""Writing to the memory and reading from it at given weightings.
 
 Axes: B batch, N slots, W word, R read heads.
 """
@@ -11,7 +11,7 @@ from numdnc.params import Array
 
 
 class WriteWeightsTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     allocation: Array
     content: Array
@@ -36,7 +36,7 @@ def write_weights(
 
 
 def write_weights_backward(tape: WriteWeightsTape, d_weights: Array) -> tuple[Array, Array, Array, Array]:
-    """Gradients by allocation, content, allocation gate and write gate."""
+    """Gradients with respect to allocation, content, allocation gate and write gate."""
     d_mixed = d_weights * tape.write_gate[:, None]
     g = tape.allocation_gate[:, None]
     d_allocation_gate = (d_mixed * (tape.allocation - tape.content)).sum(axis=1)
@@ -45,7 +45,7 @@ def write_weights_backward(tape: WriteWeightsTape, d_weights: Array) -> tuple[Ar
 
 
 def deallocate(memory: Array, retention: Array) -> Array:
-    """A freed slot is wiped (Csordas and Schmidhuber 2019, the variation `deallocation`).
+    """Erase freed slots (Csordas and Schmidhuber 2019, the variation `deallocation`).
 
         M = M * psi, slot by slot
 
@@ -55,12 +55,12 @@ def deallocate(memory: Array, retention: Array) -> Array:
 
 
 def deallocate_backward(memory: Array, retention: Array, d_kept: Array) -> tuple[Array, Array]:
-    """Gradients by memory and retention; d_kept is that by the result."""
+    """Gradients with respect to memory and retention; d_kept is that by the result."""
     return d_kept * retention[:, :, None], (d_kept * memory).sum(axis=2)
 
 
 class WriteTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     memory_before: Array
     weights: Array
@@ -81,7 +81,7 @@ def write(memory: Array, weights: Array, erase: Array, vector: Array) -> tuple[A
 
 
 def write_backward(tape: WriteTape, d_memory: Array) -> tuple[Array, Array, Array, Array]:
-    """Gradients by memory before, weights, erase and vector."""
+    """Gradients with respect to memory before, weights, erase and vector."""
     at = tape.weights[:, :, None]
     erased = d_memory * tape.memory_before
     d_weights = (d_memory @ tape.vector[:, :, None] - erased @ tape.erase[:, :, None])[:, :, 0]
@@ -104,7 +104,7 @@ def read_weights(modes: Array, backward: Array, content: Array, forward: Array) 
 def read_weights_backward(
     modes: Array, backward: Array, content: Array, forward: Array, d_weights: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """Gradients by modes, backward, content and forward."""
+    """Gradients with respect to modes, backward, content and forward."""
     parts = np.stack([backward, content, forward], axis=2)
     d_modes = (parts @ d_weights[:, :, :, None])[:, :, :, 0]
     d_backward, d_content, d_forward = np.moveaxis(modes[:, :, :, None] * d_weights[:, :, None, :], 2, 0)
@@ -117,5 +117,5 @@ def read(memory: Array, weights: Array) -> Array:
 
 
 def read_backward(memory: Array, weights: Array, d_reads: Array) -> tuple[Array, Array]:
-    """Gradients by memory and weights."""
+    """Gradients with respect to memory and weights."""
     return weights.swapaxes(1, 2) @ d_reads, d_reads @ memory.swapaxes(1, 2)

@@ -1,4 +1,4 @@
-"""Layer norm: the numbers of a vector brought to mean 0 and variance 1, each then with a gain and a bias of its own.
+"""Layer norm: a vector scaled to mean 0 and variance 1, then each number by its own gain and bias.
 
 Axes: B batch, C numbers of the vector.
 """
@@ -14,14 +14,14 @@ def layer_norm(z: Array, gain: Array, bias: Array) -> Array:
 
         n = (z - mean(z)) / sqrt(var(z) + eps),   out = gain n + bias      mean and var over C
 
-    z (B, C), gain and bias (C,); n has mean 0 and variance 1, less where var(z) is not far above eps; a z of equal
-    numbers gives the bias.
+    z (B, C), gain and bias (C,); n has mean 0 and variance 1, or less if var(z) is not far above eps; equal numbers
+    give the bias.
     """
     return gain * _standardise(z)[0] + bias
 
 
 def layer_norm_backward(z: Array, gain: Array, d_out: Array) -> tuple[Array, Array, Array]:
-    """Gradients by z, gain and bias. With dn = gain dout and s = sqrt(var(z) + eps),
+    """Gradients with respect to z, gain and bias. With dn = gain dout and s = sqrt(var(z) + eps),
 
     dz = (dn - mean(dn) - n mean(n dn)) / s
     """

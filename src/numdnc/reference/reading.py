@@ -1,4 +1,4 @@
-"""Where each head reads: at what is like its key, or along the links from where it read last.
+"""Where each head reads: at slots similar to its key, or along the links from where it read last.
 
 Axes: B batch, R read heads, N slots.
 """
@@ -22,7 +22,7 @@ from numdnc.spec import DNCSpec
 
 
 class Reading(NamedTuple):
-    """Where is read now, and the links it was found by."""
+    """Read weights, and the updated links and precedence."""
 
     weights: Array  # (B, R, N)
     link: OptionalArray = ()  # (B, N, N)
@@ -30,7 +30,7 @@ class Reading(NamedTuple):
 
 
 class ReadingTape(NamedTuple):
-    """What the backward pass needs, where there are links."""
+    """Values saved for the backward pass, where there are links."""
 
     link: LinkTape
     follow: FollowTape
@@ -41,7 +41,7 @@ class ReadingTape(NamedTuple):
 
 
 class ReadingGradient(NamedTuple):
-    """Gradients by all that `locate_reads` uses; without links, by the content weighting alone."""
+    """Gradients with respect to the arguments of `locate_reads`; without links, to the content weighting alone."""
 
     content: Array
     interface: dict[str, Array]  # parts of the interface by name
@@ -54,10 +54,10 @@ class ReadingGradient(NamedTuple):
 def locate_reads(
     spec: DNCSpec, interface: Interface, before: DNCState, write_weights: Array, content: Array
 ) -> tuple[Reading, ReadingTape | None]:
-    """Update the links by what was written, follow them both ways, and mix with the content weighting.
+    """Update the links with the write weights, follow them in both directions, and mix with the content weighting.
 
-    write_weights (B, N) and content (B, R, N) are of this step. Without links (Franke, Niehues and Waibel 2018) the
-    content weighting is all.
+    write_weights (B, N) and content (B, R, N) are of this step. Without links (Franke, Niehues and Waibel 2018)
+    heads read by content alone.
     """
     if not spec.links:
         return Reading(content), None
@@ -70,7 +70,7 @@ def locate_reads(
 
 
 def locate_reads_backward(tape: ReadingTape | None, d_after: Reading) -> ReadingGradient:
-    """Gradients by the content weighting and, where there are links, by all the rest."""
+    """Gradients with respect to the content weighting and, with links, to all other arguments."""
     if tape is None:
         return ReadingGradient(d_after.weights, {})
     d_modes, d_backward, d_content, d_forward = read_weights_backward(

@@ -11,7 +11,7 @@ from numdnc.spec import LSTMSpec, RNNSpec
 
 
 class RecurrentTape(NamedTuple):
-    """What the backward pass needs of one step."""
+    """Values saved for the backward pass of one step."""
 
     controller: list[Any]
     hidden_all: Array
@@ -36,7 +36,7 @@ def recurrent_step_backward(
     d_outputs: Array,
     d_after: RecurrentState,
 ) -> tuple[RecurrentParams, Array | None, RecurrentState]:
-    """Gradients by parameters, x and the state before; `d_after` comes from the step after."""
+    """Gradients with respect to parameters, x and the state before; `d_after` comes from the step after."""
     d_output, (d_hidden_all,) = affine_backward(params.output, (tape.hidden_all,), d_outputs)
     d_controller, d_x, _, d_state = controller_step_backward(
         spec, params.controller, tape.controller, d_hidden_all, d_after.controller

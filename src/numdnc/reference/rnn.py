@@ -9,7 +9,7 @@ from numdnc.reference.activations import affine, affine_backward, tanh_backward
 
 
 class RNNTape(NamedTuple):
-    """What the backward pass needs."""
+    """Values saved for the backward pass."""
 
     parts: tuple[Array, ...]  # x, reads, own hidden of t-1, below
     hidden: Array
@@ -27,7 +27,7 @@ def rnn_layer(
 def rnn_layer_backward(
     params: Affine, tape: RNNTape, d_hidden: Array, d_state: RNNState
 ) -> tuple[Affine, Array | None, Array, Array, RNNState]:
-    """Gradients by parameters, x, reads, below and the state before; `d_state` comes from the step after."""
+    """Gradients with respect to parameters, x, reads, below and the state before; `d_state` is of the step after."""
     d_z = tanh_backward(tape.hidden, d_hidden + d_state.hidden)
     d_params, (d_x, d_reads, d_own, d_below) = affine_backward(params, tape.parts, d_z)
     return d_params, d_x, d_reads, d_below, RNNState(d_own)

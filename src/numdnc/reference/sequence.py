@@ -1,4 +1,4 @@
-"""A whole sequence: the same step again and again, and back.
+"""A whole sequence: forward and backward through its steps.
 
 Axes: T steps, B batch, X input, Y output.
 """
@@ -16,7 +16,7 @@ from numdnc.tree import map_leaves
 
 
 class Tape(NamedTuple):
-    """What the backward pass needs of a sequence."""
+    """Values saved for the backward pass of a sequence."""
 
     spec: Spec
     inputs: Inputs
@@ -26,7 +26,7 @@ class Tape(NamedTuple):
 def forward(
     spec: Spec, params: Any, inputs: Inputs, state: Any, *, keep_tape: bool, bypass_mask: Array | None = None
 ) -> tuple[Array, Any, Tape | None]:
-    """Outputs (T, B, Y), the state after the last step, and the tape (None unless asked for).
+    """Outputs (T, B, Y), the state after the last step, and the tape (None unless kept).
 
     inputs (T, B, X), or symbols (T, B); bypass_mask (T, B, hidden_total) for a DNC, if any.
     """
@@ -45,9 +45,9 @@ def forward(
 def backward(
     spec: Spec, params: Any, tape: Tape, d_outputs: Array, d_state: Any
 ) -> tuple[Any, Array | None, Any]:
-    """Gradients by parameters, inputs (T, B, X; None for symbols) and the state before the first step.
+    """Gradients with respect to parameters, inputs (T, B, X; None for symbols) and the state before the first step.
 
-    d_outputs (T, B, Y) and d_state are the gradients by outputs and final state.
+    d_outputs (T, B, Y) and d_state are the gradients with respect to outputs and final state.
     """
     step_backward: Any = dnc_step_backward if spec.has_memory else recurrent_step_backward
     d_params = zero_params(spec, params.output.bias.dtype)

@@ -1,7 +1,7 @@
 """The engine `torch`: the definition in plain torch operations, on any device, with torch's own gradient.
 
-`model.forward` is the model on tensors, of any dtype, for whoever works in torch; `ENGINE` and `engine_on` are the
-same behind the calls that all engines have.
+`model.forward` computes the model on tensors of any dtype; `ENGINE` and `engine_on` wrap it in the methods that all
+engines have.
 """
 
 from numdnc.engines.torch.engine import ENGINE, engine_on

@@ -19,7 +19,7 @@ def affine(params: Any, vectors: Tensor) -> Tensor:
 
 
 def input_part(spec: Spec, params: Any, inputs: Tensor) -> Tensor:
-    """What the inputs of all steps add to a layer's z, (T, B, columns): the bias too where there is no layer norm.
+    """Part of a layer's z that the inputs give, for all steps (T, B, columns); with the bias if there is no layer norm.
 
     inputs (T, B, X), or integers (T, B) that mean one-hot rows, which are looked up.
     """
@@ -53,7 +53,7 @@ def controller_step(
 
 
 def _lstm(params: Any, z: Tensor, before: LSTMState) -> LSTMState:
-    """i, f, g, o from z (B, 4 H); c = f c + i g, h = o tanh(c), where the gate sees c by layer norm if there is one."""
+    """i, f, g, o from z (B, 4 H); c = f c + i g, h = o tanh(c), with layer norm of c if the layer has it."""
     i, f, g, o = z.chunk(4, dim=1)
     cell = torch.sigmoid(f) * before.cell + torch.sigmoid(i) * torch.tanh(g)
     output_cell = cell

@@ -23,7 +23,7 @@ from numdnc.engines.torch.model import forward
 
 
 class Tape(NamedTuple):
-    """What the backward pass needs: tensors that went in, tensors that results out, and torch's graph between them."""
+    """Values saved for the backward pass: input and output tensors, connected by the graph of torch."""
 
     spec: Spec
     params: Any
@@ -43,7 +43,7 @@ class TorchEngine:
         self._device = torch.device(own)
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model, in float32 and float64."""
+        """Every model in float32 and float64."""
         return refuse_dtype(dtype)
 
     def forward(
@@ -94,7 +94,7 @@ class TorchEngine:
         return d_params, d_inputs, d_before
 
     def _tensor(self, array: Any) -> torch.Tensor:
-        """A copy on the device; symbols as the integers that torch looks up by."""
+        """Copy an array to the device; symbols become int64, which torch requires for look-ups."""
         dtype = np.int64 if np.issubdtype(array.dtype, np.integer) else array.dtype
         return torch.from_numpy(np.array(array, dtype, order="C")).to(self._device)
 
@@ -104,19 +104,19 @@ def _require_grad(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _array(tensor: torch.Tensor) -> Array:
-    """A NumPy array of its own."""
+    """Copy a tensor to a new NumPy array."""
     return np.array(tensor.detach().cpu().numpy())
 
 
 @lru_cache
 def engine_on(device: str) -> TorchEngine:
-    """The engine on a device, named as torch names it: cpu, cuda, cuda:1, ..
+    """Return the engine on a device, by torch's name: cpu, cuda, cuda:1, ..
 
-    Of the processes that torchrun starts on a machine, cuda is to each its own.
+    In processes started by torchrun, cuda is the device of the local rank.
     """
     own, rank = device, parse_whole_number(os.environ.get("LOCAL_RANK", ""))
     if device == "cuda" and rank is not None and torch.cuda.is_available():
-        own = f"cuda:{rank % torch.cuda.device_count()}"  # torch's current device is not for us to change
+        own = f"cuda:{rank % torch.cuda.device_count()}"  # do not change torch's current device
     try:
         torch.zeros(1, device=own).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:

@@ -1,7 +1,7 @@
 """One step of the external memory, in the paper's order (Graves et al. 2016, Methods).
 
 Axes: B batch, R read heads, K keys looked up at once, N slots, W word. See numdnc.reference for each mechanism's
-equation and source; here the whole is one function of tensors, and torch finds the gradient.
+equation and source; torch derives the gradient.
 """
 
 from collections.abc import Callable
@@ -78,8 +78,8 @@ def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
 def look_up(spec: DNCSpec, memory: Tensor, keys: Tensor, strengths: Tensor, masks: Tensor | None) -> Tensor:
     """Weightings (B, K, N): softmax over slots of strength times cosine; keys (B, K, W), strengths (B, K).
 
-    With masks m (B, K, W) key and slot are compared as k m and M m: as m^2 k . M, and |M m|^2 = M^2 m^2, so that no key
-    needs a memory of its own.
+    With masks m (B, K, W) key and slot are compared as k m and M m. (k m) . (M m) = m^2 k . M and |M m|^2 = m^2 . M^2:
+    masked memories are never formed.
     """
     if masks is None:
         slot_norms = (memory.square().sum(2) + EPSILON).sqrt()[:, None]
@@ -135,7 +135,7 @@ def _heads(read_weights: Tensor) -> list[tuple[int, Tensor]]:
 
 
 def _product(factors: list[Tensor]) -> Tensor:
-    """One after another: torch's own product has a gradient that divides."""
+    """Multiply one after another: the gradient of torch's own product divides."""
     product = factors[0]
     for factor in factors[1:]:
         product = product * factor

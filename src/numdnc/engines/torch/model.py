@@ -21,8 +21,8 @@ def forward(
 
     inputs (T, B, X), or integers (T, B) that mean one-hot rows; params and state are the trees of `numdnc.params` with
     tensors in place of arrays, all of one dtype and on one device; bypass_mask (T, B, hidden_total) multiplies the
-    hidden values on their way to the output. Work that does not wait for the step before is done for all steps at once.
-    Nothing that is returned shares memory with what was passed in.
+    hidden values on their way to the output. Work that does not depend on the previous step is done for all steps at
+    once. Results share no memory with arguments.
     """
     B = inputs.shape[1]
     x_parts = [input_part(spec, layer, inputs) for layer in params.controller]
