@@ -57,7 +57,7 @@ SPECS: dict[str, Spec] = {
     "dnc-bypass-dropout": DNCSpec(**_TWO_LAYERS, controller="rnn", bypass_dropout=0.3),
     "dnc-learned-state": DNCSpec(**_TWO_LAYERS, learned_state=True),
     "dnc-M+D": DNCSpec(**_TWO_LAYERS, controller="feedforward", **PUBLISHED["M+D"]),
-    "dnc-D+S": DNCSpec(**_TWO_LAYERS, controller="rnn", **PUBLISHED["D+S"]),
+    "dnc-D+S": DNCSpec(**{**_TWO_LAYERS, "hidden_sizes": (8, 11, 4)}, controller="rnn", **PUBLISHED["D+S"]),
     "dnc-M+D+S": DNCSpec(**_ONE_LAYER, **PUBLISHED["M+D+S"]),
     "dnc-ADNC": DNCSpec(**_ONE_LAYER, **PUBLISHED["ADNC"]),
     "dnc-all": DNCSpec(

@@ -9,7 +9,8 @@ import numba
 import numpy as np
 import pytest
 
-from helpers.contract import Case
+from helpers.contract import Case, with_usage
+from numdnc.engines.cpu import plans, shapes
 from numdnc.engines.cpu.kernels import activations
 
 for name, module in list(sys.modules.items()):
@@ -27,3 +28,26 @@ def test_values_and_gradients_are_the_references(spec_name: str, steps: int, bat
     assert numba.config.DISABLE_JIT
     case = Case("cpu", spec_name, "float64")
     case.assert_parity(case.problem(steps=steps, batch=batch))
+
+
+@pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-all"])
+def test_links_are_made_again_tile_by_tile(spec_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plans, "_MAX_ALL_LINKS_BYTES", 0)
+    monkeypatch.setattr(shapes, "_MAX_TILE_WIDTH", 3)
+    plans.make_plan.cache_clear()
+    case = Case("cpu", spec_name, "float64")
+    case.assert_parity(case.problem(steps=9, batch=2))
+
+
+def test_equal_usages_go_by_index() -> None:
+    case = Case("cpu", "dnc-odd", "float64")
+    usage = np.resize([0.9, 0.8, 0.9], case.spec.memory_size)
+    case.assert_parity(with_usage(case.spec, case.problem(steps=1, batch=1), usage))
+
+
+def test_a_blank_memory() -> None:
+    case = Case("cpu", "dnc-2-layers", "float64")
+    problem = case.problem(steps=1)
+    case.assert_parity(
+        problem._replace(state=problem.state._replace(memory=0 * problem.state.memory)), "empty parity"
+    )

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from helpers.contract import Case
 from helpers.cpu_teams import PACKAGE, run_python
 from numdnc.engines.cpu import cache
-from numdnc.engines.cpu.kernels import compiling
+from numdnc.engines.cpu.kernels import compiling, sequence
+from numdnc.tree import leaves
 
 COMPILE = """
 import numpy as np
@@ -245,3 +247,22 @@ def test_the_cache_folder_can_be_chosen(name: str, tmp_path: Path, monkeypatch: 
         assert folder() == Path.home() / ".cache"
     finally:
         cache.cache_folder.cache_clear()
+
+
+@pytest.mark.parametrize("spec_name", ["lstm", "dnc", "dnc-ADNC"])
+@pytest.mark.parametrize("symbols", [False, True])
+def test_kernels_are_not_compiled_again_for_arrays_that_are_read_only(spec_name: str, symbols: bool) -> None:
+    case = Case("cpu", spec_name, "float64")
+    problem = case.problem(symbols=symbols)
+    case.run(problem)
+    entries = (
+        sequence.dnc_forward,
+        sequence.dnc_backward,
+        sequence.recurrent_forward,
+        sequence.recurrent_backward,
+    )
+    before = [len(entry.signatures) for entry in entries]
+    for leaf in leaves(problem):
+        leaf.flags.writeable = False
+    case.run(problem)
+    assert [len(entry.signatures) for entry in entries] == before

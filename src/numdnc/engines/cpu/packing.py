@@ -39,14 +39,14 @@ def pack_controller(
         _concatenate_if_any(layers, "cell_gain"),
         _concatenate_if_any(layers, "cell_bias"),
         _concatenate([layer.weights[:X].reshape(-1) for layer in layers]) if symbols else controller.table,
-        np.ascontiguousarray(inputs, np.int64) if symbols else plan.rows,
+        _for_kernels(inputs, np.int64) if symbols else plan.rows,
     )
 
 
 def pack_interface(plan: Plan, params: Any, interface: Any) -> InterfaceParams:
     """The interface's parameters, and where its parts begin."""
-    bias, gain = np.ascontiguousarray(params.bias), params.gain
-    gain = bias[:0] if isinstance(gain, tuple) else np.ascontiguousarray(gain)
+    bias, gain = _for_kernels(params.bias), params.gain
+    gain = bias[:0] if isinstance(gain, tuple) else _for_kernels(gain)
     _pack_rows(interface.weights.reshape(-1), params.weights)
     return InterfaceParams(plan.at, interface.weights, bias, gain)
 
@@ -61,9 +61,14 @@ def _pack_rows(flat: Array, rows: Array) -> None:
 
 
 def _concatenate(parts: list[Array]) -> Array:
-    return np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts)
+    return _for_kernels(parts[0]) if len(parts) == 1 else np.concatenate(parts)
 
 
 def _concatenate_if_any(layers: Any, name: str) -> Array:
     parts: list[Any] = [getattr(layer, name, ()) for layer in layers]
     return np.empty(0, layers[0].bias.dtype) if isinstance(parts[0], tuple) else _concatenate(parts)
+
+
+def _for_kernels(array: Array, dtype: Any = None) -> Array:
+    """Contiguous and writeable: for read-only arrays, which would do, the kernels would be compiled once more."""
+    return np.require(array, dtype, ["C", "W"])
