@@ -91,7 +91,7 @@ SUGGESTIONS = {
     "train text --zzz": "got --zzz. See `numdnc train text --help-all`.",
     "train copy 3": "got '3' besides. See `numdnc train copy --help-all`.",
     "train copyy": "got copyy. Did you mean `numdnc train copy`? See `numdnc train --help`.",
-    "train --steps 3 copy": "got --steps. Options stand behind the name.",
+    "train --steps 3 copy": "got --steps. Options come after the name.",
     "trian copy": "got trian. Did you mean `numdnc train`? See `numdnc --help`.",
     "xyzzy": "got xyzzy. See `numdnc --help`.",
     "data fetsh ptb": "Did you mean `numdnc data fetch`?",
@@ -99,7 +99,7 @@ SUGGESTIONS = {
     "eval run --max-len=40": "--set max_length=40.",
     "trace run --max-nodes": "--set max_nodes=VALUE|See `numdnc trace --help`",
     "eval run --sequence 3": "Did you mean --sequences?",
-    "sweep all --steps 3": "Options of `numdnc train` stand after --. See `numdnc sweep --help`.",
+    "sweep all --steps 3": "Options of `numdnc train` come after --. See `numdnc sweep --help`.",
     "sample run -q": "got -q. See `numdnc sample --help`.",
 }
 

@@ -115,7 +115,7 @@ def test_a_sweep_whose_reader_leaves_stops_and_goes_on_later() -> None:
     assert code == 141
     first, second = said.splitlines()
     assert first == (
-        "the output cannot be written any more (Broken pipe); 0 of 2 runs have ended, the others are saved"
+        "the output can no longer be written (Broken pipe); 0 of 2 runs have ended, the others are saved"
     )
     assert second == "next:  numdnc sweep all --jobs 2"
     assert not list(Path("all").glob("*/failure.txt"))
@@ -124,7 +124,7 @@ def test_a_sweep_whose_reader_leaves_stops_and_goes_on_later() -> None:
 def test_training_whose_reader_leaves_saves_and_says_so() -> None:
     code, said = ended(f"$N {words(*ENDLESS)} --out run | head -3; exit ${{PIPESTATUS[0]}}")
     match = re.fullmatch(
-        r"the output cannot be written any more \(Broken pipe\); saved in run at iteration (\d+), go on with "
+        r"the output can no longer be written \(Broken pipe\); saved in run at iteration (\d+), go on with "
         r"`numdnc resume run --steps 1000000`\n",
         said,
     )
@@ -139,9 +139,7 @@ def test_training_whose_output_has_no_room_saves_and_fails() -> None:
     code, said = ended(f"$N {words(*ENDLESS)} --out run > /dev/full")
     assert code == 2
     first, second = said.splitlines()
-    assert first.startswith(
-        "the output cannot be written any more (No space left on device); saved in run at "
-    )
+    assert first.startswith("the output can no longer be written (No space left on device); saved in run at ")
     assert second.startswith(
         "error: files and output must be usable, got: [Errno 28] No space left on device. "
     )

@@ -111,7 +111,7 @@ def test_there_and_back() -> None:
     trained_in_torch(module, task, 5)
     nn.save(module, "model.pt")
     printed = done("export", "model.pt", "--to", "run", "--out", "back")
-    assert "the optimizer starts afresh" in printed
+    assert "the optimizer starts anew" in printed
 
     back = RunFolder(Path("back")).load_last()
     for (name, leaf), mine in zip(named_leaves(back.params), leaves(module.params()), strict=True):

@@ -1,7 +1,7 @@
-"""The command line: thin, prints.
+"""The command line: parse options, call the library, print results.
 
-Exit codes: 0 done, also for a reader who has had enough (`| head`); 1 a check failed; 2 something given cannot be used;
-130 stopped by a signal; 141 training or a sweep stopped, and saved, since nobody read what it said any more.
+Exit codes: 0 success, also if the reader of a pipe has closed it (`| head`); 1 a check failed; 2 an option or a file
+cannot be used; 130 stopped by a signal; 141 training or a sweep saved and stopped because its output pipe was closed.
 """
 
 import atexit
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 def main() -> None:
-    """Run a command. Where there is nothing to save, in its first second or its last, Ctrl-C ends it without a word."""
+    """Run a command. While there is nothing to save, at its start and its end, Ctrl-C ends it without a message."""
     with ended_by_ctrl_c():
         from numdnc.cli.commands import run
     try:
@@ -22,7 +22,7 @@ def main() -> None:
 
 @contextmanager
 def ended_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process at once, also where Python would hear of it late or not at all."""
+    """Let Ctrl-C end the process at once, also inside calls that keep Python from handling signals."""
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -41,16 +41,16 @@ def ask(
         numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or a checkpoint.
         question: Sentences and one or more questions; or "A -line-> ? -line-> ?" for a run of traversal, "A -> B" of
             shortest-path, "A -relation-> ?" of inference (default: what standard input says).
         words: How many words each answer has (stories; default: 1).
         shown: How many of the likeliest words to show for each (stories; default: 4).
         graph: A CSV file that begins with the line source,edge,destination and has an edge a line (graphs).
         two_way: Take each edge of the file in both directions (graphs).
-        nodes: Show the model only a part of the graph: so many nodes around those of the answer (graphs; default: all).
+        nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
         relations: A CSV file of relation,path, as in grandmother,mother/mother (inference).
-        seed: How names are numbered and in which order edges are shown (graphs; default: 0).
+        seed: Seed of the numbering of names and the order of edges (graphs; default: 0).
         last: Ask the last checkpoint, not the best.
         memory_size: Run a DNC with this many memory slots (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
@@ -82,7 +82,7 @@ def ask(
 
 
 def _standard_input() -> str:
-    """All of standard input, which must be text that a question can be."""
+    """Read a question from standard input."""
     try:
         if sys.stdin is None:
             raise OSError(errno.EBADF, "it is closed")
@@ -91,4 +91,4 @@ def _standard_input() -> str:
         problem = f"byte 0x{error.object[error.start]:02x}, which is not UTF-8"
     except OSError as error:
         problem = f"none: {error.strerror}"
-    raise UserError(f"standard input must hold a question, got {problem}. Check what is written there.")
+    raise UserError(f"standard input must hold a question, got {problem}. Check what writes there.")

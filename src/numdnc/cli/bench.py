@@ -20,7 +20,7 @@ DEFINITION = "reference"
 
 
 class Checked(NamedTuple):
-    """What the check of an engine at a shape found."""
+    """Result of checking an engine at a shape."""
 
     engine: str
     shape: str
@@ -42,7 +42,7 @@ def measure_speed(
     Args:
         shapes: char, copy, repeat, babi, traversal or large (default: all).
         engine: The engines to time (default: those that need no extra).
-        seconds: How long to repeat each measurement; what takes longer is run three times all the same.
+        seconds: How long to repeat each measurement; one that takes longer is repeated three times.
         as_json: Print the result as one JSON object.
 
     """
@@ -63,7 +63,7 @@ def measure_speed(
         if as_json:
             _print_json({"passed": False, "checks": _as_records(checks)})
         else:
-            console.say("a wrong engine has no speed: nothing was timed")
+            console.say("nothing was timed, since an engine is wrong")
         sys.exit(1)
     with console.waiting_for("measuring the machine"):
         rates = benchmark.measure_machine()
@@ -116,7 +116,7 @@ def _engines(names: tuple[str, ...], shapes: dict[str, Shape]) -> list[Engine]:
 
 
 def _check(engines: list[Engine], shapes: dict[str, Shape]) -> list[Checked]:
-    """Every engine at every shape; the definition is right by definition."""
+    """Check every engine but the definition at every shape."""
     found = []
     for engine in engines:
         for name, shape in shapes.items():
@@ -130,7 +130,7 @@ def _check(engines: list[Engine], shapes: dict[str, Shape]) -> list[Checked]:
 def _rows(
     name: str, shape: Shape, engines: list[Engine], rates: MachineRates, seconds: float
 ) -> list[dict[str, Any]]:
-    """What is known of each engine at a shape."""
+    """Measurements of each engine at a shape."""
     timings = {}
     for engine in engines:
         with console.waiting_for(f"timing engine {engine.name} at {name}"):

@@ -1,4 +1,4 @@
-"""All commands, and how they end."""
+"""The tree of commands, how one is run, and its exit code."""
 
 import os
 import sys
@@ -51,7 +51,7 @@ NUMDNC = Group(
         },
         "data, checks, speed": {
             "data": Group(
-                "List or fetch the texts that are known by name.",
+                "List or download the texts that are known by name.",
                 {"": {"list": command(list_data), "fetch": command(fetch_data)}},
             ),
             "gradcheck": command(check_gradients),
@@ -63,15 +63,15 @@ NUMDNC = Group(
 
 
 def run() -> None:
-    """Run a command; errors that the user can mend become one line and exit code 2."""
+    """Run a command; an error that the user can fix becomes one line and exit code 2."""
     console.prepare_output()
     words = sys.argv[1:]
-    # Those that share a sweep have runs of their own, and each reports them.
+    # Processes that share a sweep each train their own runs and report them.
     workers = SINGLE if words[:1] == ["sweep"] else distributed.unconnected()
     with _exit_codes(workers), _one_blas_thread():
-        distributed.rank_and_world_size()  # which must be right, whatever the command
+        distributed.rank_and_world_size()  # refuses wrong values for every command
         if words[:1] in (["train"], ["resume"]):
-            with ended_by_ctrl_c():  # torch waits for the others without listening
+            with ended_by_ctrl_c():  # torch waits for the other workers without handling signals
                 workers = distributed.connect()
         with _exit_codes(workers), console.silent(workers.rank > 0):
             start = _call(words)
@@ -80,15 +80,16 @@ def run() -> None:
 
 
 def _one_blas_thread() -> threadpool_limits:
-    """At usual sizes a second BLAS thread gains nothing (benchmarks/blas_threads.py), and where the cores are shared
-    it can cost a factor of ten. Who sets the number is obeyed.
+    """Use one BLAS thread unless the environment sets the number.
+
+    At usual sizes a second one gains nothing (benchmarks/blas_threads.py); on shared cores it can cost a factor of ten.
     """
     chosen = any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"))
     return threadpool_limits(limits=None if chosen else 1, user_api="blas")
 
 
 def _call(words: Sequence[str]) -> Any:
-    """Call the command; those that train give a function of the workers, which begins once all is checked."""
+    """Call the command; `train` and `resume` check everything and return the function that starts training."""
     with REGISTRY:
         name, called, options = find(NUMDNC, words)
         return parse(called.function, name, options)()
@@ -96,7 +97,7 @@ def _call(words: Sequence[str]) -> Any:
 
 @contextmanager
 def _exit_codes(workers: Workers) -> Iterator[None]:
-    """Turn errors into exit codes; of the workers one says why they end, the first that knows."""
+    """Turn errors into exit codes; of several workers only the first one that fails prints why."""
     try:
         try:
             yield
@@ -113,7 +114,7 @@ def _exit_codes(workers: Workers) -> Iterator[None]:
             console.warn("; ".join(["\nstopped at once", *map(str, interrupt.args)]))
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read our output (such as `head`) has had enough: say nothing more to it, not at exit either.
+        # The reader of our output (such as `head`) has closed the pipe: print nothing more, not at exit either.
         console.drop_output()
         workers.first_to_report()
         sys.exit(0)

@@ -38,7 +38,7 @@ def fetch_data(name: Positional[str], *, data_folder: DataFolder = None) -> None
 
 @contextmanager
 def _stopped_in_order() -> Iterator[None]:
-    """Make a signal that ends this process an exit, so that what was half done is removed."""
+    """Turn a signal that ends this process into an exit, so that half-done files are removed."""
     numbers = [
         number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None
     ]

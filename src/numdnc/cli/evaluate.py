@@ -39,22 +39,22 @@ def evaluate(
     the share of wrong answers on the stories of the test.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or a checkpoint.
         last: Score the last checkpoint, not the best.
         no_reads: Also score the DNC with every read vector set to zero.
         memory_size: Run a DNC with this many memory slots (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
-        overrides: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
+        overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
         sequences: How many sequences to score (default: as many as in training; sequences only).
         graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: first the line
             source,edge,destination, then an edge a line (runs of graph tasks only).
         two_way: Take each edge of the file in both directions.
         nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph).
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
-        show: Print a picture of one sequence: what goes in, what should and what does come out, and when a DNC frees
-            slots and writes (sequences only).
+        show: Print a picture of one sequence: inputs, targets, outputs, and when a DNC frees slots and writes
+            (sequences only).
         plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
         as_json: Print the result as one JSON object.
 
@@ -93,6 +93,6 @@ def evaluate(
 
 
 def parse_overrides(texts: Sequence[str]) -> dict[str, str | None]:
-    """Settings from texts such as max_length=40; None for what has no =."""
+    """Name -> value of texts such as max_length=40; None if there is no =."""
     pairs = (text.partition("=") for text in texts)
     return {name: value if equals else None for name, equals, value in pairs}

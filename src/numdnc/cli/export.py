@@ -24,16 +24,16 @@ def export_model(
 ) -> None:
     """Write a model as a PyTorch file, or make a run from such a file (needs PyTorch).
 
-    A run that is made from a file has the task and the settings of the run that the model came from; its optimizer
-    starts afresh and its iterations count from 0.
+    A run made from a file has the task and the settings of the run that the model came from; its optimizer and its
+    count of iterations start anew.
 
     Args:
         source: The run's folder; to make a run, the file.
         to: torch makes a file that `numdnc.nn.load` and `torch.load(.., weights_only=True)` read; run makes a run's
             folder for `eval`, `trace`, `view`, `diagnose` and `resume`.
         out: The file or folder to write (default: model.pt in the run's folder, or runs/TASK-MODEL-1, -2, ..).
-        last: Export the last checkpoint, not the best (to torch only).
-        like: A run's folder to take task and settings from, for a model that did not come from a run (to run only).
+        last: Export the last checkpoint, not the best (--to torch only).
+        like: A run's folder to take task and settings from, for a model that did not come from a run (--to run only).
 
     """
     from numdnc.nn import files, from_run, load, save
@@ -61,7 +61,7 @@ def export_model(
     run = files.run_from(module, origin)
     task = file_name(str(run.task.get("name")).rpartition(":")[2].lower())
     with new_folder(run, out, f"{task}-{run.spec.kind}", SINGLE) as folder:
-        console.say(f"{_described(module)} in {folder.path}; the optimizer starts afresh")
+        console.say(f"{_described(module)} in {folder.path}; the optimizer starts anew")
     place, program = shlex.quote(str(folder.path)), console.command()
     console.say(
         f"next:  {program} eval {place}\n       {program} resume {place} --steps {run.training.steps}"

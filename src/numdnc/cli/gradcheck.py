@@ -35,7 +35,7 @@ def check_gradients(
         batch: Sequences at once.
         samples: Numbers checked of each array.
         blank: Start from the blank state instead of a random one.
-        seed: Settles parameters, inputs, targets and which numbers are checked.
+        seed: Seed of parameters, inputs, targets and the choice of numbers that are checked.
         engine: The engine whose gradients are checked; the numerical ones are always the reference's.
         as_json: Print the result as one JSON object.
 
@@ -52,7 +52,7 @@ def check_gradients(
     chosen = select_engine(engine, spec, np.float64)
     states = batch * (steps + 2)
     check_memory(spec, get_engine("reference"), "float64", states, batch)
-    with console.outliving_output():  # whether it passes is told by the exit code too
+    with console.outliving_output():  # the exit code says whether it passes, too
         rows = []
         if not as_json:
             console.say(

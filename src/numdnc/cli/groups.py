@@ -1,4 +1,4 @@
-"""Commands and groups of commands: which one is called, and the lists that `numdnc --help` and the like print."""
+"""Commands and groups of commands: find the one to call, and print the lists of `numdnc --help`."""
 
 import inspect
 import shutil
@@ -13,18 +13,18 @@ from numdnc.errors import UserError
 
 HELP, HELP_ALL = ("-h", "--help"), "--help-all"
 PUBLISHED = "--published"
-"""Settles the defaults of all other options, so it is looked for before they are read."""
+"""The option that sets the defaults of all others, so it is looked for before they are parsed."""
 
 
 class Command(NamedTuple):
-    """What a name on the command line stands for."""
+    """A command: its function and a line about it."""
 
     function: Callable[..., Any]
     """Its parameters are the options."""
     summary: str
     """A line for the list of commands."""
     published: Callable[..., Any] | None = None
-    """The same with published settings as defaults, for `--published`."""
+    """The same function with published settings as defaults, for `--published`."""
 
 
 class Group(NamedTuple):
@@ -32,13 +32,13 @@ class Group(NamedTuple):
 
     summary: str
     titled: Mapping[str, Mapping[str, "Command | Group"]]
-    """By the title they stand under in the list, and by name."""
+    """Title in the list -> name -> command."""
     other: "Other | None" = None
-    """What names with a colon stand for."""
+    """How a name with a colon is made into a command."""
 
 
 class Other(NamedTuple):
-    """Commands that are made when they are asked for."""
+    """Commands that are made on request, from a name that the user typed."""
 
     name: str
     summary: str
@@ -51,19 +51,19 @@ def command(function: Callable[..., Any], published: Callable[..., Any] | None =
 
 
 def first_paragraph(documented: Any) -> str:
-    """What a function or a class says of itself first."""
+    """The first paragraph of a docstring, as one line."""
     return (inspect.getdoc(documented) or "").partition("\n\n")[0].replace("\n", " ")
 
 
 def about(function: Callable[..., Any]) -> str:
-    """What a function says of itself before its arguments."""
+    """The docstring of a function up to its arguments."""
     return (inspect.getdoc(function) or "").partition("\n\nArgs:")[0]
 
 
 def find(group: Group, words: Sequence[str], name: str = "") -> tuple[str, Command, Sequence[str]]:
-    """The command that these words begin with, its whole name, and the words that are left for it.
+    """Find a command: its full name, the command, and the remaining words, which are its options.
 
-    Prints the list of a group and exits where that is asked for, or where the words end too early.
+    Prints the list of a group and exits for --help, or if there are too few words.
     """
     known = {key: found for commands in group.titled.values() for key, found in commands.items()}
     if not words or words[0] in (*HELP, HELP_ALL):
@@ -81,7 +81,7 @@ def find(group: Group, words: Sequence[str], name: str = "") -> tuple[str, Comma
         program = f"numdnc {name}".strip()
         hint = f"Did you mean `{program} {meant}`? " if meant else ""
         if word.startswith("-"):
-            hint = f"Options stand behind the {what}. "
+            hint = f"Options come after the {what}. "
         raise UserError(
             f"the {what} after `{program}` must be one that it has, got {word}. {hint}See `{program} --help`."
         )
@@ -100,7 +100,7 @@ def find(group: Group, words: Sequence[str], name: str = "") -> tuple[str, Comma
 
 
 def _listed(group: Group, name: str) -> str:
-    """The commands of a group, each with its summary."""
+    """The list of a group: each command with its summary."""
     width = min(100, shutil.get_terminal_size((80, 0)).columns)
     program = f"numdnc {name}".strip()
     left = max(len(key) for commands in group.titled.values() for key in commands) + 4
@@ -122,5 +122,5 @@ def _listed(group: Group, name: str) -> str:
             lines += [f"  {key:<{left - 2}}{text[0]}", *(" " * left + more for more in text[1:])]
     lines += ["", f"{program} {'NAME' if name else 'COMMAND'} --help   explains one of them and its options"]
     if not name:
-        lines.append(f"{program} --version        says which version this is")
+        lines.append(f"{program} --version        prints the version")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The help of a command: what most people change, or with --help-all everything."""
+"""The help of a command: the options that most people change, or with --help-all every option."""
 
 import dataclasses
 import inspect
@@ -23,9 +23,9 @@ COMMON = {
     *("model", "hidden", "memory_size", "word_size", "read_heads", "lesson", "only", "subset"),
     *("steps", "learning_rate", "batch", "window", "seed", "minutes", "out", "engine"),
 }
-"""Of the options of `train`, besides those of a single task, what the short help shows."""
+"""Options of `train` that the short help shows, besides those of a single task."""
 RARE = {field.name for kind in (*TRAIN_OPTIONS, GraphTask) for field in dataclasses.fields(kind)} - COMMON
-"""What it leaves out."""
+"""Options that it leaves out."""
 _ORDER = ("training", "optimizer", "text", "babi", "sequences", "session")
 _SUPPRESS: Any = Suppress
 
@@ -50,7 +50,7 @@ def print_help(function: Callable[..., Any], name: str, *, everything: bool) -> 
 
 
 def _in_short(groups: dict[str, str]) -> dict[str, str]:
-    """The options of `train` in few groups."""
+    """The options of `train` in a few groups."""
     general, *data = groups["options"].split("\n")
     titles = [f"{name} options" for name in _ORDER]
     training = [groups[title] for title in titles if title in groups]
@@ -60,10 +60,10 @@ def _in_short(groups: dict[str, str]) -> dict[str, str]:
 
 
 def _groups(function: Callable[..., Any], name: str, *, everything: bool) -> tuple[str, dict[str, str]]:
-    """The line of usage without the options, and each group of options by its title, as tyro prints them."""
+    """The usage line without options, and the text of each group of options by its title, as tyro prints them."""
 
     def shown(name: str, hint: Any) -> Any:
-        """The type of an option with what the help makes of it."""
+        """The annotated type of an option, changed for the help."""
         kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         if dataclasses.is_dataclass(kind):
             text = inspect.getdoc(kind) or ""
@@ -74,7 +74,7 @@ def _groups(function: Callable[..., Any], name: str, *, everything: bool) -> tup
         return Annotated[hint, arg(help_behavior_hint=_default)]
 
     def fields(info: StructTypeInfo) -> StructConstructorSpec | None:
-        """A dataclass as tyro takes it apart, with what the help makes of its fields."""
+        """The fields of a dataclass as tyro sees them, changed for the help."""
         if under_way or not dataclasses.is_dataclass(info.type):
             return None
         under_way.append(info)
@@ -94,7 +94,7 @@ def _groups(function: Callable[..., Any], name: str, *, everything: bool) -> tup
     registry = ConstructorRegistry()
     registry.struct_rule(fields)
     hints = get_type_hints(function, include_extras=True)
-    out = io.StringIO()  # which says of no encoding, so that tyro draws no boxes
+    out = io.StringIO()  # has no encoding, so tyro draws no boxes
     with suppress(SystemExit), redirect_stdout(out):
         tyro.cli(
             lazy_call(function, {name: shown(name, hint) for name, hint in hints.items()}),
@@ -122,5 +122,5 @@ def _in_a_line(text: str | Callable[[], str | None] | None) -> str:
 
 
 def _default(value: str) -> str:
-    """What stands behind the explanation of an option; where nothing is given, the explanation says what that means."""
+    """The default after the explanation of an option; none where the explanation itself says what omitting it means."""
     return "" if value in ("None", "False", "True", "inf", "", "''") else f"(default: {value})"

@@ -1,4 +1,4 @@
-"""From words to a call: tyro reads the options of a command."""
+"""Parse the options of a command into a call of its function, by tyro."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -12,11 +12,11 @@ from numdnc.cli.suggestions import unknown_option_error
 from numdnc.errors import UserError
 
 FORMER_NAMES = {"--start": "--init-scheme"}
-"""Options that had another name once, which scripts and the sweep.json of old sweeps may still give."""
+"""Former names of options, which scripts and the sweep.json of old sweeps may still use."""
 
 
 def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Callable[[], Any]:
-    """The call that these words ask for, of the command `name`; prints the help and exits if they ask for that."""
+    """Parse the words that follow the command `name` into a call of it; print the help and exit for --help."""
     options = set(words[: words.index("--")] if "--" in words else words)
     if HELP_ALL in options or not options.isdisjoint(HELP):
         print_help(function, name, everything=HELP_ALL in options)

@@ -1,6 +1,6 @@
-"""Paths on the command line: an empty one, as of an unset variable of the shell, is refused.
+"""Paths on the command line: an empty one, such as an unset shell variable gives, is refused.
 
-To the system it would be the working folder, into which nobody means to train.
+The system would take it as the working folder.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from numdnc.errors import UserError
 
 REGISTRY = ConstructorRegistry()
-"""How tyro reads a word that is a path; to be entered while it reads."""
+"""How tyro parses a path; a context to enter while it parses."""
 
 
 @REGISTRY.primitive_rule

@@ -1,7 +1,7 @@
 """`train NAME`: each task with the model, optimizer and batch that learned it best of those measured (docs/results.md).
 
-With `--published` the settings are those of the paper or program that the task is from. Where such a source leaves
-something open, mostly the number of steps, the value is ours. A run stops as soon as it is solved.
+With `--published` the settings are those of the paper or program that the task comes from; values that it does not
+give, mostly the number of steps, are ours. A run stops as soon as it is solved.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class Preset(NamedTuple):
 
     summary: str
     expect: str
-    """What to expect of it and in how long, for its help."""
+    """Results to expect and how long they take, for its help."""
     generator: SequenceGenerator
     model: ModelOptions
     settings: SequenceSettings = SequenceSettings()
@@ -43,7 +43,7 @@ class Preset(NamedTuple):
     training: TrainingSettings = TrainingSettings()
 
     def adapt(self, model: ModelOptions, training: TrainingSettings) -> tuple[ModelOptions, TrainingSettings]:
-        """Options of the command without those values of the preset that are for a memory, where the model has none."""
+        """Undo what the preset sets of a memory where the model has none; options that the user changed stay."""
         if model.model not in SPECS or SPECS[model.model].has_memory:
             return model, training
         preset = {name: getattr(self.model, name) for name in VARIATIONS}
@@ -75,7 +75,7 @@ def dnc(
 
 
 def _lessons(batch: int, pass_at: float, grow_from: int = 1) -> SequenceSettings:
-    """A graph task, lesson by lesson up to the one that its settings say."""
+    """Settings of a graph task that is learned lesson by lesson."""
     return SequenceSettings(
         batch=batch, evaluated=128, grow="lesson", grow_from=grow_from, pass_at=pass_at, fall_at=0.6
     )

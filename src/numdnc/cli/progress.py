@@ -1,4 +1,4 @@
-"""How a training goes: a line for each report, and a line at least every half minute between them."""
+"""Progress of training: a line for each report, and another if none has come for half a minute."""
 
 import math
 import shutil
@@ -15,13 +15,13 @@ from numdnc.runs.progress import time_and_iteration, time_left
 from numdnc.training.events import Event, Report, Tick
 
 FIRST, LATER = 9.0, 29.0
-"""After so many seconds without a line there is one: the first of a training, and every other."""
+"""Seconds without a line after which one is printed: at the start of training, and later."""
 
 
 def fit_line(parts: Sequence[str], drop: Sequence[int] = ()) -> str:
-    """The parts of a line with commas between; those numbered in `drop` go, in this order, until the line fits.
+    """Join the parts of a line with commas, leaving out those numbered in `drop`, in this order, until it fits.
 
-    Where output is no terminal and COLUMNS is not set, every line fits.
+    Every line fits if the output is not a terminal and COLUMNS is not set.
     """
     kept = dict(enumerate(parts))
     for number in drop:
@@ -35,9 +35,9 @@ def fit_line(parts: Sequence[str], drop: Sequence[int] = ()) -> str:
 def training_progress(
     *, line: Callable[[Report], str], target: int, start: int, seconds: float
 ) -> Iterator[Callable[[Event], None]]:
-    """A function that shows an event of a training: a line for a report, a bar on a terminal.
+    """Give a function that shows an event of training: a line for a report, a bar on a terminal.
 
-    `start` is the iteration that training goes on from and `seconds` how long it took until there.
+    Training continues from iteration `start`, which took `seconds` so far.
     """
     bar = Progress(
         TextColumn("      "),
@@ -52,7 +52,7 @@ def training_progress(
     began = time.perf_counter()
 
     def between() -> str:
-        """What is known where no report has come for a while."""
+        """The line for the time between two reports."""
         iteration = start if tick is None else tick.iteration
         where = time_and_iteration(seconds + time.perf_counter() - began, iteration)
         if tick is None:
@@ -77,14 +77,14 @@ def training_progress(
 
 @contextmanager
 def _lines_between(text: Callable[[], str], *, wanted: bool) -> Iterator[Callable[[], None]]:
-    """Print a line wherever none has come for so long; the function that this gives says that one has come."""
+    """Print a line when none has come for a while; the function that this gives reports that one has come."""
     printed, over = threading.Event(), threading.Event()
 
     def watch() -> None:
         patience = FIRST
         while not over.is_set():
             if not printed.wait(patience):
-                # Where nobody reads any more, the next report notices.
+                # If the output is closed, the next report notices.
                 with suppress(OSError, ValueError):
                     sys.stdout.write(f"{text()}\n")
                     sys.stdout.flush()

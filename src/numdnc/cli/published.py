@@ -1,7 +1,7 @@
-"""`train NAME --published`: tasks with the settings of the paper or program they are from.
+"""`train NAME --published`: tasks with the settings of the paper or program they come from.
 
-Where a source leaves something open, mostly the number of steps, the value is ours. The lessons of shortest path and of
-inference are ours too, but for the last.
+Values that a source does not give, mostly the number of steps, are ours. So are the lessons of shortest path and
+inference, except the last.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ def _published(
     optimizer: OptimizerSettings = rmsprop(1e-4),
     **changed: Any,
 ) -> Preset:
-    """The preset `name` with other settings; what is `changed` besides them replaces fields of the preset."""
+    """The preset `name` with other settings; `changed` are other fields of the preset."""
     return PRESETS[name]._replace(
         expect="Published settings: far slower than those without --published.",
         model=model,
@@ -35,7 +35,7 @@ def _published(
 def _graves(
     name: str, task: Any, layers: int, memory_size: int, batch: int, rate: float, fails: float
 ) -> Preset:
-    """A graph task of Graves et al. 2016, whose lessons begin with the first."""
+    """A graph task of Graves et al. 2016, learned from the first lesson on."""
     return _published(
         name,
         dnc(256, memory_size, 50, 5, layers=layers),

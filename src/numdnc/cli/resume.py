@@ -37,23 +37,23 @@ def resume(
     sample_every: int = 10,
     tensorboard: bool = False,
 ) -> Callable[[Workers], None]:
-    """Go on with a run from its last checkpoint, bit for bit as if it had never stopped.
+    """Continue a run from its last checkpoint, bit for bit as if it had never stopped.
 
-    What an option changes holds from there on.
+    Options change it from there on.
 
     Args:
         folder: The run's folder.
-        steps: Train until this iteration (default: as the run was told last; one that is solved trains no further).
-        minutes: Stop after so many minutes if the steps are not done by then.
-        learning_rate: Go on with this learning rate, at its highest; a schedule stays as it is (default: as before).
-        memory_size: Go on with so many memory slots of a DNC, on which no parameter depends (default: as before;
-            sequences only).
+        steps: Train until this iteration (default: the last target; a solved run trains no further).
+        minutes: Stop after this many minutes, if the steps are not done before.
+        learning_rate: Go on with this peak learning rate; the schedule stays (default: as before).
+        memory_size: Go on with this many memory slots of a DNC, on which no parameter depends (default: as before; not
+            for a text).
         engine: Go on with this engine (default: the one used so far).
         device: Where the engine torch runs (default: where it did so far).
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
-        sample_every: Progress lines between samples, besides the one at the end; 0 = none at all.
+        sample_every: Progress lines between samples, besides the one at the end; 0 = no samples.
         tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
 
     """

@@ -1,4 +1,4 @@
-"""A command's function as tyro is to see it."""
+"""Functions of commands, changed so that tyro parses their options."""
 
 import functools
 import inspect
@@ -9,11 +9,11 @@ from typing import Any, get_type_hints
 from tyro.conf import DisallowNone, PositionalMetavarFromFieldName
 
 CONFIG: tuple[Any, ...] = (DisallowNone, PositionalMetavarFromFieldName)
-"""How options are written: none is given as the word None, and what has no name is called as the parameter."""
+"""Settings of tyro: no option takes the word None, and a positional argument is named after its parameter."""
 
 
 def lazy_call(function: Callable[..., Any], hints: Mapping[str, Any] | None = None) -> Callable[..., Any]:
-    """A function of the same parameters that gives the call and makes it not; its types are `hints`, if given."""
+    """A function with the same parameters that returns the call without making it; `hints` replace its types."""
 
     def defer(**given: Any) -> Any:
         return functools.partial(function, **given)
@@ -21,7 +21,7 @@ def lazy_call(function: Callable[..., Any], hints: Mapping[str, Any] | None = No
     described: Any = defer
     described.__signature__ = inspect.signature(function)
     described.__annotations__ = get_type_hints(function, include_extras=True) if hints is None else hints
-    # tyro keeps some breaks of the lines that go on with what an argument is.
+    # Join continued lines, whose line breaks tyro would keep.
     described.__doc__ = re.sub(r"\n {8,}", " ", inspect.getdoc(function) or "")
     return defer
 

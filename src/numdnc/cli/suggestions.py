@@ -1,4 +1,4 @@
-"""What was meant by an option or a command that does not exist."""
+"""Suggest what was meant by an option or a command that does not exist."""
 
 import dataclasses
 import inspect
@@ -27,13 +27,13 @@ TRAIN_OPTIONS = (
     OptimizerSettings,
     SessionOptions,
 )
-"""Where the options of `train` come from, besides those of a single task."""
+"""The dataclasses of the options of `train`, besides those of a single task."""
 OTHER_NAMES = {"epochs": "steps", "iterations": "steps", "iters": "steps", "gpu": "device", "cuda": "device"}
-"""How other programs call our options, where the names are not alike."""
+"""Names that other programs use for our options."""
 
 
 def closest_word(word: str, known: Collection[str]) -> str | None:
-    """The known word that is most like this one: it, its initials, a part of it, or nearly it."""
+    """The known word closest to this one: the same, one with these initials, one of its parts, or a similar one."""
     for match in (
         OTHER_NAMES.get(word),
         next((name for name in known if len(word) > 1 and _initials(name) == word), None),
@@ -51,7 +51,7 @@ def _initials(name: str) -> str:
 
 
 def option_flags(function: Callable[..., Any]) -> dict[str, list[str]]:
-    """By its parameter, or by the field of one, how each option of a command is written: --hidden, -H."""
+    """Parameter of a command, or field of one -> how the option is written, such as --hidden and -H."""
     found: dict[str, list[str]] = {}
     hints = get_type_hints(function, include_extras=True)
     for name in inspect.signature(function).parameters:
@@ -72,7 +72,7 @@ def option_flags(function: Callable[..., Any]) -> dict[str, list[str]]:
 
 
 def _task_settings() -> set[str]:
-    """The settings of all tasks that have names."""
+    """The settings of all tasks in the presets."""
     tasks: list[Any] = [preset.generator for preset in PRESETS.values()]
     return {field.name for task in tasks for field in dataclasses.fields(task)}
 
@@ -82,7 +82,7 @@ def _training_options() -> set[str]:
 
 
 def unknown_option_error(function: Callable[..., Any], name: str, unknown: Sequence[str]) -> str:
-    """What is wrong with words that the command `name` does not know, and what was meant by the first of them."""
+    """The message for words that the command `name` does not know, with a suggestion for the first of them."""
     word, equals, value = unknown[0].partition("=")
     if not word.startswith("-"):
         return f"`numdnc {name}` must be given no more than its help names, got {unknown[0]!r} besides."
@@ -97,9 +97,9 @@ def unknown_option_error(function: Callable[..., Any], name: str, unknown: Seque
     set_by_set = "--set" in written.get("overrides", ())
     meant = ""
     if name == "sweep" and wanted in settings | {field.replace("_", "-") for field in _training_options()}:
-        meant = " Options of `numdnc train` stand after --."
+        meant = " Options of `numdnc train` come after --."
     elif (near := closest_word(wanted, known)) and not (set_by_set and wanted in settings):
         meant = f" Did you mean --{near}?"
     elif set_by_set and (near := closest_word(wanted, sorted(settings))):
-        meant = f" Settings of the task are changed so: --set {near.replace('-', '_')}={value or 'VALUE'}."
+        meant = f" Change settings of the task by --set {near.replace('-', '_')}={value or 'VALUE'}."
     return f"an option must be one that `numdnc {name}` has, got {word}.{meant}"

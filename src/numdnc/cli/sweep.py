@@ -39,15 +39,15 @@ def run_sweep(
 ) -> None:
     """Train one task over several seeds and settings, and print a table of the results.
 
-    Each run is a process and has a folder of its own. The same command goes on with the runs that are not done yet.
-    Where several processes with RANK and WORLD_SIZE share a folder, each takes its share of the runs.
+    Each run is a process with its own folder. The same command continues the runs that are not done yet. Several
+    processes with RANK and WORLD_SIZE that share a folder each take a share of the runs.
 
     Args:
-        folder: The sweep's folder; each run has one of its own in it.
-        train: After --, what would follow `numdnc train`; needed to begin a sweep.
-        seeds: How many seeds, 0, 1, .., of each setting (default: 5, or as many as the sweep has).
+        folder: The sweep's folder, which holds a folder for each run.
+        train: After --, what would follow `numdnc train`; needed to start a sweep.
+        seeds: Number of seeds, 0, 1, .., of each setting (default: 5, or as many as the sweep has).
         jobs: How many runs train at the same time (default: one for each core).
-        vary: An option of `train` and its values, as --vary hidden=32,64 --vary links=yes,no; as often as needed.
+        vary: An option of `train` and its values, as --vary hidden=32,64 --vary links=yes,no; may be repeated.
         custom_task: The sweep's custom task, which is code; needed once for a sweep that was not begun here.
         table: Start nothing; show the results so far.
         as_json: Print the result as one JSON object.
@@ -81,17 +81,17 @@ def run_sweep(
 
 
 def _agreed_task(folder: Path, sweep: Sweep, named: str | None) -> str | None:
-    """Where the task of one's own is loaded from, if the sweep is of one that its user has named or agreed to."""
+    """Where to load the sweep's custom task from, if it has one, which the user has named or agreed to."""
     told = sweep.train[0]
     if ":" in told:
         return allowed_source(folder, told, named, confirm)
     if named not in (None, told):
-        raise UserError(f"--task must be given for a sweep of a task of your own, got {named}. Leave it out.")
+        raise UserError(f"--task must be given for a sweep of a custom task, got {named}. Leave it out.")
     return None
 
 
 def check_settings(sweep: Sweep) -> None:
-    """Refuse a sweep of which some setting could not begin."""
+    """Refuse a sweep if one of its settings cannot be trained."""
     for setting in sweep.settings:
         words = sweep.words(setting)
         try:
@@ -124,7 +124,7 @@ def _run(
     *,
     quiet: bool,
 ) -> None:
-    """Run what is not done of a share, a line as each run ends; where it is interrupted, say how to go on and exit."""
+    """Train the runs of a share that are not done, and print a line as each ends."""
     number, count = share
     runs = sweep.runs[number::count]
     before = [place.result(run) for run in runs]
@@ -160,7 +160,7 @@ def _run(
     folder = shlex.quote(str(place.path))
     lost = console.lost_output()
     console.warn(
-        f"{'interrupted' if lost is None else f'the output cannot be written any more ({lost.strerror})'}; "
+        f"{'interrupted' if lost is None else f'the output can no longer be written ({lost.strerror})'}; "
         f"{over} of {len(before)} runs have ended, the others are saved\n"
         f"next:  {console.command()} sweep {folder} --jobs {jobs}"
     )
@@ -168,7 +168,7 @@ def _run(
 
 
 def _line(result: RunResult, width: int) -> str:
-    """How a run ended."""
+    """A line about how a run ended."""
     found, parts = result.status, [f"{result.name:<{width}}"]
     if result.failure is not None:
         parts.append(f"FAILED, {result.failure}")
@@ -182,7 +182,7 @@ def _line(result: RunResult, width: int) -> str:
 
 
 def _say_table(sweep: Sweep, results: Sequence[RunResult]) -> None:
-    """A line for each setting; below, the runs that failed and how many are left."""
+    """Print a line for each setting, then the runs that failed and how many are left."""
     summaries = _summaries(sweep, results)
     with_errors = any(found.sequence_error.mean is not None for found in summaries)
     heads = ["setting", "runs", "solved", "failed", "success (95 %)", "iterations to solve (sd)"]

@@ -1,4 +1,4 @@
-"""`--tensorboard`: the reports of a training, for TensorBoard, written by its own package."""
+"""`--tensorboard`: write reports of training for TensorBoard, by its own package."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,11 +9,11 @@ from numdnc.errors import missing_package
 from numdnc.training.events import Report
 
 FOLDER = "tensorboard"
-"""Where in a run's folder the events lie."""
+"""Folder of the events within that of the run."""
 
 
 def check_tensorboard(wanted: bool) -> None:
-    """Refuse what cannot be done, before anything is."""
+    """Refuse --tensorboard if its package is not installed."""
     if not wanted:
         return
     try:
@@ -24,9 +24,9 @@ def check_tensorboard(wanted: bool) -> None:
 
 @contextmanager
 def event_file(folder: Path | None, iteration: int) -> Iterator[Callable[[Report], None]]:
-    """A function that writes a report to a new event file in `folder`, for TensorBoard to see at once; None: nowhere.
+    """Open a new event file in `folder` and give a function that writes a report to it; None: write nothing.
 
-    What other files there say of later iterations than `iteration`, where the run goes on from, is not shown any more.
+    TensorBoard no longer shows what earlier files hold of iterations after `iteration`, where the run continues.
     """
     if folder is None:
         yield lambda report: None

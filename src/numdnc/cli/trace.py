@@ -38,7 +38,7 @@ def trace_run(
     """Record everything inside a model at every step of one sequence, for `numdnc view`.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, or a checkpoint.
         user_input: A sequence of your own. Of a text: characters, each but the first to be predicted. Of bAbI:
             sentences and a question. Of another task: its input, a row of digits for each step, as "10010 01100"; or a
             CSV file with a row of numbers for each step.
@@ -46,7 +46,7 @@ def trace_run(
             the first).
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
         last: Take the last checkpoint, not the best.
-        overrides: Change a setting of the task, as --set max_length=40; as often as needed (sequences only).
+        overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
         memory_size: Run a DNC with this many memory slots (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
@@ -66,7 +66,7 @@ def trace_run(
         custom_task=custom_task,
         confirm=confirm,
     )
-    out = _file_to_write(RunFolder(folder), out)
+    out = _file_to_write(RunFolder(folder.parent if folder.suffix == ".safetensors" else folder), out)
     if user_input is not None and (number is not None or length is not None or overrides):
         raise UserError(
             "--input must be given without --sample, --length and --set, got both. Leave one or the other out."
@@ -84,7 +84,7 @@ def trace_run(
 
 
 def _file_to_write(place: RunFolder, out: Path | None) -> Path:
-    """Where to write the trace: never over a checkpoint."""
+    """The file to write, which must not be a checkpoint."""
     out = place.path / "trace.safetensors" if out is None else out
     if out.resolve() in (place.last.resolve(), place.best.resolve()):
         raise UserError(f"--out must not be a checkpoint of the run, got {out}. Give another name.")
@@ -92,7 +92,7 @@ def _file_to_write(place: RunFolder, out: Path | None) -> Path:
 
 
 def trace_summary(trace: Trace) -> str:
-    """Which sequence of which model, and how many errors."""
+    """The sequence, the model and the number of errors of a trace, in a line."""
     about, (wrong, answers) = trace.about, trace.errors
     errors = f"{wrong:,} of {answers:,} {trace.unit} wrong" if answers else "no targets"
     return (

@@ -1,4 +1,4 @@
-"""How every kind of run is trained in the terminal."""
+"""Train a run in the terminal."""
 
 import math
 import shlex
@@ -30,15 +30,15 @@ from numdnc.training.workers import Workers
 from numdnc.tree import leaves
 
 STOPPED = ("interrupted", "launcher_exited")
-"""Reasons to end at once."""
+"""Reasons to exit without the last sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """How long, where and with what the run is trained."""
+    """How long, where and by which engine the run is trained."""
 
     minutes: float = math.inf
-    """Stop after so many minutes if training is not over by then."""
+    """Stop after this many minutes, if training has not ended before."""
     engine: EngineName = "auto"
     """What computes the model; auto takes the fastest that can."""
     device: Device = None
@@ -46,7 +46,7 @@ class SessionOptions:
     out: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Folder for checkpoints and metrics (default: runs/TASK-MODEL-1, -2, ..)."""
     sample_every: int = 10
-    """Progress lines between samples of what the model does; 0 = no samples, not even at the end."""
+    """Progress lines between samples of what the model does; 0 = no samples, also none at the end."""
     tensorboard: bool = False
     """Write losses, scores and health for TensorBoard too, into the run's folder."""
 
@@ -63,7 +63,7 @@ def plan_training(
     session: SessionOptions,
     custom_task: str | None = None,
 ) -> Callable[[Workers], None]:
-    """Check all that can be checked of a new run; what this returns makes its folder and trains it."""
+    """Check a new run as far as possible; return the function that makes its folder and trains it."""
     opened = begin_run(
         new,
         model.spec(new.task.input_size, new.task.output_size),
@@ -102,7 +102,7 @@ def train_run(
     sample_every: int,
     tensorboard: bool,
 ) -> None:
-    """Train, show how it goes, and say what to do next."""
+    """Train, show progress, and print what to do next."""
     run, task = opened.run, opened.task
     first = workers.rank == 0
     sample_every = sample_every if first else 0
@@ -155,7 +155,7 @@ def _say_sample(opened: TaskRun) -> None:
 
 
 def _say_end(opened: TaskRun, folder: RunFolder, finished: Finished, minutes: float) -> None:
-    """Say how training has ended and what to do next; exit where it was stopped."""
+    """Print how training has ended and what to do next; exit if it was stopped."""
     run = opened.run
     best = (
         "none yet"
@@ -183,7 +183,7 @@ def _say_end(opened: TaskRun, folder: RunFolder, finished: Finished, minutes: fl
     )
     if (lost := console.lost_output()) is not None:
         console.warn(
-            f"the output cannot be written any more ({lost.strerror}); saved in {folder.path} at iteration "
+            f"the output can no longer be written ({lost.strerror}); saved in {folder.path} at iteration "
             f"{finished.iteration}, go on with `{program} {commands[-1]}`"
         )
     if finished.reason in STOPPED:
@@ -191,20 +191,20 @@ def _say_end(opened: TaskRun, folder: RunFolder, finished: Finished, minutes: fl
 
 
 def check_minutes(minutes: float) -> None:
-    """Refuse a time that is none."""
+    """Refuse a time that is not positive."""
     if not minutes > 0:
         raise UserError(f"minutes must be above 0, got {minutes}.")
 
 
 def _model_in_words(run: Run) -> str:
-    """What is trained, how large it is and how it is computed."""
+    """Kind, size and engine of the model."""
     count = sum(leaf.size for leaf in leaves(run.params))
     return f"{run.spec.kind} with {count:,} parameters on engine {run.engine_name}"
 
 
 @contextmanager
 def saved_first() -> Iterator[None]:
-    """While a run is trained: a lost output does not end it before it is saved; pressing Ctrl-C twice does."""
+    """Train on until the run is saved, even if the output is closed; only a second Ctrl-C ends it at once."""
     try:
         with console.outliving_output():
             yield

@@ -35,12 +35,12 @@ def view_trace(
     The page has a timeline, the memory and its links; it is one file that any browser opens.
 
     Args:
-        source: A trace, or a run's folder; of that its trace.safetensors, which is recorded first if there is none, and
-            again if the run has moved since.
+        source: A trace file, or a run's folder: its trace.safetensors, which is recorded if there is none or the run
+            has been trained further.
         out: The HTML file to write (default: named as the trace).
         open_page: Only write the page; do not open it.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
-        plot: Save a figure instead, or besides with --out: a PNG, PDF or SVG file (needs matplotlib).
+        plot: Save a figure instead of the page, or besides it with --out: a PNG, PDF or SVG file (needs matplotlib).
 
     """
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
@@ -62,7 +62,7 @@ def view_trace(
 
 
 def _trace_of_run(place: RunFolder, file: Path, custom_task: str | None) -> Trace:
-    """The trace in a run's folder, recorded first if there is none, and again if the run has moved since."""
+    """The trace in a run's folder; recorded if there is none, or if the run has been trained further."""
     if not file.exists():
         return _recorded(place.load_best(), file, custom_task)
     trace = load_trace(file)
@@ -83,7 +83,7 @@ def _trace_of_run(place: RunFolder, file: Path, custom_task: str | None) -> Trac
 
 
 def _recorded(run: Run, file: Path, custom_task: str | None, instead_of: Trace | None = None) -> Trace:
-    """A new trace of a run, in its file; never instead of one of another sequence, which options have asked for."""
+    """Record a trace of a run and save it, but not in place of a trace of another sequence, made with options."""
     trace = open_run(run, custom_task_of(run, file.parent, custom_task, confirm)).trace()
     if instead_of is not None and (instead_of.about.sequence, instead_of.spec) != (
         trace.about.sequence,

@@ -85,6 +85,8 @@ def open_path(
 ) -> TaskRun:
     """`load_run`; `confirm` asks the user whether the code of a custom task that nobody named may be loaded."""
     if path.suffix == ".safetensors":
+        if last:
+            raise UserError(f"--last must be given with a run's folder, got {path}. Leave it out.")
         run, folder = load_checkpoint_run(path, finite=finite), path.parent
     else:
         place, folder = RunFolder(path), path
