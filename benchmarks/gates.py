@@ -34,7 +34,7 @@ def main() -> None:
     print(f"{'run':24s} {'':16s} {'vector shown':>12s} {'vector asked':>12s}")
     for path in parser.parse_args().runs:
         opened = load_run(path)
-        run, task = opened.run, opened.task
+        run, task = opened.checkpoint, opened.task
         width = task.output_size - getattr(task.generator, "end_marker", False)
         found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
         for batch in task.evaluation_batches():

@@ -92,7 +92,7 @@ def same(got: Any, expected: Any) -> None:
 def test_a_sequence_that_the_task_is_scored_on(number: int) -> None:
     trace, said = traced("bits", "--sample", number)
     opened = load_run("bits")
-    run, batches = opened.run, list(opened.task.evaluation_batches())
+    run, batches = opened.checkpoint, list(opened.task.evaluation_batches())
     batch, row = (batches[0], number) if number < 64 else (batches[1], number - 64)
     assert batch.mask is not None
     T = int(np.flatnonzero(batch.mask[:, row])[-1]) + 1

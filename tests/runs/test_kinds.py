@@ -11,10 +11,12 @@ import pytest
 
 import numdnc
 from helpers.babi_stories import FOLDER, files, save_archive
-from helpers.commands import TEXT, done
+from helpers.commands import TEXT, done, refused, rewrite
 from numdnc.inspection.trace import Trace
 from numdnc.runs.kinds import KINDS, kinds_with, open_run
-from numdnc.runs.results import Diagnosis, Evaluation
+from numdnc.runs.results import Diagnosis, Evaluation, StoryAnswers
+from numdnc.runs.sequences import SequenceRun
+from numdnc.tasks.babi.asking import Answer as StoryAnswer
 from numdnc.training.folder import RunFolder
 
 DOCS = Path(__file__).parents[2] / "docs" / "runs.md"
@@ -121,7 +123,10 @@ def test_results_are_what_the_commands_print(name: str, capsys: pytest.CaptureFi
 def test_a_run_has_its_model_and_its_task(name: str) -> None:
     run = load(name)
     assert run.spec == RunFolder(Path("runs", name)).load_best().spec
-    assert dict(numdnc.named_leaves(run.params)).keys() == dict(numdnc.named_leaves(run.run.params)).keys()
+    assert (
+        dict(numdnc.named_leaves(run.params)).keys()
+        == dict(numdnc.named_leaves(run.checkpoint.params)).keys()
+    )
     batch = run.task.example(2)
     outputs, state = run.forward(batch.inputs, None)
     assert outputs.shape == (*batch.inputs.shape[:2], run.spec.output_size)
@@ -132,7 +137,7 @@ def test_a_run_has_its_model_and_its_task(name: str) -> None:
 @pytest.mark.parametrize("name", TRAIN)
 def test_a_checkpoint_is_opened_like_its_folder(name: str) -> None:
     last = numdnc.load_run(f"runs/{name}/last.safetensors", engine="reference")
-    assert last.run.iteration == load(name, last=True).run.iteration == 2
+    assert last.checkpoint.iteration == load(name, last=True).checkpoint.iteration == 2
     assert last.evaluate().scores == load(name, last=True).evaluate().scores
 
 
@@ -163,6 +168,35 @@ def test_a_kind_of_a_later_version_is_refused() -> None:
         numdnc.UserError, match="the kind of a run must be one of text, episodes, babi, got 'mol"
     ):
         open_run(run)
+
+
+class Echo(SequenceRun):
+    """A new kind."""
+
+    kind, noun = "echo", "echoes"
+
+    def ask(self, question: str, *, times: int = 1) -> StoryAnswers:
+        return StoryAnswers([StoryAnswer(question * times, [])])
+
+
+def test_a_new_kind_needs_no_change_of_any_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "runs/copy-dnc-1"
+    for name in ("last", "best"):
+        rewrite(Path(place, f"{name}.safetensors"), lambda _, metadata: metadata["task"].update(kind="echo"))
+    refused("eval", place, expect="the kind of a run must be one of text, episodes, babi, got 'echo'")
+    monkeypatch.setattr("numdnc.runs.kinds.KINDS", (*KINDS, Echo))
+    assert type(load("copy-dnc-1")) is Echo
+    assert done("ask", place, "Who?") == "Who?\n"
+    assert "loss" in done("eval", place, "--set", "max_length=2", "--show")
+    assert "5 sequences" in done("eval", place)
+    assert "findings to look at" in done("diagnose", place)
+    assert "steps" in done("trace", place)
+    assert "kB" in done("view", place, "--no-open") or Path(place, "trace.html").exists()
+    refused("sample", place, expect="sample must be given a run of a text, got one of copy")
+    refused(
+        "ask", place, "Who?", "--words", 2, expect="--words must be given for a run of bAbI, got one of copy"
+    )
+    assert "done at iteration 3" in done("resume", place, "--steps", 3)
 
 
 def test_other_settings_are_values_or_words() -> None:

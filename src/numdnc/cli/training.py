@@ -74,7 +74,7 @@ def plan_training(
     )
 
     def start(workers: Workers) -> None:
-        run = opened.run
+        run = opened.checkpoint
         stem = f"{new.stem}-{run.spec.kind}"
         with new_folder(run, session.out, stem, workers) as folder, saved_first():
             if custom_task is not None:
@@ -103,7 +103,7 @@ def train_run(
     tensorboard: bool,
 ) -> None:
     """Train, show progress, and print what to do next."""
-    run, task = opened.run, opened.task
+    run, task = opened.checkpoint, opened.task
     first = workers.rank == 0
     sample_every = sample_every if first else 0
     last, finished = None, None
@@ -156,7 +156,7 @@ def _say_sample(opened: TaskRun) -> None:
 
 def _say_end(opened: TaskRun, folder: RunFolder, finished: Finished, minutes: float) -> None:
     """Print how training has ended and what to do next; exit if it was stopped."""
-    run = opened.run
+    run = opened.checkpoint
     best = (
         "none yet"
         if run.best_score is None

@@ -94,7 +94,7 @@ class BabiRun(TaskRun):
     @cached_property
     def task(self) -> BabiTask:
         """The task on the run's stories."""
-        stored, sha256 = self.run.task["data"], self.run.task["sha256"]
+        stored, sha256 = self.checkpoint.task["data"], self.checkpoint.task["sha256"]
         place = Path(find_data_path(sha256, stored)) if self._data_folder is None else self._data_folder
         try:
             files = read_babi(find_babi(place), self.settings.subset, self.settings.numbers)
@@ -110,9 +110,12 @@ class BabiRun(TaskRun):
                 f"the stories must be those the run was started with (SHA-256 {sha256[:12]}..), "
                 f"got others at {place} ({files.sha256[:12]}..). Give the old ones with --data."
             )
-        self.run.task = {**self.run.task, "data": Path(stored).name}  # earlier versions stored the path
+        self.checkpoint.task = {
+            **self.checkpoint.task,
+            "data": Path(stored).name,
+        }  # earlier versions stored the path
         save_data_path(sha256, place)
-        return BabiTask(files, self.settings, self.run.training.seed)
+        return BabiTask(files, self.settings, self.checkpoint.training.seed)
 
     def evaluate(self, *, no_reads: bool = False) -> Evaluation:
         """Errors on the stories of the test: of each task, their mean, and how many tasks are failed."""
@@ -125,7 +128,7 @@ class BabiRun(TaskRun):
             verdict = "failed" if errors[0] > FAILURE_THRESHOLD else ""
             shown = [f"{100 * error:.2f}" for error in errors]
             rows.append([f"{number:2} {title.replace('-', ' ')}", *shown, verdict])
-        tests, iteration = len(task.test), self.run.iteration
+        tests, iteration = len(task.test), self.checkpoint.iteration
         lines = [
             format_table(rows),
             "",
@@ -187,9 +190,9 @@ class BabiRun(TaskRun):
 
     def show_sample(self) -> str:
         """A story with the model's answers, another one each time."""
-        turn = self.run.iteration // self.run.training.report_every
+        turn = self.checkpoint.iteration // self.checkpoint.training.report_every
         batch = self.task.evaluated[turn % len(self.task.evaluated)].batch
-        return story_with_answers(batch, self.run.forward(batch.inputs, None)[0], self.vocabulary)
+        return story_with_answers(batch, self.checkpoint.forward(batch.inputs, None)[0], self.vocabulary)
 
     def format_score(self, score: float) -> str:
         """An error in percent."""
@@ -210,7 +213,7 @@ class BabiRun(TaskRun):
             task="babi",
             settings=dataclasses.asdict(self.settings),
             sequence=sequence,
-            iteration=self.run.iteration,
+            iteration=self.checkpoint.iteration,
             engine=self.engine.name,
             input_channels=self.vocabulary.symbols,
             output_channels=self.vocabulary.symbols,

@@ -33,52 +33,52 @@ class NewTask(NamedTuple):
 
     task: Task
     metadata: dict[str, Any]
-    """What the checkpoint says of it, enough to make it again."""
+    """What the checkpoint stores of it: enough to make it again."""
     batch: int
     states: int
     """States of the model that are held at once, at most, in training or scoring."""
     about: str
     """The task in a line or two."""
     stem: str
-    """The run's folder is runs/STEM-MODEL-1, -2, .. unless its user names one."""
+    """The run's folder is runs/STEM-MODEL-1, -2, .. unless the user names one."""
 
 
 class TaskRun(ABC):
-    """A run and its task; `load_run` makes one. There is a subclass for each kind of task.
+    """A run and its task, made by `load_run`; there is a subclass for each kind of task.
 
-    Methods that a kind does not have, and options that they do not take there, are refused with a `UserError`.
+    A method that a kind does not have raises `UserError`.
     """
 
     kind: ClassVar[str]
     """The kind of the task as a checkpoint stores it."""
     noun: ClassVar[str]
-    """How messages call a run of this kind: a run of .."""
+    """What messages call a run of this kind: "a run of NOUN"."""
     score_name: ClassVar[str]
-    """Name of the score that says which checkpoint is the best."""
+    """Name of the score that chooses the best checkpoint."""
     carries_state: ClassVar[bool] = False
     """Whether the model's state is carried from batch to batch in training."""
     next_commands: ClassVar[tuple[str, ...]]
-    """What to do with a trained run, besides `resume`; {} stands for its folder."""
+    """Commands for a trained run, besides `resume`; {} stands for its folder."""
 
     def __init__(self, run: Run, *, engine: str = "auto", memory_size: int | None = None) -> None:
-        self.run = run
-        """The model, its optimizer and where its training stands."""
+        self.checkpoint = run
+        """All that a checkpoint of the run holds: parameters, optimizer, iteration, scores, settings."""
         self.spec: Spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
         self.engine = select_engine(engine, self.spec, run.training.precision)
 
     @property
     def params(self) -> Any:
         """The parameters, a tree of arrays."""
-        return self.run.params
+        return self.checkpoint.params
 
     @property
     def name(self) -> str:
         """Name of the task."""
-        return str(self.run.task.get("name"))
+        return str(self.checkpoint.task.get("name"))
 
     @cached_property
     def task(self) -> Task:
-        """The task, with its data; where that is not there, a UserError says so."""
+        """The task with its data; UserError if the data is missing or is not that of the run."""
         raise NotImplementedError
 
     @property
@@ -88,7 +88,7 @@ class TaskRun(ABC):
 
     @cached_property
     def forward(self) -> Forward:
-        """The model as a function (inputs, state) -> (outputs, state); a state of None is where sequences start."""
+        """The model as a function (inputs, state) -> (outputs, state); None is the initial state."""
         return finite_forward(self.engine, self.spec, self.params)
 
     # What a run is used for.
@@ -118,7 +118,7 @@ class TaskRun(ABC):
         arrays = named_leaves(self.params)
         bad = next((name for name, array in arrays if not np.isfinite(array).all()), None)
         task = self.task
-        task.move_to(self.run.position)
+        task.move_to(self.checkpoint.position)
         self._check_memory(3 * EVAL_BATCH, EVAL_BATCH)
         found = diagnose(
             self.spec,
@@ -130,7 +130,7 @@ class TaskRun(ABC):
         return Diagnosis(
             task=task.name,
             kind=self.spec.kind,
-            iteration=self.run.iteration,
+            iteration=self.checkpoint.iteration,
             engine=self.engine.name,
             unit=task.unit,
             scores=found.scores,
@@ -146,9 +146,9 @@ class TaskRun(ABC):
             raise UserError(
                 f"--memory-size must be given for a run of separate sequences, got one of {self.name}. Leave it out."
             )
-        self.run.spec = self.spec = with_memory_size(self.run.spec, memory_size)
-        self.run.state = initial_state(self.spec, self.params, len(leaves(self.run.state)[0]))
-        self.engine = self.run.engine
+        self.checkpoint.spec = self.spec = with_memory_size(self.checkpoint.spec, memory_size)
+        self.checkpoint.state = initial_state(self.spec, self.params, len(leaves(self.checkpoint.state)[0]))
+        self.engine = self.checkpoint.engine
 
     @abstractmethod
     def progress_line(self, report: Report) -> ProgressLine:
@@ -179,7 +179,7 @@ class TaskRun(ABC):
         return None
 
     def _check_memory(self, states: int, batch: int) -> None:
-        check_memory(self.spec, self.engine, self.run.training.precision, states, batch)
+        check_memory(self.spec, self.engine, self.checkpoint.training.precision, states, batch)
 
     def _scores(self, task: Task, no_reads: bool) -> tuple[Scores, Scores | None]:
         """Scores of the task, and those with every read vector set to zero if wanted."""

@@ -57,7 +57,7 @@ class GraphRun(SequenceRun):
         about = {"graph": str(graph), "two_way": two_way, "nodes": nodes}
         settings = {**resolved_settings(task.generator), **about}
         on_graph = draw_on_graph(cast(GraphTask, task.generator), Path(graph), two_way=two_way, nodes=nodes)
-        varied = SequenceTask(task.name, on_graph, task.settings, self.run.training.seed)
+        varied = SequenceTask(task.name, on_graph, task.settings, self.checkpoint.training.seed)
         return self._evaluate(varied, settings, no_reads=no_reads, picture=picture)
 
     def ask(
@@ -80,7 +80,7 @@ class GraphRun(SequenceRun):
         if seed < 0:
             raise UserError(f"seed must be at least 0, got {seed}.")
         self._check_memory(_ASK_STATES, 1)
-        self.task.move_to(self.run.position)  # the lesson says which relations the model may know
+        self.task.move_to(self.checkpoint.position)  # the lesson says which relations the model may know
         answer = ask_graph(
             cast(GraphTask, self.task.current),
             self.forward,
@@ -92,7 +92,9 @@ class GraphRun(SequenceRun):
             seed=seed,
         )
         return GraphAnswer(
-            **answer._asdict(), iteration=self.run.iteration, warnings=self._edge_warnings(answer.edges)
+            **answer._asdict(),
+            iteration=self.checkpoint.iteration,
+            warnings=self._edge_warnings(answer.edges),
         )
 
     def _edge_warnings(self, edges: int) -> tuple[str, ...]:

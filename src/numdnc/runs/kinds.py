@@ -1,7 +1,7 @@
 """The registry of kinds of runs, and how a run is opened as one of them."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -138,16 +138,22 @@ def given(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_options(kind: type[TaskRun], method: str, name: str, options: Mapping[str, Any]) -> None:
     """Refuse options that a method takes for runs of other kinds only."""
+    if not _has(kind, method):
+        return  # the method itself refuses the run
     for option in options:
-        if not _takes(kind, method, option):
+        if option not in _parameters(kind, method):
             flag = _FLAGS.get(option, f"--{option.replace('_', '-')}")
-            takers = _in_words([other for other in KINDS if _takes(other, method, option)])
+            takers = _in_words([other for other in KINDS if option in _parameters(other, method)])
             raise UserError(f"{flag} must be given for a run of {takers}, got one of {name}. Leave it out.")
 
 
 def kinds_with(method: str) -> str:
     """The kinds that have a method of their own, in words."""
-    return _in_words([kind for kind in KINDS if getattr(kind, method) is not getattr(TaskRun, method)])
+    return _in_words([kind for kind in KINDS if _has(kind, method)])
+
+
+def _has(kind: type[TaskRun], method: str) -> bool:
+    return getattr(kind, method) is not getattr(TaskRun, method)
 
 
 def _in_words(kinds: list[type[TaskRun]]) -> str:
@@ -155,9 +161,8 @@ def _in_words(kinds: list[type[TaskRun]]) -> str:
     return " or ".join(kind.noun for kind in kinds if not set(kind.__mro__[1:]) & set(kinds))
 
 
-def _takes(kind: type[TaskRun], method: str, option: str) -> bool:
-    parameters = inspect.signature(getattr(kind, method)).parameters
-    return option in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+def _parameters(kind: type[TaskRun], method: str) -> Collection[str]:
+    return inspect.signature(getattr(kind, method)).parameters
 
 
 def _stored_as(run: Run) -> list[type[TaskRun]]:

@@ -115,9 +115,9 @@ class SequenceRun(TaskRun):
         if (stored.source is None) != (source is None):
             raise UserError(f"the task must be {stored.source or stored.name}, got {source}. Name that.")
         with of_this_version(NOUN):
-            generator = validated(generator_class(self.run, source), stored.settings)
-            check_batch(self.run, stored.episode_settings.batch)
-        task = SequenceTask(stored.name, generator, stored.episode_settings, self.run.training.seed)
+            generator = validated(generator_class(self.checkpoint, source), stored.settings)
+            check_batch(self.checkpoint, stored.episode_settings.batch)
+        task = SequenceTask(stored.name, generator, stored.episode_settings, self.checkpoint.training.seed)
         self._check_sizes(task)
         return task
 
@@ -180,8 +180,8 @@ class SequenceRun(TaskRun):
 
     def show_sample(self) -> str:
         """One sequence, in words of the task or as a picture."""
-        batch = self.task.scoring_rollout(self.run.forward, self.task.example())
-        outputs, _ = self.run.forward(batch.inputs, None)
+        batch = self.task.scoring_rollout(self.checkpoint.forward, self.task.example())
+        outputs, _ = self.checkpoint.forward(batch.inputs, None)
         return str(SequencePicture(generator=self.task.generator, batch=batch, outputs=outputs))
 
     def format_score(self, score: float) -> str:
@@ -197,7 +197,7 @@ class SequenceRun(TaskRun):
     ) -> Evaluation:
         """Score a variant of the task; `settings` describe it."""
         scores, without = self._scores(task, no_reads)
-        sequences, iteration = task.settings.evaluated, self.run.iteration
+        sequences, iteration = task.settings.evaluated, self.checkpoint.iteration
         text = f"{_in_words(scores, task.target_kind)}; {sequences:,} sequences (iteration {iteration})"
         record = {
             "task": task.name,
@@ -246,13 +246,13 @@ class SequenceRun(TaskRun):
                 raise UserError(f"sequences must be at least 1, got {sequences}.")
             settings = dataclasses.replace(settings, evaluated=sequences)
         changed = changed_settings(generator, overrides or {})
-        varied = SequenceTask(task.name, changed, settings, self.run.training.seed)
+        varied = SequenceTask(task.name, changed, settings, self.checkpoint.training.seed)
         self._check_sizes(varied)
         return varied
 
     def _check_sizes(self, task: SequenceTask) -> None:
         """Refuse a task that the run's model has other sizes than."""
-        wanted = self.run.spec.input_size, self.run.spec.output_size
+        wanted = self.checkpoint.spec.input_size, self.checkpoint.spec.output_size
         got = task.input_size, task.output_size
         if wanted != got:
             raise UserError(
@@ -265,7 +265,7 @@ class SequenceRun(TaskRun):
             task=task.name,
             settings=resolved_settings(task.generator),
             sequence=sequence,
-            iteration=self.run.iteration,
+            iteration=self.checkpoint.iteration,
             engine=self.engine.name,
             input_channels=channel_names(task.generator, "input"),
             output_channels=channel_names(task.generator, "output"),

@@ -106,7 +106,7 @@ class TextRun(TaskRun):
     @cached_property
     def task(self) -> TextTask:
         """The task on the run's text, byte for byte the same."""
-        stored, sha256 = self.run.task["corpus"], self.run.task["sha256"]
+        stored, sha256 = self.checkpoint.task["corpus"], self.checkpoint.task["sha256"]
         wanted = self._corpus or (stored if stored in CORPORA else find_data_path(sha256, stored))
         try:
             found = data.load(wanted, self._data_folder)
@@ -121,9 +121,12 @@ class TextRun(TaskRun):
                 f"got another at {wanted} ({found.sha256[:12]}..). Give the old one with --corpus."
             )
         if stored not in CORPORA:
-            self.run.task = {**self.run.task, "corpus": Path(stored).name}  # earlier versions stored the path
+            self.checkpoint.task = {
+                **self.checkpoint.task,
+                "corpus": Path(stored).name,
+            }  # earlier versions stored the path
             _save_path(wanted, found)
-        return TextTask(found, self.settings, self.run.training.seed)
+        return TextTask(found, self.settings, self.checkpoint.training.seed)
 
     @property
     def writes_bytes(self) -> bool:
@@ -134,7 +137,7 @@ class TextRun(TaskRun):
         """Bits per character on all of the held-out part."""
         task = self.task
         scores, without = self._scores(task, no_reads)
-        held_out, iteration = task.characters[1], self.run.iteration
+        held_out, iteration = task.characters[1], self.checkpoint.iteration
         text = f"{scores['bpc']:.4f} BPC on {held_out:,} held-out characters (iteration {iteration})"
         record = {
             "held_out_bpc": scores["bpc"],
@@ -200,9 +203,9 @@ class TextRun(TaskRun):
 
     def show_sample(self) -> str:
         """Text that the model writes."""
-        rng = np.random.default_rng([self.run.training.seed, self.run.iteration])
+        rng = np.random.default_rng([self.checkpoint.training.seed, self.checkpoint.iteration])
         written = sample(
-            self.run.forward,
+            self.checkpoint.forward,
             self.vocabulary,
             length=SAMPLE_LENGTH,
             prime=self._default_prime,
@@ -224,7 +227,7 @@ class TextRun(TaskRun):
             task="text",
             settings=dataclasses.asdict(self.settings),
             sequence=sequence,
-            iteration=self.run.iteration,
+            iteration=self.checkpoint.iteration,
             engine=self.engine.name,
             input_channels=tuple(self.vocabulary.symbols),
             output_channels=tuple(self.vocabulary.symbols),
