@@ -1,4 +1,4 @@
-"""A plain PyTorch loop: a DNC learns to write down vectors of bits that it has read, in less than a minute.
+"""A plain PyTorch loop: a DNC learns to repeat vectors of bits that it has read, in less than a minute.
 
 python examples/torch_copy.py
 """
@@ -12,7 +12,7 @@ from numdnc.tasks.bits import Copy
 
 
 def learn(task: Copy, updates: int) -> float:
-    """The share of bits that the model has wrong in the end, on 256 sequences it was not trained on."""
+    """Train, and return the share of wrong bits on 256 new sequences."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
     model = numdnc.nn.DNC(task.input_size, 64, task.output_size, memory_size=16, word_size=16)
@@ -36,4 +36,4 @@ def learn(task: Copy, updates: int) -> float:
 
 
 if __name__ == "__main__":
-    print(f"{learn(Copy(width=6, max_length=6), updates=1000):.1%} of the bits of fresh sequences wrong")
+    print(f"{learn(Copy(width=6, max_length=6), updates=1000):.1%} of the bits of new sequences wrong")
