@@ -510,7 +510,7 @@ def test_levels_leave_everything_else_as_it_is() -> None:
 
 
 def test_names_before_0_2_still_work() -> None:
-    from numdnc.tasks import sequence_task, sequences
+    from numdnc.tasks import episodes, sequences
 
     @dataclass(frozen=True)
     class Old(Classes):
@@ -525,5 +525,5 @@ def test_names_before_0_2_still_work() -> None:
     )
     assert sequences.optional_attribute(Old(), "slots_needed") == 7
     assert sequences.optional_attribute(Classes(), "describe") is None
-    assert (sequences.Episodes, sequence_task.EpisodeTask) == (sequences.SequenceGenerator, SequenceTask)
-    assert sequence_task.EpisodeSettings is SequenceSettings
+    assert sequences.Episodes is sequences.SequenceGenerator
+    assert (episodes.EpisodeTask, episodes.EpisodeSettings) == (SequenceTask, SequenceSettings)

@@ -250,7 +250,3 @@ class SequenceTask:
         self._rng = generator_from(saved.rng)
         if curriculum is not None and saved.level is not None:
             curriculum.move_to(saved.level, held=saved.held)
-
-
-EpisodeSettings, EpisodeTask = SequenceSettings, SequenceTask
-"""The names before 0.2."""
