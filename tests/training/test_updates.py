@@ -11,7 +11,7 @@ import pytest
 
 from numdnc import DNCSpec, initial_state, named_leaves, reference
 from numdnc.data import Corpus
-from numdnc.init import initial_state_backward
+from numdnc.init import draw_bypass_mask, initial_state_backward
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks.text import TextSettings, TextTask
 from numdnc.training.events import Finished, Report
@@ -64,6 +64,7 @@ def make_run(
         word_size=2,
         read_heads=1,
         learned_state=True,
+        bypass_dropout=0.25,
     )
     settings = TrainingSettings(
         **{"steps": STEPS, "report_every": 1, "precision": "float64", "seed": SEED, **training}
@@ -84,7 +85,11 @@ def plain_loop(run: Run) -> Iterator[Step]:
         noisy = with_noise(settings, params, SEED, iteration - 1)
         if batch.starts_sequence:
             state = initial_state(spec, noisy, 2)
-        outputs, after, tape = reference.forward(spec, noisy, batch.inputs, state, keep_tape=True)
+        rng = np.random.default_rng([SEED, iteration - 1, 1])
+        mask = draw_bypass_mask(spec, len(batch.inputs), 2, rng, np.float64)
+        outputs, after, tape = reference.forward(
+            spec, noisy, batch.inputs, state, keep_tape=True, bypass_mask=mask
+        )
         nats, d_outputs = softmax_cross_entropy(outputs, batch.targets)
         gradient, _, d_start = reference.backward(spec, noisy, tape, d_outputs, zeros_like(after))
         if batch.starts_sequence:
@@ -110,7 +115,7 @@ def assert_same(found: Any, expected: Any) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "adagrad", "sgd"])
 def test_updates_are_those_of_a_plain_loop(optimizer: Any, tmp_path: Path) -> None:
-    """With noise, decay, clipping and a start that is learned, into the third epoch."""
+    """With noise, dropout, decay, clipping and a start that is learned, into the third epoch."""
     settings = OptimizerSettings(
         optimizer=optimizer, learning_rate=0.05, weight_noise=0.1, weight_decay=0.1, clip_norm=0.2, warmup=3
     )
@@ -217,3 +222,34 @@ def test_what_looks_at_the_model_is_reported(tmp_path: Path) -> None:
     seen = iter([0.25, 0.5])
     lines = reports(train(run, task(), folder, health=lambda: {"gates": next(seen)}))
     assert [line.health for line in lines] == [{"gates": 0.25}, {"gates": 0.5}]
+
+
+def test_a_run_ends_once_it_is_solved_and_goes_on_if_told_to(tmp_path: Path) -> None:
+    run, folder = make_run(tmp_path, OptimizerSettings(), 6, report_every=2)
+    easy = task()
+    easy.solved = lambda scores: True  # type: ignore[method-assign]
+    *_, last = train(run, easy, folder)
+    assert last == Finished("solved", 2)
+    again = folder.load_last()
+    assert again.solved_iteration == 2
+    *_, last = train(again, easy, folder)
+    assert last == Finished("steps", 6)
+    assert (again.solved_iteration, folder.load_last().solved_iteration) == (2, 2)
+
+
+def test_a_score_on_a_later_level_is_the_better_one(tmp_path: Path) -> None:
+    run, folder = make_run(tmp_path, OptimizerSettings(), 4)
+    scores = iter([(0.1, 1), (0.7, 2), (0.8, 2), (0.05, 1)])
+    growing = task()
+    growing.score = lambda forward: dict(zip(("loss", "level"), next(scores), strict=True))  # type: ignore[method-assign]
+    reports(train(run, growing, folder))
+    assert (run.best_score, run.best_level, run.best_iteration) == (0.7, 2, 2)
+    assert folder.load_best().iteration == 2
+
+
+def test_what_a_task_makes_of_its_scores_is_saved(tmp_path: Path) -> None:
+    run, folder = make_run(tmp_path, OptimizerSettings(), 1)
+    moving = task()
+    moving.on_scores = lambda scores: moving._begin_epoch(7)  # type: ignore[method-assign]
+    reports(train(run, moving, folder))
+    assert folder.load_last().position["epoch"] == 7

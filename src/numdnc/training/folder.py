@@ -18,12 +18,12 @@ from numdnc.training.run import Run, load_run, save_run
 
 RUN_LOCK = "run.lock"
 _ATTEMPTS = 100
-"""To make a folder that others remove."""
+"""How often to try to make a folder that other processes remove meanwhile."""
 
 
 @dataclass(frozen=True)
 class MetricsLine:
-    """What is asked of a line of metrics.jsonl."""
+    """The fields of a line of metrics.jsonl that are read again."""
 
     iteration: Count
     held_out: Finite | None = None
@@ -31,7 +31,7 @@ class MetricsLine:
 
 
 def parse_metrics_line(line: bytes) -> MetricsLine | None:
-    """A line of metrics.jsonl; None where it is none."""
+    """Parse a line of metrics.jsonl; None if it is not one."""
     try:
         told = parse_json(line)
         names = (field.name for field in dataclasses.fields(MetricsLine))
@@ -41,27 +41,27 @@ def parse_metrics_line(line: bytes) -> MetricsLine | None:
 
 
 class RunFolder:
-    """Where a run lives on disk. Both checkpoints are whole at every moment; metrics.jsonl may lose its last line.
+    """A run on disk. Both checkpoints are complete at every moment; metrics.jsonl may lose its last line in a crash.
 
-    Whoever writes any of them does it within `create_locked` or `lock`, which one process at a time can enter.
+    Write any of the files only within `create_locked` or `lock`, which one process at a time can enter.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last = path / "last.safetensors"
-        """The run as of its last report; `resume` goes on from here."""
+        """The run at its last report or stop; `resume` continues from here."""
         self.best = path / "best.safetensors"
-        """The run at its best held-out score; `eval` and `sample` take this."""
+        """The run at its best held-out score; `eval` and `sample` use this one."""
         self.metrics = path / "metrics.jsonl"
-        """One JSON object a report."""
+        """One JSON object per report."""
         self._lock = path / RUN_LOCK
-        """Held by the one process that may write any of these, and nothing but that while it does."""
+        """The file that the writing process locks."""
 
     @contextmanager
     def create_locked(self, run: Run) -> Iterator[None]:
-        """Make the folder, save a new run there and keep other writers out while this lasts.
+        """Make the folder, save a new run in it and lock it, as a context manager.
 
-        A folder that holds a run already is refused. Where it fails, nothing new is left.
+        UserError if the folder holds a run already. If anything fails, no new file or folder is left behind.
         """
         self._check_free()
         with self._usable():
@@ -80,13 +80,13 @@ class RunFolder:
             yield
 
     def create(self, run: Run) -> None:
-        """Make the folder and save a new run there, for nobody to go on with at once; see `create_locked`."""
+        """Make the folder and save a new run in it, without keeping the lock; see `create_locked`."""
         with self.create_locked(run):
             pass
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other writers out of the folder of a run while this lasts; a UserError says who is there already."""
+        """Lock the folder of a run, as a context manager; UserError if another process holds the lock."""
         self._check_present(self.last)
         with ExitStack() as holding:
             with self._usable():
@@ -94,7 +94,7 @@ class RunFolder:
             yield
 
     def _make(self, holding: ExitStack) -> None:
-        """Make the folder and hold it. One that began in the same moment, and failed, may remove it meanwhile."""
+        """Make the folder and lock it. Another process that started at the same moment and failed may remove it."""
         attempts = 0
         while True:
             try:
@@ -114,8 +114,8 @@ class RunFolder:
             holding.enter_context(file_lock(self._lock))
         except LockedError as who:
             raise UserError(
-                f"{self.path} must be written by one process at a time, but {who} is at it. "
-                "Wait until it has ended, or stop it by Ctrl-C or `kill`: it saves first."
+                f"{self.path} must be written by one process at a time, but {who} holds its lock. "
+                "Wait until it has ended, or stop it with Ctrl-C or `kill`: it saves first."
             ) from None
 
     def _save_first(self, run: Run) -> None:
@@ -130,21 +130,21 @@ class RunFolder:
             raise
 
     def load_last(self, *, finite: bool = True) -> Run:
-        """The run as it was saved last, see `load_run`. Nothing on disk is changed: its training may be under way."""
+        """Load the last checkpoint, see `load_run`. Nothing on disk is changed: the run may be training meanwhile."""
         self._check_present(self.last)
         return load_run(self.last, finite=finite)
 
     def load_best(self, *, finite: bool = True) -> Run:
-        """The run at its best; before the first report, as it started."""
+        """Load the best checkpoint; before the first report, the last one."""
         with self._usable():
             chosen = self.best if self.best.exists() else self.last
         self._check_present(chosen)
         return load_run(chosen, finite=finite)
 
     def clean_up(self, run: Run) -> None:
-        """Before `run`, the last one saved, goes on: clear away what a killed process left behind.
+        """Remove what a killed process left behind, before `run`, as loaded by `load_last`, is continued.
 
-        That is half-written files, and lines of metrics.jsonl that are torn or later than `run`.
+        That is temporary files, and lines of metrics.jsonl that are incomplete or later than `run`.
         """
         self._clear_leftovers()
         reports = ((line, parse_metrics_line(line)) for line in self.report_lines() if line.endswith(b"\n"))
@@ -152,18 +152,18 @@ class RunFolder:
         write_atomically(self.metrics, b"".join(kept))
 
     def report_lines(self) -> list[bytes]:
-        """The lines of metrics.jsonl, which a killed process may have left torn."""
+        """The lines of metrics.jsonl; the last one is incomplete if a process was killed while it wrote it."""
         with self._usable():
             if not self.metrics.exists():
                 return []
             return read_file(self.metrics, MAX_TEXT_BYTES).splitlines(keepends=True)
 
     def save_last(self, run: Run) -> None:
-        """Replace the checkpoint that `resume` goes on from."""
+        """Replace the checkpoint that `resume` continues from."""
         save_run(self.last, run)
 
     def save_best(self, run: Run) -> None:
-        """Replace the checkpoint that `eval` and `sample` take."""
+        """Replace the checkpoint that `eval` and `sample` use."""
         save_run(self.best, run)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
@@ -197,7 +197,7 @@ class RunFolder:
             raise UserError(f"{self.path} must be the folder of a run, got {got}. {self._meant()}")
 
     def _meant(self) -> str:
-        """The run beside this folder that is named most like it; without one, how to begin a run."""
+        """Suggest the run beside this folder with the most similar name; without one, say how to start a run."""
         with self._usable():
             runs = [path.parent.name for path in self.path.parent.glob(f"*/{self.last.name}")]
         near = closest_names(self.path.name, runs, 1, 0.6)
@@ -206,7 +206,7 @@ class RunFolder:
         return "Start a run with `numdnc train text --out DIR`."
 
     def _clear_leftovers(self) -> None:
-        """Remove the temporaries of `write_atomically`, and nothing else that may lie here."""
+        """Remove the temporary files of `write_atomically`, and nothing else."""
         with self._usable():
             for file in (self.last, self.best, self.metrics):
                 for leftover in self.path.glob(f".{file.name}.*"):
@@ -214,7 +214,7 @@ class RunFolder:
 
     @contextmanager
     def _usable(self) -> Iterator[None]:
-        """Say in one line why the folder cannot be used."""
+        """Turn an OSError into a UserError that says why the folder cannot be used."""
         try:
             yield
         except OSError as error:

@@ -1,11 +1,11 @@
-"""A lock is a file that one process at a time holds; its text says who does.
+"""A file lock: one process at a time holds it, and the text of the file says which.
 
-The system gives it back when its owner ends, however that comes about; where others inherited it, when the last of them
-ends. It is `flock`, which also holds between machines on a network folder whose server keeps locks (NFS, SMB).
+The operating system releases it when its owner ends, in whatever way; if child processes inherited it, when the last of
+them ends. It is `flock`, which also works between machines on a network folder whose server keeps locks (NFS, SMB).
 
-Where a file system has no locks, the text alone keeps others out. A process of this machine that has ended is then in
-nobody's way, but one of another machine is, until it ends in good order or its file is removed; and two processes that
-begin in the same instant do not notice each other.
+On a file system without locks, the text of the file is the lock. There, the lock of a process that has ended is ignored
+if it was one of this machine; that of another machine stays until the file is removed; and two processes that start at
+the same instant do not notice each other.
 """
 
 import errno
@@ -21,25 +21,25 @@ from pathlib import Path
 from numdnc.errors import UserError
 
 UNKNOWN_HOLDER = "another process"
-"""Who holds a lock that does not say."""
+"""The holder of a lock whose file does not name one."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-"""What `flock` answers where there are none."""
+"""Errors of `flock` on a file system without locks."""
 _POLL = 0.02
 """Seconds between two attempts."""
 _LONGEST = 300
-"""Bytes of the text, of which a command may be the most."""
+"""Maximum size of the text in bytes; a long command is cut."""
 
 
 class LockedError(UserError):
-    """Somebody else holds a lock; the message is who."""
+    """Another process holds the lock; the message says which."""
 
 
 @contextmanager
 def file_lock(path: Path, *, exclusive: bool = True, timeout: float = 0) -> Iterator[int]:
-    """Hold the lock at `path` and give its descriptor, which others may inherit.
+    """Hold the lock at `path`; a context manager that gives its file descriptor, for child processes to inherit.
 
-    `LockedError` if it cannot be had within `timeout` seconds. Those that do not want it exclusive hold it together.
-    Held alone, it leaves no file behind.
+    LockedError if it is not free within `timeout` seconds. Several processes can hold a lock that is not `exclusive`.
+    An exclusive lock leaves no file behind.
     """
     until = time.monotonic() + timeout
     while True:
@@ -55,12 +55,12 @@ def file_lock(path: Path, *, exclusive: bool = True, timeout: float = 0) -> Iter
     finally:
         if exclusive:
             with suppress(OSError):
-                path.unlink()  # while it is held: whoever has opened it meanwhile looks again, see `_is_there`
+                path.unlink()  # before the release: who has opened it meanwhile tries again, see `_is_there`
         os.close(descriptor)
 
 
 def holder(path: Path) -> str:
-    """Who holds the lock at `path` by its text; `UNKNOWN_HOLDER` if that names nobody who can."""
+    """The holder of the lock at `path`, by its text; `UNKNOWN_HOLDER` if it names no living process."""
     try:
         with path.open("rb") as file:
             text = file.read(_LONGEST).decode("utf-8", "replace")
@@ -92,7 +92,7 @@ def _take(path: Path, exclusive: bool) -> int:
 
 
 def _lock(descriptor: int, exclusive: bool) -> bool | None:
-    """Lock a file; False if another process is in the way, None if there are no locks here."""
+    """Lock a file; False if another process holds the lock, None if the file system has no locks."""
     if os.name != "posix":
         return None
     import fcntl
@@ -104,13 +104,13 @@ def _lock(descriptor: int, exclusive: bool) -> bool | None:
     except OSError as error:
         if error.errno in _NO_LOCKS:
             return None
-        if error.errno != errno.ESTALE:  # removed on another machine, which `_is_there` sees
+        if error.errno != errno.ESTALE:  # removed on another machine, which `_is_there` finds out
             raise
     return True
 
 
 def _is_there(path: Path, descriptor: int) -> bool:
-    """Whether what was opened is still the file at `path`; on a network folder only opening it again can tell."""
+    """Whether the descriptor is still that of the file at `path`; on network folders only opening it again can tell."""
     try:
         again = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -126,7 +126,7 @@ def _is_there(path: Path, descriptor: int) -> bool:
 
 
 def _say_who(descriptor: int) -> None:
-    """Write who holds the lock; a disk without room for that is no reason to be without."""
+    """Write who holds the lock; a full disk is no reason to fail."""
     program = Path(sys.argv[0]).name.replace("__main__.py", "numdnc")
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     words = shlex.join([program, *sys.argv[1:]])

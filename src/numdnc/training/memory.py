@@ -1,4 +1,4 @@
-"""What a model needs of this machine's memory, said before it is taken."""
+"""Check that a model fits into this machine's memory before it is allocated."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ from numdnc.spec import GATES, Spec
 
 
 def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch: int) -> None:
-    """Refuse a model that cannot fit this machine: its parameters and optimizer, and so many states of one sequence.
+    """Raise UserError if parameters, optimizer and `states` states of one sequence do not fit into memory.
 
-    A lower bound of what engines take. All of the states are held with their links and the memory as every key sees it
-    if the engine keeps every link, else those of a `batch`.
+    The estimate is a lower bound of what engines need. If the engine stores all links, each of the states has a link
+    matrix and masked memories; else only those of a `batch` have.
     """
     here = memory_bytes()
     if here is None:

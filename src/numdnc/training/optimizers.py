@@ -1,6 +1,6 @@
-"""Gradient descent: clipping, four update rules, the learning-rate schedule.
+"""Gradient descent: clipping, four update rules, learning-rate schedules.
 
-g is the gradient, p a parameter, eta the learning rate of this iteration; every rule works number by number.
+g is the gradient, p a parameter, eta the learning rate of this iteration; every rule is elementwise.
 """
 
 import math
@@ -22,28 +22,28 @@ _FINAL_RATE = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """How parameters follow the gradient."""
+    """Settings of the optimizer."""
 
     optimizer: Optimizer = "adam"
     """Update rule: adam, rmsprop, adagrad or sgd (with momentum)."""
     learning_rate: float = 5e-3
     """Peak learning rate."""
     schedule: Schedule = "cosine"
-    """constant, or cosine: falls to 5 % of the learning rate at the step count the run was started with."""
+    """constant, or cosine: falls to 5 % of the learning rate at the number of steps the run was started with."""
     warmup: int = 0
-    """Iterations over which the learning rate rises from 0."""
+    """Iterations over which the learning rate rises linearly from 0."""
     momentum: float = 0.9
-    """Share of the last update that is kept, for sgd and rmsprop; 0 = none."""
+    """Momentum of sgd and rmsprop; 0 = none."""
     weight_decay: float = 0.0
-    """Matrices (weights, a learned memory; not biases) shrink by learning rate * this at each update (Loshchilov and
-    Hutter 2019); 0 = none."""
+    """Decoupled weight decay: at each update matrices (weights, a learned memory; not biases) shrink by learning rate
+    * this (Loshchilov and Hutter 2019); 0 = none."""
     weight_noise: float = 0.0
-    """Standard deviation of normal noise that matrices (not biases) have while the gradient is taken, drawn anew at
-    each update: it keeps a model from learning a small text by heart (Graves 2011, 2013); 0 = none."""
+    """Standard deviation of normal noise that is added to matrices (not biases) for the gradient, drawn anew at each
+    update; it keeps a model from memorising a small text (Graves 2011, 2013); 0 = none."""
     clip_norm: float = 5.0
-    """The gradient is scaled down to this norm where it is longer; 0 = off."""
+    """Scale the gradient down to this norm if its norm is larger; 0 = off."""
     clip_value: float = 0.0
-    """Every number of the gradient is clipped to this size; 0 = off."""
+    """Clip every element of the gradient to [-this, this]; 0 = off."""
 
     def __post_init__(self) -> None:
         for name, allowed in (("optimizer", get_args(Optimizer)), ("schedule", get_args(Schedule))):
@@ -59,7 +59,7 @@ class OptimizerSettings:
 
 
 def learning_rate_at(settings: OptimizerSettings, iteration: int, horizon: int) -> float:
-    """Learning rate eta of an iteration, counted from 1; after `horizon` it stays where it ended."""
+    """Learning rate eta of an iteration, counted from 1; constant after iteration `horizon`."""
     rate = settings.learning_rate * min(1, iteration / max(1, settings.warmup))
     if settings.schedule == "constant":
         return rate
@@ -68,7 +68,7 @@ def learning_rate_at(settings: OptimizerSettings, iteration: int, horizon: int) 
 
 
 def with_noise(settings: OptimizerSettings, params: Any, seed: int, iteration: int) -> Any:
-    """The parameters at which the gradient of an iteration is taken; the same for the same seed and iteration."""
+    """Parameters with weight noise, for the gradient of an iteration; they depend on `seed` and `iteration` alone."""
     if not settings.weight_noise:
         return params
     rng = np.random.default_rng([seed, iteration])
@@ -81,12 +81,12 @@ def with_noise(settings: OptimizerSettings, params: Any, seed: int, iteration: i
 
 
 def gradient_norm(gradient: Any) -> float:
-    """Euclidean length of the whole gradient, in float64."""
+    """Euclidean norm of the whole gradient, computed in float64."""
     return math.sqrt(sum(float(np.square(leaf, dtype=np.float64).sum()) for leaf in leaves(gradient)))
 
 
 def clip(settings: OptimizerSettings, gradient: Any, norm: float) -> Any:
-    """The gradient, scaled to `clip_norm` if longer, then each number clipped to `clip_value`."""
+    """The gradient, scaled to `clip_norm` if its norm is larger, then each element clipped to `clip_value`."""
     if 0 < settings.clip_norm < norm:
         gradient = map_leaves(lambda g: g * g.dtype.type(settings.clip_norm / norm), gradient)
     if settings.clip_value:
@@ -95,12 +95,12 @@ def clip(settings: OptimizerSettings, gradient: Any, norm: float) -> Any:
 
 
 def first_moments(settings: OptimizerSettings, params: Any) -> tuple[Any, ...]:
-    """What an optimizer remembers, before its first update: trees of zeros."""
+    """The moments of an optimizer before its first update: trees of zeros."""
     return tuple(zeros_like(params) for _ in range(moment_count(settings)))
 
 
 def moment_count(settings: OptimizerSettings) -> int:
-    """How many trees like the parameters an optimizer remembers."""
+    """Number of moments of an optimizer, each a tree like the parameters."""
     return _MOMENTS[settings.optimizer]
 
 
@@ -112,7 +112,7 @@ def update(
     rate: float,
     iteration: int,
 ) -> tuple[Any, tuple[Any, ...]]:
-    """Parameters and moments after an update: first weights decay, W *= 1 - eta lambda, then p follows the gradient.
+    """Parameters and moments after an update: weight decay, W *= 1 - eta lambda, then one of
 
         sgd      v = mu v + g                                       p -= eta v
         adagrad  s = s + g^2                                        p -= eta g / (sqrt(s) + eps)

@@ -1,4 +1,4 @@
-"""A run: a model, its optimizer and its task as they stand after some iterations, and how they lie in a checkpoint."""
+"""A run: the state of a training after some iterations, and its checkpoint."""
 
 import dataclasses
 import math
@@ -26,20 +26,20 @@ Precision = Literal["float32", "float64"]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """What is settled when a run starts and stays so until its end."""
+    """Settings of a run that do not change once it has started."""
 
     steps: int = 2000
-    """Iterations to train for; the cosine schedule ends there."""
+    """Number of training iterations; the cosine schedule ends there."""
     report_every: int = 100
-    """Iterations between progress lines; each scores the held-out data and saves a checkpoint."""
+    """Iterations between reports; each scores the held-out data and saves a checkpoint."""
     precision: Precision = "float32"
     """float32 or float64."""
     seed: int = 0
-    """Seed of the first parameters, the order of the data and the samples."""
+    """Seed of initial parameters, data order and samples."""
     init_scheme: InitScheme = "plain"
     """How parameters are initialised: plain, or store (a dnc's memory starts append-only, read by content)."""
     input_scale: float = 1.0
-    """How much larger than usual the weights of the inputs start; above 1 for inputs of zeros and few ones."""
+    """Factor for the initial weights of the inputs; above 1 for sparse inputs (mostly zeros, few ones)."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "report_every"):
@@ -59,33 +59,33 @@ class TrainingSettings:
 
 @dataclass(kw_only=True)
 class Progress:
-    """What a checkpoint says of a run as JSON, besides its settings."""
+    """What a checkpoint stores of a run as JSON, besides its settings."""
 
     task: dict[str, Any]
-    """What the task is made from again."""
+    """What the task is recreated from."""
     engine_name: str
     position: dict[str, Any]
     """The task's `position`."""
     iteration: Count = 0
     target: Count = 0
-    """The iteration to stop at."""
+    """Iteration at which training stops."""
     seconds: Finite = 0.0
     best_score: Finite | None = None
     best_iteration: Count = 0
     best_level: Finite = 0.0
-    """The curriculum's level at which that was scored: a score of a later level is the better one."""
+    """Curriculum level of that score: any score on a later level is better."""
     recent_nats: Finite = 0.0
-    """Sum of the losses since the last report, and how many predictions that was."""
+    """Sum of the losses since the last report, and the number of predictions in it."""
     recent_count: Finite = 0
     solved_iteration: Count | None = None
-    """The iteration of the first report at which nothing was left to learn, ..."""
+    """Iteration of the first report at which the task was solved, ..."""
     solved_seconds: Finite | None = None
-    """... and how long training had taken until then."""
+    """... and the seconds of training until then."""
 
 
 @dataclass(kw_only=True)
 class Run(Progress):
-    """Everything that an iteration changes, and what it needs."""
+    """Everything that an iteration changes, and the settings it needs."""
 
     spec: Spec
     training: TrainingSettings
@@ -93,15 +93,15 @@ class Run(Progress):
     params: Any
     moments: tuple[Any, ...]
     state: Any
-    """The model's state at the start of the next window."""
+    """The model's state before the next window."""
 
     @property
     def engine(self) -> Engine:
-        """The engine this run was started with or was told to go on with."""
+        """The engine that computes the model."""
         return select_engine(self.engine_name, self.spec, self.training.precision)
 
     def forward(self, inputs: Inputs, state: Any) -> tuple[Array, Any]:
-        """`Forward` with the present parameters."""
+        """`Forward` with the current parameters."""
         return forward_with(self.engine, self.spec, self.params)(inputs, state)
 
 
@@ -132,7 +132,7 @@ def new_run(
 
 
 def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
-    """The model as a function of inputs and state alone."""
+    """The model as a function of inputs and state."""
 
     def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
         if state is None:
@@ -144,11 +144,11 @@ def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
 
 
 def finite_forward(engine: Engine, spec: Spec, params: Any) -> Forward:
-    """`forward_with` of a model that is to be used: UserError where what it says is no number."""
+    """`forward_with`, but with a UserError if an output is not finite."""
     plain = forward_with(engine, spec, params)
 
     def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
-        with np.errstate(all="ignore"):  # whatever overflows is said in words
+        with np.errstate(all="ignore"):  # overflow ends in an error in words
             outputs, state = plain(inputs, state)
         if not np.isfinite(outputs).all():
             raise UserError(
@@ -164,7 +164,7 @@ _TREES = ("params", "moments", "state")
 
 
 def save_run(path: Path, run: Run) -> None:
-    """Write a checkpoint from which `load_run` gives the same run."""
+    """Write a checkpoint from which `load_run` restores the run."""
     trees = tuple((name, getattr(run, name)) for name in _TREES)
     arrays = {name: leaf for tree_name, tree in trees for name, leaf in named_leaves(tree, tree_name)}
     metadata = {
@@ -190,9 +190,9 @@ class _Described(Progress):
 
 
 def load_run(path: Path, *, finite: bool = True) -> Run:
-    """The run of a checkpoint; a UserError says what is wrong with the file.
+    """Load the run of a checkpoint; a UserError says what is wrong with the file.
 
-    Parameters that are NaN or infinite are refused too, unless the run is only to be looked at.
+    With `finite`, parameters that are NaN or infinite are an error too; inspection passes False.
     """
     arrays, metadata = load_checkpoint(path)
     try:
@@ -220,7 +220,7 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
 
 
 def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:
-    """Refuse parameters of which an array, by name, is not all finite."""
+    """Raise UserError if an array of the parameters, given by name, is not finite."""
     bad = next((name for name, good in finite if not good), None)
     if bad is not None:
         raise UserError(

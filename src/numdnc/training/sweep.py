@@ -1,4 +1,4 @@
-"""A sweep: the same training over seeds and settings, each run a process of its own; what is done is done once."""
+"""A sweep: the same training over several seeds and settings, each run in a process of its own."""
 
 import json
 import os
@@ -22,24 +22,24 @@ from numdnc.training.sweep_plan import DEFAULT_SEEDS, PlannedRun, Sweep, as_type
 from numdnc.training.sweep_results import RunResult, run_status
 
 PROGRAM = (sys.executable, "-m", "numdnc")
-"""How a run is started; `train ..` or `resume ..` follows."""
+"""The command that starts a run; `train ..` or `resume ..` follows."""
 PASSED_TO_RESUME = ("data", "minutes", "sample-every")
-"""Options of `train` that hold for the process, not for the run: `resume` is given them again."""
+"""Options of `train` that are not stored with the run: `resume` gets them again."""
 POLL = 0.1
-"""Seconds between looks at the processes."""
+"""Seconds between checks of the processes."""
 UNSHARED = (0, 1)
-"""The share of a process that does a sweep alone: its number, and of how many."""
+"""The share of the runs of a process that runs a sweep alone: its rank and the number of shares."""
 _SHARE_LOCK = "share-{}-of-{}.lock"
 _PATIENCE = 60.0
-"""Seconds to wait for a lock that others hold for a moment."""
+"""Seconds to wait for a lock that is held only briefly."""
 
 
 LOG_TAIL_BYTES = 1 << 16
-"""Of a log, so many are looked at."""
+"""How much of the end of a log is read."""
 
 
 class SweepFolder:
-    """Where a sweep lies on disk: sweep.json says what it is, each run has a folder with a log.txt."""
+    """A sweep on disk: sweep.json describes it, each run has a folder of its own with a log.txt."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class SweepFolder:
         self._settling = path / "sweep.json.lock"
 
     def load(self) -> Sweep:
-        """The sweep that was begun here."""
+        """The sweep of this folder."""
         try:
             return parse_sweep(read_file(self._description, MAX_TEXT_BYTES))
         except FileNotFoundError:
@@ -71,10 +71,10 @@ class SweepFolder:
         *,
         shared: bool = False,
     ) -> Sweep:
-        """A new sweep, or the one begun here, which may be given more seeds but else stays as it was.
+        """The sweep to run: a new one, or that of the folder, to which only seeds may be added.
 
-        One of which no run has saved anything yet, since its options were wrong perhaps, may be given others, unless
-        it is `shared` with those who are at it.
+        A sweep of which no run has saved anything yet, perhaps because its options were wrong, may be replaced, unless
+        it is `shared` with other processes that are running it.
         """
         new = bool(train) and not (self._description.exists() and (shared or self._has_runs()))
         if new:
@@ -104,11 +104,11 @@ class SweepFolder:
         seeds: int | None,
         share: tuple[int, int] = UNSHARED,
     ) -> Iterator[tuple[Sweep, tuple[int, ...]]]:
-        """Begin a sweep, or go on with it, and keep others from running it too, or this share of it; gives its locks.
+        """Begin or continue a sweep and lock it, or this share of it; a context manager that gives sweep and locks.
 
-        They last until the runs end that were given them, should this process be killed.
+        Runs inherit the locks, so that they last until these runs end if this process is killed.
         """
-        self.plan(train, vary, seeds)  # what cannot be is refused before anything is made
+        self.plan(train, vary, seeds)  # errors come before any file is written
         with ExitStack() as holding:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ class SweepFolder:
             return holding.enter_context(file_lock(self._lock, exclusive=exclusive))
         except LockedError:
             raise UserError(
-                f"the runs of {self.path} must be left to one process, but {self._holder()} is at them. Wait for it "
+                f"the runs of {self.path} must be left to one process, but {self._holder()} runs them. Wait for it "
                 "or stop it; --table shows how they stand."
             ) from None
 
@@ -151,7 +151,7 @@ class SweepFolder:
             ) from None
 
     def _is_shared(self, count: int) -> bool:
-        """Whether others are at their shares of it, which must be so many in all."""
+        """Whether other processes are running their shares; UserError if these are not `count` in all."""
         shared = False
         for lock in self._share_locks():
             try:
@@ -170,12 +170,12 @@ class SweepFolder:
         return self.path.glob(_SHARE_LOCK.format("*", "*"))
 
     def _holder(self) -> str:
-        """Who is at the runs: the process of the sweep, those that share it, or runs that outlived theirs."""
+        """The process that holds a lock of the sweep, of a share of it, or of a run."""
         locks = (self._lock, *self._share_locks(), *self.path.glob(f"*/{RUN_LOCK}"))
         return next((who for who in map(holder, locks) if who != UNKNOWN_HOLDER), UNKNOWN_HOLDER)
 
     def result(self, run: PlannedRun) -> RunResult:
-        """How a run stands."""
+        """The present result of a run."""
         place = self.path / run.name
         found = run_status(RunFolder(place))
         failed = place / "failure.txt"
@@ -193,7 +193,7 @@ class SweepFolder:
     ) -> Iterator["SweepProgress | RunResult"]:
         """Start or continue these runs, at most `jobs` at a time; a RunResult as each ends, SweepProgress meanwhile.
 
-        Once `interrupted()`, every run is told to stop and is waited for: it saves first.
+        Once `interrupted()`, every run gets SIGTERM, saves and ends.
         """
         waiting, running, told = list(runs), dict[str, _Running](), False
         try:
@@ -250,7 +250,7 @@ class SweepFolder:
             return _Running(run, process, log, file.tell())
 
     def _end(self, run: "_Running", told: bool) -> RunResult:
-        """What came of a run whose process has ended; that it failed is noted in its folder."""
+        """The result of a run whose process has ended; a failure is written to its folder."""
         result, code = self.result(run.planned), run.process.returncode
         finished = result.status is not None and (code == 0 or result.status.done)
         if finished or (told and code in (130, -signal.SIGTERM)):
@@ -262,7 +262,7 @@ class SweepFolder:
 
 
 class SweepProgress(NamedTuple):
-    """How many runs are under way and still to come."""
+    """How many runs are running, and how many are waiting to start."""
 
     running: int
     waiting: int
@@ -273,11 +273,11 @@ class _Running(NamedTuple):
     process: "subprocess.Popen[bytes]"
     log: Path
     log_start: int
-    """Where in the log the process began to write."""
+    """Size of the log when the process started."""
 
 
 def _text(path: Path, start: int = 0) -> str:
-    """The end of what a file holds from byte `start` on; nothing where there is no file."""
+    """The last LOG_TAIL_BYTES of a file from byte `start` on; empty if there is no file."""
     try:
         with open_regular_file(path) as file:
             file.seek(max(start, path.stat().st_size - LOG_TAIL_BYTES))
@@ -289,7 +289,7 @@ def _text(path: Path, start: int = 0) -> str:
 
 
 def _last_words(log: str) -> str:
-    """The last line of a log, or what stands first in its last box, which is how wrong options are told."""
+    """The last line of a log, or the first line of its last box, in which tyro reports wrong options."""
     lines = [line for line in log.splitlines() if line.strip()]
     boxes = [at for at, line in enumerate(lines) if line.startswith(("╭", "+-"))]
     line = lines[min(boxes[-1] + 1, len(lines) - 1)] if boxes else lines[-1] if lines else "it said nothing"

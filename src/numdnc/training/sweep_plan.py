@@ -1,4 +1,4 @@
-"""What a sweep is: a training, the options that are varied, and the runs that follow; and how a file says it."""
+"""The plan of a sweep: what is trained, which options are varied, the runs that follow; and its file sweep.json."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from numdnc.schema import Size, parse_json, validated
 
 DEFAULT_SEEDS = 5
 SET_BY_SWEEP = ("seed", "out", "o")
-"""Options of `train` that the sweep gives itself."""
+"""Options of `train` that the sweep sets itself."""
 MOST_RUNS = 100_000
 
 
@@ -22,7 +22,7 @@ class PlannedRun(NamedTuple):
     """One run of a sweep."""
 
     name: str
-    """Its folder within the sweep's."""
+    """Name of its folder within that of the sweep."""
     setting: dict[str, str]
     """Value of each varied option."""
     seed: int
@@ -30,16 +30,16 @@ class PlannedRun(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """What is run: every seed of every combination of varied values."""
+    """What is run: every seed of every combination of the varied values."""
 
     train: tuple[str, ...]
     """What follows `numdnc train`."""
     vary: Mapping[str, tuple[str, ...]]
-    """Values of each varied option; yes and no stand for --NAME and --no-NAME."""
+    """The values of each varied option; yes and no stand for --NAME and --no-NAME."""
     seeds: int = DEFAULT_SEEDS
     """Seeds 0, 1, .. of each setting."""
     custom_task: str | None = None
-    """Where this call takes a task of one's own from, the first of `train`; not saved."""
+    """Where to load a custom task from in this call, in place of the first of `train`; not saved."""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -80,13 +80,13 @@ class Sweep:
         ]
 
     def words(self, setting: Mapping[str, str]) -> list[str]:
-        """What follows `numdnc train` for a setting."""
+        """The words after `numdnc train` for a setting."""
         varied = [option_word(name, value) for name, value in setting.items()]
         return [self.custom_task or self.train[0], *self.train[1:], *varied]
 
     @property
     def runs(self) -> list[PlannedRun]:
-        """All runs; first one of each setting, then the next seed."""
+        """All runs: the first seed of every setting, then the next seed."""
         return [
             PlannedRun(_name({**setting, "seed": str(seed)}), setting, seed)
             for seed in range(self.seeds)
@@ -95,7 +95,7 @@ class Sweep:
 
 
 def _is_word(text: str) -> bool:
-    """Whether a program can be given this."""
+    """Whether a program can be called with this word."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -104,12 +104,12 @@ def _is_word(text: str) -> bool:
 
 
 def _name(values: Mapping[str, str]) -> str:
-    """A folder's name; a value such as a path is written so that it is one and stays different from others."""
+    """The name of a run's folder; values such as paths are quoted, so that names stay distinct and valid."""
     return ",".join(f"{name}={quote(value, safe='+@:')}" for name, value in values.items())
 
 
 def options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each option among these words, its name as in --some-name, --no-.. taken off, and the words that are it."""
+    """Each option among these words: its name, without --no-, and its words."""
     for at, word in enumerate(words):
         if match := re.fullmatch(r"--?(?:no[-_])?([A-Za-z][\w.-]*)(=.*)?", word, re.DOTALL):
             alone = match[2] is not None or at + 1 == len(words)
@@ -117,20 +117,20 @@ def options(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def option_word(name: str, value: str) -> str:
-    """The word of a command line that gives an option this value."""
+    """The word that sets an option to this value on a command line."""
     name = name.replace("_", "-")
     return {"yes": f"--{name}", "no": f"--no-{name}"}.get(value, f"--{name}={value}")
 
 
 def as_typed(train: Sequence[str], vary: Mapping[str, Sequence[str]]) -> str:
-    """What a sweep was given, as its user would type it."""
+    """The options of a sweep as a user would type them."""
     varied = [word for name, values in vary.items() for word in ("--vary", f"{name}={','.join(values)}")]
     return f"`{shlex.join([*varied, '--', *train])}`"
 
 
 @dataclass(frozen=True)
 class _Described:
-    """sweep.json."""
+    """The contents of sweep.json."""
 
     train: tuple[str, ...]
     vary: dict[str, tuple[str, ...]]
@@ -138,6 +138,6 @@ class _Described:
 
 
 def parse_sweep(contents: bytes) -> Sweep:
-    """The sweep that sweep.json describes; ValueError or UserError if it is none."""
+    """The sweep that the contents of sweep.json describe; ValueError or UserError if they describe none."""
     told = validated(_Described, parse_json(contents.decode()))
     return Sweep(train=told.train, vary=told.vary, seeds=told.seeds)

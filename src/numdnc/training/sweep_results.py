@@ -1,4 +1,4 @@
-"""What came of the runs of a sweep: how each stands, and what those of one setting have in common."""
+"""Results of a sweep: the status of each run, and means over the runs of a setting."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ Z = 1.959964
 
 
 class RunStatus(NamedTuple):
-    """How far a run has come, as of its last checkpoint."""
+    """Progress of a run at its last checkpoint."""
 
     iteration: int
     target: int
@@ -21,30 +21,30 @@ class RunStatus(NamedTuple):
     solved_iteration: int | None
     solved_seconds: float | None
     held_out: float | None
-    """In its last report, ..."""
+    """The score in its last report, ..."""
     sequence_error: float | None
-    """... where it has one."""
+    """... and its sequence error, if the task has one."""
 
     @property
     def done(self) -> bool:
-        """Whether it has reached its target or is solved."""
+        """Whether the run has reached its target or is solved."""
         return self.solved_iteration is not None or self.iteration >= self.target
 
 
 class RunResult(NamedTuple):
-    """A run of a sweep and what came of it."""
+    """A run of a sweep and its result so far."""
 
     name: str
     setting: dict[str, str]
     seed: int
     status: RunStatus | None
-    """None where nothing that can be read is saved yet."""
+    """None if there is no readable checkpoint yet."""
     failure: str | None
-    """How its last process failed, if it did."""
+    """Why its last process failed, if it did."""
 
     @property
     def state(self) -> str:
-        """solved, done, failed, begun or to come."""
+        """One of solved, done, failed, begun, to come."""
         if self.failure is not None:
             return "failed"
         if self.status is None:
@@ -55,39 +55,39 @@ class RunResult(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether it is over, well or not."""
+        """Whether the run is over, successfully or not."""
         return self.state in ("solved", "done", "failed")
 
 
 class MeanAndDeviation(NamedTuple):
-    """Mean and standard deviation (of a sample) of some numbers; None where there are too few."""
+    """Mean and sample standard deviation of some numbers; None if there are too few."""
 
     mean: float | None
     sd: float | None
 
 
 class Summary(NamedTuple):
-    """The runs of one setting."""
+    """A summary of the runs of one setting."""
 
     setting: dict[str, str]
     planned: int
     runs: int
-    """Those that have ended; the others do not count below."""
+    """Number of runs that have ended; only these count below."""
     solved: int
     failed: int
     success_rate: float | None
-    """solved / runs, in [0, 1]: a run that failed has not solved its task."""
+    """solved / runs, in [0, 1]; a failed run counts as not solved."""
     success_interval: tuple[float, float] | None
-    """95 %, see `wilson`."""
+    """Its 95 % interval, see `wilson`."""
     iterations_to_solve: MeanAndDeviation
     seconds_to_solve: MeanAndDeviation
     held_out: MeanAndDeviation
-    """In the last report of every run that did not fail."""
+    """Over the last report of every run that did not fail."""
     sequence_error: MeanAndDeviation
 
 
 def run_status(folder: RunFolder) -> RunStatus | None:
-    """How the run in a folder stands; None where there is none or its checkpoint is damaged."""
+    """Status of the run in a folder; None if there is none or its checkpoint is damaged."""
     try:
         run = folder.load_last(finite=False)
     except UserError:
@@ -105,7 +105,7 @@ def run_status(folder: RunFolder) -> RunStatus | None:
 
 
 def _last_report(folder: RunFolder, iteration: int) -> MetricsLine | None:
-    """The last line of metrics.jsonl that is whole and not later than this iteration."""
+    """The last complete line of metrics.jsonl that is not later than this iteration."""
     for line in reversed(folder.report_lines()):
         report = parse_metrics_line(line)
         if report is not None and report.iteration <= iteration:
@@ -114,7 +114,7 @@ def _last_report(folder: RunFolder, iteration: int) -> MetricsLine | None:
 
 
 def summary(setting: dict[str, str], results: Sequence[RunResult]) -> Summary:
-    """What the runs of a setting gave."""
+    """Summarize the runs of a setting."""
     ended = [result for result in results if result.ended]
     solved = [run.status for run in ended if run.state == "solved" and run.status]
     whole = [run.status for run in ended if run.state != "failed" and run.status]
@@ -134,7 +134,7 @@ def summary(setting: dict[str, str], results: Sequence[RunResult]) -> Summary:
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson 1927), in [0, 1].
+    """The 95 % confidence interval of a rate (Wilson 1927), in [0, 1].
 
     (p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n),   p = successes / trials, n = trials
     """
