@@ -2,10 +2,10 @@
 
     model = numdnc.nn.DNC(8, 64, 8, memory_size=16, word_size=16, read_heads=2)
     output, state = model(input)                               # input (T, B, 8)
-    output, state = model(more, numdnc.nn.detach(state))       # carried on, without the gradient
+    output, state = model(more, numdnc.nn.detach(state))       # the state carried on, without its gradient
 
-On the CPU they run the compiled engine `cpu`, elsewhere and in half precision the engine `torch`. Whatever is passed in
-and cannot be used is said by a `numdnc.UserError`. See docs/torch.md.
+On the CPU they run the compiled engine `cpu`, on other devices and in half precision the engine `torch`. Invalid
+arguments raise `numdnc.UserError`. See docs/torch.md.
 """
 
 from numdnc.errors import missing_package

@@ -20,9 +20,9 @@ DTYPES: dict[Any, Any] = {torch.float32: np.float32, torch.float64: np.float64}
 def run_engine(
     engine_name: str, spec: Spec, params: Any, inputs: Tensor, state: Any, bypass_mask: Tensor | None
 ) -> tuple[Tensor, Any]:
-    """Outputs and the state after the last step, as `Engine.forward` gives them, for tensors on the CPU.
+    """Return outputs and the state after the last step, as `Engine.forward` does, for tensors on the CPU.
 
-    torch can differentiate them, once, by params, inputs and state. Where it need not, no tape is kept.
+    torch can differentiate them once with respect to params, inputs and state. If it need not, no tape is kept.
     """
     engine = select_engine(engine_name, spec, DTYPES[params.output.bias.dtype])
     given = (params, inputs, state, () if bypass_mask is None else bypass_mask)
@@ -35,16 +35,16 @@ def run_engine(
 
 
 run_engine_uncompiled = _disable_dynamo(run_engine)
-"""The same inside of `torch.compile`, which would look into the engine. torch's public decorator does this too, but
-takes a second to import when it is applied and not when it is needed."""
+"""The same for code under `torch.compile`, which must not trace into the engine. torch's public decorator does this too
+but takes a second to import, needed or not."""
 
 
 class _Sequence(torch.autograd.Function):
-    """The leaves of (params, inputs, state, mask) in, outputs and the leaves of the state after out."""
+    """From the leaves of (params, inputs, state, mask) to outputs and the leaves of the state after the last step."""
 
     @staticmethod
     def forward(ctx: Any, engine: Engine, spec: Spec, shape: Any, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """`shape` is the tree that the tensors are the leaves of."""
+        """`shape` is the tree whose leaves the tensors are."""
         given = _unflatten(shape, map(_array, tensors))
         outputs, after, ctx.tape = _forward(engine, spec, given, keep_tape=True)
         ctx.engine, ctx.spec, ctx.shape = engine, spec, shape
@@ -53,10 +53,10 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_outputs: Tensor, *d_after: Tensor) -> tuple[Tensor | None, ...]:
-        """torch refuses `saved_tensors` if one of them, which the tape may refer to, was changed in between."""
+        """torch raises an error if a saved tensor, to which the tape may refer, was modified in between."""
         _refuse_backward(ctx.engine, (d_outputs, *d_after))
         given = params, _, state, mask = _unflatten(ctx.shape, map(_array, ctx.saved_tensors))
-        # What torch saved is free after a backward; so is the tape. Another backward of the same graph makes it again.
+        # torch frees what it saved after a backward pass, and so is the tape freed. A second one computes it again.
         tape, ctx.tape = ctx.tape, None
         if tape is None:
             _, _, tape = _forward(ctx.engine, ctx.spec, given, keep_tape=True)
@@ -79,19 +79,19 @@ def _forward(engine: Engine, spec: Spec, given: Any, *, keep_tape: bool) -> tupl
 
 
 def _unflatten(shape: Any, given: Any) -> Any:
-    """The tree with these leaves, in order."""
+    """Put leaves into the structure of a tree, in order."""
     found = iter(given)
     return map_leaves(lambda _: next(found), shape)
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """The tensor's own memory, but for one that only stands for its negative, its conjugate or zeros: that is made."""
+    """View a tensor as an array; lazy negatives, conjugates and zeros are materialised."""
     array: np.ndarray[Any, Any] = tensor.numpy(force=True)
     return array
 
 
 def _refuse_backward(engine: Engine, gradients: tuple[Tensor, ...]) -> None:
-    """Raise UserError unless these are gradients of numbers, one at a time, and nothing wants to look on."""
+    """Raise UserError for gradients that are batched, traced, or to be differentiated again."""
     if torch.is_grad_enabled():
         got = "create_graph=True: its gradient cannot be differentiated again"
     elif recorder := find_recorder(list(gradients)):

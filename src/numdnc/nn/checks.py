@@ -1,4 +1,4 @@
-"""What is asked of the tensors that a module is given, so that a wrong one is named and not guessed at.
+"""Checks of the tensors that are passed to a module; the error names the one that is wrong.
 
 `like` is a parameter of the module: everything must have its dtype and lie on its device.
 """
@@ -21,7 +21,7 @@ def is_symbols(tensor: Tensor) -> bool:
 
 
 def check_input(spec: Spec, given: Any, axes: tuple[str, ...], like: Tensor) -> int:
-    """How many axes come before that of X; UserError unless it is one of `axes` ("T, B" is two), and all else fits."""
+    """Return the number of axes before that of X; UserError unless shape (one of `axes`), dtype and device fit."""
     vectors = " or ".join(f"({each}, {spec.input_size})" for each in axes)
     wanted = f"{vectors} of {like.dtype}, or {' or '.join(f'({each})' for each in axes)} of integers, on {like.device}"
     if not isinstance(given, Tensor):
@@ -43,7 +43,7 @@ def check_input(spec: Spec, given: Any, axes: tuple[str, ...], like: Tensor) -> 
 
 
 def check_symbols(spec: Spec, symbols: Tensor) -> None:
-    """Raise UserError unless every symbol is in 0..X - 1. It waits for the tensor's device."""
+    """Raise UserError unless every symbol is in 0..X - 1. Synchronises with the tensor's device."""
     if not symbols.numel():
         return
     least, most = (int(bound.item()) for bound in symbols.aminmax())
@@ -52,7 +52,7 @@ def check_symbols(spec: Spec, symbols: Tensor) -> None:
 
 
 def check_state(spec: Spec, given: Any, rows: tuple[int, ...], like: Tensor) -> None:
-    """Raise UserError unless this is a state of `rows`: (B,), or () without a batch."""
+    """Raise UserError unless `given` is a state of this model; rows: (B,), or () without a batch."""
     blank = zero_state(spec, 0)
     wanted, got = dict(named_leaves(blank)), dict(named_leaves(given))
     if type(given) is not type(blank) or wanted.keys() != got.keys():
@@ -76,7 +76,7 @@ def check_state(spec: Spec, given: Any, rows: tuple[int, ...], like: Tensor) -> 
 
 
 def checked_lengths(given: Tensor | Sequence[int], steps: int, batch: int) -> Tensor:
-    """The length of every row, on the CPU; UserError unless each is a whole number from 0 to the number of steps."""
+    """Return the lengths on the CPU; UserError unless each is a whole number from 0 to the number of steps."""
     wanted = f"lengths must be {batch} whole numbers from 0 to {steps}, one for each row"
     try:
         lengths = torch.as_tensor(given, device="cpu")

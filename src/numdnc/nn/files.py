@@ -1,4 +1,4 @@
-"""Modules from runs, in files of torch, and back as runs."""
+"""Convert runs to modules and back, save and load modules as files of torch."""
 
 import dataclasses
 import io
@@ -31,7 +31,7 @@ VERSION = 3
 
 @dataclass(kw_only=True)
 class Origin:
-    """What it takes to make a run again around other parameters."""
+    """What is needed to make a run of a module's parameters."""
 
     training: TrainingSettings
     optimizer: OptimizerSettings
@@ -45,7 +45,7 @@ class Origin:
 
 @dataclass(kw_only=True)
 class _Metadata:
-    """What a file holds besides its tensors."""
+    """The entries of a file besides its tensors."""
 
     kind: Literal["a model of numdnc.nn"]
     version: Literal[1, 2, 3]
@@ -58,7 +58,7 @@ class _Metadata:
 
 
 def from_run(folder: str | Path, *, last: bool = False, **options: Any) -> Module:
-    """The model of a run's folder, at its best or as it was saved last; options: batch_first, engine, device, dtype."""
+    """Load the best model of a run's folder, or the last; options: batch_first, engine, device, dtype."""
     place = RunFolder(Path(folder))
     run = place.load_last() if last else place.load_best()
     module = module_for(run.spec, **{"dtype": getattr(torch, run.training.precision), **options})
@@ -69,11 +69,11 @@ def from_run(folder: str | Path, *, last: bool = False, **options: Any) -> Modul
 
 
 def save(module: Module, path: str | Path) -> None:
-    """Write a file for `load`, whole or not at all; `torch.load(path, weights_only=True)` reads it too.
+    """Write a file for `load`, atomically; `torch.load(path, weights_only=True)` reads it too.
 
-    It holds a dictionary: `spec` as plain numbers and words, `state_dict`, `batch_first`, as JSON in `origin` what the
-    run was that the parameters came from, if any, and in `sha256` a checksum of all that. UserError where `load` would
-    refuse the file. A subclass comes back as the class of this package that it extends.
+    It holds a dictionary: `spec` as numbers and strings, `state_dict`, `batch_first`, `origin` (JSON: the run that the
+    parameters came from, if any), and `sha256`, a checksum of the rest. UserError if `load` would refuse the file. A
+    subclass is loaded as the class of this package that it extends.
     """
     if not isinstance(module, Module):
         raise UserError(
@@ -105,7 +105,7 @@ def save(module: Module, path: str | Path) -> None:
 def load(path: str | Path, **options: Any) -> Module:
     """The module that `save` or `numdnc export` wrote; options: engine, device, dtype, and batch_first if it changes.
 
-    UserError says what is wrong with the file. Nothing in it is run, whoever wrote it.
+    UserError says what is wrong with the file. No code in it is executed.
     """
     contents = read_tensors(Path(path), KIND)
     if not isinstance(contents, dict) or contents.get("kind") != KIND:
@@ -136,7 +136,7 @@ def load(path: str | Path, **options: Any) -> Module:
 
 
 def origin_of(run: Run) -> dict[str, Any]:
-    """The `Origin` of a run, as JSON."""
+    """Return the `Origin` of a run, as JSON."""
     return {
         "training": dataclasses.asdict(run.training),
         "optimizer": dataclasses.asdict(run.optimizer),
@@ -149,9 +149,9 @@ def origin_of(run: Run) -> dict[str, Any]:
 
 
 def run_from(module: Module, origin: dict[str, Any]) -> Run:
-    """A run with the module's parameters: task, data and settings are those of the origin, the optimizer starts afresh.
+    """Make a run of the module's parameters with the task, data and settings of the origin and a new optimizer.
 
-    It counts its iterations from 0. float64 stays so; everything else becomes float32.
+    Its iterations start at 0. float64 is kept; all other dtypes become float32.
     """
     metadata, sizes = validated(Origin, origin), (module.spec.input_size, module.spec.output_size)
     if metadata.sizes != sizes:
@@ -178,7 +178,7 @@ def run_from(module: Module, origin: dict[str, Any]) -> Run:
 
 
 def _check_contents(contents: dict[str, Any]) -> tuple[_Metadata, dict[str, torch.Tensor], Spec]:
-    """What a file says, its tensors and the spec that they fit; UserError if one of them is not as it must be."""
+    """Return the metadata, tensors and spec of a file; UserError if one of them is invalid."""
     plain = {name: value for name, value in contents.items() if name != "state_dict"}
     metadata, weights = validated(_Metadata, plain), contents.get("state_dict")
     if not isinstance(weights, dict) or not all(map(_is_plain, weights.values())):
@@ -197,7 +197,7 @@ def _check_finite(path: str | Path, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _check_weights(spec: Spec, weights: dict[str, torch.Tensor]) -> None:
-    """Raise UserError, which names what differs, unless these are a model's parameters, all of one dtype."""
+    """Raise UserError, which names the differences, unless these are the model's parameters, all of one dtype."""
     shapes: list[tuple[str, Any]] = list(named_leaves(param_shapes(spec)))
     wanted = {name: shape.sizes for name, shape in shapes}
     wrong = [f"no {name}" for name in wanted if name not in weights]
@@ -220,7 +220,7 @@ def _is_plain(tensor: Any) -> bool:
 
 
 def _digest(plain: dict[str, Any], weights: dict[str, torch.Tensor]) -> str:
-    """The checksum of all that a file holds."""
+    """Checksum of the whole contents of a file."""
     arrays = {name: tensor.cpu().reshape(-1).view(torch.uint8).numpy() for name, tensor in weights.items()}
     described = {name: [str(tensor.dtype), list(tensor.shape)] for name, tensor in weights.items()}
     return digest(json.dumps([plain, described], sort_keys=True), arrays)

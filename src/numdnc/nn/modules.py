@@ -13,7 +13,7 @@ from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, RNNSpec, Spec
 
 
 class _WithoutMemory(Recurrent[RecurrentState[Tensor]]):
-    """RNN and LSTM take the same arguments."""
+    """RNN and LSTM, which take the same arguments."""
 
     _spec: ClassVar[type[RNNSpec | LSTMSpec]]
 
@@ -42,17 +42,19 @@ class RNN(_WithoutMemory):
 
     Arguments, with their defaults:
 
-        input_size: X, width of an input vector, or number of symbols where inputs are integers.
-        hidden_size: H of each layer, or a tuple with one for each.
+        input_size: X, width of an input vector, or number of symbols if inputs are integers.
+        hidden_size: H of each layer, or a tuple of one for each layer.
         output_size: Y, width of an output vector.
-        num_layers: number of layers, 1 unless hidden_size tells. Each sees the input, the output sees all.
-        batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
-        engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
-            too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
-        init_scheme: how parameters are initialised, "plain"; see `numdnc.init_params`.
-        input_scale: factor for the weights of the inputs at the start, 1.0; see there.
-        seed: settles how parameters start; None takes torch's generator.
-        device, dtype: of the parameters, as in torch; None for its defaults.
+        num_layers: Number of layers; left out if hidden_size is a tuple. Every layer sees the input, and the output
+            sees every layer. Default: 1.
+        batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
+            Default: False.
+        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
+            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        init_scheme: How parameters are initialised, see `numdnc.init_params`. Default: "plain".
+        input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
+        seed: Seed of the initial parameters; None takes one from torch's generator. Default: None.
+        device, dtype: Those of the parameters, as in torch; None takes its defaults. Default: None.
 
     Called with input (T, B, X) it gives output (T, B, Y) and a `RecurrentState` whose `controller[layer].hidden` is
     (B, H); see `forward`.
@@ -66,17 +68,19 @@ class LSTM(_WithoutMemory):
 
     Arguments, with their defaults:
 
-        input_size: X, width of an input vector, or number of symbols where inputs are integers.
-        hidden_size: H of each layer, or a tuple with one for each.
+        input_size: X, width of an input vector, or number of symbols if inputs are integers.
+        hidden_size: H of each layer, or a tuple of one for each layer.
         output_size: Y, width of an output vector.
-        num_layers: number of layers, 1 unless hidden_size tells. Each sees the input, the output sees all.
-        batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
-        engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
-            too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
-        init_scheme: how parameters are initialised, "plain"; see `numdnc.init_params`.
-        input_scale: factor for the weights of the inputs at the start, 1.0; see there.
-        seed: settles how parameters start; None takes torch's generator.
-        device, dtype: of the parameters, as in torch; None for its defaults.
+        num_layers: Number of layers; left out if hidden_size is a tuple. Every layer sees the input, and the output
+            sees every layer. Default: 1.
+        batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
+            Default: False.
+        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
+            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        init_scheme: How parameters are initialised, see `numdnc.init_params`. Default: "plain".
+        input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
+        seed: Seed of the initial parameters; None takes one from torch's generator. Default: None.
+        device, dtype: Those of the parameters, as in torch; None takes its defaults. Default: None.
 
     Called with input (T, B, X) it gives output (T, B, Y) and a `RecurrentState` whose `controller[layer].hidden` and
     `.cell` are (B, H); see `forward`.
@@ -90,10 +94,11 @@ class DNC(Recurrent[DNCState[Tensor]]):
 
     Arguments, with their defaults:
 
-        input_size: X, width of an input vector, or number of symbols where inputs are integers.
-        hidden_size: H of each controller layer, or a tuple with one for each.
+        input_size: X, width of an input vector, or number of symbols if inputs are integers.
+        hidden_size: H of each controller layer, or a tuple of one for each layer.
         output_size: Y, width of an output vector.
-        num_layers: number of controller layers, 1 unless hidden_size tells. Each sees the input, the output sees all.
+        num_layers: Number of controller layers; left out if hidden_size is a tuple. Every layer sees the input, and the
+            output sees every layer. Default: 1.
         controller: The network that drives the memory: lstm, rnn or feedforward. Default: "lstm".
         memory_size: N, number of memory slots. Default: 16.
         word_size: W, numbers per slot. Default: 16.
@@ -112,14 +117,15 @@ class DNC(Recurrent[DNCState[Tensor]]):
             output (Franke, Niehues and Waibel 2018). Default: 0.0.
         learned_state: Learn the memory and the controller's state at the start of a sequence, from batches that begin
             sequences (of a text: the first window of an epoch). Default: False.
-        batch_first: padded input and output are (B, T, ..), not (T, B, ..); False. A state has its batch first anyway.
-        engine: what computes, "auto": the engine "cpu" for float32 and float64 on the CPU, else "torch", and "torch"
-            too under what records or transforms torch's operations. Or one of "cpu", "torch", "reference".
-        init_scheme: how parameters are initialised, "plain" or "store" (the memory starts as a store); see
-            `numdnc.init_params`.
-        input_scale: factor for the weights of the inputs at the start, 1.0; see there.
-        seed: settles how parameters start; None takes torch's generator.
-        device, dtype: of the parameters, as in torch; None for its defaults.
+        batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
+            Default: False.
+        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
+            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        init_scheme: How parameters are initialised, "plain" or "store" (the memory starts as a store), see
+            `numdnc.init_params`. Default: "plain".
+        input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
+        seed: Seed of the initial parameters; None takes one from torch's generator. Default: None.
+        device, dtype: Those of the parameters, as in torch; None takes its defaults. Default: None.
 
     Called with input (T, B, X) it gives output (T, B, Y) and a `DNCState`: `memory` (B, N, W), `usage` (B, N),
     `link` (B, N, N), `precedence` (B, N), `write_weights` (B, N), `read_weights` (B, R, N), `reads` (B, R, W) and
@@ -179,13 +185,13 @@ _MODULES: dict[type[Spec], type[Module]] = {RNNSpec: RNN, LSTMSpec: LSTM, DNCSpe
 
 
 def module_for(spec: Spec, **options: Any) -> Module:
-    """The module of a spec; options are those that are no field of it."""
+    """Make the module of a spec; options are the arguments that are not fields of the spec."""
     fields = {field.name: getattr(spec, field.name) for field in fields_of(spec)}
     return _MODULES[type(spec)](hidden_size=fields.pop("hidden_sizes"), **fields, **options)
 
 
 def _layers(hidden_size: int | Sequence[int], num_layers: int) -> tuple[int, ...]:
-    """H of each layer."""
+    """H of each layer, from the arguments of a module."""
     if isinstance(hidden_size, Sequence):
         if num_layers not in (1, len(hidden_size)):
             raise UserError(

@@ -1,8 +1,8 @@
-"""Files of `torch.save`, read so that a stranger's can do nothing but be wrong.
+"""Safe reading of files of `torch.save`, also of untrusted ones.
 
-Such a file is a zip of a pickle and of the numbers of each tensor. torch unpickles with few functions allowed
-(weights_only), but among these are some that take memory at the file's word. Here only what plain tensors need is let
-through, and the tensors may hold no more numbers than the file.
+Such a file is a zip archive of a pickle and the data of each tensor. torch's unpickler (weights_only) allows few
+functions, but some of these allocate as much memory as the file says. Here only what plain tensors need is allowed, and
+tensors may not be larger than the file.
 """
 
 import pickletools
@@ -21,7 +21,7 @@ _LARGEST_PICKLE = 1 << 26
 
 
 def read_tensors(path: Path, kind: str) -> Any:
-    """What lies in a file of `torch.save` that holds plain values and tensors; `kind` says what it must be."""
+    """Load a file of `torch.save` that holds plain values and tensors; `kind` is what error messages call it."""
     try:
         with open_regular_file(path) as file:
             _check_pickle(file)
@@ -31,7 +31,7 @@ def read_tensors(path: Path, kind: str) -> Any:
             return contents
     except FileNotFoundError:
         raise UserError(f"{kind} must exist at {path}, got none. Check the file's name.") from None
-    except Exception as error:  # noqa: BLE001 - on a strange file torch may fail in any way
+    except Exception as error:  # noqa: BLE001 - torch may raise anything for an invalid file
         raise UserError(
             f"{path} must be {kind}, got a file that torch cannot read ({_one_line(error)}). "
             "It was cut short, damaged, or is something else."
@@ -39,7 +39,7 @@ def read_tensors(path: Path, kind: str) -> Any:
 
 
 def _check_pickle(file: Any) -> None:
-    """Refuse packed members, and pickles that ask for anything beyond plain values and tensors."""
+    """Refuse compressed members, and pickles that use anything but plain values and tensors."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -54,7 +54,7 @@ def _check_pickle(file: Any) -> None:
 
 
 def _check_sizes(contents: Any, size: int) -> None:
-    """Refuse tensors of more bytes than there are in the file: several may share their numbers or repeat them."""
+    """Refuse tensors of more bytes than the file: views may share or repeat their data."""
     held = contents.get("state_dict") if isinstance(contents, dict) else None
     tensors = (
         [value for value in held.values() if isinstance(value, torch.Tensor)]
@@ -66,5 +66,5 @@ def _check_sizes(contents: Any, size: int) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """The first line of what torch says, which may be many."""
+    """First line of the message of an error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,5 +1,5 @@
-"""What looks at torch's operations from outside: it sees nothing of an engine of arrays, and would take its results for
-constants.
+"""Detect what records or transforms torch's operations (tracing, export, torch.func): it does not see the operations of
+an engine of NumPy arrays and would treat its results as constants.
 """
 
 from typing import Any
@@ -13,9 +13,9 @@ from numdnc.errors import UserError
 
 
 def find_recorder(tensors: list[Any]) -> str | None:
-    """What records, transforms or only pretends to compute what is done with these tensors, by name; None if nothing.
+    """Return the name of what records, transforms or fakes operations on these tensors, or None.
 
-    `torch.compile` is no recorder: it leaves out what it cannot compile, see `autograd.run_engine_uncompiled`.
+    `torch.compile` does not count: it can skip what it cannot compile, see `autograd.run_engine_uncompiled`.
     """
     if torch.compiler.is_compiling():
         return "torch.export" if torch.compiler.is_exporting() else None
@@ -34,7 +34,7 @@ def find_recorder(tensors: list[Any]) -> str | None:
 
 
 def refuse_symbolic_trace(tensor: Any) -> None:
-    """Raise UserError if `torch.fx.symbolic_trace` has put a stand-in where a parameter or an input belongs."""
+    """Raise UserError if a tensor is a proxy of `torch.fx.symbolic_trace`."""
     if isinstance(tensor, torch.fx.Proxy):
         raise UserError(
             "the module must be a leaf for torch.fx.symbolic_trace, which cannot record a loop over steps, got traced "
@@ -43,7 +43,7 @@ def refuse_symbolic_trace(tensor: Any) -> None:
 
 
 def refuse_lengths() -> None:
-    """Raise UserError where lengths would be recorded as constants."""
+    """Raise UserError under tracers that would record lengths as constants."""
     if torch.jit.is_tracing() or torch.compiler.is_exporting():
         raise UserError(
             "lengths must be None, and input no PackedSequence, while torch.jit.trace or torch.export records: the "

@@ -1,4 +1,4 @@
-"""What the modules share: parameters, checks, the way to an engine.
+"""Base class of the modules: parameters, checks, choice of the engine.
 
 Axes: T steps, B batch, X input, Y output, H hidden.
 """
@@ -30,7 +30,7 @@ State = TypeVar("State")
 
 
 class _ParameterGroup(nn.Module):
-    """Parameters that lie under one name."""
+    """Parameters with a common prefix of their names."""
 
     def extra_repr(self) -> str:
         """Names and shapes."""
@@ -38,7 +38,7 @@ class _ParameterGroup(nn.Module):
 
 
 class Recurrent(nn.Module, Generic[State]):
-    """What the three modules share. Parameters have the names that checkpoints use: `controller.0.weights`, .."""
+    """Base class of the three modules. Parameters have the names of checkpoints: `controller.0.weights`, .."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Recurrent(nn.Module, Generic[State]):
         self.init_scheme: InitScheme = init_scheme
         self.input_scale = input_scale
         self.origin: dict[str, Any] | None = None
-        """What the run was that the parameters came from, if any: `numdnc export --to run` makes another of it."""
+        """The run that the parameters came from, if any; `numdnc export --to run` makes a new run of it."""
         blank = zero_params(spec)
         for name, leaf in named_leaves(blank):
             *path, last = name.split(".")
@@ -72,7 +72,7 @@ class Recurrent(nn.Module, Generic[State]):
         self.reset_parameters(seed)
 
     def reset_parameters(self, seed: int | None = None) -> None:
-        """Draw the parameters as `numdnc.init_params` does, from a seed or else from torch's generator."""
+        """Draw the parameters as `numdnc.init_params` does; without a seed, take one from torch's generator."""
         if seed is None:
             seed = int(torch.randint(2**62, (), device="cpu").item())
         dtype = DTYPES.get(self._like().dtype, np.float32)
@@ -81,18 +81,18 @@ class Recurrent(nn.Module, Generic[State]):
             map_leaves(lambda p, array: p.copy_(torch.from_numpy(array)), self.params(), drawn)
 
     def __prepare_scriptable__(self) -> Any:
-        """`torch.jit.script` calls this."""
+        """Raise UserError; `torch.jit.script` calls this."""
         raise UserError(
             f"torch.jit.script cannot read the code of numdnc.nn.{type(self).__name__}. "
             "Use torch.export, or torch.jit.trace, at a fixed number of steps."
         )
 
     def params(self) -> Any:
-        """The parameters as the tree that engines take, with tensors as its leaves."""
+        """Return the parameters as a tree of tensors, as engines take them."""
         return map_leaves(lambda name: attrgetter(name)(self), self._names)
 
     def extra_repr(self) -> str:
-        """Sizes, and what is not the paper's model or the default."""
+        """Sizes, and arguments that are not the default."""
         given = {
             field.name: (getattr(self.spec, field.name), field.default) for field in fields_of(self.spec)
         }
@@ -129,12 +129,12 @@ class Recurrent(nn.Module, Generic[State]):
         input: (T, B, X), with batch_first (B, T, X), without a batch (T, X), or a PackedSequence of (.., X); integers
             without the last axis mean one-hot rows.
         state: as an earlier call returned it, a `numdnc.params.DNCState` or `RecurrentState` of tensors with the batch
-            as the first axis, if there is one; None for where sequences start.
-        lengths: (B,), each from 0 to T. What lies beyond a row's length is not looked at, its output there is 0 and its
-            state is that at its end; a row of length 0 keeps the state that it had.
+            as the first axis, if there is one; None for the initial state.
+        lengths: (B,), each from 0 to T. Input beyond a row's length is ignored, its output there is 0 and its final
+            state is that at its end; a row of length 0 keeps its state.
 
-        Nothing that is returned shares memory with what was passed in or with a parameter. Under autocast all is
-        computed in the dtype of the parameters. `numdnc.UserError` says what does not fit.
+        Results share no memory with arguments or parameters. Under autocast everything is computed in the dtype of the
+        parameters. Invalid arguments raise `numdnc.UserError`.
         """
         like = self._like()
         refuse_symbolic_trace(like)
@@ -175,7 +175,7 @@ class Recurrent(nn.Module, Generic[State]):
         return output.transpose(0, 1) if self.batch_first else output, state
 
     def _run(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Outputs (T, B, Y) and the state after of sequences (T, B, ..) that are all of one length."""
+        """Return outputs (T, B, Y) and final state of sequences (T, B, ..) of equal length."""
         spec, params, like = self.spec, self.params(), self._like()
         T, B = inputs.shape[:2]
         recorder = find_recorder([*leaves(params), inputs, *leaves(state)])
@@ -185,7 +185,7 @@ class Recurrent(nn.Module, Generic[State]):
                 check_symbols(spec, inputs)
         mask = None
         if spec.learned_state:
-            # A learned start acts through the state alone: where one is carried on, it has no gradient, not even 0.
+            # A learned initial state acts through the state alone; with another state it has no gradient, not even 0.
             params = params._replace(initial=map_leaves(lambda leaf: leaf.detach(), params.initial))
         if self.training and spec.bypass_dropout:
             mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
@@ -197,7 +197,7 @@ class Recurrent(nn.Module, Generic[State]):
         return run_engine(self.engine, spec, params, inputs, state, mask)
 
     def _uses_torch(self, recorder: str | None) -> bool:
-        """Whether torch's own operations compute, not an engine of NumPy arrays."""
+        """Whether to compute with torch's operations rather than an engine of NumPy arrays."""
         like = self._like()
         if self.engine == "torch":
             return True
@@ -217,11 +217,11 @@ class Recurrent(nn.Module, Generic[State]):
         return False
 
     def _like(self) -> Tensor:
-        """One of the parameters, for their dtype and device."""
+        """One of the parameters, which all have the same dtype and device."""
         return attrgetter("output.bias")(self)
 
     def _checked_state(self, rows: tuple[int, ...], state: Any) -> Any:
-        """The state given, checked; where none is, that in which sequences start. rows: (B,), or ()."""
+        """Check and return a state, or make the initial one if it is None. rows: (B,), or ()."""
         like = self._like()
         if state is not None:
             check_state(self.spec, state, rows, like)
@@ -238,7 +238,7 @@ def fields_of(spec: Spec) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def _as_dtype(given: Any, dtype: Any) -> Any:
-    """What autocast has made half as precise, in the dtype of the parameters; all else as it is."""
+    """Cast what autocast has cast to half precision back to the dtype of the parameters."""
     if isinstance(given, PackedSequence):
         return given._replace(data=_as_dtype(given.data, dtype))
     if isinstance(given, Tensor) and given.dtype in (torch.float16, torch.bfloat16):

@@ -22,18 +22,18 @@ for _kind in (DNCState, RecurrentState, LSTMState, RNNState):
     )  # .. export too
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
-"""Outputs and the state after of inputs (T, B, ..) and a state."""
+"""From inputs (T, B, ..) and a state to outputs and the final state."""
 
 
 def detach(state: Any) -> Any:
-    """The same state without its history: gradients end here, as at the cuts of truncated back-propagation."""
+    """Detach a state from its graph, as between the windows of truncated back-propagation through time."""
     return map_leaves(lambda leaf: leaf.detach(), state)
 
 
 def initial_state(spec: Spec, initial: Any, batch: int, like: Tensor) -> Any:
-    """Where every sequence starts, of the dtype and on the device of `like`.
+    """Make the initial state, with the dtype and device of `like`.
 
-    initial: what the model has learned of it (`numdnc.params.LearnedState`), or ().
+    initial: its learned part (`numdnc.params.LearnedState`), or ().
     """
 
     def zeros(leaf: Any) -> Tensor:
@@ -47,13 +47,13 @@ def initial_state(spec: Spec, initial: Any, batch: int, like: Tensor) -> Any:
 
 
 def over_lengths(step: Step, inputs: Tensor, lengths: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """Outputs (T, B, ..), 0 beyond each row's end, and the state of each row at its own end.
+    """Return outputs (T, B, ..), 0 beyond each row's end, and the state of each row at its own end.
 
     inputs (T, B, ..), lengths (B,) from 0 to T and on the CPU; `step` as for `over_packed`.
     """
     T, B = inputs.shape[:2]
     order = lengths.argsort(descending=True, stable=True)
-    begun = order[: int((lengths > 0).sum())]  # the other rows keep the state that they have
+    begun = order[: int((lengths > 0).sum())]  # the other rows keep their state
     if not len(begun):
         output, state = step(inputs[:0], state)
         return functional.pad(output, (0, 0, 0, 0, 0, T)), state
@@ -66,10 +66,10 @@ def over_lengths(step: Step, inputs: Tensor, lengths: Tensor, state: Any) -> tup
 
 
 def over_packed(step: Step, packed: PackedSequence, state: Any) -> tuple[PackedSequence, Any]:
-    """Outputs of sequences of several lengths, packed alike, and the state of each at its own end.
+    """Return outputs of packed sequences, packed in the same way, and the state of each at its own end.
 
     `step(inputs, state)` is called once for each stretch in which no sequence ends, with the rows that go on: nothing
-    is computed for padding. Rows of `state` beyond those that are packed are returned as they are.
+    is computed for padding. Rows of `state` beyond the packed ones are returned unchanged.
     """
     data, outputs, ended = packed.data, [], []
     state = _in_order(state, packed.sorted_indices)
