@@ -1,4 +1,4 @@
-"""Which parameters a gradient reaches: one that none reaches never trains.
+"""Gradient flow: how strong the gradient is on each part of the parameters; a part without a gradient never trains.
 
 Axes: X input, R read heads, W word, H hidden units of a layer.
 """
@@ -17,21 +17,21 @@ from numdnc.training.gradient import Loss, loss_and_gradient
 from numdnc.tree import map_leaves, named_leaves
 
 NEGLIGIBLE = 1e-6
-"""A part whose gradient is at most this, beside that of the part with the strongest, does not train to speak of."""
+"""A part whose gradient is at most this share of the strongest part's hardly trains."""
 
 _OF_HEADS = ("read_", "free_", "forward_", "backward_")
-"""How the parts of the interface begin that each head has for itself."""
+"""Prefixes of the interface's parts that exist for each head."""
 
 
 class GradientFlow(NamedTuple):
-    """How strong the gradient is on each part of the parameters."""
+    """Strength of the gradient on each part of the parameters."""
 
     strengths: dict[str, float]
     """Part -> root mean square of the gradient over its numbers and the batches."""
     dead_units: tuple[str, ...]
-    """Hidden units whose gradient is exactly 0, where others of their layer have one."""
+    """Hidden units whose gradient is exactly 0, while other units of their layer have one."""
     largest: float
-    """Of all numbers, a magnitude."""
+    """Largest magnitude of all gradients."""
 
     @property
     def strongest(self) -> float:
@@ -40,7 +40,7 @@ class GradientFlow(NamedTuple):
 
     @property
     def untrained(self) -> list[str]:
-        """The parts and units that no gradient reaches, or next to none."""
+        """The parts and units with no gradient or a negligible one."""
         faint = [
             name for name, strength in self.strengths.items() if not strength > NEGLIGIBLE * self.strongest
         ]
@@ -50,7 +50,7 @@ class GradientFlow(NamedTuple):
 def gradient_flow(
     spec: Spec, params: Any, engine: Engine, batches: Iterable[Batch], loss: Loss
 ) -> GradientFlow:
-    """The gradient's strength on each part over several batches, whose sequences start in the initial state."""
+    """The strength of the gradient on each part, over several batches whose sequences start in the initial state."""
     gradients = [loss_and_gradient(spec, params, engine, batch, loss).gradient for batch in batches]
     squares = map_leaves(lambda *each: np.mean([g.astype(np.float64) ** 2 for g in each], axis=0), *gradients)
     strengths = {name: float(np.sqrt(part.mean())) for name, part in parameter_parts(spec, squares)}
@@ -59,9 +59,9 @@ def gradient_flow(
 
 
 def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
-    """The numbers of a tree of parameters, by what they are for: "output.weights (reads of head 0)", ..
+    """Split a tree of parameters into parts by purpose: "output.weights (reads of head 0)", ..
 
-    Weights of a controller layer and of the output are told apart by their rows, those of the interface by columns.
+    Weights of a controller layer and of the output are split by rows, those of the interface by columns.
     """
     for name, leaf in named_leaves(tree):
         owner = name.partition(".")[0]
@@ -79,7 +79,7 @@ def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
 
 
 def _interface_parts(spec: DNCSpec) -> Iterator[tuple[str, Any]]:
-    """Name and columns; what each head has for itself is told apart by head."""
+    """Name and columns of each part; parts that exist for each head are split by head."""
     for name, columns in interface_columns(spec).items():
         if name.startswith(_OF_HEADS):
             yield from ((f"{name} of head {head}", columns[head].reshape(-1)) for head in range(len(columns)))
@@ -108,7 +108,7 @@ def _read_rows(spec: Spec) -> list[tuple[str, int]]:
 
 
 def _dead_units(spec: Spec, squares: Any) -> Iterator[str]:
-    """By the biases: that of a gate has no gradient exactly where the gate has none at any step."""
+    """Units whose biases have no gradient, which means that none of their gates has one at any step."""
     for number, (layer, size) in enumerate(zip(squares.controller, spec.hidden_sizes, strict=True)):
         dead = ~layer.bias.reshape(GATES[spec.controller], size).any(axis=0)
         if not dead.all():
