@@ -23,7 +23,7 @@ from numdnc.tree import named_leaves
 
 
 class Weightings(NamedTuple):
-    """What a step of the memory makes on its way from one state to the next."""
+    """Intermediate values of a step of the memory."""
 
     retention: Annotated[Array, Part("N")]
     allocation: Annotated[Array, Part("N")]
