@@ -1,4 +1,4 @@
-"""How long an update's forward and backward take on the reference engine, with one and two BLAS threads, in turn.
+"""Time forward and backward of an update on the engine `reference` with one and with two BLAS threads, in turn.
 
     python benchmarks/blas_threads.py
 

@@ -1,10 +1,10 @@
-"""Time one contender at one shape, in a process that does nothing else; `ring.py` starts it.
+"""Time one contender at one shape, in a separate process that `ring.py` starts.
 
     python benchmarks/contenders.py CONTENDER SHAPE SECONDS THREADS JAX_PEER
 
 CONTENDER is one of `CONTENDERS`, or `check` (the engine `cpu` against the definition), or `machine`; SHAPE is a list in
-JSON. Prints one JSON object. Everyone gets a shape's symbols and the gradient of the mean cross-entropy by its own
-outputs, and is asked for outputs and the gradients of all parameters; that gradient itself is not timed, for no one.
+JSON. Prints one JSON object. Each contender gets a shape's symbols and the gradient of the mean cross-entropy by its own
+outputs, and computes outputs and the gradients of all parameters; computing the loss and its gradient is never timed.
 """
 
 import importlib.util
@@ -37,7 +37,7 @@ def cpu_engine(threads):
 
 
 def engine_runs(engine):
-    """For an engine of this package: from a shape to a run over it."""
+    """Shape -> a function that runs an engine of this package over it."""
 
     def prepare(shape):
         given = make_problem(shape)
@@ -53,7 +53,7 @@ def engine_runs(engine):
 
 
 def jax_runs(file):
-    """JAX, compiled; `file` is `jax_peer.py`, or another that offers `init_params(key, c)`, `step` and `zero_state`."""
+    """JAX, compiled; `file` is `jax_peer.py`, or another with `init_params(key, c)`, `step` and `zero_state`."""
     import jax
     import jax.numpy as jnp
 
@@ -96,7 +96,7 @@ def jax_runs(file):
 
 
 def torch_runs():
-    """The package `dnc` on PyTorch, as near to a shape as its options come; `DIFFERS` says what stays different."""
+    """The package `dnc` on PyTorch, with options as close to a shape as possible; `DIFFERS` lists the differences."""
     import dnc
     import torch
 
@@ -156,7 +156,7 @@ DIFFERS = {
 
 
 def timed(name, shape, seconds, threads, peer):
-    """Seconds of each run, the most memory during them above that between them, and the most of the whole process."""
+    """Seconds of each run, peak memory during the runs above that in between, and peak of the whole process."""
     try:
         prepare = CONTENDERS[name](threads, peer)
     except ImportError as error:

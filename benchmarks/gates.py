@@ -1,10 +1,10 @@
-"""When a trained DNC frees, allocates and writes: its gates where a copy task shows a vector, and where it asks.
+"""The gates of a trained DNC at the steps of a copy task that show a vector, and at those that ask for one.
 
     python benchmarks/gates.py RUN [RUN ..]
 
-A run is a folder of `numdnc train copy`, `reuse`, `links` or the like. Given is the mean of each gate over the
-sequences that the run is scored on (of several free gates the largest at each step), and how many slots the gates
-freed at the step after, which is when they act: free gates do nothing where nothing that is in use was read.
+RUN is a folder of `numdnc train copy`, `reuse`, `links` or similar. Prints the mean of each gate over the held-out
+sequences (of several free gates the largest at each step), and how many slots the gates freed at the next step, where
+they act: a free gate has no effect if nothing in use was read.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from numdnc.tasks.sequences import loss_mask
 
 
 def slots_freed(activity: Activity) -> np.ndarray:
-    """(T, B): how much usage is gone at the step after each, by what was read at it; 0 at the last."""
+    """Usage freed at the next step by what was read at each step, (T, B); 0 at the last."""
     usage, written = activity.values["usage"], activity.values["write_weights"]
     filled = usage + written - usage * written
     freed = np.zeros(usage.shape[:2])

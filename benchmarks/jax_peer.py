@@ -1,7 +1,7 @@
-"""A peer to measure against: the paper's DNC the way a careful JAX user would write it.
+"""A peer for the benchmarks: the paper's DNC as a careful JAX user would write it.
 
-One `lax.scan` over time, batched einsums, XLA's fusion, JAX's own differentiation; no line of the package. Parameters
-are the package's trees, which JAX takes as they are, so that outputs and gradients can be compared.
+One `lax.scan` over time, batched einsums, XLA's fusion, JAX's own differentiation, and no code of this package.
+Parameters are the package's trees, which JAX accepts directly, so that outputs and gradients can be compared.
 """
 
 import jax
@@ -75,7 +75,7 @@ def access(spec, xi, state):
 
 
 def forward(spec, params, inputs):
-    """Outputs (T, B, Y) of inputs (T, B, X) from the blank state."""
+    """Outputs (T, B, Y) for inputs (T, B, X), from the initial state of zeros."""
     B, N, W, R = inputs.shape[1], spec.memory_size, spec.word_size, spec.read_heads
 
     def zeros(*shape):

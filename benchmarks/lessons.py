@@ -1,9 +1,9 @@
-"""Share of sequences right against samples, lesson by lesson, of runs with a curriculum, as a picture.
+"""Plot the share of right sequences over samples, lesson by lesson, for runs with a curriculum.
 
     python benchmarks/lessons.py runs/traversal-dnc-1 runs/inference-dnc-1 --out lessons.png
 
-Each point is a progress line: sequences of the lesson then learned that are never trained on. A lesson begins where
-its number stands.
+Each point is a progress line, scored on held-out sequences of the current lesson. The number of a lesson marks its
+beginning.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from numdnc.training.folder import RunFolder
 
 
 class Curve(NamedTuple):
-    """What the progress lines of a run say."""
+    """The progress lines of a run."""
 
     title: str
     samples: list[int]
@@ -44,7 +44,7 @@ def read_curve(folder: Path) -> Curve:
 
 
 def draw(curves: list[Curve], figure_class: Any) -> Any:
-    """One panel a run."""
+    """Draw one panel for each run."""
     figure = figure_class(figsize=(8, 2.3 * len(curves)), layout="constrained")
     for axes, curve in zip(figure.subplots(len(curves), squeeze=False)[:, 0], curves, strict=True):
         axes.plot([samples / 1000 for samples in curve.samples], curve.right, lw=1)
@@ -63,7 +63,7 @@ def draw(curves: list[Curve], figure_class: Any) -> Any:
 
 
 def main() -> None:
-    """As told on the command line."""
+    """Plot the runs given on the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

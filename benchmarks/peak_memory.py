@@ -1,4 +1,4 @@
-"""How much memory forward and backward of a DNC take, above what the process has once the kernels are there.
+"""Peak memory of forward and backward of a DNC, above that of the process with its kernels loaded.
 
     python benchmarks/peak_memory.py N T B
 

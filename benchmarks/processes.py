@@ -1,10 +1,10 @@
-"""How training scales from one process to several on this machine: predictions per second, in one run.
+"""Scaling of training from one process to several on this machine, in predictions per second.
 
     python benchmarks/processes.py                       # 1 and 2 processes
     python benchmarks/processes.py --counts 1 2 4 --rounds 5
 
-Each trains with one thread (NUMDNC_THREADS=1) on the same batch, shared among them. Every count is measured in every
-round, in turn; the figure is the median over rounds of a run's own medians. Also said: whether the losses are the same.
+Each process trains with one thread (NUMDNC_THREADS=1) on its share of the same batch. Every count is measured in every
+round, in turn; the figure is the median over rounds of the medians of runs. The losses are compared too.
 """
 
 import argparse

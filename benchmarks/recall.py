@@ -1,8 +1,8 @@
-"""The family and its two starts, side by side on a small recall task.
+"""Compare the variants of the DNC and its two initialisation schemes on a small recall task.
 
-A sequence shows 6 pairs of random bits, a key and a value of 8 bits each, no key twice, then the keys alone in another
-order; the answer to a key is its value, in the same step. A model that does not remember answers half of the bits right
-and one query in 256. Every model gets the same sequences.
+A sequence shows 6 pairs of random bits, a key and a value of 8 bits each, with distinct keys, then the keys in another
+order; the answer to a key is its value, at the same step. A model without memory gets half of the bits and one query in
+256 right. Every model gets the same sequences.
 
     python benchmarks/recall.py [--controllers feedforward lstm] [--models paper ..] [--starts plain store]
         [--updates 2000] [--seeds 5]
@@ -62,7 +62,7 @@ def draw(rng: np.random.Generator, batch: int) -> tuple[Any, Any, Any]:
 
 
 def learn(spec: DNCSpec, start: Start, seed: int, updates: int) -> tuple[float, float]:
-    """Share of queries answered without a wrong bit at the end, and the update where it first passed 90 %."""
+    """Share of queries answered without a wrong bit at the end, and the update at which it first exceeded 90 %."""
     params = init_params(spec, seed, start=start)
     moments = first_moments(SETTINGS, params)
     engine = select_engine("auto", spec)

@@ -1,10 +1,10 @@
-"""How fast a DNC's forward and backward are: this package, JAX and PyTorch, in one run on one machine.
+"""Time forward and backward of a DNC in this package, in JAX and in PyTorch, in one run on one machine.
 
     python benchmarks/ring.py [--shapes babi ..] [--contenders cpu jax ..] [--threads 1 2] [--rounds 2] [--seconds 2]
         [--updates] [--growth] [--jax-peer FILE] [--json]
 
-The engine `cpu` is checked against the definition first; if it is wrong there are no figures, and the exit code is 1.
-Every measurement has a process of its own, one after the other; contenders take turns at a shape, round by round, and
+The engine `cpu` is compared with the definition first; if it is wrong there are no figures, and the exit code is 1.
+Every measurement runs in a separate process, one after the other; contenders take turns at a shape, round by round, and
 medians are over the runs of all rounds. A process may use as many cores as it has threads. Contenders that cannot be
 imported are left out and named. Float32; see contenders.py for what is timed. Memory of a run is the most at once
 during runs, above what the process has in use between them: too little for what keeps freed memory for the next run,
@@ -53,7 +53,7 @@ Runs = dict[str, Any]
 
 @contextmanager
 def some_cores(threads: int) -> Iterator[None]:
-    """Processes started meanwhile may use so many cores."""
+    """Limit processes that are started in this context to a number of cores."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -66,7 +66,7 @@ def some_cores(threads: int) -> Iterator[None]:
 
 
 def ask(name: str, shape: Shape, threads: int, options: argparse.Namespace) -> Runs:
-    """What contenders.py finds, in a process of its own."""
+    """The result of contenders.py, in a separate process."""
     count = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL")}
     words = [name, json.dumps(shape), str(options.seconds), str(threads), str(options.jax_peer)]
     with some_cores(threads):
@@ -90,7 +90,7 @@ def note(text: str) -> None:
 
 
 def checked(shapes: dict[str, Shape], options: argparse.Namespace) -> dict[str, float]:
-    """Relative errors of the engine `cpu`; one that is too large, or none at all, ends the program."""
+    """Relative errors of the engine `cpu`; the program ends if one is too large or there is none."""
     errors = {}
     for name, shape in shapes.items():
         for threads in options.threads:
@@ -104,7 +104,7 @@ def checked(shapes: dict[str, Shape], options: argparse.Namespace) -> dict[str, 
 
 
 def take_turns(shapes: dict[str, Shape], threads: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs of every contender at every shape, and the best rates of the machine that were seen."""
+    """Runs of every contender at every shape, and the best rates of the machine."""
     left = list(options.contenders)
     runs: dict[str, dict[str, Runs]] = {name: {} for name in shapes}
     rates, absent = MachineRates(0, 0), {}
@@ -125,7 +125,7 @@ def take_turns(shapes: dict[str, Shape], threads: int, options: argparse.Namespa
 
 
 def pooled(before: Runs | None, found: Runs) -> Runs:
-    """The runs of two rounds together; a failure in either is one."""
+    """The runs of two rounds together; a failure in either counts."""
     if before is None or "failed" in found:
         return found
     if "failed" in before:
@@ -145,7 +145,7 @@ def told(found: Runs) -> str:
 
 
 def compared(times: dict[str, float | None], floor: float) -> dict[str, float | None]:
-    """How often the time of `cpu` goes into others', and the floor into it."""
+    """Times of the others divided by that of `cpu`, and that of `cpu` divided by the floor."""
     cpu = times.get("cpu")
     peers = [time for name in PEERS if (time := times.get(name)) is not None]
     reference = times.get("reference")
@@ -219,7 +219,7 @@ def show_updates(found: dict[str, Any], result: dict[str, Any], contenders: list
 
 
 def ring(shapes: dict[str, Shape], options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All contenders at these shapes, for each number of threads; what was found, shown unless --json."""
+    """Measure all contenders at these shapes for each number of threads; print the results unless --json."""
     results = []
     for threads in options.threads:
         found = take_turns(shapes, threads, options)
@@ -238,7 +238,7 @@ def ring(shapes: dict[str, Shape], options: argparse.Namespace) -> list[dict[str
 
 
 def growth(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Time and memory of the engine `cpu` as one size of the base shape grows, the others as they are."""
+    """Time and memory of the engine `cpu` as one size of the base shape grows and the others stay fixed."""
     results = []
     for size, values in GROWTH.items():
         lines = [
@@ -296,7 +296,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Check, measure, show; exit with 1 if the engine is wrong."""
+    """Check, measure and print; exit with 1 if the engine is wrong."""
     options = parsed()
     names = options.shapes or (UPDATES["shapes"] if options.updates else SHAPES)
     shapes = {name: SHAPES[name] for name in names}

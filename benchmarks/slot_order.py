@@ -1,10 +1,10 @@
-"""How far float32 is from float64 once the memory is full, and how much of that is the order of the slots.
+"""Difference of gradients in float32 and float64 once the memory is full, and how much of it the slots' order causes.
 
     python benchmarks/slot_order.py [--seeds 5] [--steps 400] [--slots 64]
 
-Printed is |g32 - g64| / |g64| over the whole gradient by the parameters, median and worst over the seeds: for each
-engine; for two engines in float32; for the definition in float32 with the order that it has in float64; and for it with
-slots ranked by usages rounded to multiples of 2^-bits, ties by slot. Inputs are random, the memory is blank at first.
+Prints |g32 - g64| / |g64| over the whole gradient by the parameters, median and worst over the seeds: for each engine;
+for two engines in float32; for the definition in float32 with the order of float64; and for it with slots ranked by
+usages rounded to multiples of 2^-bits, ties by slot. Inputs are random, the memory is empty at first.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""How fast numdnc.nn.DNC is on the CPU beside the PyPI package `dnc`, its own engine `torch`, and JAX, in one run.
+"""Time numdnc.nn.DNC on the CPU, compared with the PyPI package `dnc`, its engine `torch`, and JAX, in one run.
 
     python benchmarks/torch_modules.py [--shapes babi ..] [--threads 2] [--rounds 2] [--seconds 2] [--json]
 
-Forward and backward at the shapes of ring.py. Everyone is in float32, is given the same one-hot
-vectors and the gradient of the mean cross-entropy by its own outputs, and is asked for outputs and the gradients of all
-parameters. Every measurement has a process of its own, one after the other, with as many cores as threads; contenders
+Forward and backward at the shapes of ring.py, in float32. Each contender gets the same one-hot vectors and the
+gradient of the mean cross-entropy by its own outputs, and computes outputs and the gradients of all parameters. Every
+measurement runs in a separate process, one after the other, with as many cores as threads; contenders
 take turns at a shape, round by round, and medians are over the runs of all rounds. First the module is compared with
 the definition in float64; if it is wrong there are no figures and the exit code is 1. Progress goes to standard error.
 """
@@ -56,7 +56,7 @@ def model_for(shape: Shape, **options: Any) -> Any:
 
 
 def module_runs(engine: str) -> Any:
-    """From a shape to a run over it by the module on an engine."""
+    """Shape -> a function that runs the module on an engine over it."""
     import torch
 
     def prepare(shape: Shape) -> Any:
@@ -119,7 +119,7 @@ def timed(name: str, shape: Shape, seconds: float, threads: int) -> dict[str, An
 
 
 def ask(name: str, shape: Shape, seconds: float, threads: int) -> dict[str, Any]:
-    """What `timed` or `error_of` finds, in a process of its own."""
+    """The result of `timed` or `error_of` in a separate process."""
     count = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "OMP", "MKL", "NUMDNC")}
     words = ["--one", name, json.dumps(shape), str(seconds), str(threads)]
     with some_cores(threads):
@@ -137,7 +137,7 @@ def ask(name: str, shape: Shape, seconds: float, threads: int) -> dict[str, Any]
 
 
 def one(name: str, shape: str, seconds: str, threads: str) -> None:
-    """The part of the program that runs in a process of its own."""
+    """The part of the program that runs in a separate process."""
     size = Shape(*(tuple(part) if isinstance(part, list) else part for part in json.loads(shape)))
     found = {"error": error_of(size)} if name == "check" else timed(name, size, float(seconds), int(threads))
     print(json.dumps(found))
@@ -161,7 +161,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Check, measure, show; exit with 1 if the module is wrong."""
+    """Check, measure and print; exit with 1 if the module is wrong."""
     options = parsed()
     shapes = {name: SHAPES[name] for name in options.shapes}
     errors = {}
