@@ -3,8 +3,8 @@
     python benchmarks/contenders.py CONTENDER SHAPE SECONDS THREADS JAX_PEER
 
 CONTENDER is one of `CONTENDERS`, or `check` (the engine `cpu` against the definition), or `machine`; SHAPE is a list in
-JSON. Prints one JSON object. Each contender gets a shape's symbols and the gradient of the mean cross-entropy by its own
-outputs, and computes outputs and the gradients of all parameters; computing the loss and its gradient is never timed.
+JSON. Prints one JSON object. Each contender gets a shape's symbols and the gradient of the mean cross-entropy by its
+own outputs, and computes outputs and the gradients of all parameters; the loss and its gradient are not timed.
 """
 
 import importlib.util
