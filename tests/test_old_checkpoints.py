@@ -22,7 +22,7 @@ from numdnc.inspection.trace_file import load_trace
 from numdnc.nn.files import run_from
 from numdnc.training.folder import parse_metrics_line
 from numdnc.training.run import load_run, rename_old_settings
-from numdnc.training.sweep import SweepFolder
+from numdnc.training.sweep_folder import SweepFolder
 
 OLD = Path(__file__).parent / "checkpoints" / "0.1"
 FORMAT_4 = OLD.with_name("format-4")

@@ -30,7 +30,7 @@ from numdnc.runs.kinds import open_run
 from numdnc.training import checkpoint
 from numdnc.training.folder import RunFolder, parse_metrics_line
 from numdnc.training.run import load_run
-from numdnc.training.sweep import SweepFolder
+from numdnc.training.sweep_folder import SweepFolder
 from numdnc.tree import named_leaves
 
 TODAY = Path(__file__).parents[1] / "checkpoints" / "format-4"

@@ -28,7 +28,8 @@ from helpers.commands import (
 )
 from helpers.patience import PATIENCE
 from numdnc.training import sweep as sweeps
-from numdnc.training.sweep import SweepFolder, SweepProgress
+from numdnc.training.sweep import SweepProgress
+from numdnc.training.sweep_folder import SweepFolder
 from numdnc.training.sweep_plan import Sweep
 
 
@@ -290,7 +291,7 @@ def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> 
 def test_at_once_kills_what_is_running() -> None:
     folder = SweepFolder(Path("all"))
     with folder.lock(("patient",), {}, 2) as (sweep, _):
-        events = folder.run_all(sweep, sweep.runs, jobs=2)
+        events = sweeps.run_all(folder, sweep, sweep.runs, jobs=2)
         assert next(events) == SweepProgress(2, 0)
         wait_for_journal(None, "ready", 2)
         events.close()  # type: ignore[attr-defined]

@@ -87,7 +87,7 @@ def test_the_process_whose_rows_go_bad_says_where(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [b"one", b"two"])
 def test_workers_must_record_the_same(other: bytes) -> None:
     def recorded(workers: Workers) -> str:
-        workers.record(np.arange(3.0), b"one" if workers.rank == 0 else other)
+        workers.record(b"one" if workers.rank == 0 else other, np.arange(3.0))
         try:
             workers.check_identical()
         except UserError as error:

@@ -21,7 +21,8 @@ from numdnc.formatting import format_table
 from numdnc.machine import count_processors
 from numdnc.runs.consent import allowed_source
 from numdnc.training.distributed import local_world_size, rank_and_world_size
-from numdnc.training.sweep import SweepFolder, SweepProgress
+from numdnc.training.sweep import SweepProgress, run_all
+from numdnc.training.sweep_folder import SweepFolder
 from numdnc.training.sweep_plan import Sweep
 from numdnc.training.sweep_results import MeanAndDeviation, RunResult, Summary, summary
 
@@ -147,7 +148,7 @@ def _run(
     with console.stop_on_signals() as interrupted:
         with bar:
             task = bar.add_task("", total=len(before), completed=done)
-            for event in place.run_all(sweep, todo, jobs=jobs, locks=locks, interrupted=interrupted):
+            for event in run_all(place, sweep, todo, jobs=jobs, locks=locks, interrupted=interrupted):
                 if isinstance(event, SweepProgress):
                     left = event.running + event.waiting
                     text = f"{event.running} running, {event.waiting} waiting"
