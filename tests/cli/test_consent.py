@@ -162,7 +162,7 @@ def test_what_is_no_name_of_a_task(source: str, place: Path, monkeypatch: pytest
 
 def test_a_task_of_numdnc_needs_no_name(place: Path) -> None:
     done("train", "copy", *SMALL.split(), "--width", 2, "--max-length", 2, "--out", "run")
-    refused("eval", "run", "--task", "x:Y", expect="must be given for a run of a task of your own, got x:Y")
+    refused("eval", "run", "--task", "x:Y", expect="must be given for a run of a custom task, got x:Y")
 
 
 def test_a_text_is_known_again_by_its_checksum(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,7 +281,7 @@ class Task:
         return Batch(vectors, vectors)
 """
 OWN_FAULTS = {
-    "": ("nothing:Task", "a task of your own must be MODULE:CLASS|got 'nothing': there is none. Go to its folder"),
+    "": ("nothing:Task", "a custom task must be MODULE:CLASS|got 'nothing': there is none. Go to its folder"),
     "# no class": ("{}:Other", "must hold 'Other', got none such"),
     "import no_such_thing": ("{}:Task", "ModuleNotFoundError: No module named 'no_such_thing'"),
     "def (": ("{}:Task", "SyntaxError"),

@@ -67,7 +67,7 @@ class BabiRun(TaskRun):
 
     @classmethod
     def prepare(cls, settings: BabiSettings, *, seed: int, data_folder: Path | None = None) -> NewTask:
-        """Stories to begin a run of: the published archive, its unpacked folder, or a folder with either."""
+        """Read stories to train on: from the published archive, its unpacked folder, or a folder with either."""
         found = find_babi(data_folder)
         files = read_babi(found, settings.subset, settings.numbers)
         task = BabiTask(files, settings, seed)
@@ -93,7 +93,7 @@ class BabiRun(TaskRun):
 
     @cached_property
     def task(self) -> BabiTask:
-        """The task on the run's stories."""
+        """The task on the run's stories, which must be the same byte for byte."""
         stored, sha256 = self.checkpoint.task["data"], self.checkpoint.task["sha256"]
         place = Path(find_data_path(sha256, stored)) if self._data_folder is None else self._data_folder
         try:
@@ -118,7 +118,7 @@ class BabiRun(TaskRun):
         return BabiTask(files, self.settings, self.checkpoint.training.seed)
 
     def evaluate(self, *, no_reads: bool = False) -> Evaluation:
-        """Errors on the stories of the test: of each task, their mean, and how many tasks are failed."""
+        """Errors on the test stories: of each task, their mean, and the number of failed tasks."""
         task = self.task
         scores, without = self._scores(task, no_reads)
         tested = [scores] if without is None else [scores, without]
@@ -147,7 +147,7 @@ class BabiRun(TaskRun):
         )
 
     def ask(self, question: str, *, words: int = 1, shown: int = 4) -> StoryAnswers:
-        """Ask each question of a story; answers have so many words, the `shown` likeliest are given for each."""
+        """Answer each question of a story in `words` words; for each word give the `shown` likeliest."""
         for name, value in (("words", words), ("shown", shown)):
             if value < 1:
                 raise UserError(f"{name} must be at least 1, got {value}.")

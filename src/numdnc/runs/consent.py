@@ -1,7 +1,7 @@
-"""Whose code runs: data must never choose code, but a run from elsewhere may be of a custom task.
+"""Consent to load the code of a custom task: data from elsewhere, such as a run, must never choose code.
 
-Such a task is loaded where the caller names it, where its user has agreed to it before for this folder on this machine,
-or agrees now; else it is refused.
+The task is loaded if the caller names it, or if the user has agreed to it for this folder on this machine, before or
+now; otherwise it is refused.
 """
 
 import sys
@@ -14,24 +14,24 @@ from numdnc.runs.user_state import load_value, save_value
 from numdnc.tasks.custom import split_source
 
 Confirm = Callable[[str, str, str], None]
-"""(why it is refused, source, the file it would be loaded from); raises a UserError unless the user agrees now."""
+"""(reason for the refusal, source, file it would be loaded from): raises UserError unless the user agrees now."""
 
 
 def refuse(reason: str, source: str, file: str) -> None:
-    """`Confirm` where nobody can be asked."""
+    """`Confirm` without asking: always refuse."""
     raise UserError(f"{reason} If you have read it and trust it, name it: custom_task={source!r}.")
 
 
 def allowed_source(folder: Path, stored: str, named: str | None, confirm: Confirm = refuse) -> str:
-    """What to load for the custom task that a run or a sweep in `folder` stores; UserError where nobody agreed to it.
+    """The source to load for the custom task `stored` by a run or sweep in `folder`; UserError without consent.
 
-    `named`: what the caller names, which may be another place of the same code.
+    `named` is the source that the caller names, which may be the same code at another place.
     """
     if named is None:
         split_source(stored)
         kept = load_value("tasks", str(folder.resolve()))
         same = isinstance(kept, list) and len(kept) == 3 and kept[0] == stored
-        if same and _file_of(kept[1]) in (kept[2], None):  # where there is none, loading it will say so
+        if same and _file_of(kept[1]) in (kept[2], None):  # a missing file is reported when it is loaded
             return str(kept[1])
         reason = (
             f"the task of {folder} must be one of numdnc's own or be named by this call, got {stored}: code that may "
@@ -44,7 +44,7 @@ def allowed_source(folder: Path, stored: str, named: str | None, confirm: Confir
 
 
 def save_source(folder: Path, stored: str, named: str) -> None:
-    """Keep that the user named or agreed to this code for the run or sweep in `folder`, which stores `stored`."""
+    """Store on this machine that the user agreed to load `named` for the task `stored` in `folder`."""
     if split_source(named)[0].endswith(".py"):
         module, name = split_source(named)
         named = f"{Path(module).resolve()}:{name}"
@@ -52,10 +52,7 @@ def save_source(folder: Path, stored: str, named: str) -> None:
 
 
 def _file_of(source: str) -> str | None:
-    """The file that a source would be loaded from, of a package the package's; None where there is nothing.
-
-    Nothing is imported to find out.
-    """
+    """The file that a source would be loaded from, found without importing anything; None if there is none."""
     module = split_source(source)[0]
     if module.endswith(".py"):
         return str(Path(module).resolve())

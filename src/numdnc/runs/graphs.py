@@ -1,4 +1,4 @@
-"""Runs of graph tasks: besides what every run of sequences can do, they answer about graphs of the user's own."""
+"""Runs of graph tasks: runs of sequences that also answer questions about graphs of the user's own."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -40,10 +40,10 @@ class GraphRun(SequenceRun):
         two_way: bool = False,
         nodes: int | None = None,
     ) -> Evaluation:
-        """As of every run of sequences; with `graph`, on questions about the graph of that file.
+        """Score as every run of sequences or, with `graph`, on questions about the graph of that file.
 
         Names are numbered anew for each question. `two_way` takes each edge in both directions; with `nodes` each
-        question is about a part of the graph of this many nodes.
+        question is about a part of the graph with this many nodes.
         """
         if graph is None:
             if two_way or nodes is not None:
@@ -72,8 +72,8 @@ class GraphRun(SequenceRun):
     ) -> GraphAnswer:
         """Ask about the graph of a file, in its own names: "A -line-> ?", "A -> B" or "A -relation-> ?".
 
-        With `nodes` the model is shown a part of the graph: so many nodes around those of the answer. `relations` is a
-        CSV file of relation,path. `seed` settles how names are numbered and in which order edges are shown.
+        With `nodes` the model is shown only this many nodes, around those of the answer. `relations` is a CSV file of
+        relation,path. `seed` is that of the numbering of names and the order of edges.
         """
         if graph is None:
             raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")

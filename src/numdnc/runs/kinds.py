@@ -18,7 +18,7 @@ from numdnc.training.run import Run
 from numdnc.training.run import load_run as load_checkpoint_run
 
 KINDS: tuple[type[TaskRun], ...] = (TextRun, GraphRun, SequenceRun, BabiRun)
-"""All kinds; of those that store the same kind of task the first that accepts the run is taken."""
+"""All kinds; among those that store the same kind of task, the first that accepts the run is used."""
 
 
 _FLAGS = {
@@ -29,7 +29,7 @@ _FLAGS = {
     "picture": "--show or --plot",
     "user_input": "--input",
 }
-"""How messages call options whose name is another on the command line."""
+"""Options that have another name on the command line, which messages use."""
 
 
 def load_run(
@@ -83,7 +83,7 @@ def open_path(
     confirm: Confirm = refuse,
     **where: Any,
 ) -> TaskRun:
-    """`load_run`; `confirm` asks the user whether the code of a custom task that nobody named may be loaded."""
+    """`load_run`, with `confirm` to ask the user before the code of a custom task is loaded."""
     if path.suffix == ".safetensors":
         if last:
             raise UserError(f"--last must be given with a run's folder, got {path}. Leave it out.")
@@ -96,12 +96,12 @@ def open_path(
 
 
 def custom_task_of(run: Run, folder: Path, named: str | None, confirm: Confirm = refuse) -> str | None:
-    """Where to load the custom task of a run in `folder` from, if it has one and its user agrees; see consent.py."""
+    """The source of the custom task of a run in `folder`, if it has one and the user agrees; see consent.py."""
     stored = _stored_as(run)[0].custom_task_source(run)
     if stored is not None:
         return allowed_source(folder, stored, named, confirm)
     if named is not None:
-        raise UserError(f"--task must be given for a run of a task of your own, got {named}. Leave it out.")
+        raise UserError(f"--task must be given for a run of a custom task, got {named}. Leave it out.")
     return None
 
 
@@ -113,7 +113,7 @@ def open_run(
     memory_size: int | None = None,
     **where: Any,
 ) -> TaskRun:
-    """A run as one of its kind; `where` says where its data lies now, by parameters of that kind."""
+    """Open a run as one of its kind; `where` are keywords of the kind that say where its data lies now."""
     kind = next(kind for kind in _stored_as(run) if kind.accepts(run, custom_task))
     options = given({**where, "custom_task": custom_task})
     _check_options(kind, "__init__", str(run.task.get("name")), options)
@@ -121,7 +121,7 @@ def open_run(
 
 
 def call(run: TaskRun, method: str, **options: Any) -> Any:
-    """Call a method of a run with those options that were given; refuse options that its kind does not take."""
+    """Call a method of a run with the options that have a value; refuse those that its kind does not take."""
     wanted = given(options)
     _check_options(type(run), method, run.name, wanted)
     return getattr(run, method)(**wanted)
@@ -148,7 +148,7 @@ def _check_options(kind: type[TaskRun], method: str, name: str, options: Mapping
 
 
 def kinds_with(method: str) -> str:
-    """The kinds that have a method of their own, in words."""
+    """The kinds that have a method, in words."""
     return _in_words([kind for kind in KINDS if _has(kind, method)])
 
 
@@ -157,7 +157,7 @@ def _has(kind: type[TaskRun], method: str) -> bool:
 
 
 def _in_words(kinds: list[type[TaskRun]]) -> str:
-    """What runs of these kinds are called; a kind that extends another one of them goes without saying."""
+    """The kinds in words, without those that extend another one of them."""
     return " or ".join(kind.noun for kind in kinds if not set(kind.__mro__[1:]) & set(kinds))
 
 
@@ -166,7 +166,7 @@ def _parameters(kind: type[TaskRun], method: str) -> Collection[str]:
 
 
 def _stored_as(run: Run) -> list[type[TaskRun]]:
-    """The kinds that store a task of this kind."""
+    """The kinds that store the same kind of task as this run."""
     stored = run.task.get("kind", TextRun.kind)
     found = [kind for kind in KINDS if kind.kind == stored]
     if not found:

@@ -1,4 +1,4 @@
-"""What the methods of a run return: plain data; `str` of it is text for people, `record()` is JSON for programs."""
+"""Results of the methods of a run: plain data; `str()` gives text for people, `record()` JSON for programs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +96,7 @@ class GraphAnswer:
 
     steps: Sequence[GraphStep]
     notes: Sequence[str]
-    """What the user should know of how the question was read."""
+    """How the question was understood, where that is not obvious."""
     nodes: int
     edges: int
     """Sizes of the graph that was shown."""
@@ -132,7 +132,7 @@ class GraphAnswer:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What a model makes of its parts."""
+    """Whether and how a model uses its parts."""
 
     task: str
     kind: str

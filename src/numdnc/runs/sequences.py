@@ -79,7 +79,7 @@ class SequenceRun(TaskRun):
         seed: int,
         custom_task: str | None = None,
     ) -> NewTask:
-        """A task to begin a run of, by its name; `custom_task` is where the code of a custom task was loaded from."""
+        """A task to train on; `custom_task` is where the code of a custom task was loaded from."""
         source = None if custom_task is None else public_source(custom_task)
         task = SequenceTask(name, generator, settings, seed)
         steps = len(draw_checked(generator, np.random.default_rng(seed), 1).inputs)
@@ -105,12 +105,12 @@ class SequenceRun(TaskRun):
 
     @classmethod
     def custom_task_source(cls, run: Run) -> str | None:
-        """MODULE:CLASS of the custom task that a checkpoint names; None where the task is numdnc's own."""
+        """MODULE:CLASS of the custom task that a checkpoint stores; None for a task of numdnc."""
         return _stored(run).source
 
     @cached_property
     def task(self) -> SequenceTask:
-        """The task, made from what the checkpoint stores."""
+        """The task, made again from what the checkpoint stores."""
         stored, source = self._stored, self._custom_task
         if (stored.source is None) != (source is None):
             raise UserError(f"the task must be {stored.source or stored.name}, got {source}. Name that.")
@@ -129,10 +129,10 @@ class SequenceRun(TaskRun):
         sequences: int | None = None,
         picture: bool = False,
     ) -> Evaluation:
-        """Loss and shares of wrong bits (or classes) and sequences.
+        """Loss, share of wrong bits (or classes) and share of wrong sequences.
 
-        `overrides` are other settings of the task, such as {"max_length": 40}; `sequences` is how many to score, by
-        default as many as in training; with `picture` the result has a picture of the first of them.
+        `overrides` are other settings of the task, such as {"max_length": 40}; `sequences` is the number to score, by
+        default as many as in training. With `picture` the result has a picture of the first of them.
         """
         task = self._with_settings(overrides, sequences)
         return self._evaluate(task, resolved_settings(task.generator), no_reads=no_reads, picture=picture)
@@ -144,9 +144,9 @@ class SequenceRun(TaskRun):
         number: int | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> Trace:
-        """Record one of the sequences that are scored, of a task with other settings if wanted, or the user's own.
+        """Record one of the sequences that are scored, or one of the user's own; `overrides` as in `evaluate`.
 
-        `user_input` holds a row of digits 0 and 1 for each step, or is the name of a CSV file with rows of numbers.
+        `user_input` holds a row of digits 0 and 1 for each step, or names a CSV file with rows of numbers.
         """
 
         def make() -> tuple[Batch, About]:
@@ -161,9 +161,7 @@ class SequenceRun(TaskRun):
         return self._trace(make)
 
     def progress_line(self, report: Report) -> ProgressLine:
-        """Seconds, iteration, sequences trained on, loss in training and on held-out sequences, errors, level if there
-        are any, speed, time left.
-        """
+        """Seconds, iteration, sequences trained on, losses, errors, level of a curriculum, speed, time left."""
         scores, predictions, batch = report.scores, self.task.target_kind, self.task.settings.batch
         parts = [
             *time_and_iteration(report.seconds, report.iteration),
@@ -195,7 +193,7 @@ class SequenceRun(TaskRun):
     def _evaluate(
         self, task: SequenceTask, settings: dict[str, Any], *, no_reads: bool, picture: bool
     ) -> Evaluation:
-        """Score a variant of the task; `settings` describe it."""
+        """Score a variant of the task, which `settings` describe."""
         scores, without = self._scores(task, no_reads)
         sequences, iteration = task.settings.evaluated, self.checkpoint.iteration
         text = f"{_in_words(scores, task.target_kind)}; {sequences:,} sequences (iteration {iteration})"
@@ -251,7 +249,7 @@ class SequenceRun(TaskRun):
         return varied
 
     def _check_sizes(self, task: SequenceTask) -> None:
-        """Refuse a task that the run's model has other sizes than."""
+        """Refuse a task whose sizes are not those of the model."""
         wanted = self.checkpoint.spec.input_size, self.checkpoint.spec.output_size
         got = task.input_size, task.output_size
         if wanted != got:

@@ -28,7 +28,7 @@ from numdnc.training.run import Run
 SAMPLE_LENGTH = 200
 """Characters that the model writes while it is trained."""
 TRACE_LENGTH = 100
-"""Characters of a stretch of held-out text to be traced."""
+"""Characters of a traced segment of the held-out text, by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class TextRun(TaskRun):
     def prepare(
         corpus: str, settings: TextSettings, *, seed: int, data_folder: Path | None = None
     ) -> NewTask:
-        """A text to begin a run of: a file, or a corpus that is known by name."""
+        """Read a text to train on: a file, or a corpus that is known by name."""
         found = data.load(corpus, data_folder)
         task = TextTask(found, settings, seed)
         trained, held_out = task.characters
@@ -105,7 +105,7 @@ class TextRun(TaskRun):
 
     @cached_property
     def task(self) -> TextTask:
-        """The task on the run's text, byte for byte the same."""
+        """The task on the run's text, which must be the same byte for byte."""
         stored, sha256 = self.checkpoint.task["corpus"], self.checkpoint.task["sha256"]
         wanted = self._corpus or (stored if stored in CORPORA else find_data_path(sha256, stored))
         try:
@@ -154,7 +154,7 @@ class TextRun(TaskRun):
     def trace(
         self, *, user_input: str | None = None, number: int | None = None, length: int | None = None
     ) -> Trace:
-        """Record a stretch of `length` held-out characters, or a text of the user's own."""
+        """Record segment `number` of the held-out text, cut into segments of `length`; or a text of the user's own."""
 
         def make() -> tuple[Batch, About]:
             if user_input is not None:
@@ -236,6 +236,6 @@ class TextRun(TaskRun):
 
 
 def _save_path(corpus: str, found: data.Corpus) -> None:
-    """Keep where a text lies that has no name of its own, on this machine alone."""
+    """Store on this machine where a text lies that has no registered name."""
     if corpus not in CORPORA:
         save_data_path(found.sha256, Path(corpus))

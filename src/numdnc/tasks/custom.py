@@ -19,7 +19,7 @@ def split_source(source: str) -> tuple[str, str]:
     found = _SOURCE.fullmatch(source)
     if found is None:
         raise UserError(
-            f"a task of your own must be MODULE:CLASS or FILE.py:CLASS, got {source[:200]!r}. Name it so."
+            f"a custom task must be MODULE:CLASS or FILE.py:CLASS, got {source[:200]!r}. Name it so."
         )
     return found["module"], found["name"]
 
@@ -70,7 +70,7 @@ def _module(name: str) -> Any:
         missing = isinstance(error, FileNotFoundError if file else ModuleNotFoundError)
         missing = missing and (file is not None or getattr(error, "name", None) == name)
         raise UserError(
-            f"a task of your own must be MODULE:CLASS, the module one that can be imported here, or FILE.py:CLASS, "
+            f"a custom task must be MODULE:CLASS, the module one that can be imported here, or FILE.py:CLASS, "
             f"got {name!r}: {'there is none' if missing else f'{type(error).__name__}: {error}'}. "
             "Go to its folder, or give the file's path."
         ) from None

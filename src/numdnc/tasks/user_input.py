@@ -1,4 +1,4 @@
-"""Sequences that the user gives instead of those of the task: a text, or the rows of numbers of its steps."""
+"""Sequences that the user gives in place of those of the task: a text, or a row of numbers for each step."""
 
 import os
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from numdnc.tasks.text import Vocabulary
 
 
 def typed_symbols(typed: str, vocabulary: Vocabulary) -> str:
-    """What was typed as symbols of a vocabulary: its characters, or its bytes for a model of bytes."""
+    """Typed text as symbols of a vocabulary: its characters or, for a model of bytes, its bytes."""
     return os.fsencode(typed).decode("latin-1") if vocabulary.unit == "bytes" else typed
 
 
@@ -86,7 +86,7 @@ def _symbols(rows: Sequence[Sequence[str]], size: int) -> Inputs:
 
 
 def _value(word: str, *, bits: bool) -> float | None:
-    """The number that a word says: 0 or 1, or any that float32 can hold; else None."""
+    """The number in a word: 0 or 1, or any that float32 can hold; otherwise None."""
     if bits:
         return {"0": 0.0, "1": 1.0}.get(word)
     try:

@@ -36,7 +36,7 @@ class Answer(NamedTuple):
 
     steps: Sequence[GraphStep]
     notes: Sequence[str]
-    """What the user should know of how the question was read."""
+    """How the question was understood, where that is not obvious."""
     nodes: int
     edges: int
     """Sizes of the graph that was shown."""
