@@ -1,9 +1,10 @@
-"""What the runs of a setting have in common: success rate and its interval, means and deviations."""
+"""The runs that a sweep plans; and what those of a setting have in common: success rate, means and deviations."""
 
 import math
 
 import pytest
 
+from numdnc.training.sweep_plan import Sweep, options
 from numdnc.training.sweep_results import RunResult, RunStatus, summary, wilson
 
 
@@ -37,3 +38,24 @@ def test_a_summary_counts_failures_and_leaves_out_what_has_not_ended() -> None:
     assert found.sequence_error == (None, None)
     empty = summary({}, [])
     assert (empty.success_rate, empty.success_interval, empty.held_out) == (None, None, (None, None))
+
+
+def test_runs_of_a_sweep_and_their_words() -> None:
+    sweep = Sweep(
+        train=("text", "-c", "a/b.txt"), vary={"links": ("yes", "no"), "corpus_x": ("a/b", "c")}, seeds=2
+    )
+    assert [(run.name, run.seed) for run in sweep.runs] == [
+        (f"links={links},corpus_x={x},seed={seed}", seed)
+        for seed in (0, 1)
+        for links in ("yes", "no")
+        for x in ("a%2Fb", "c")
+    ]
+    words = [sweep.words(setting)[3:] for setting in sweep.settings]
+    assert words == [
+        [f"--{links}", f"--corpus-x={x}"] for links in ("links", "no-links") for x in ("a/b", "c")
+    ]
+    assert dict(options(("text", "-c", "a/b.txt", "--no-links", "--steps=5"))) == {
+        "c": ["-c", "a/b.txt"],
+        "links": ["--no-links", "--steps=5"],
+        "steps": ["--steps=5"],
+    }

@@ -33,9 +33,9 @@ class MetricsLine:
 def parse_metrics_line(line: bytes) -> MetricsLine | None:
     """Parse a line of metrics.jsonl; None if it is not one."""
     try:
-        told = parse_json(line)
+        stored = parse_json(line)
         names = (field.name for field in dataclasses.fields(MetricsLine))
-        return validated(MetricsLine, {name: told[name] for name in names if name in told})
+        return validated(MetricsLine, {name: stored[name] for name in names if name in stored})
     except (ValueError, TypeError, UserError):
         return None
 

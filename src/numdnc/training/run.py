@@ -197,12 +197,12 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
     arrays, metadata = load_checkpoint(path)
     try:
         rename_old_settings(metadata)
-        told = validated(_Described, metadata)
-        spec = validated_spec(told.spec)
+        stored = validated(_Described, metadata)
+        spec = validated_spec(stored.spec)
         check_layers(spec, arrays)
-        count, precision = moment_count(told.optimizer), told.training.precision
+        count, precision = moment_count(stored.optimizer), stored.training.precision
         params = param_shapes(spec)
-        shapes = (params, (params,) * count, state_shapes(spec, told.batch))
+        shapes = (params, (params,) * count, state_shapes(spec, stored.batch))
         trees = {
             name: fill_shapes(tree, arrays, name, precision)
             for name, tree in zip(_TREES, shapes, strict=True)
@@ -215,8 +215,8 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
     if finite:
         params = named_leaves(trees["params"])
         check_finite(path, ((name, bool(np.isfinite(array).all())) for name, array in params))
-    progress = {field.name: getattr(told, field.name) for field in dataclasses.fields(Progress)}
-    return Run(**progress, **trees, spec=spec, training=told.training, optimizer=told.optimizer)
+    progress = {field.name: getattr(stored, field.name) for field in dataclasses.fields(Progress)}
+    return Run(**progress, **trees, spec=spec, training=stored.training, optimizer=stored.optimizer)
 
 
 def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:

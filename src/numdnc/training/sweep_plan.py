@@ -139,5 +139,5 @@ class _Described:
 
 def parse_sweep(contents: bytes) -> Sweep:
     """The sweep that the contents of sweep.json describe; ValueError or UserError if they describe none."""
-    told = validated(_Described, parse_json(contents.decode()))
-    return Sweep(train=told.train, vary=told.vary, seeds=told.seeds)
+    stored = validated(_Described, parse_json(contents.decode()))
+    return Sweep(train=stored.train, vary=stored.vary, seeds=stored.seeds)
