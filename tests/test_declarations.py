@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from numdnc import DNCSpec, nn
+from numdnc import DNCSpec, named_leaves, nn, zero_state
 from numdnc.cli.options import ModelOptions, attribute_docs
+from numdnc.inspection.trace import array_shapes
 from numdnc.params import DNCState
 from numdnc.parts import Interface, declared_parts
 from numdnc.spec import VARIATIONS, MemoryOptions
@@ -71,6 +72,21 @@ def test_the_notation_lists_the_interface_in_order():
         for name, part in declared_parts(Interface).items()
     ]
     assert all(declared_parts(Interface)[name].flag == flag for name, _, _, flag in rows if flag)
+
+
+def test_the_notation_lists_the_state_and_the_variations():
+    (row,) = re.findall(r"^\| `DNCState` \| (.*) \|$", NOTATION, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == list(declared_parts(DNCState))
+    introduction = NOTATION.partition("## Axes")[0]
+    assert set(re.findall(r"`(\w+)(?:=False)?`", introduction)) >= set(VARIATIONS)
+
+
+def test_a_model_without_links_has_no_matrix_of_links():
+    spec = DNCSpec(input_size=1, output_size=1, memory_size=5, word_size=3, links=False)
+    shapes = {name: leaf.shape for name, leaf in named_leaves(zero_state(spec, 2))}
+    assert not {"link", "precedence"} & shapes.keys()
+    assert all(shape.count(5) < 2 for shape in shapes.values())
+    assert "link" not in array_shapes(spec, 4)
 
 
 def size_in_words(axes):
