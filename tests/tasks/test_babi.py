@@ -381,6 +381,20 @@ def test_batches_have_stories_of_about_equal_length() -> None:
     assert longest_first != sorted(longest_first)  # the order of a pool's batches is shuffled
 
 
+def test_batches_come_in_no_order_of_length() -> None:
+    lengths = list(range(64))
+    longest = [max(batch) for batch in batches_by_length(lengths, 2, np.random.default_rng(0))]
+    assert sorted(longest) == list(range(1, 64, 2))
+    rises = sum(b > a for a, b in pairwise(longest))
+    assert 8 <= rises <= 23  # of 31; measured 16
+
+
+def test_each_epoch_has_an_order_of_its_own() -> None:
+    task = given(batch=4)
+    first, second = ([task.next_batch().inputs.tobytes() for _ in range(task.batches)] for _ in range(2))
+    assert first != second
+
+
 def test_goes_on_from_any_position() -> None:
     task = given()
     count = 2 * task.batches + 3
