@@ -121,6 +121,14 @@ def test_a_question_on_a_terminal(answer: str, place: Path, monkeypatch: pytest.
     assert Path("ran").exists() == (answer == "y\n")
 
 
+def test_sample_refuses_the_run_and_does_not_ask_for_its_code(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_elsewhere(place, monkeypatch)
+    refused("sample", "run", expect="sample must be given a run of a text")
+    assert not Path("ran").exists()
+
+
 def test_a_sweep_from_elsewhere(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = f"{module(place)}:Next"
     Path("sweep").mkdir()

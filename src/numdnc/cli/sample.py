@@ -31,7 +31,7 @@ def sample_text(
         engine: What computes the model; auto takes the fastest that can.
 
     """
-    run = open_path(folder, engine=engine)
+    run = open_path(folder, engine=engine, needs="stream")
     characters = run.stream(length=length, prime=prime, temperature=temperature, seed=seed)
     raw = run.writes_bytes and not sys.stdout.isatty()
     for character in characters:

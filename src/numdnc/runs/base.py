@@ -111,7 +111,7 @@ class TaskRun(ABC):
 
     def stream(self, *args: Any, **options: Any) -> Iterator[str]:
         """Let the model write a text, character by character."""
-        self._refuse("sample")
+        self._refuse("stream")
 
     def diagnose(self) -> Diagnosis:
         """Say whether and how the model uses each part of its memory, from its losses without that part."""
@@ -200,12 +200,9 @@ class TaskRun(ABC):
         return record(self.spec, self.params, batch, about)
 
     def _refuse(self, method: str) -> NoReturn:
-        from numdnc.runs.kinds import kinds_with
+        from numdnc.runs.kinds import refuse_method
 
-        raise UserError(
-            f"{method} must be given a run of {kinds_with(method)}, got one of {self.name}. "
-            f"What can be done with it: {', '.join(self.next_commands).replace('{}', 'DIR')}."
-        )
+        refuse_method(type(self), method, self.name)
 
 
 def with_memory_size(spec: Spec, memory_size: int) -> Spec:

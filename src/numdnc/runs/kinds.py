@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from numdnc.errors import UserError
 from numdnc.names import quoted
@@ -81,9 +81,13 @@ def open_path(
     memory_size: int | None = None,
     custom_task: str | None = None,
     confirm: Confirm = refuse,
+    needs: str = "evaluate",
     **where: Any,
 ) -> TaskRun:
-    """`load_run`, with `confirm` to ask the user before the code of a custom task is loaded."""
+    """`load_run`, with `confirm` to ask the user before the code of a custom task is loaded.
+
+    A run that does not have the method `needs` is refused before that.
+    """
     if path.suffix == ".safetensors":
         if last:
             raise UserError(f"--last must be given with a run's folder, got {path}. Leave it out.")
@@ -91,6 +95,8 @@ def open_path(
     else:
         place, folder = RunFolder(path), path
         run = place.load_last(finite=finite) if last else place.load_best(finite=finite)
+    if not any(_has(kind, needs) for kind in _stored_as(run)):
+        refuse_method(_stored_as(run)[-1], needs, str(run.task.get("name")))
     source = custom_task_of(run, folder, custom_task, confirm)
     return open_run(run, source, engine=engine, memory_size=memory_size, **where)
 
@@ -145,6 +151,14 @@ def _check_options(kind: type[TaskRun], method: str, name: str, options: Mapping
             flag = _FLAGS.get(option, f"--{option.replace('_', '-')}")
             takers = _in_words([other for other in KINDS if option in _parameters(other, method)])
             raise UserError(f"{flag} must be given for a run of {takers}, got one of {name}. Leave it out.")
+
+
+def refuse_method(kind: type[TaskRun], method: str, name: str) -> NoReturn:
+    """Refuse to call a method that runs of this kind do not have."""
+    raise UserError(
+        f"{'sample' if method == 'stream' else method} must be given a run of {kinds_with(method)}, got one of {name}. "
+        f"What can be done with it: {', '.join(kind.next_commands).replace('{}', 'DIR')}."
+    )
 
 
 def kinds_with(method: str) -> str:
