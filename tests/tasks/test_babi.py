@@ -387,6 +387,8 @@ def test_batches_come_in_no_order_of_length() -> None:
     assert sorted(longest) == list(range(1, 64, 2))
     rises = sum(b > a for a, b in pairwise(longest))
     assert 8 <= rises <= 23  # of 31; measured 16
+    first_pool = batches_by_length([1] * 256, 2, np.random.default_rng(0))[:32]
+    assert max(map(max, first_pool)) > 192 > 64 > min(map(min, first_pool))
 
 
 def test_each_epoch_has_an_order_of_its_own() -> None:
