@@ -281,7 +281,7 @@ def test_a_command_that_cannot_be_parsed(words: str) -> None:
     assert on_disk(Path()) == {"text.txt": TEXT.encode()}
 
 
-@pytest.mark.parametrize("words", [training("--hidden", 0), training(corpus="gone"), ("eval", "gone")])
+@pytest.mark.parametrize("words", [training("--hidden", 0), ("eval", "gone")])
 def test_the_real_program_fails_alike(words: tuple[Any, ...]) -> None:
     result = finish(program(*words))
     assert result == call(*words)
@@ -296,7 +296,7 @@ def test_a_name_that_drives_terminals_or_breaks_lines_is_shown_as_escapes() -> N
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_standard_output_on_a_full_disk() -> None:
     train("run")
-    for words in (("eval", "run"), ("sample", "run", "-n", 9), ("eval", "run", "--json")):
+    for words in (("eval", "run"), ("eval", "run", "--json")):
         with Path("/dev/full").open("wb") as full:
             process = program(
                 *words, before=f"import os; os.dup2({full.fileno()}, 1)", pass_fds=[full.fileno()]

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from helpers.commands import SMALL, TEXT, call, contents, done, finish, program
+from helpers.marks import thorough_but
 from numdnc import console
 from numdnc.cli import training as training_command
 from numdnc.runs import creation
@@ -25,7 +26,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", thorough_but([signal.SIGTERM], [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+)
 def test_a_signal_stops_after_the_iteration_and_saves(number: signal.Signals) -> None:
     steps = ("--steps", 10**6, "--report-every", 20)
     words = ("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")

@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 
 from helpers.commands import SMALL, TEXT, call, contents, done, train
+from helpers.marks import thorough_but
 from helpers.patience import PATIENCE, without_notice
 from numdnc import console
 from numdnc.training.checkpoint import load_checkpoint
@@ -81,7 +82,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", thorough_but(["train copy --help", "eval run --json"], COMMANDS))
 def test_a_reader_that_has_had_enough_is_no_failure(command: str) -> None:
     if "run" in command:
         train("run")
@@ -96,7 +97,7 @@ def test_an_error_is_told_also_where_nobody_reads_the_output() -> None:
     assert result.stderr.startswith(b"error: nothing must be the folder of a run")
 
 
-@pytest.mark.parametrize("passes", [True, False])
+@pytest.mark.parametrize("passes", thorough_but([False], [True, False]))
 def test_a_check_ends_by_its_verdict_also_where_nobody_reads_it(passes: bool) -> None:
     code = "import sys, numdnc.cli.gradcheck as g; check = g.gradcheck\n"
     code += f"g.gradcheck = lambda *a, **b: (row._replace(passed={passes}) for row in check(*a, **b))\n"
@@ -146,7 +147,7 @@ def test_training_whose_output_has_no_room_saves_and_fails() -> None:
     load_checkpoint(Path("run/last.safetensors"))
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", thorough_but([">&-"], [">&-", "2>&-", "<&- >&- 2>&-"]))
 def test_what_was_closed_before_the_start_is_not_missed(closed: str) -> None:
     assert ended(f"$N {words(*ENDLESS, '--steps', 40)} --out run {closed}") == (0, "")
     train("beside", "--steps", 40, "--report-every", 20)

@@ -38,10 +38,12 @@ def test_kills() -> None:
     tried("kills", 6, "--only", "text-lstm,copy")
 
 
+@pytest.mark.thorough
 def test_full_disks() -> None:
     tried("full-disk", 4, "--only", "text-lstm,copy")
 
 
+@pytest.mark.thorough
 def test_races() -> None:
     tried("races", 6, "--only", "begins,begins-unnamed,begin-fails,resumes,owner-killed,traces")
 
@@ -52,6 +54,7 @@ def test_all_kinds(script: str, count: int) -> None:
     tried(script, count)
 
 
+@pytest.mark.thorough
 def test_a_resume_that_forgets_is_seen(tmp_path: Path) -> None:
     """Momentum lost in a checkpoint must show in the parameters."""
 

@@ -264,6 +264,7 @@ def test_torch_compile_leaves_the_engine_cpu_out(kind: str) -> None:
     same(torch.compile(module, backend="eager", fullgraph=True)(x), module(x))
 
 
+@pytest.mark.thorough
 def test_a_state_is_copied_by_every_recording() -> None:
     module = model()
     blank = map_leaves(torch.clone, module(inputs()[:0])[1])

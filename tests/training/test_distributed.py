@@ -30,6 +30,7 @@ from helpers.commands import (
     program,
     refused,
 )
+from helpers.marks import thorough_but
 from helpers.patience import PATIENCE, without_notice
 from numdnc.engines.cpu.threads import count_threads
 from numdnc.machine import count_processors
@@ -208,7 +209,7 @@ def difference(one: Path, other: Path) -> float:
 # The same as one process.
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", thorough_but([3], [2, 3]))
 def test_separate_sequences_with_padding_and_a_curriculum(count: int, launcher: Launcher) -> None:
     """A batch of 5 and 7 to be scored on: even for none of them."""
     words = (*LEARN_COPY, "--steps", 18)
@@ -228,6 +229,7 @@ def test_a_text_whose_state_is_carried(launcher: Launcher) -> None:
     assert difference(Path("alone"), Path("together")) < TOLERANCE
 
 
+@pytest.mark.thorough
 def test_single_precision_and_the_fast_engine(launcher: Launcher) -> None:
     words = (
         "train",
@@ -290,7 +292,7 @@ def test_every_process_uses_only_its_rows(launcher: Launcher) -> None:
 # How it ends.
 
 
-@pytest.mark.parametrize("rank", [1, 0])
+@pytest.mark.parametrize("rank", thorough_but([1], [1, 0]))
 def test_one_process_that_is_killed_ends_the_others_and_nothing_is_lost(
     rank: int, launcher: Launcher
 ) -> None:
@@ -328,6 +330,7 @@ def test_what_one_is_told_stops_all_at_the_same_iteration(launcher: Launcher) ->
     done("resume", "together", "--steps", stopped + 1, "--sample-every", 0)
 
 
+@pytest.mark.thorough
 def test_time_is_up_for_all(launcher: Launcher) -> None:
     out = done_by(launcher, 2, *LEARN_COPY, "--steps", 10**6, "--minutes", 0.01, "--out", "together")
     assert "stopped after 0.01 minutes at iteration " in out
@@ -352,6 +355,7 @@ def test_what_is_not_finite_is_said_once(launcher: Launcher) -> None:
     assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == 0
 
 
+@pytest.mark.thorough
 def test_a_full_disk_ends_all_and_is_said_once(launcher: Launcher) -> None:
     Path("task.py").write_text(
         "from numdnc.tasks.bits import Copy\nfrom numdnc.training import folder\nfrom numdnc.errors import UserError\n"
@@ -395,7 +399,7 @@ REFUSED: dict[str, tuple[int, tuple[object, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", thorough_but(["fewer in a checkpoint"], REFUSED))
 def test_what_cannot_be_trained_together_is_refused_once(case: str, launcher: Launcher) -> None:
     count, words, expect = REFUSED[case]
     done(*LEARN_TEXT, "-m", "rnn", "--batch", 2, "--steps", 3, "--out", "two")
@@ -425,7 +429,7 @@ DIFFERENT: dict[str, tuple[object, ...]] = {
 }
 
 
-@pytest.mark.parametrize("what", DIFFERENT)
+@pytest.mark.parametrize("what", thorough_but(["draws"], DIFFERENT))
 def test_processes_that_do_not_learn_the_same_are_refused(what: str, launcher: Launcher) -> None:
     for rank in range(2):
         Path(f"host-{rank}").mkdir()
@@ -439,6 +443,7 @@ def test_processes_that_do_not_learn_the_same_are_refused(what: str, launcher: L
     assert load_checkpoint(Path("host-0/run/last.safetensors"))[1]["iteration"] == 0
 
 
+@pytest.mark.thorough
 def test_only_the_first_has_to_have_the_folder(launcher: Launcher) -> None:
     for rank in range(2):
         Path(f"host-{rank}").mkdir()
@@ -457,6 +462,7 @@ def test_wrong_options_are_told_by_one_process_alone(launcher: Launcher) -> None
     assert (nothing, ended.out) == ("", ["", ""])
 
 
+@pytest.mark.thorough
 def test_folders_without_a_name_are_the_same_for_all(launcher: Launcher) -> None:
     for number in (1, 2):
         out = done_by(launcher, 2, *LEARN_TEXT, "-m", "rnn", "--steps", 2)
