@@ -17,6 +17,7 @@ from helpers.examples import (
     single,
 )
 from helpers.gradients import assert_gradient, weighted_sum
+from helpers.marks import thorough_but
 from numdnc import (
     DNCSpec,
     draw_bypass_mask,
@@ -34,7 +35,7 @@ MIXES = {f"mix-{seed}": random_spec(seed) for seed in range(100, 120)}
 SPECS = MODELS | VARIATIONS | MIXES
 vectors_or_symbols = pytest.mark.parametrize("symbols", [False, True], ids=["vectors", "symbols"])
 every_model = pytest.mark.parametrize("name", MODELS | VARIATIONS)
-every_model_and_mix = pytest.mark.parametrize("name", SPECS)
+every_model_and_mix = pytest.mark.parametrize("name", thorough_but(MODELS | VARIATIONS, SPECS))
 
 
 def case(name, *, symbols=False, seed=0, steps=T):
@@ -109,6 +110,7 @@ def test_gradient_of_variations(name):
     assert_gradients(*case_far_from_ties(name))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", MIXES)
 def test_gradient_of_mixes(name):
     """Words of one number near 0 and cells that are nearly equal under layer norm are steep: by smaller steps, whose

@@ -11,6 +11,7 @@ import pytest
 
 from helpers import second_opinion
 from helpers.contract import RANDOM_FOR_JAX, SPECS, Case, Problem
+from helpers.marks import thorough_but
 from helpers.second_opinion import Opinion, as_tree, translate_params, translate_state
 from helpers.tolerances import assert_close
 from numdnc import initial_state, initial_state_backward, map_leaves, zeros_like
@@ -69,7 +70,10 @@ def without_slots(opinion: Opinion) -> Opinion:
     return opinion._replace(state=state, d_state=d_state)
 
 
-@pytest.mark.parametrize("spec_name", [name for name in SPECS if name != "dnc-ones"])
+@pytest.mark.parametrize(
+    "spec_name",
+    thorough_but(["lstm-2-layers", "dnc-D+S", "dnc-ADNC", "dnc-all"], [n for n in SPECS if n != "dnc-ones"]),
+)
 def test_agrees_with_jax(spec_name: str) -> None:
     """From the middle of a sequence, by vectors and by symbols, and from the blank state, see `Case.blank_problem`.
 
@@ -82,12 +86,14 @@ def test_agrees_with_jax(spec_name: str) -> None:
     assert_agree(without_slots(ours), without_slots(theirs))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spec_name", RANDOM_FOR_JAX)
 def test_agrees_with_jax_on_mixes(spec_name: str) -> None:
     case = Case("reference", spec_name, "float64")
     assert_agree(*opinions(case, case.problem(), (1, 1)), case.line("second opinion"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-all"])
 def test_agrees_with_jax_over_fifty_steps(spec_name: str) -> None:
     case = Case("reference", spec_name, "float64")
