@@ -5,7 +5,7 @@
     python tests/hardening races --count 300         # two processes at one folder in the same moment
 
 All train tiny models of every kind of run. What comes of it must be, bit for bit, the run that was left alone. A few of
-each are among the tests (test_hardening.py).
+each are among the tests that `make test-all` runs (test_hardening.py).
 """
 
 import argparse
