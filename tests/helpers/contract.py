@@ -5,7 +5,7 @@ variations, on which only the main tests run. `PYTHONPATH=tests python -m helper
 the errors it measured beside the ones allowed.
 
 Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads; no two have the same size,
-except in the model where all are 1 and in the random ones.
+except in the model where all are 1, in the first layers of D+S (which must not be confused) and in the random ones.
 """
 
 import sys
@@ -57,7 +57,7 @@ SPECS: dict[str, Spec] = {
     "dnc-bypass-dropout": DNCSpec(**_TWO_LAYERS, controller="rnn", bypass_dropout=0.3),
     "dnc-learned-state": DNCSpec(**_TWO_LAYERS, learned_state=True),
     "dnc-M+D": DNCSpec(**_TWO_LAYERS, controller="feedforward", **PUBLISHED["M+D"]),
-    "dnc-D+S": DNCSpec(**{**_TWO_LAYERS, "hidden_sizes": (8, 11, 4)}, controller="rnn", **PUBLISHED["D+S"]),
+    "dnc-D+S": DNCSpec(**{**_TWO_LAYERS, "hidden_sizes": (8, 8, 11)}, controller="rnn", **PUBLISHED["D+S"]),
     "dnc-M+D+S": DNCSpec(**_ONE_LAYER, **PUBLISHED["M+D+S"]),
     "dnc-ADNC": DNCSpec(**_ONE_LAYER, **PUBLISHED["ADNC"]),
     "dnc-all": DNCSpec(

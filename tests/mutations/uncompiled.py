@@ -33,6 +33,7 @@ def test_values_and_gradients_are_the_references(spec_name: str, steps: int, bat
 @pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-all"])
 def test_links_are_made_again_tile_by_tile(spec_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "_MAX_ALL_LINKS_BYTES", 0)
+    monkeypatch.setattr(plans, "_TILE_CHUNK", 4)
     monkeypatch.setattr(shapes, "_MAX_TILE_WIDTH", 3)
     plans.make_plan.cache_clear()
     case = Case("cpu", spec_name, "float64")
