@@ -238,6 +238,7 @@ OWN = ("train", "parity:Parity", "-m", "lstm", "--hidden", 5, "--max-length", 4,
 OWN = (*OWN, "--batch", 4, "--report-every", 4, "--sample-every", 0, "--out", "run")
 
 
+@pytest.mark.thorough
 def test_somebody_elses_task_is_trained_from_the_folder_it_lies_in(place: Path) -> None:
     """By the program that users start, from another folder than the project's."""
     shutil.copy(EXAMPLE, place / "parity.py")

@@ -49,7 +49,7 @@ def test_races() -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("script", "count"), [("kills", 56), ("full-disk", 14), ("races", 48)])
+@pytest.mark.parametrize(("script", "count"), [("kills", 28), ("full-disk", 7), ("races", 24)])
 def test_all_kinds(script: str, count: int) -> None:
     tried(script, count)
 

@@ -322,10 +322,13 @@ def test_notes_of_trace_and_page_stand_together() -> None:
     "trace",
     [
         bits_trace("lstm"),
-        text_trace("a cat \U0001f408 " + EVIL),
+        pytest.param(text_trace("a cat \U0001f408 " + EVIL), marks=pytest.mark.thorough),
         class_trace(symbols=True),
-        group_trace(),
-        with_arrays(bits_trace(), mask=np.zeros(12, np.uint8), inputs=np.zeros((12, 3), np.float32)),
+        pytest.param(group_trace(), marks=pytest.mark.thorough),
+        pytest.param(
+            with_arrays(bits_trace(), mask=np.zeros(12, np.uint8), inputs=np.zeros((12, 3), np.float32)),
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["lstm", "text", "classes", "several classes", "no targets"],
 )

@@ -14,6 +14,7 @@ from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
+from helpers.marks import thorough_but
 from numdnc import UserError, nn
 from numdnc.engines.cpu import CPUEngine
 from numdnc.engines.torch import memory
@@ -67,7 +68,7 @@ RECORDERS: dict[str, Callable[..., Any]] = {
 
 
 @for_each_model
-@pytest.mark.parametrize("name", RECORDERS)
+@pytest.mark.parametrize("name", thorough_but(["torch.jit.trace", "torch.export"], RECORDERS))
 def test_a_recording_is_right_on_new_inputs(name: str, kind: str) -> None:
     module, new = model(kind), inputs(seed=1)
     recorded = RECORDERS[name](module, inputs())

@@ -103,7 +103,7 @@ def of_another_kind(contents: bytes) -> bytes:
 thorough = partial(pytest.param, marks=pytest.mark.thorough)
 
 
-@pytest.mark.parametrize("spoil", [thorough(cut_short), thorough(emptied), altered, of_another_kind])
+@pytest.mark.parametrize("spoil", [*map(thorough, [cut_short, emptied, of_another_kind]), altered])
 def test_a_file_that_cannot_be_used_is_made_anew(spoil: Any, filled: Path, tmp_path: Path) -> None:
     place = Path(shutil.copytree(filled, tmp_path / "cache"))
     (file,) = kept(place)
@@ -184,7 +184,7 @@ def of_compiled_files_only(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("installed", [in_a_zip, of_compiled_files_only])
+@pytest.mark.parametrize("installed", [thorough(in_a_zip), of_compiled_files_only])
 def test_a_package_without_source_files_keeps_its_kernels_too(installed: Any, tmp_path: Path) -> None:
     path, place = str(installed(tmp_path / "installed")), tmp_path / "cache"
     first = compile_in(place, SAY_WHERE, PYTHONPATH=path)

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from helpers.blas_stand_in import FakeBLAS, inside
 from helpers.contract import assert_result_close, make_problem
 from helpers.cpu_teams import no_endless_wait, run, run_python, team
+from helpers.marks import thorough_but
 from helpers.patience import PATIENCE, without_notice
 from helpers.tolerances import assert_identical
 from numdnc import RNNSpec
@@ -312,7 +313,7 @@ def compute_late():
 """
 
 
-@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("warm", thorough_but([False], [True, False]))
 @pytest.mark.parametrize(
     "statement", ["atexit.register(compute)", "threading.Thread(target=compute_late).start()"]
 )
