@@ -16,7 +16,7 @@ from numdnc.inspection.trace import Trace
 from numdnc.runs.kinds import KINDS, kinds_with, open_run
 from numdnc.runs.results import Diagnosis, Evaluation, StoryAnswers
 from numdnc.runs.sequences import SequenceRun
-from numdnc.tasks.babi.asking import Answer as StoryAnswer
+from numdnc.tasks.babi.asking import StoryAnswer
 from numdnc.training.folder import RunFolder
 
 DOCS = Path(__file__).parents[2] / "docs" / "runs.md"

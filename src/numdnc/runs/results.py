@@ -11,7 +11,7 @@ from numdnc.inspection.importance import Finding
 from numdnc.inspection.task_plot import plot_text, save_task_plot
 from numdnc.params import Array
 from numdnc.tasks import Batch, Scores
-from numdnc.tasks.babi.asking import Answer as StoryAnswer
+from numdnc.tasks.babi.asking import StoryAnswer
 from numdnc.tasks.graphs.asking import GraphStep
 from numdnc.tasks.sequences import SequenceGenerator, channel_names, optional_attribute
 

@@ -13,7 +13,7 @@ from numdnc.tasks.babi.stories import BLANK, Line, Vocabulary, parse_lines
 from numdnc.tasks.sequences import loss_mask
 
 
-class Answer(NamedTuple):
+class StoryAnswer(NamedTuple):
     """The answer to one question of a story."""
 
     question: str
@@ -23,7 +23,7 @@ class Answer(NamedTuple):
 
 def ask_story(
     forward: Forward, vocabulary: Vocabulary, pause: int, story: str, *, words: int = 1, shown: int = 4
-) -> list[Answer]:
+) -> list[StoryAnswer]:
     """Ask a model every question of a story.
 
     Each answer has `words` words; for each of them the `shown` likeliest are given.
@@ -36,7 +36,7 @@ def ask_story(
         steps += len(vocabulary.read(line, pause))
         if line.answers:
             due = probabilities[steps - len(line.answers) : steps]
-            answers.append(Answer(" ".join(line.words), [_likeliest(p, vocabulary, shown) for p in due]))
+            answers.append(StoryAnswer(" ".join(line.words), [_likeliest(p, vocabulary, shown) for p in due]))
     return answers
 
 
