@@ -150,7 +150,7 @@ def faults(process: Process, number: signal.Signals, kind: Kind) -> list[str]:
         wrong.append("it did not end")
     if "Traceback" in said:
         wrong.append(f"a traceback: {said[-2000:]}")
-    outlived = kind.sweep and "must be left to one process, but " in said  # by runs of a killed sweep
+    outlived = kind.sweep and "must be run by one process, but " in said  # by runs of a killed sweep
     if process.returncode not in may_end(number, kind) and not outlived:
         wrong.append(f"exit code {process.returncode} of {number.name}: {said[-500:]}")
     return wrong

@@ -26,7 +26,7 @@ from numdnc.training.checkpoint import load_checkpoint
 
 TRAIN = "train copy -m rnn -H 4 --batch 2 --evaluated 3 --max-length 3 --report-every 2 --sample-every 0 --steps 6"
 TRAIN += " --engine reference"
-HELD = ("must be written by one process at a time, but ", "must be left to one process, but ")
+HELD = ("must be written by one process at a time, but ", "must be run by one process, but ")
 LATE = ("must not hold a run yet, got one.", "must have iterations left, but ")
 """What may be said where the other was done already."""
 
@@ -220,7 +220,7 @@ def two_sweeps(straight: dict[str, Any], rng: random.Random) -> list[str]:
     """Begun with other settings: one is, the other is refused, and the description is that of the one."""
     results = raced([sweep_words(), sweep_words("--clip-norm", "5")], rng)
     wrong = refusals(
-        [result for result in results if "must be gone on with as it was begun" not in result.said], 1
+        [result for result in results if "must be continued as it was started" not in result.said], 1
     )
     done = [rank for rank, result in enumerate(results) if result.code == 0]
     if len(done) != 1:

@@ -156,7 +156,7 @@ def run_to_end(kind: Kind, folder: Path, *, program: bool = False) -> str:
         said = [process.communicate()[0].decode() for process in processes]
         if all(process.returncode == 0 for process in processes):
             return said[0]
-        if "must be left to one process" not in said[0] or time.monotonic() > until:
+        if "must be run by one process" not in said[0] or time.monotonic() > until:
             codes = [process.returncode for process in processes]
             raise AssertionError(f"it ended with {codes}: {' | '.join(said)}")
         time.sleep(0.2)

@@ -306,8 +306,11 @@ def test_outputs_that_overflow_are_no_score(place: Path) -> None:
             json.dumps({"train": ["copy"], "vary": {c: list("0123456789") for c in "abcdefghi"}, "seeds": 1}),
             "at most 100,000 runs",
         ),
-        "NUL": ('{"train": ["copy", "a\\u0000"], "vary": {}, "seeds": 1}', "such as a command line can hold"),
-        "a surrogate": ('{"train": ["copy", "\\ud800"], "vary": {}, "seeds": 1}', "such as a command line"),
+        "NUL": (
+            '{"train": ["copy", "a\\u0000"], "vary": {}, "seeds": 1}',
+            "ones that a command line can hold",
+        ),
+        "a surrogate": ('{"train": ["copy", "\\ud800"], "vary": {}, "seeds": 1}', "ones that a command line"),
         "a number": ('{"train": ["copy", 5], "vary": {}, "seeds": 1}', "train[1]: Expected str, got int"),
     }.values(),
 )

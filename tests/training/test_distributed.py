@@ -438,7 +438,7 @@ def test_processes_that_do_not_learn_the_same_are_refused(what: str, launcher: L
         Path(f"host-{rank}/strange.txt").write_text(TEXT + "?!" * rank)
     ended = launcher.run(2, "train", *DIFFERENT[what], "--steps", 3, *PRECISE, "--out", "run")
     assert ended.codes == [2, 2]
-    expect = "all 2 processes must draw the same batches and come to the same parameters, but they differ."
+    expect = "all 2 processes must draw the same batches and compute the same parameters, but they differ."
     assert expect in ended.line
     assert load_checkpoint(Path("host-0/run/last.safetensors"))[1]["iteration"] == 0
 
@@ -674,16 +674,16 @@ def test_a_share_of_a_sweep_is_left_to_one_process() -> None:
             time.sleep(0.02)
         again = finish(share(1, 2))
         assert again.code == 2
-        assert "error: share 1 of 2 of the runs of all must be left to one process, but process " in again.err
+        assert "error: share 1 of 2 of the runs of all must be run by one process, but process " in again.err
         assert f"process {started[1].pid} on " in again.err
         again = finish(share(2, 3))
         assert again.code == 2
         assert (
-            "share the runs of all must have the same WORLD_SIZE, got 3 here and another of process "
+            "share the runs of all must have the same WORLD_SIZE, got 3 here and another one in process "
             in again.err
         )
         with mock.patch.object(sweeps, "PROGRAM", ()):
-            refused("sweep", "all", expect="the runs of all must be left to one process, but process ")
+            refused("sweep", "all", expect="the runs of all must be run by one process, but process ")
     finally:
         for process in started:
             process.send_signal(signal.SIGINT)

@@ -207,7 +207,7 @@ def test_wrong_options_are_told_from_their_box() -> None:
     assert "seed=0  FAILED, exit code 2: Unrecognized options: --x\n" in result.out
     # Nothing was begun with them, so they can be put right.
     assert table(done("sweep", "all", "--seeds", 2, "--", "hard"))[1][:2] == ["hard", "2"]
-    refused("sweep", "all", "--", "wrong", expect="must be gone on with as it was begun, with `-- hard`")
+    refused("sweep", "all", "--", "wrong", expect="must be continued as it was started, with `-- hard`")
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -276,7 +276,7 @@ def test_ctrl_c_on_a_terminal_reaches_runs_by_way_of_the_sweep_alone() -> None:
 def test_runs_of_a_killed_sweep_keep_another_out_and_the_table_can_be_seen() -> None:
     process = program("sweep", "all", "--seeds", 1, "--", "patient", before=WITH_STAND_IN)
     wait_for_journal(process, "ready", 1)
-    message = "the runs of all must be left to one process, but process {} on |--table"
+    message = "the runs of all must be run by one process, but process {} on |--table"
     refused("sweep", "all", expect=message.format(process.pid))
     process.kill()
     finish(process)
@@ -331,7 +331,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "the same value": (("new", "--vary", "hidden=3,3", "--", "easy"), "different values, got 3,3"),
     "no value": (("new", "--vary", "hidden=3,", "--", "easy"), "different values, got 3,."),
-    "no name": (("new", "--vary", "=3", "--", "easy"), "must be the name of an option, got ''"),
+    "no name": (("new", "--vary", "=3", "--", "easy"), "must be given the name of an option, got ''"),
     "twice": (("new", "--vary", "a-b=3", "--vary", "a_b=4", "--", "easy"), "a_b must be varied once"),
     "fixed too": (
         ("new", "--vary", "mask_floor=1,2", "--", "easy", "--mask-floor=3"),
@@ -346,7 +346,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "an output folder": (("new", "--", "easy", "-o", "x"), "-o must be left to the sweep"),
     "other arguments": (
         ("old", "--vary", "hidden=3,4", "--", "easy", "--steps", 30),
-        "old must be gone on with as it was begun, with `--vary hidden=3,4 -- easy`"
+        "old must be continued as it was started, with `--vary hidden=3,4 -- easy`"
         "|got `--vary hidden=3,4 -- easy --steps 30`",
     ),
     "nothing varied": (("old", "--", "easy"), "got `-- easy`"),

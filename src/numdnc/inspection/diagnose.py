@@ -1,7 +1,7 @@
-"""What a model makes of its parts, in words and numbers: which of them do nothing, and which are near an edge.
+"""Diagnosis of a trained model, in words and numbers: which of its parts do nothing, and which are close to a limit.
 
-The loss with and without each part says what the part is worth; a look inside, over a few sequences that were never
-trained on, says why; gradients say what still trains. Axes: S steps of all sequences, R read heads, N slots.
+The loss with and without each part says what the part contributes; the activations over a few held-out sequences say
+why; gradients say which parameters still train. Axes: S steps of all sequences, R read heads, N slots.
 """
 
 import math
@@ -22,29 +22,29 @@ from numdnc.tasks.targets import uniform_loss
 from numdnc.tree import named_leaves
 
 SEQUENCES = 8
-"""So many are looked into."""
+"""Number of sequences whose activations are examined."""
 COMPARED = 32
-"""Over so many the loss without a part is compared with the whole model's, to tell a difference from noise."""
+"""Number of sequences from which the sampling error of each ablation's loss is estimated."""
 BATCHES = 3
-"""Over so many batches of the training gradients are taken."""
+"""Number of training batches over which gradients are averaged."""
 STUCK = 0.01
-"""A gate that never leaves this distance of 0 or of 1 is stuck."""
+"""A gate that always stays within this distance of 0 or of 1 is stuck."""
 FULL = 0.95
-"""A memory is full where its mean usage is above this, ..."""
+"""A memory is full if its mean usage exceeds this, ..."""
 EMPTY = 0.5
-"""... and empty where its usage never adds up to so many slots."""
+"""... and empty if its usage never adds up to this number of slots."""
 UNUSED = 1e-3
-"""A weighting is not used where its sum is less than this in the mean."""
+"""A weighting is unused if its mean sum is less than this."""
 BLURRED = 0.1
-"""A weighting is blurred where it is not further than this on the way from even (0) to a single slot (1)."""
+"""A weighting is blurred if its concentration, from 0 (uniform) to 1 (a single slot), is at most this."""
 NUMB = 0.5
-"""A controller is numb where more than this share of its hidden values is saturated."""
+"""A controller is saturated if more than this share of its hidden values is."""
 NEAR = 1e6
-"""Numbers are near overflow where so many times larger ones would."""
+"""Numbers are near overflow if numbers this many times larger would overflow."""
 
 
 class Diagnosis(NamedTuple):
-    """Scores of the whole model and, by the part that is missing, of those without it; and what follows."""
+    """Scores of the whole model and of its ablations, by the missing part; and the findings."""
 
     scores: dict[str, Scores]
     findings: list[Finding]
@@ -53,11 +53,11 @@ class Diagnosis(NamedTuple):
 def diagnose(
     spec: Spec, params: Any, engine: Engine, task: Task, score: Callable[[Any], Scores]
 ) -> Diagnosis:
-    """Examine a model. `score` gives the scores of any parameters of this spec.
+    """Examine a model. `score` returns the scores of given parameters of this spec.
 
-    The task moves on by BATCHES batches.
+    It draws BATCHES batches from the task.
     """
-    with np.errstate(all="ignore"):  # what overflows is named, not warned of
+    with np.errstate(all="ignore"):  # overflow is a finding, not a warning
         scores = {"whole": score(params)}
         if spec.has_memory:
             scores |= {part: score(damaged) for part, damaged in ablations(spec, params).items()}
@@ -82,14 +82,14 @@ def diagnose(
 
 
 def _losses(scores: dict[str, Scores], task: Task, noises: dict[str, float], uniform_loss: float) -> Losses:
-    """What `worth` compares: of each part the score that is a loss."""
+    """The losses that `judge_parts` compares: of each ablation the score that is a loss."""
     without = {part: found.get("loss", next(iter(found.values()))) for part, found in scores.items()}
     name = "the loss" if task.nats_per_unit == 1 else task.unit
     return Losses(without.pop("whole"), without, noises, name, task.nats_per_unit, uniform_loss)
 
 
 def _usage(spec: DNCSpec, activity: Activity) -> Finding:
-    """How full the memory gets: the largest mean usage of a step, in the mean over the sequences."""
+    """How full the memory gets: the mean over sequences of the largest mean usage at any step."""
     N, usage = spec.memory_size, activity.values["usage"]
     most = float(np.where(activity.real, usage.mean(axis=2), 0).max(axis=0).mean())
     slots = float(np.where(activity.real, in_use(usage), 0).max(axis=0).mean())
@@ -102,7 +102,7 @@ def _usage(spec: DNCSpec, activity: Activity) -> Finding:
 
 
 def _modes(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
-    """Which of its three ways each head goes."""
+    """The read modes of each head."""
     if not spec.links:
         yield Finding("modes", True, "Heads read by content alone: the model has no links.", {})
         return
@@ -114,7 +114,7 @@ def _modes(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
 
 
 def _sharpness(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
-    """How much of a weighting lies on one slot."""
+    """How concentrated each weighting is on one slot."""
     N, reading = spec.memory_size, activity.of("read_weights")
     weightings = {"Writing": activity.of("write_weights")}
     weightings |= {f"Head {head}": reading[:, head] for head in range(spec.read_heads)}
@@ -131,7 +131,7 @@ def _sharpness(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
 
 
 def _gates(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
-    """Gates that are at one end at all steps of all sequences; where none is, the ranges of all."""
+    """The gates that are stuck at one end, and the ranges of the others."""
     gates = {"write": activity.of("write_gate"), "allocation": activity.of("allocation_gate")}
     gates |= {f"free {head}": activity.of("free_gates")[:, head] for head in range(spec.read_heads)}
     meaning = {
@@ -165,7 +165,7 @@ def _controller(activity: Activity) -> Finding:
 
 
 def _training(reached: GradientFlow) -> Finding:
-    """Which parameters never train."""
+    """The parameters that no gradient reaches."""
     untrained, strengths = reached.untrained, reached.strengths
     if untrained:
         words = (
@@ -184,7 +184,7 @@ def _training(reached: GradientFlow) -> Finding:
 
 
 def _magnitudes(spec: Spec, params: Any, activity: Activity, reached: GradientFlow) -> Iterator[Finding]:
-    """How far the largest numbers are from overflow.
+    """How close the largest numbers are to overflow.
 
     Most are squared somewhere, in norms and in the optimizer: they must stay below sqrt(largest float). Strengths,
     sharpness and outputs are exponents: from log(largest float) on e^z alone would overflow. (Here it does not, since

@@ -105,7 +105,7 @@ class RunFolder:
                 attempts += 1
                 if not isinstance(error, FileNotFoundError) or attempts == _ATTEMPTS:
                     raise UserError(
-                        f"the output folder {self.path} must be one that can be made, got: {error.strerror}. "
+                        f"the output folder {self.path} must be one that can be created, got: {error.strerror}. "
                         "Choose another with --out."
                     ) from None
 

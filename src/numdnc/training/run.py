@@ -153,7 +153,7 @@ def finite_forward(engine: Engine, spec: Spec, params: Any) -> Forward:
         if not np.isfinite(outputs).all():
             raise UserError(
                 "outputs of the model must be finite, got some that are not: its parameters are too large. "
-                "Take another checkpoint; `numdnc diagnose` says more."
+                "Use another checkpoint; `numdnc diagnose` says more."
             )
         return outputs, state
 
@@ -224,8 +224,8 @@ def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:
     bad = next((name for name, good in finite if not good), None)
     if bad is not None:
         raise UserError(
-            f"parameters in {path} must be finite, got NaN or infinity in {bad}. Take another checkpoint or file; "
-            "`numdnc diagnose` looks into a run all the same."
+            f"parameters in {path} must be finite, got NaN or infinity in {bad}. Use another checkpoint or file; "
+            "`numdnc diagnose` still examines such a run."
         )
 
 

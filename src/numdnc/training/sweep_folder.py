@@ -38,7 +38,7 @@ class SweepFolder:
             return parse_sweep(read_file(self._description, MAX_TEXT_BYTES))
         except FileNotFoundError:
             raise UserError(
-                f"{self.path} must hold a sweep, got none. Begin one by what follows `numdnc train`: "
+                f"{self.path} must hold a sweep, got none. Start one with the words after `numdnc train`: "
                 f"numdnc sweep {shlex.quote(str(self.path))} --seeds {DEFAULT_SEEDS} -- copy --steps 2000."
             ) from None
         except OSError as error:
@@ -68,8 +68,8 @@ class SweepFolder:
         given = (tuple(train) or begun.train, vary if train or vary else begun.vary)
         if given != (begun.train, begun.vary):
             raise UserError(
-                f"{self.path} must be gone on with as it was begun, with {as_typed(begun.train, begun.vary)}, "
-                f"got {as_typed(*given)}. Give just the folder, or another one."
+                f"{self.path} must be continued as it was started, with {as_typed(begun.train, begun.vary)}, "
+                f"got {as_typed(*given)}. Give only the folder, or another one."
             )
         sweep = Sweep(train=begun.train, vary=begun.vary, seeds=begun.seeds if seeds is None else seeds)
         if sweep.seeds < begun.seeds:
@@ -121,7 +121,7 @@ class SweepFolder:
             return holding.enter_context(file_lock(self._lock, exclusive=exclusive))
         except LockedError:
             raise UserError(
-                f"the runs of {self.path} must be left to one process, but {self._holder()} runs them. Wait for it "
+                f"the runs of {self.path} must be run by one process, but {self._holder()} runs them. Wait for it "
                 "or stop it; --table shows how they stand."
             ) from None
 
@@ -131,8 +131,8 @@ class SweepFolder:
             return holding.enter_context(file_lock(lock))
         except LockedError as who:
             raise UserError(
-                f"share {share[0]} of {share[1]} of the runs of {self.path} must be left to one process, but {who} is "
-                "at it. Wait for it or stop it; --table shows how they stand."
+                f"share {share[0]} of {share[1]} of the runs of {self.path} must be run by one process, but {who} "
+                "runs it. Wait for it or stop it; --table shows how they stand."
             ) from None
 
     def _is_shared(self, count: int) -> bool:
@@ -146,7 +146,7 @@ class SweepFolder:
                 if not lock.match(_SHARE_LOCK.format("*", count)):
                     raise UserError(
                         f"all processes that share the runs of {self.path} must have the same WORLD_SIZE, got {count} "
-                        f"here and another of {who}. Give the same to all, or wait for it or stop it."
+                        f"here and another one in {who}. Set the same in all, or wait for the other or stop it."
                     ) from None
                 shared = True
         return shared

@@ -48,7 +48,7 @@ class Sweep:
             raise UserError(f"a sweep must have at most {MOST_RUNS:,} runs, got more. Vary less.")
         if not all(map(_is_word, (*self.train, *self.vary, *itertools.chain(*self.vary.values())))):
             raise UserError(
-                "words of a sweep must be such as a command line can hold, got others. Change them."
+                "words of a sweep must be ones that a command line can hold, got others. Change them."
             )
         if not self.train or self.train[0].startswith("-") or self.train[0] in ("train", "numdnc"):
             raise UserError(
@@ -58,7 +58,7 @@ class Sweep:
         given = {name for name, _ in options(self.train)}
         for name, values in self.vary.items():
             if not re.fullmatch(r"[A-Za-z][\w.-]*", name):
-                raise UserError(f"what is varied must be the name of an option, got {name!r}.")
+                raise UserError(f"--vary must be given the name of an option, got {name!r}.")
             if not values or "" in values or len(set(values)) < len(values):
                 raise UserError(
                     f"{name} must be varied over different values, got {','.join(values) or 'none'}."
@@ -69,7 +69,7 @@ class Sweep:
             if name in given or name in self.vary:
                 raise UserError(
                     f"{'-' if len(name) == 1 else '--'}{name} must be left to the sweep, got one. Leave it out; "
-                    "how many seeds there are is said by --seeds."
+                    "--seeds sets the number of seeds."
                 )
 
     @property

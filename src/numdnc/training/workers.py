@@ -98,7 +98,7 @@ class Workers:
         """Raise UserError if workers have recorded different data: they would no longer train one run."""
         if len(set(self.all_gather_number(self._recorded))) > 1:
             raise UserError(
-                f"all {self.world_size} processes must draw the same batches and come to the same parameters, but "
+                f"all {self.world_size} processes must draw the same batches and compute the same parameters, but "
                 "they differ. Give every one the same command, data and versions, on processors of one kind; "
                 "a task of your own must draw from its rng alone."
             )
