@@ -1,4 +1,4 @@
-"""What holds for every test.
+"""Settings of every test.
 
 Hypothesis has no clock: on a busy machine any example may take long. What commands remember between calls
 (cli/user_state.py) stays within a test. Everything computes on one thread, unless a test says otherwise: models are

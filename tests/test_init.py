@@ -1,4 +1,4 @@
-"""Where training starts."""
+"""Initial parameters, the learned start, and masks of bypass dropout."""
 
 import numpy as np
 import pytest

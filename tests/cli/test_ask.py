@@ -1,4 +1,4 @@
-"""Graphs of the user's own: `eval --graph`, `ask`, and what users get wrong with them."""
+"""A user's own graphs: `eval --graph`, `ask`, and the errors of both."""
 
 import json
 import os

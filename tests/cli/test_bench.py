@@ -1,4 +1,4 @@
-"""`numdnc bench` and what it measures by: only a right engine has figures. Nothing here depends on the clock."""
+"""`numdnc bench`: an engine is timed only if its results are right. No test depends on the clock."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What users get wrong on the command line: one clear line, exit code 2, nothing left behind."""
+"""User errors on the command line: one clear line, exit code 2, no files left behind."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What people meet first: the help, and what is said to a word that the command line does not know."""
+"""The help texts, and the messages for unknown commands and options."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""What is said where the package of an extra is missing: one command, the same for a clone and a wheel, that works."""
+"""Errors where the package of an extra is missing: the install command works in a clone and for a wheel."""
 
 import os
 import shlex

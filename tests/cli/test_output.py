@@ -1,4 +1,4 @@
-"""Standard output that nobody reads, that is closed or that has no room: what each kind of command does then."""
+"""Each kind of command with a standard output that is a broken pipe, closed, or on a full disk."""
 
 import io
 import os

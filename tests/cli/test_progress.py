@@ -1,4 +1,4 @@
-"""What is printed while a model trains: lines often enough, of a width that fits, with a time left that is right."""
+"""Progress lines: how often they come, how wide they are, and the time left that they give."""
 
 import io
 import math

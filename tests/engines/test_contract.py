@@ -1,4 +1,4 @@
-"""The contract itself: it must tell wrong from right, by tolerances that fit what was measured."""
+"""Tests of the contract: it rejects wrong engines, and its tolerances are close to the measured errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

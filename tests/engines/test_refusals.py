@@ -1,4 +1,4 @@
-"""What engines refuse: the message says what must hold and what was given."""
+"""Arguments that engines refuse; the message says what they must be and what was given."""
 
 from dataclasses import replace
 from typing import Any

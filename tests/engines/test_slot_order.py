@@ -1,4 +1,4 @@
-"""Once the memory is full float32 ranks slots by rounding errors: that, and nothing else, parts it from float64."""
+"""Once the memory is full, float32 sorts slots by rounding errors; nothing else makes it differ from float64."""
 
 from typing import Any
 from unittest import mock

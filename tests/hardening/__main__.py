@@ -1,4 +1,4 @@
-"""Runs in trouble, at large: each prints at its end how often it tried and how often that failed; exit code 0 or 1.
+"""Stress tests of runs: each prints at its end how often it tried and how often that failed; exit code 0 or 1.
 
     python tests/hardening kills --count 200         # SIGKILL and other signals at random moments, then resumed
     python tests/hardening full-disk --count 30      # no room left at a random moment, then resumed with room

@@ -1,4 +1,4 @@
-"""Names, numbers and damage of which the cases of strange data are made."""
+"""Names, numbers and damage that cases of strange data are made of."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every engine is measured with: models, problems, tolerances, comparisons. The tests are in tests/engines.
+"""The models and problems that every engine is tested on. The tests are in tests/engines.
 
 To add a model, add a line to `SPECS`; an engine joins by being in the registry. `RANDOM_SPECS` are mixes of any
 variations, on which only the main tests run. `PYTHONPATH=tests python -m helpers.contract` runs the suite and prints

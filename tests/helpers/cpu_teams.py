@@ -1,4 +1,4 @@
-"""The engine `cpu` on so many threads, and fresh interpreters to try it in."""
+"""The engine `cpu` on a given number of threads, and code run in a fresh interpreter."""
 
 import os
 import subprocess

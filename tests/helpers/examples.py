@@ -1,4 +1,4 @@
-"""Small random things that a model could hold, for tests. Axes: T steps, B batch, R read heads, N slots, W word."""
+"""Small specs, and random parameters, states and inputs for them. B batch, R read heads, N slots, W word."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Starts `numdnc` in several processes that know of each other, as torchrun does, but imports all just once for all.
+"""Starts `numdnc` in several processes, as torchrun does; what they import is imported once, before they fork.
 
 Each line of its standard input is an order as JSON: how many processes, their words, their folder. It answers with
 their numbers; to the next line, with their exit codes. What process R prints lies in out.R and err.R. Where there is a

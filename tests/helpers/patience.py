@@ -1,4 +1,4 @@
-"""How long tests wait for what must come: only what hangs takes longer, whatever the machine is busy with.
+"""The timeout of tests that wait for something: so long that on the busiest machine only a hang exceeds it.
 
 What is waited for may have to compile its kernels first, which takes minutes where many share a processor.
 """

@@ -1,4 +1,4 @@
-"""A second opinion: RNN, LSTM and the DNC's family written again from the papers, in JAX, differentiated by JAX.
+"""A second implementation of RNN, LSTM and DNC with all variations, from the papers, in JAX, with JAX's gradients.
 
 Shares no line with the package and is written another way: one sequence, one head, one slot and one link at a time
 (`jax.vmap` makes them many), no sort (a slot's allocation asks which slots come before it), a matrix for each source

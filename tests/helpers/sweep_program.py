@@ -1,4 +1,4 @@
-"""Stands in for `numdnc` where sweeps are tested: `train ..` and `resume FOLDER` that save runs but compute nothing.
+"""A stand-in for `numdnc` in tests of sweeps: `train ..` and `resume FOLDER` that save runs but compute nothing.
 
 It notes what it was called with, when it begins and when it ends in journal.txt in the working folder. What `train` is
 told to learn says what happens:

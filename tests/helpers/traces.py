@@ -1,4 +1,4 @@
-"""Traces for the tests of what shows them: of random models, and one made by hand."""
+"""Traces for tests of plots and the inspector: of random models, and one made by hand."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ablations: what is taken away is gone to the last bit, and nothing else is."""
+"""Ablations: the ablated part has no effect to the last bit, and the rest of the model is unchanged."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Health and the diagnosis: what it must name, it names."""
+"""Health and the diagnosis: every planted problem is reported."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""What is looked at: steps that belong to a sequence, parts of the parameters and their gradients."""
+"""Gradient flow: the steps that belong to a sequence, parts of the parameters and their gradients."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pictures of a sample: what stands where, in the terminal and in a figure."""
+"""Plots of a sample, in the terminal and as a figure."""
 
 import builtins
 import subprocess

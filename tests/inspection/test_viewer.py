@@ -1,4 +1,4 @@
-"""The inspector, as far as Python makes it: where reads come from, what a page holds, what a larger one leaves out."""
+"""The Python side of the inspector: where reads come from, the contents of a page, what a truncated one omits."""
 
 import base64
 import json

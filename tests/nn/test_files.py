@@ -1,4 +1,4 @@
-"""Runs as files of torch and back; modules straight from a run's folder."""
+"""Runs exported to torch files and back, and modules loaded from a run's folder."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Sequences of several lengths in one batch: each is as it would be alone."""
+"""Sequences of several lengths in one batch: each gives what it gives alone."""
 
 from typing import Any
 from unittest import mock

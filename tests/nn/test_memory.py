@@ -1,4 +1,4 @@
-"""Memory: what is returned is the caller's to write into, views of any sort are taken, padding is not read."""
+"""Memory layout: results can be written to, any view is accepted as input, padding is not read."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The modules of torch: what they compute, and torch's habits. Packed and padded input: test_lengths.py."""
+"""The torch modules: their results, and torch's conventions. Packed and padded input: test_lengths.py."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""What records or transforms torch's operations is right on new inputs, or is refused by name."""
+"""Tracing, export and transforms of torch: right on new inputs, or refused by name."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""One whole step of the memory: what a controller can do with it, and the gradient."""
+"""One whole step of the memory: what a controller can do with it, and its gradient."""
 
 import numpy as np
 import pytest

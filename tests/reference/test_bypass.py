@@ -1,4 +1,4 @@
-"""Bypass dropout: the mask stands between the hidden values and the output, and nowhere else."""
+"""Bypass dropout: the mask acts between the hidden values and the output, and nowhere else."""
 
 import numpy as np
 import pytest

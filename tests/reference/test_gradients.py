@@ -1,4 +1,4 @@
-"""The judge judged: right gradients pass, slightly wrong ones do not."""
+"""Tests of the gradient check: right gradients pass, slightly wrong ones do not."""
 
 from typing import NamedTuple
 

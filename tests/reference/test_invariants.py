@@ -1,4 +1,4 @@
-"""What holds for every model, state and input, tried on many."""
+"""Properties of every model, state and input."""
 
 import numpy as np
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""What targets mean: bits, a class a step, several classes a step; and that all who look at them agree."""
+"""Targets of all kinds: bits, one class per step, several classes per step; all that uses them reads them alike."""
 
 import math
 from pathlib import Path

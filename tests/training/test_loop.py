@@ -1,4 +1,4 @@
-"""The loop: it learns, reports, stops in every way, and names what goes bad."""
+"""The training loop: it learns, reports, stops in every way, and names what is not finite."""
 
 import json
 import math

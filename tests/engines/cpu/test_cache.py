@@ -1,4 +1,4 @@
-"""What the engine `cpu` keeps on disk: machine code, compiled once, and never a failure."""
+"""The kernel cache of the engine `cpu`: machine code is compiled once, and a bad cache is never an error."""
 
 import compileall
 import shutil

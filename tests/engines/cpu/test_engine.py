@@ -1,4 +1,4 @@
-"""What is particular to the engine `cpu`: threads in teams, links run again, what it keeps.
+"""Features of the engine `cpu` alone: teams of threads, recomputed links, what it keeps between calls.
 
 That it computes every model is in ../test_engines.py, its kernels one by one in test_kernels.py; its threads are in
 test_threads.py, what it keeps on disk in test_cache.py.

@@ -1,4 +1,4 @@
-"""The threads of the engine `cpu`: how many, that they take turns, fail and end well; BLAS on one thread meanwhile."""
+"""The threads of the engine `cpu`: number, errors, the end of the program; BLAS on one thread meanwhile."""
 
 import os
 import sys
