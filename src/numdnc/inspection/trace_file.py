@@ -55,9 +55,9 @@ def load_trace(path: Path) -> Trace:
     """Load a trace; UserError if the file is not a valid one."""
     arrays, metadata = load_arrays(path, _kind())
     try:
-        told = validated(_Described, metadata)
-        spec = validated_spec({"kind": told.kind, **told.spec})
-        about = About(**{field.name: getattr(told, field.name) for field in dataclasses.fields(About)})
+        stored = validated(_Described, metadata)
+        spec = validated_spec({"kind": stored.kind, **stored.spec})
+        about = About(**{field.name: getattr(stored, field.name) for field in dataclasses.fields(About)})
         _check_about(spec, about)
         return Trace(spec, about, _checked(spec, about, arrays))
     except UserError as error:

@@ -2,7 +2,7 @@
 
 let longestArc = 1;
 
-/** Every read joined to its write; those that begin or end at the cursor stand out. */
+/** Join every read with its write; emphasise those that begin or end at the current step. */
 function drawArcs(context, height) {
   const { writes } = about.provenance;
   context.fillStyle = theme.sequential[0];

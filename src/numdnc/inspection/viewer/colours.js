@@ -48,7 +48,7 @@ function shades(stops) {
   });
 }
 
-/** Red, green and blue of a value between two limits; of what is no number, `lost`. */
+/** Red, green and blue of a value between two limits; `lost` if it is not a number. */
 function shadeOf(value, [low, high], signed) {
   const map = signed ? theme.divergingShades : theme.sequentialShades;
   if (Number.isNaN(value)) return [1, 3, 5].map((start) => parseInt(theme.lost.slice(start, start + 2), 16));

@@ -4,7 +4,7 @@ const graph = { canvas: document.getElementById("graph"), width: 1, height: 1, e
 const GRAPH_MARGIN = 22;
 const MOST_LABELLED = 26;
 
-/** Edges as [step, source, destination, bend]; those between the same two nodes are bent apart. */
+/** Edges as [step, source, destination, bend]; edges between the same two nodes get different bends. */
 function buildGraph() {
   const { edges, input, nodes } = about.graph;
   const place = new Map(nodes.map((node, number) => [node, number]));
@@ -24,7 +24,7 @@ function buildGraph() {
   graph.place = place;
 }
 
-/** The steps before this one at which an edge was due, and this one if it is one: the walk so far. */
+/** The steps up to this one at which an edge was due: the walk so far. */
 function walkSoFar() {
   const steps = [];
   for (let step = about.graph.question; step <= now.step; step++) if (at("mask", step) === 1) steps.push(step);
@@ -66,13 +66,13 @@ function drawGraph() {
 const edgeOf = (triple) =>
   graph.edges.find(({ step }) => about.graph.input[step].every((label, part) => label === triple[part]));
 
-/** ... or one that is none of the graph's, between two of its nodes. */
+/** ... or an edge between two of its nodes that the graph does not have. */
 function straightEdge([source, , destination]) {
   const [from, to] = [graph.place.get(source), graph.place.get(destination)];
   return from === undefined || to === undefined || from === to ? undefined : { from, to, bend: 1.6 };
 }
 
-/** The edges that heads read at this step, told by the step that wrote what they read. */
+/** The edges that heads read at this step, identified by the step that wrote them. */
 function edgesRead() {
   const found = [];
   about.provenance.writes[now.step].forEach((write, head) => {
@@ -90,7 +90,7 @@ function nodePlace(number) {
   ];
 }
 
-/** Begin, bend and end of an edge, from rim to rim of its nodes. */
+/** Start, control point and end of an edge, from rim to rim of its nodes. */
 function curve({ from, to, bend }) {
   const [[x0, y0], [x1, y1]] = [nodePlace(from), nodePlace(to)];
   const length = Math.hypot(x1 - x0, y1 - y0) || 1;
@@ -129,7 +129,7 @@ function drawEdge(context, edge, { colour, alpha, width, dashed = false }) {
 
 const halfway = ([begin, middle, end]) => [0, 1].map((k) => begin[k] / 4 + middle[k] / 2 + end[k] / 4);
 
-/** An edge's label upon it, or beside it where it is short. */
+/** An edge's label on it, or beside it if the edge is short. */
 function labelEdge(context, edge, { colour }) {
   const text = labelText(about.graph.input[edge.step][1]);
   const shape = curve(edge);
@@ -156,7 +156,7 @@ function markEdge(context, edge, head) {
   context.fill();
 }
 
-/** A node with its label: filled where the question names it, faint where no edge that matters now touches it. */
+/** A node with its label: filled if the question names it, faint if no relevant edge touches it. */
 function drawNode(context, number, [start, , end], matters) {
   const [x, y] = nodePlace(number);
   const label = about.graph.nodes[number];

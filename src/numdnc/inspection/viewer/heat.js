@@ -5,14 +5,14 @@ const WIDEST_CELL = 56;
 const NARROWEST_CELL = 2;
 const view = { first: 0, shown: 1, width: 0 };
 
-/** Pixels for the steps; one more is the border's. */
+/** Width of the steps in pixels, without one pixel of border. */
 const room = () => Math.max(1, view.width - GUTTER - 1);
 const cellWidth = () => Math.min(WIDEST_CELL, room() / view.shown);
 const xOfStep = (step) => GUTTER + (step - view.first) * cellWidth();
 const stepAtX = (x) => Math.floor((x - GUTTER) / cellWidth() + view.first);
 const plotWidth = () => Math.min(room(), cellWidth() * Math.min(view.shown, about.steps));
 
-/** Height of a row in pixels: readable where there are few, all within reach where there are many. */
+/** Height of a row in pixels: readable for few rows, compact for many. */
 function rowHeight(panel) {
   if (panel.kind === "glyph") return glyphHeight(panel);
   if (panel.kind === "arcs") return 72 / panel.rows;
@@ -21,7 +21,7 @@ function rowHeight(panel) {
   return Math.max(2, Math.min(9, Math.floor(256 / panel.rows)));
 }
 
-/** A canvas of so many CSS pixels, sharp on every screen, ready to be drawn. */
+/** Prepare a canvas of this size in CSS pixels, sharp on every screen, for drawing. */
 function prepare(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   canvas.width = Math.round(width * ratio);
@@ -94,7 +94,7 @@ function drawLabels(context, panel, height) {
   }
 }
 
-/** The next of 1, 2, 4, 8, 16, .. that is at least this. */
+/** The smallest power of 2 that is at least this. */
 const nextRound = (number) => 2 ** Math.ceil(Math.log2(number));
 
 const stepsInView = () => {
@@ -102,7 +102,7 @@ const stepsInView = () => {
   return [from, Math.min(about.steps, Math.ceil(view.first + view.shown))];
 };
 
-/** A dot where the loss does not count, or a veil over what came out nevertheless. */
+/** A dot where the loss does not count, or a veil over the output there. */
 function drawUncounted(context, panel, height) {
   const [from, to] = stepsInView();
   for (let step = from; step < to; step++) {

@@ -9,7 +9,7 @@ function cellAt(panel, event) {
   return { panel, row, step };
 }
 
-/** Whether a cell is what its head reads most, with a write to go to; thin rows forgive a little. */
+/** Whether a cell is the slot that its head reads most, with a write to go to; thin rows allow some tolerance. */
 function isJump({ panel, row, step }) {
   if (panel.kind === "arcs") return about.provenance.writes[step][row] !== NOTHING;
   if (!panel.reads || about.provenance.writes[step][panel.head] === NOTHING) return false;
@@ -35,7 +35,7 @@ function showStep() {
   showValue();
 }
 
-/** What is pointed at, or chosen by keys, in words. */
+/** Describe the cell under the pointer or chosen by keys. */
 function showValue() {
   const cell = now.hover ?? now.cell;
   if (!cell) return;
@@ -101,7 +101,7 @@ function choose(panel, row) {
   ask("cursor");
 }
 
-/** One row up or down, into the next open panel at the edge. */
+/** Move one row up or down, into the next open panel at the edge. */
 function chooseRow(direction) {
   const open = panels.filter((panel) => panel.open);
   const row = now.cell.row + direction;

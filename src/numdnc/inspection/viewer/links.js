@@ -5,13 +5,13 @@ const FAINTEST = 0.1;
 
 const linkNow = (i, j) => linkAt(keptIndex(now.step), i, j);
 
-/** Whether a link is clearly stronger than when it was kept before. */
+/** Whether a link is clearly stronger than at the previous kept step. */
 function isNewLink(i, j) {
   const kept = keptIndex(now.step);
   return linkNow(i, j) - (kept === 0 ? 0 : linkAt(kept - 1, i, j)) >= FAINTEST;
 }
 
-/** Links of some strength between slots that are shown, as [i, j, strength]: those that the trace has kept of each row. */
+/** The stronger links between the slots shown, as [i, j, strength], among those that the trace keeps of each row. */
 function strongLinks() {
   const kept = keptIndex(now.step);
   const found = [];
@@ -87,7 +87,7 @@ function drawLinkMatrix(context) {
   }
 }
 
-/** Where a slot stands, the first that is shown at the top, then clockwise. */
+/** Position of a slot on the circle, the first one shown at the top, then clockwise. */
 function place(slot, distance = 0, turn = 0) {
   const angle = (2 * Math.PI * slots.rows[slot]) / slots.shown.length - Math.PI / 2 + turn;
   const radius = links.size / 2 - 26 - 3 * about.spec.read_heads + distance;
@@ -121,7 +121,7 @@ function disc(context, x, y, radius) {
   context.arc(x, y, radius, 0, 2 * Math.PI);
 }
 
-/** Around a slot: where this step writes, reads, and what is pointed at. */
+/** Rings around a slot: written at this step, read at this step, under the pointer. */
 function rings(context, slot, x, y, size) {
   const ring = (colour, weight, out) => {
     if (weight < FAINTEST) return;

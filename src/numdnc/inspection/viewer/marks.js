@@ -5,7 +5,7 @@ const NARROWEST_WORD = 12;
 const TALLEST_WORD = 96;
 const measuring = document.createElement("canvas").getContext("2d");
 
-/** Pixels of the longest word in a panel; 0 where each is a single character, be it one that has no shape. */
+/** Width of the longest word in a panel in pixels; 0 if each is a single character, visible or not. */
 function longestGlyph(panel) {
   if (characters !== null) return 0;
   if (panel.longest !== undefined) return panel.longest;
@@ -19,7 +19,7 @@ function longestGlyph(panel) {
   return panel.longest;
 }
 
-/** Words that do not fit side by side stand upright, in rows that are high enough. */
+/** Words that do not fit side by side are turned upright, in rows that are high enough. */
 const isUpright = (panel) => longestGlyph(panel) + 6 > cellWidth() && cellWidth() >= NARROWEST_WORD - 0.01;
 
 function glyphHeight(panel) {
@@ -27,14 +27,14 @@ function glyphHeight(panel) {
   return longest > 0 && isUpright(panel) ? Math.min(TALLEST_WORD, Math.max(20, longest + 8)) : 20;
 }
 
-/** How many steps may be in view with all characters or words still readable. */
+/** How many steps may be in view so that all characters or words are readable. */
 function mostReadable() {
   const open = panels.filter((panel) => panel.kind === "glyph" && panel.open);
   const narrowest = Math.max(0, ...open.map((panel) => (longestGlyph(panel) > 0 ? NARROWEST_WORD : 6)));
   return narrowest === 0 ? Infinity : room() / narrowest;
 }
 
-/** A text, or as much of it as there is room for. */
+/** A text, cut to the available width. */
 function fitted(context, text, width) {
   if (context.measureText(text).width <= width) return text;
   const letters = Array.from(text);
@@ -47,7 +47,7 @@ function fitted(context, text, width) {
   return `${letters.slice(0, fits).join("")}…`;
 }
 
-/** Symbols, or crosses where something is wrong. */
+/** Draw symbols, or crosses for errors. */
 function drawMarks(context, panel) {
   const [wide, high] = [cellWidth(), rowHeight(panel)];
   const [from, to] = stepsInView();

@@ -24,7 +24,7 @@ function buildMemory() {
   memory.across = 3 + W + R;
 }
 
-/** How much a number has changed since the memory was kept before; a learned start is not known. */
+/** How much a number has changed since the previous kept step; unknown at first with a learned initial state. */
 function change(slot, number) {
   const kept = keptIndex(now.step);
   if (kept === 0) return about.spec.learned_state ? 0 : at("memory", 0, slot, number);
@@ -62,7 +62,7 @@ function drawMemory() {
   }
 }
 
-/** What stands above a column, as far as there is room. */
+/** Titles above the columns, as far as there is room. */
 function columnTitle({ title, number, head }) {
   if (number !== undefined) return memory.wide >= 15 || number % 8 === 0 ? title : "";
   if (memory.wide >= 15) return title;
@@ -70,7 +70,7 @@ function columnTitle({ title, number, head }) {
   return title === "w" ? "uw" : head === 0 ? "r" : "";
 }
 
-/** Around each of the three groups of columns. */
+/** Frames around the three groups of columns. */
 function drawFrames(context, rows) {
   const { word_size: W, read_heads: R } = about.spec;
   context.strokeStyle = theme.line;
@@ -92,7 +92,7 @@ function drawSlotLabels(context, count) {
   }
 }
 
-/** A frame around every number that changed much, an arrow at its slot. */
+/** Frame every number that changed much, with an arrow at its slot. */
 function drawChanges(context) {
   context.strokeStyle = context.fillStyle = theme.cursor;
   context.lineWidth = 1.5;

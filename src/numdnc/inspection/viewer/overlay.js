@@ -1,6 +1,6 @@
 // Draw over all panels: the cursor, the cell under the pointer, and lines from the step's reads to their writes.
 
-/** The step under the cursor in every panel, the cell pointed at, and the step's reads with their writes. */
+/** Draw the cursor in every panel, the cell under the pointer, and the step's reads with their writes. */
 function drawOverlay() {
   const below = document.getElementById("panels");
   const context = prepare(overlay, timeline.clientWidth, below.offsetTop + below.offsetHeight);
@@ -46,13 +46,13 @@ function drawReads(context) {
   }
 }
 
-/** The row of the slot that a head reads most at a step; NOTHING where there is none, or it is not shown. */
+/** The row of the slot that a head reads most at a step; NOTHING if there is none or it is not shown. */
 function rowRead(head, step) {
   const slot = about.provenance.slots[step][head];
   return slot === NOTHING ? NOTHING : slots.rows[slot];
 }
 
-/** A cell's upper left corner and its middle, from the corner of the timeline inside its border. */
+/** A cell's upper left corner and its middle, relative to the inner corner of the timeline. */
 function corner(panel, row, step) {
   return [panel.canvas.offsetLeft + xOfStep(step), panel.canvas.offsetTop + row * rowHeight(panel)];
 }

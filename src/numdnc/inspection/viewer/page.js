@@ -104,7 +104,7 @@ function showLegend() {
   byId("legend").replaceChildren(scales, ways, list);
 }
 
-/** A strip of a map's colours between two words. */
+/** A strip of a colour map between two labels. */
 function scale(low, high, signed) {
   const canvas = make("canvas");
   const context = prepare(canvas, 120, 12);
@@ -123,7 +123,7 @@ function switchTheme(name) {
   ask("all");
 }
 
-/** Let arrow keys and the pointer choose a cell of the memory or the links, and say what it is. */
+/** Let arrow keys and the pointer choose a cell of the memory or the links, and describe it. */
 function listenToSide({ canvas }, cellOf, moved, words, part) {
   const tell = (cell) => {
     part.cell = cell;
@@ -188,7 +188,7 @@ function showMemory() {
   }
 }
 
-/** Buttons for the slots that are shown, here and in the timeline; none where all are used. */
+/** Buttons that choose the slots shown, here and in the timeline; none if all are used. */
 function showSlotChoice() {
   const [used, all] = [slots.used.length, about.spec.memory_size];
   byId("slots-choice").hidden = used === 0 || used === all;
@@ -238,7 +238,7 @@ function listen() {
   new ResizeObserver(() => ask("cursor")).observe(byId("side"));
 }
 
-/** On a narrow screen, where only one of the two has room: the timeline, or the step with its memory. */
+/** On a narrow screen, show either the timeline or the step with its memory. */
 function showTab(name) {
   document.body.dataset.tab = name;
   for (const other of ["timeline", "step"])
@@ -295,7 +295,7 @@ async function start() {
     panels: () => panels.map(({ name, rows }) => ({ name, rows })),
     /** The number drawn in a row of a panel at a step. */
     valueAt: (name, row, step) => panels.find((panel) => panel.name === name).value(row, step),
-    /** Where the middle of that cell is, from the window's corner. */
+    /** The middle of that cell, relative to the window's corner. */
     placeOf: (name, row, step) => {
       const [x, y] = middle(
         panels.find((panel) => panel.name === name),

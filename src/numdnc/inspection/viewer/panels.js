@@ -56,7 +56,7 @@ function addTask(add) {
   add("probabilities", "probabilities", classes, names, probability, { faded, open: !about.graph && classes <= 16 });
 }
 
-/** What the model makes of one or several classes a step. */
+/** Panels for the outputs of a task with one or several classes a step. */
 function addClasses(add, counts, faded) {
   const groups = about.groups;
   const which = (group) => (groups === 1 ? "likeliest" : groupName(group));
@@ -67,7 +67,7 @@ function addClasses(add, counts, faded) {
   addSurprise(add, groups, title, bits, counts);
 }
 
-/** Rows of bits of loss, coloured up to the largest that counts. */
+/** Rows of losses in bits, coloured up to the largest one that counts. */
 function addSurprise(add, rows, title, value, counts) {
   let worst = 1;
   for (let step = 0; step < about.steps; step++)
@@ -86,13 +86,13 @@ function most(group, step) {
   return best;
 }
 
-/** ... and the bits of loss of that group. */
+/** ... and the loss of that group in bits. */
 function bits(group, step) {
   const each = about.output_channels.length / about.groups;
   return -Math.log2(Math.max(at("probabilities", step, group * each + target(group, step)), 1e-30));
 }
 
-/** Of a graph task: labels of source, edge and destination in place of their one-hot digits. */
+/** For a graph task: labels of source, edge and destination in place of their one-hot digits. */
 function addTriples(add, counts, faded) {
   const { input, target, output, digits } = about.graph;
   const part = (row) => PARTS[row];
@@ -131,10 +131,10 @@ function tripleText([source, edge, destination]) {
   return `${known(source)} –${known(edge)}→ ${known(destination)}`;
 }
 
-/** The class that is due, of one of the groups of a step. */
+/** The target class of one of the groups of a step. */
 const target = (group, step) => (about.groups === 1 ? at("targets", step) : at("targets", step, group));
 
-/** What the channels of a group have in common, such as "source 1" of "source 1 = 0", "source 1 = 1", .. */
+/** The common prefix of a group's channels, such as "source 1" for "source 1 = 0", "source 1 = 1", .. */
 function groupName(group) {
   const each = about.output_channels.length / about.groups;
   const names = about.output_channels.slice(group * each, (group + 1) * each);
@@ -143,7 +143,7 @@ function groupName(group) {
   return names[0].slice(0, length).replace(/[\s=:]+$/, "") || `answer ${group}`;
 }
 
-/** Classes as cells: by name where there is one a step, by number within its group where there are several. */
+/** Classes as cells: by name if there is one a step, by number within their group if there are several. */
 function classGlyphs(value) {
   if (about.groups === 1) return glyphs(about.output_channels, value);
   const each = about.output_channels.length / about.groups;
@@ -162,7 +162,7 @@ function glyphs(names, value) {
   };
 }
 
-/** Input or target: symbols, or a vector whose channels may each leave 0 to 1. */
+/** Input or target: symbols, or a vector whose channels may each go beyond 0 to 1. */
 function addSide(add, name, array, channels, counts) {
   if (arrays.get(array).shape.length === 1) {
     const value = (row, step) => at(array, step);
@@ -275,7 +275,7 @@ function addMemory(add) {
 
 const FAINT = 0.25;
 
-/** From 0 to 1; where all of a weighting would be too faint to see, to its largest, which the heading then says. */
+/** Limits 0 and 1, or the largest value if a weighting would be too faint to see; the heading then says so. */
 function weightScale(name) {
   const most = largest(name);
   if (most === 0 || most >= FAINT) return {};
@@ -284,7 +284,7 @@ function weightScale(name) {
 
 const GATE_LIKE = new Set(["erase", "write_mask", "read_masks"]);
 
-/** A vector of each step, or of one head of each step. */
+/** Panel of a vector for each step, or for one head at each step. */
 function addVector(add, name, label, { head, open = false }) {
   if (!arrays.has(name)) return;
   const { shape } = arrays.get(name);

@@ -3,7 +3,7 @@
 const slots = { used: [], shown: [], rows: [] };
 const STAINED = 0.05;
 
-/** A slot is used where something is written to it or read from it, or where its word is not blank, at any step. */
+/** A slot is used if it is written to, read from or not empty at any step. */
 function findSlots() {
   const { memory_size: N, word_size: W } = about.spec;
   const most = arrays.has("memory") ? largest("memory") : 0;
@@ -22,7 +22,7 @@ function findSlots() {
   showSlots(slots.used.length > 0 && slots.used.length < N / 2);
 }
 
-/** Rows of slots are those used, or all. */
+/** Show the used slots, or all. */
 function showSlots(onlyUsed) {
   const N = about.spec.memory_size;
   slots.shown = onlyUsed ? slots.used : [...Array(N).keys()];

@@ -16,7 +16,7 @@ function drawSide() {
   if (hasLinks()) drawLinks();
 }
 
-/** Of symbols and classes: what came in, what was to come out, and the likeliest three. */
+/** For symbols and classes: the input, the target and the three likeliest outputs. */
 function outcome() {
   if (about.graph) return outcomeOfTriples();
   if (about.unit === "bits") return [];
@@ -35,7 +35,7 @@ function outcome() {
   return [make("p", "event", [...input, `target ${target}; output ${likeliest.join(", ")}`])];
 }
 
-/** Of a graph task: what was shown or asked, what was due, and what the model said. */
+/** For a graph task: what was shown or asked, the target and the model's output. */
 function outcomeOfTriples() {
   const { input, target, output, edges, question } = about.graph;
   const given = input[now.step].some((label) => label !== NOTHING);
@@ -51,14 +51,14 @@ function outcomeOfTriples() {
   return lines;
 }
 
-/** What went in at a step, in brackets: a character, a word or an edge; nothing where that is no text. */
+/** The input of a step in brackets: a character, a word or an edge; empty for other inputs. */
 function inputInWords(step) {
   if (about.graph?.edges.includes(step)) return make("span", "whole", ` (${tripleText(about.graph.input[step])})`);
   if (arrays.get("inputs").shape.length > 1) return "";
   return ` (${glyph(at("inputs", step), about.input_channels)})`;
 }
 
-/** Of several classes a step: what was due and what is likeliest, by number. */
+/** For several classes a step: target and likeliest class, by number. */
 function outcomeOfGroups() {
   const each = about.output_channels.length / about.groups;
   const groups = [...Array(about.groups).keys()];
@@ -70,7 +70,7 @@ function outcomeOfGroups() {
   return make("p", "event", [`target ${due}; output ${groups.map(most).join(" ")}`]);
 }
 
-/** The slot written most, and who reads this write. */
+/** The slot written most, and the later reads of this write. */
 function writeNow() {
   const N = about.spec.memory_size;
   let slot = 0;

@@ -9,7 +9,7 @@ let panels = [];
 
 const asked = new Set();
 
-/** Draw again soon: "all" where the view, the size or the colours changed, "cursor" where only the step did. */
+/** Schedule a redraw: "all" if the view, the size or the colours changed, "cursor" if only the step did. */
 function ask(what) {
   if (asked.size === 0) requestAnimationFrame(draw);
   asked.add(what);
@@ -25,7 +25,7 @@ function draw() {
   drawSide();
 }
 
-/** Move the cursor, and time with it where the step would be out of view. */
+/** Move the cursor, and scroll if the step would be out of view. */
 function goTo(step) {
   now.step = Math.max(0, Math.min(about.steps - 1, Math.round(step)));
   if (now.cell) now.cell.step = now.step;
@@ -36,7 +36,7 @@ function goTo(step) {
   showStep();
 }
 
-/** From a read to the step that wrote what it reads. */
+/** Go from a read to the step that wrote what it reads. */
 function jumpToWrite(head, step) {
   const write = about.provenance.writes[step][head];
   if (write === NOTHING) return;
@@ -60,7 +60,7 @@ function look(first, shown) {
   view.first = Math.max(0, Math.min(about.steps - view.shown, first));
 }
 
-/** Show fewer or more steps; `step` stays where it is. */
+/** Zoom; `step` keeps its place. */
 function zoom(factor, step = now.step + 0.5) {
   const share = (step - view.first) / view.shown;
   const shown = Math.min(mostShown(), Math.max(FEWEST_IN_VIEW, view.shown / factor));
@@ -68,7 +68,7 @@ function zoom(factor, step = now.step + 0.5) {
   ask("all");
 }
 
-/** A step with something to see: of those that count the middle one at which a head reads what was written before. */
+/** A step worth seeing first: among those that count, the middle one at which a head reads an earlier write. */
 function openingStep() {
   const all = [...Array(about.steps).keys()];
   const counting = all.filter((step) => at("mask", step) === 1);
@@ -79,7 +79,7 @@ function openingStep() {
   return chosen[Math.floor(chosen.length / 2)];
 }
 
-/** As many steps as can be read, around the cursor's. */
+/** Show as many steps as are readable, around the current one. */
 function showReadable() {
   const shown = Math.min(about.steps, mostReadable());
   look(now.step + 0.5 - shown / 2, shown);

@@ -30,7 +30,7 @@ function at(name, ...indices) {
   return values[indices.reduce((offset, index, axis) => offset * shape[axis] + index, 0)];
 }
 
-/** Largest magnitude in an array; what is not finite does not count. */
+/** Largest magnitude among the finite numbers of an array. */
 function largest(name) {
   let most = 0;
   for (const value of arrays.get(name).values) {
@@ -39,12 +39,12 @@ function largest(name) {
   return most;
 }
 
-/** Arrays of memory and links hold one step in `about.every`: which of theirs shows this step, ... */
+/** Arrays of memory and links hold one step in `about.every`: the index that holds this step, ... */
 const keptIndex = (step) => Math.floor(step / about.every);
-/** ... and the step that it is of. */
+/** ... and the step that is kept there. */
 const keptStep = (step) => keptIndex(step) * about.every;
 
-/** Link of slot j to slot i (i was written right after j) as it was kept last. */
+/** Link from slot j to slot i (i was written right after j) at the last kept step. */
 function linkAt(kept, i, j) {
   if (arrays.has("link")) return at("link", kept, i, j);
   const strongest = arrays.get("link_slots").shape[2];
@@ -56,13 +56,13 @@ function linkAt(kept, i, j) {
 
 const hasLinks = () => arrays.has("link") || arrays.has("link_slots");
 
-/** Four digits, which is as exact as the page is; whole numbers as they are. */
+/** A number with four digits, the page's precision; whole numbers unchanged. */
 const inDigits = (value) => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4))));
 
 const characters = about.symbols === null ? null : Array.from(about.symbols);
 const SHOWN = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
 
-/** What stands for a symbol or a class in one cell; `names` are the channels of its side. */
+/** The text for a symbol or a class in a cell; `names` are the channels of its side. */
 function glyph(number, names) {
   if (characters === null) return names[number];
   const character = characters[number];

@@ -207,13 +207,13 @@ def read_graph(path: Path, *, two_way: bool) -> NamedGraph:
     if two_way:
         rows += [(destination, edge, source) for source, edge, destination in rows]
     rows = list(dict.fromkeys(rows))
-    alike = Counter((source, edge) for source, edge, _ in rows)
+    same_name = Counter((source, edge) for source, edge, _ in rows)
     numbered = _NumberedNames({edge for _, edge, _ in rows})
     seen = Counter[tuple[str, str]]()
     edges = []
     for source, edge, destination in rows:
         name = edge
-        if alike[source, edge] > 1:
+        if same_name[source, edge] > 1:
             name = numbered.name(edge, seen[source, edge])
             seen[source, edge] += 1
         edges.append(Edge(source, name, destination, edge))
