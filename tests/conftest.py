@@ -21,7 +21,7 @@ settings.load_profile("patient")
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """As many workers as this process may use processors; for `pytest -n auto`."""
-    from numdnc.processors import count_processors
+    from numdnc.machine import count_processors
 
     return count_processors()
 
