@@ -20,8 +20,8 @@ from helpers.commands import done
 from numdnc import DNCSpec, LSTMSpec, named_leaves, nn
 from numdnc.inspection.trace_file import load_trace
 from numdnc.nn.files import run_from
+from numdnc.training.checkpoint import load_run, rename_old_settings
 from numdnc.training.folder import parse_metrics_line
-from numdnc.training.run import load_run, rename_old_settings
 from numdnc.training.sweep_folder import SweepFolder
 
 OLD = Path(__file__).parent / "checkpoints" / "0.1"

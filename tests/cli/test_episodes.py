@@ -29,9 +29,9 @@ from numdnc.cli.published import PUBLISHED
 from numdnc.cli.train import TRAIN_OPTIONS
 from numdnc.tasks.by_name import GENERATORS
 from numdnc.tasks.sequence_task import SequenceTask
-from numdnc.training.checkpoint import load_checkpoint
+from numdnc.training.checkpoint import load_checkpoint, load_run
 from numdnc.training.folder import RunFolder
-from numdnc.training.run import TrainingSettings, load_run
+from numdnc.training.run import TrainingSettings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "parity.py"
 TINY = "--hidden 5 -N 4 -W 3 -R 1 --evaluated 20 --batch 4 --width 2 --max-length 3 --sample-every 0"

@@ -28,8 +28,8 @@ from numdnc.inspection.viewer.export import page
 from numdnc.nn import files as nn_files
 from numdnc.runs.kinds import open_run
 from numdnc.training import checkpoint
+from numdnc.training.checkpoint import load_run
 from numdnc.training.folder import RunFolder, parse_metrics_line
-from numdnc.training.run import load_run
 from numdnc.training.sweep_folder import SweepFolder
 from numdnc.tree import named_leaves
 

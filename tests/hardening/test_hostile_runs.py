@@ -21,7 +21,7 @@ from numdnc.files import file_name, load_arrays
 from numdnc.inspection import trace_file
 from numdnc.nn import files as nn_files
 from numdnc.training import checkpoint
-from numdnc.training.run import load_run
+from numdnc.training.checkpoint import load_run
 
 Change = Callable[[dict[str, Any], dict[str, Any]], object]
 LAST = Path("run/last.safetensors")

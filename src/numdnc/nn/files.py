@@ -18,10 +18,11 @@ from numdnc.nn.pickles import read_tensors
 from numdnc.params import param_shapes
 from numdnc.schema import Size, parse_json, validated, validated_spec
 from numdnc.spec import Spec
+from numdnc.training.checkpoint import check_finite, rename_old_settings
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Precision, Run, TrainingSettings, check_finite, new_run, rename_old_settings
+from numdnc.training.run import Precision, Run, TrainingSettings, new_run
 from numdnc.tree import leaves, map_leaves, named_leaves
 
 KIND = "a model of numdnc.nn"

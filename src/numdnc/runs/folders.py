@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from numdnc.errors import UserError
+from numdnc.training.checkpoint import load_run
 from numdnc.training.folder import RunFolder
-from numdnc.training.run import Run, load_run
+from numdnc.training.run import Run
 from numdnc.training.workers import Workers
 from numdnc.tree import leaves
 

@@ -13,9 +13,9 @@ from numdnc.runs.consent import Confirm, allowed_source, refuse
 from numdnc.runs.graphs import GraphRun
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
+from numdnc.training.checkpoint import load_run as load_checkpoint_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
-from numdnc.training.run import load_run as load_checkpoint_run
 
 KINDS: tuple[type[TaskRun], ...] = (TextRun, GraphRun, SequenceRun, BabiRun)
 """All kinds; among those that store the same kind of task, the first that accepts the run is used."""

@@ -13,8 +13,9 @@ from numdnc.files import MAX_TEXT_BYTES, open_to_append, write_atomically
 from numdnc.input_files import read_file
 from numdnc.names import closest_names
 from numdnc.schema import Count, Finite, json_text, parse_json, validated
+from numdnc.training.checkpoint import load_run, save_run
 from numdnc.training.lock import LockedError, file_lock
-from numdnc.training.run import Run, load_run, save_run
+from numdnc.training.run import Run
 
 RUN_LOCK = "run.lock"
 _ATTEMPTS = 100

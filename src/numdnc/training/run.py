@@ -1,25 +1,19 @@
 """A run: the state of a training after some iterations, and its checkpoint."""
 
-import dataclasses
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
-from numdnc.files import check_layers, fill_shapes
 from numdnc.init import InitScheme, init_params, initial_state
-from numdnc.params import Array, Inputs, cast_inputs, param_shapes, state_shapes
-from numdnc.schema import Count, Finite, Size, validated, validated_spec
+from numdnc.params import Array, Inputs, cast_inputs
+from numdnc.schema import Count, Finite
 from numdnc.spec import Spec
 from numdnc.tasks import Forward
-from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
-from numdnc.training.optimizers import OptimizerSettings, first_moments, moment_count
-from numdnc.tree import leaves, named_leaves
+from numdnc.training.optimizers import OptimizerSettings, first_moments
 
 Precision = Literal["float32", "float64"]
 
@@ -158,85 +152,3 @@ def finite_forward(engine: Engine, spec: Spec, params: Any) -> Forward:
         return outputs, state
 
     return forward
-
-
-_TREES = ("params", "moments", "state")
-
-
-def save_run(path: Path, run: Run) -> None:
-    """Write a checkpoint from which `load_run` restores the run."""
-    trees = tuple((name, getattr(run, name)) for name in _TREES)
-    arrays = {name: leaf for tree_name, tree in trees for name, leaf in named_leaves(tree, tree_name)}
-    metadata = {
-        **{field.name: getattr(run, field.name) for field in dataclasses.fields(Progress)},
-        "batch": len(leaves(run.state)[0]),
-        "spec": {"kind": run.spec.kind, **dataclasses.asdict(run.spec)},
-        "training": dataclasses.asdict(run.training),
-        "optimizer": dataclasses.asdict(run.optimizer),
-    }
-    save_checkpoint(path, arrays, metadata)
-
-
-@dataclass(kw_only=True)
-class _Described(Progress):
-    """The JSON of a checkpoint."""
-
-    spec: dict[str, Any]
-    training: TrainingSettings
-    optimizer: OptimizerSettings
-    batch: Size
-    numdnc: str
-    numpy: str
-
-
-def load_run(path: Path, *, finite: bool = True) -> Run:
-    """Load the run of a checkpoint; a UserError says what is wrong with the file.
-
-    With `finite`, parameters that are NaN or infinite are an error too; inspection passes False.
-    """
-    arrays, metadata = load_checkpoint(path)
-    try:
-        rename_old_settings(metadata)
-        stored = validated(_Described, metadata)
-        spec = validated_spec(stored.spec)
-        check_layers(spec, arrays)
-        count, precision = moment_count(stored.optimizer), stored.training.precision
-        params = param_shapes(spec)
-        shapes = (params, (params,) * count, state_shapes(spec, stored.batch))
-        trees = {
-            name: fill_shapes(tree, arrays, name, precision)
-            for name, tree in zip(_TREES, shapes, strict=True)
-        }
-    except UserError as error:
-        raise UserError(
-            f"{path} must hold a run of a model that this version knows, got something else ({error}). "
-            "Use the version of numdnc that wrote it."
-        ) from None
-    if finite:
-        params = named_leaves(trees["params"])
-        check_finite(path, ((name, bool(np.isfinite(array).all())) for name, array in params))
-    progress = {field.name: getattr(stored, field.name) for field in dataclasses.fields(Progress)}
-    return Run(**progress, **trees, spec=spec, training=stored.training, optimizer=stored.optimizer)
-
-
-def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:
-    """Raise UserError if an array of the parameters, given by name, is not finite."""
-    bad = next((name for name, good in finite if not good), None)
-    if bad is not None:
-        raise UserError(
-            f"parameters in {path} must be finite, got NaN or infinity in {bad}. Use another checkpoint or file; "
-            "`numdnc diagnose` still examines such a run."
-        )
-
-
-def rename_old_settings(metadata: dict[str, Any]) -> None:
-    """Bring settings that earlier formats stored under other names, or elsewhere, up to date."""
-    training, task = metadata.get("training"), metadata.get("task")
-    if not isinstance(training, dict):
-        return
-    if "start" in training:  # until format 5
-        training["init_scheme"] = training.pop("start")
-    if "score_limit" in training:  # in format 1
-        limit = training.pop("score_limit")
-        if isinstance(task, dict) and isinstance(task.get("settings"), dict):
-            task["settings"]["score_limit"] = limit
