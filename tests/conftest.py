@@ -1,7 +1,7 @@
 """Settings of every test.
 
 Hypothesis has no clock: on a busy machine any example may take long. What commands remember between calls
-(cli/user_state.py) stays within a test. Everything computes on one thread, unless a test says otherwise: models are
+(runs/user_state.py) stays within a test. Everything computes on one thread, unless a test says otherwise: models are
 small, and the workers of pytest-xdist share the processors.
 """
 
@@ -13,6 +13,9 @@ from hypothesis import HealthCheck, settings
 
 for variable in ("NUMDNC_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+for variable in ("COLUMNS", "LINES"):
+    os.environ.pop(variable, None)  # pytest-xdist sets them in its workers, and lines would be wrapped
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
