@@ -14,9 +14,6 @@ from hypothesis import HealthCheck, settings
 for variable in ("NUMDNC_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-for variable in ("COLUMNS", "LINES"):
-    os.environ.pop(variable, None)  # pytest-xdist sets them in its workers, and lines would be wrapped
-
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
