@@ -56,19 +56,21 @@ def words(*given: object) -> str:
     return " ".join(map(str, given))
 
 
-def closed(*words: object) -> "subprocess.CompletedProcess[bytes]":
-    """`numdnc WORDS` whose output nobody reads from the start."""
+def closed(*words: object) -> tuple[int, str]:
+    """Exit code and standard error of `numdnc WORDS`, whose output nobody reads from the start."""
     read, write = os.pipe()
     os.close(read)
     try:
-        return subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", "numdnc", *map(str, words)],
             stdout=write,
             stderr=subprocess.PIPE,
+            text=True,
             check=False,
         )
     finally:
         os.close(write)
+    return result.returncode, without_notice(result.stderr)
 
 
 COMMANDS = [
@@ -86,15 +88,14 @@ COMMANDS = [
 def test_a_reader_that_has_had_enough_is_no_failure(command: str) -> None:
     if "run" in command:
         train("run")
-    result = closed(*command.split())
-    assert (result.returncode, result.stderr) == (0, b"")
+    assert closed(*command.split()) == (0, "")
     assert (command == "trace run") == Path("run/trace.safetensors").exists()
 
 
 def test_an_error_is_told_also_where_nobody_reads_the_output() -> None:
-    result = closed("eval", "nothing")
-    assert result.returncode == 2
-    assert result.stderr.startswith(b"error: nothing must be the folder of a run")
+    code, errors = closed("eval", "nothing")
+    assert code == 2
+    assert errors.startswith("error: nothing must be the folder of a run")
 
 
 @pytest.mark.parametrize("passes", thorough_but([False], [True, False]))

@@ -10,5 +10,8 @@ PATIENCE = 1800.0
 
 
 def without_notice(errors: str) -> str:
-    """Standard error but for the line that says that kernels are compiled: whether they are depends on the cache."""
-    return re.sub(r"^engine cpu is compiled .*\n", "", errors, flags=re.MULTILINE)
+    """Standard error but for lines that depend on the kernel cache, or on how busy the machine is.
+
+    The one says that kernels are compiled, the other what takes long, such as "scoring ..".
+    """
+    return re.sub(r"^(engine cpu is compiled .*|[a-z ]+ \.\.)\n", "", errors, flags=re.MULTILINE)
