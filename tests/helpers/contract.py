@@ -71,7 +71,7 @@ CORE_SPECS = (
 )
 """The models of `make test`: every controller and every variation. The others are behind the marker `thorough`, and so
 is float32 in all engines but `cpu`."""
-RANDOM_MIXES = 24
+RANDOM_MIXES = 36
 RANDOM_SPECS: dict[str, Spec] = {f"random-{seed}": random_spec(seed) for seed in range(RANDOM_MIXES)}
 RANDOM_FOR_JAX = tuple(f"random-{seed}" for seed in (2, 3, 5, 6, 9, 10, 16, 18))
 """Those that JAX is asked about: among them are every variation, and the largest errors of all that have two slots."""

@@ -154,7 +154,7 @@ def test_a_team_is_chosen_by_rows_and_weights() -> None:
     small, large = (RNNSpec(input_size=2, output_size=2, hidden_sizes=(size,)) for size in (64, 1024))
 
     def together(spec: Any, batch: int, count: int) -> bool:
-        return teams.share_work(spec, batch, count, 4, None)[0].members > 1
+        return teams.share_work(spec, batch, count, 4, None)[0].team_size > 1
 
     assert together(small, 1, 2)
     assert not together(small, 2, 2)
