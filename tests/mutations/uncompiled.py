@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers.contract import Case, with_usage
-from numdnc.engines.cpu import plans, shapes
+from numdnc.engines.cpu import plans
 from numdnc.engines.cpu.kernels import activations
 
 for name, module in list(sys.modules.items()):
@@ -34,7 +34,7 @@ def test_values_and_gradients_are_the_references(spec_name: str, steps: int, bat
 def test_links_are_made_again_tile_by_tile(spec_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "_MAX_ALL_LINKS_BYTES", 0)
     monkeypatch.setattr(plans, "_TILE_CHUNK", 4)
-    monkeypatch.setattr(shapes, "_MAX_TILE_WIDTH", 3)
+    monkeypatch.setattr(plans, "_MAX_TILE_WIDTH", 3)
     plans.make_plan.cache_clear()
     case = Case("cpu", spec_name, "float64")
     case.assert_parity(case.problem(steps=9, batch=2))

@@ -29,7 +29,8 @@ from helpers.cpu_teams import (
 from helpers.marks import thorough_but
 from helpers.tolerances import assert_identical
 from numdnc import DNCSpec, LSTMSpec, RNNSpec
-from numdnc.engines.cpu import CPUEngine, buffers, plans, shapes, teams
+from numdnc.engines.cpu import CPUEngine, buffers, plans, teams
+from numdnc.tree import leaves
 
 
 @pytest.fixture(autouse=True)
@@ -174,7 +175,7 @@ def forget_plans() -> Any:
 
 def plan_with(monkeypatch: pytest.MonkeyPatch, name: str, value: int) -> None:
     """Plans made from now on follow another number."""
-    monkeypatch.setattr(shapes if hasattr(shapes, name) else plans, name, value)
+    monkeypatch.setattr(plans, name, value)
     plans.make_plan.cache_clear()
 
 
@@ -238,7 +239,7 @@ def test_links_kept_grow_with_the_root_of_the_steps(dtype: str) -> None:
     for steps in (64, 256, 1024):
         inputs = np.zeros((steps, 2, 2), dtype)
         _, _, tape = CPUEngine(1).forward(spec, params, inputs, state, keep_tape=True)
-        links = tape.memory_tape.links
+        links = tape.memory_tape.link_checkpoints
         again = tape.plan.sizes.segment // tape.plan.sizes.stride
         held[steps] = links.nbytes + links[0].nbytes * again
         assert len(links) * tape.plan.sizes.segment >= steps
@@ -258,8 +259,8 @@ def test_without_a_tape_two_states_and_no_links_are_kept(monkeypatch: pytest.Mon
     monkeypatch.setattr(buffers, "store_initial_state", spied)
     case = team("dnc", "float32")
     case.forward(case.problem(steps=33, gap=1e-6), keep_tape=False)
-    assert len(made[0].links) == 0
-    assert len(made[0].memory) == 2
+    assert len(made[0].link_checkpoints) == 0
+    assert len(made[0].state.memory) == 2
 
 
 @for_each_team
@@ -316,7 +317,7 @@ def test_links_of_one_and_more_tiles(slots: int, dtype: str) -> None:
 
 def test_tiles_are_few_and_alike() -> None:
     for slots in (*range(1, 600), 1024, 5000):
-        width = shapes.tile_width(slots)
+        width = plans.tile_width(slots)
         tiles = -(-slots // width)
         assert 1 <= width <= 256
         assert tiles == -(-slots // 256)
@@ -341,7 +342,7 @@ print("checked")
 @pytest.mark.thorough
 def test_no_index_lies_beyond_its_array(tmp_path: Path) -> None:
     """Kernels that Numba has compiled to look at every index; with links that are made again, in more than one tile."""
-    few = "from numdnc.engines.cpu import plans, shapes\nplans._MAX_ALL_LINKS_BYTES, shapes._MAX_TILE_WIDTH = 0, 3\n"
+    few = "from numdnc.engines.cpu import plans\nplans._MAX_ALL_LINKS_BYTES, plans._MAX_TILE_WIDTH = 0, 3\n"
     checks = {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
     for code in (CHECKED, few + CHECKED):
         assert run_python(code, **checks).stdout == "checked\n"
@@ -364,7 +365,7 @@ def test_calls_leave_nothing_behind(count: int) -> None:
     which = CPUEngine(count, True)
     problem = make_problem(BUSY, "float32", steps=32, batch=2, gap=0)
     tape = which.forward(BUSY, problem.params, problem.inputs, problem.state, keep_tape=True)[2]
-    assert sum(leaf.nbytes for leaf in tape.memory_tape) > 1e6
+    assert sum(leaf.nbytes for leaf in leaves(tape.memory_tape)) > 1e6
     del tape
     for _ in range(20):
         run(which, BUSY, problem)

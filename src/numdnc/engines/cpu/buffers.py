@@ -1,4 +1,4 @@
-"""Arrays for a sequence: parameters, tape, gradients, scratch; states put in and taken out.
+"""Arrays for a sequence: tape, gradients, scratch; states put in and taken out.
 
 Axes: T steps, B batch, H hidden, N slots, W word, R read heads, as in kernels/types.py.
 """
@@ -15,33 +15,21 @@ from numdnc.engines.cpu.kernels.types import (
     Scratch,
     Sizes,
 )
-from numdnc.engines.cpu.memory_pool import empty_block
-from numdnc.engines.cpu.plans import Layout, Plan
+from numdnc.engines.cpu.layouts import allocate
+from numdnc.engines.cpu.plans import Plan
 from numdnc.params import Array, DNCState, LayerState, LSTMState, RecurrentState, RNNState
 from numdnc.spec import DNCSpec, Spec
 
-_MEMORY_STATE = ("usage", "write_weights", "read_weights", "reads")
-_LINK_STATE = ("precedence",)
-
-
-def allocate(layout: Layout, dtype: np.dtype[Any]) -> list[Any]:
-    """The kinds of a layout, all in one block, numbers unset; fields that are given by others are None."""
-    block = empty_block(layout.numbers, dtype)
-    return [
-        kind(*[field and np.ndarray(field[0], field[1], block, field[2]) for field in fields])
-        for kind, fields in layout.kinds
-    ]
+_AS_THEY_ARE = ("usage", "precedence", "write_weights", "read_weights")
+"""Parts of the state that kernels keep in the same order of axes; the memory is kept by columns, the link in tiles."""
 
 
 def store_initial_state(spec: Spec, tape: ControllerTape, memory: MemoryTape | None, state: Any) -> None:
-    """The state that a sequence starts from, into its tape."""
+    """Copy the state that a sequence starts from into its tape."""
     _store_layer_states(spec, tape.hidden[0], tape.cell[0], state)
     if memory is not None:
-        memory.memory[0] = state.memory.swapaxes(1, 2)
-        for name in _MEMORY_STATE:
-            getattr(memory, name)[0] = getattr(state, name)
-        if memory.precedence.size:
-            memory.precedence[0] = state.precedence
+        memory.reads[0] = state.reads
+        _store_memory_state([getattr(memory.state, name)[0] for name in ("memory", *_AS_THEY_ARE)], state)
 
 
 def allocate_scratch(plan: Plan, state: Any) -> Scratch:
@@ -63,11 +51,8 @@ def allocate_gradients(
         return controller, None
     (memory,) = rest
     controller.reads[:] = d_state.reads.reshape(controller.reads.shape)
-    memory.memory[:] = d_state.memory.swapaxes(1, 2)
-    for name in ("usage", "write_weights", "read_weights"):
-        getattr(memory, name)[:] = getattr(d_state, name)
+    _store_memory_state([getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)], d_state)
     if plan.sizes.links:
-        memory.precedence[:] = d_state.precedence
         _to_tiles(memory.link, d_state.link, plan.sizes.tile)
     return controller, memory
 
@@ -80,16 +65,8 @@ def final_state(
     layers = _load_layer_states(spec, tape.hidden[-1], tape.cell[last])
     if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
-    return DNCState(
-        layers,
-        memory=memory.memory[last].swapaxes(1, 2).copy(),
-        usage=memory.usage[last].copy(),
-        precedence=memory.precedence[last].copy() if spec.links else (),
-        link=_from_tiles(link, sizes.tile) if link is not None and spec.links else (),
-        write_weights=memory.write_weights[last].copy(),
-        read_weights=memory.read_weights[last].copy(),
-        reads=memory.reads[-1].copy(),
-    )
+    parts = [getattr(memory.state, name)[last] for name in ("memory", *_AS_THEY_ARE)]
+    return _load_state(spec, sizes, layers, parts, link, memory.reads[-1])
 
 
 def initial_state_gradient(
@@ -99,16 +76,37 @@ def initial_state_gradient(
     layers = _load_layer_states(spec, controller.hidden, controller.cell)
     if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
-    return DNCState(
-        layers,
-        memory=memory.memory.swapaxes(1, 2).copy(),
-        usage=memory.usage.copy(),
-        precedence=memory.precedence.copy() if spec.links else (),
-        link=_from_tiles(memory.link, sizes.tile) if spec.links else (),
-        write_weights=memory.write_weights.copy(),
-        read_weights=memory.read_weights.copy(),
-        reads=controller.reads.reshape(-1, spec.read_heads, spec.word_size).copy(),
-    )
+    parts = [getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)]
+    reads = controller.reads.reshape(-1, spec.read_heads, spec.word_size)
+    return _load_state(spec, sizes, layers, parts, memory.link, reads)
+
+
+def _store_memory_state(parts: list[Array], state: Any) -> None:
+    """The memory and what is kept as it is, into arrays of one step."""
+    memory, *others = parts
+    memory[:] = state.memory.swapaxes(1, 2)
+    for array, name in zip(others, _AS_THEY_ARE, strict=True):
+        if not isinstance(getattr(state, name), tuple):
+            array[:] = getattr(state, name)
+
+
+def _load_state(
+    spec: DNCSpec,
+    sizes: Sizes,
+    layers: tuple[LayerState, ...],
+    parts: list[Array],
+    link: Array | None,
+    reads: Array,
+) -> DNCState:
+    """The state of a model, out of arrays of one step."""
+    memory, *others = parts
+    copies: dict[str, Any] = {name: array.copy() for name, array in zip(_AS_THEY_ARE, others, strict=True)}
+    copies["link"] = link
+    if link is not None and spec.links:
+        copies["link"] = _from_tiles(link, sizes.tile)
+    else:
+        copies["precedence"] = copies["link"] = ()
+    return DNCState(layers, memory=memory.swapaxes(1, 2).copy(), reads=reads.copy(), **copies)
 
 
 def _to_tiles(tiles: Array, link: Array, width: int) -> None:

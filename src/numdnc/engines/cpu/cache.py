@@ -25,7 +25,7 @@ from numba.core.serialize import dumps
 
 _LOG = logging.getLogger("numdnc")
 
-_SOURCES = {"numdnc.engines.cpu.kernels": None, "numdnc": ("spec",)}
+_SOURCES = {"numdnc.engines.cpu.kernels": None, "numdnc": ("parts", "spec")}
 """Packages whose modules kernels are made of: all of them, or those named."""
 _SETTINGS = ("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE")
 """Settings of Numba that change the machine code; the processor is part of the codegen's own key."""
@@ -60,6 +60,11 @@ class KernelCache(_Cache):
             return CompileResult._rebuild(target_context, *pickle.loads(contents[_CHECKSUM:]))
         except Exception:  # noqa: BLE001 - whatever cannot be used is compiled anew, which is announced
             return None
+
+    def is_kept(self, sig: Any, codegen: Any) -> bool:
+        """Whether there is a file for these types."""
+        path = self._path(sig, codegen)
+        return path is not None and path.is_file()
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a compiled kernel, as a whole or not at all."""

@@ -1,6 +1,7 @@
 """The engine `cpu`: the recurrence by compiled kernels on every core, all that does not wait for it by BLAS."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,8 +11,10 @@ from numpy.typing import DTypeLike
 from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.engines.cpu import buffers, matmuls
 from numdnc.engines.cpu.blas import single_threaded_blas
+from numdnc.engines.cpu.compile_ahead import await_compiled, compile_meanwhile
 from numdnc.engines.cpu.kernels import sequence
 from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, InterfaceParams, MemoryTape
+from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.packing import pack_controller, pack_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
 from numdnc.engines.cpu.teams import abort_barrier, share_work, useful_threads
@@ -82,20 +85,25 @@ class CPUEngine:
         T, B = inputs.shape[:2]
         threads = self._threads_for(spec, T, B)
         plan = make_plan(spec, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
-        controller, tape, *rest = buffers.allocate(plan.tape, plan.dtype)
-        interface, memory = rest or (None, None)  # those only a DNC has
+        controller, tape, *rest = allocate(plan.tape, plan.dtype)
+        interface: Any = None
+        memory: MemoryTape | None = None
+        if rest:  # those only a DNC has
+            interface, memory = rest
         controller = pack_controller(spec, plan, params, inputs, controller, threads)
         buffers.store_initial_state(spec, tape, memory, state)
         scratch = buffers.allocate_scratch(plan, state)
+        kernel, backward_kernel = _kernels(spec)
+        if keep_tape and self._allowed_threads() > 1:
+            compile_meanwhile(kernel, backward_kernel, plan.dtype)
         if memory is not None:
             interface = pack_interface(plan, params.interface, interface)
-            given = (plan.sizes, controller, interface, tape, memory, scratch)
-            self._run(spec, B, threads, sequence.dnc_forward, *given)
+            arguments: tuple[Any, ...] = (plan.sizes, controller, interface, tape, memory, scratch)
             reads = memory.reads
         else:
             reads = np.empty((T + 1, B, 0), plan.dtype)
-            alone = (plan.sizes, controller, tape, reads, scratch.products)
-            self._run(spec, B, threads, sequence.recurrent_forward, *alone)
+            arguments = (plan.sizes, controller, tape, reads, scratch.products)
+        self._run(spec, B, threads, kernel, *arguments)
         hidden = _bypass(tape, bypass_mask)
         outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
         after = buffers.final_state(spec, plan.sizes, tape, memory, scratch.link)
@@ -117,51 +125,69 @@ class CPUEngine:
     ) -> tuple[Any, Array | None, Any]:
         (T, B), threads, sizes = tape.inputs.shape[:2], tape.threads, tape.plan.sizes
         saved, memory = tape.controller_tape, tape.memory_tape
-        by_controller, by_memory = buffers.allocate_gradients(spec, tape.plan, d_state)
-        d_hidden = by_controller.hidden_out
+        controller_gradient, memory_gradient = buffers.allocate_gradients(spec, tape.plan, d_state)
+        d_hidden = controller_gradient.hidden_out
         reads = saved.hidden[1:, :, :0] if memory is None else memory.reads[1:]
-        d_reads = reads if by_memory is None else by_memory.reads_out
+        d_reads = reads if memory_gradient is None else memory_gradient.reads_out
         hidden = _bypass(saved, tape.bypass_mask)
         d_output = matmuls.outputs_backward(
             threads, params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)
         )
         if tape.bypass_mask is not None:
             d_hidden *= tape.bypass_mask
-        if by_memory is not None:
-            given = (sizes, tape.controller, tape.interface, saved, memory, by_controller, by_memory)
-            self._run(spec, B, threads, sequence.dnc_backward, *given)
-        else:
-            alone = (sizes, tape.controller, saved, by_controller)
-            self._run(spec, B, threads, sequence.recurrent_backward, *alone)
+        saved_arrays: tuple[Any, ...] = (saved,) if memory is None else (tape.interface, saved, memory)
+        gradients = (controller_gradient, *(() if memory_gradient is None else (memory_gradient,)))
+        _, kernel = _kernels(spec)
+        await_compiled(kernel, tape.plan.dtype)
+        self._run(spec, B, threads, kernel, sizes, tape.controller, *saved_arrays, *gradients)
         d_weights, product = None, None
-        if by_memory is not None:
+        if memory_gradient is not None:
             d_weights = np.empty_like(params.interface.weights)
-            seen, d_xi = _as_rows(saved.hidden[1:], by_memory.interface)
+            seen, d_xi = _as_rows(saved.hidden[1:], memory_gradient.interface)
             product = (d_weights, seen.T, d_xi)
         d_layers, d_inputs = matmuls.weight_gradients(
-            threads, spec, params.controller, tape.inputs, tape.controller, saved, by_controller, product
+            threads,
+            spec,
+            params.controller,
+            tape.inputs,
+            tape.controller,
+            saved,
+            controller_gradient,
+            product,
         )
-        d_before = buffers.initial_state_gradient(spec, sizes, by_controller, by_memory)
-        if by_memory is None or memory is None or d_weights is None:
+        d_before = buffers.initial_state_gradient(spec, sizes, controller_gradient, memory_gradient)
+        if memory_gradient is None or memory is None or d_weights is None:
             return RecurrentParams(d_layers, d_output), d_inputs, d_before
         d_bias, d_gain = matmuls.bias_and_gain(
-            params.interface.gain, by_memory.interface, by_memory.interface_out, memory.interface_standard[:T]
+            params.interface.gain,
+            memory_gradient.interface,
+            memory_gradient.interface_out,
+            memory.step.interface_standard[:T],
         )
         d_interface = Affine(d_weights, d_bias, d_gain)
         return DNCParams(d_layers, d_interface, d_output, zeros_like(params.initial)), d_inputs, d_before
 
     def _threads_for(self, spec: Spec, steps: int, batch: int) -> int:
         """As many as were asked for, as long as there is work for them."""
-        if self._threads is not None:
-            return self._threads
-        return useful_threads(spec, steps, batch, count_threads())
+        threads = self._allowed_threads()
+        return threads if self._threads is not None else useful_threads(spec, steps, batch, threads)
 
-    def _run(self, spec: Spec, batch: int, threads: int, kernel: Any, *given: Any) -> None:
+    def _allowed_threads(self) -> int:
+        return self._threads if self._threads is not None else count_threads()
+
+    def _run(self, spec: Spec, batch: int, threads: int, kernel: Any, *arguments: Any) -> None:
         """Call the kernel on every thread, each with its share of the work."""
-        shares = share_work(spec, batch, available_threads(threads), given[1].bias.itemsize, self._together)
-        run_in_parallel(
-            [partial(kernel, *given, share) for share in shares], on_failure=partial(abort_barrier, shares)
-        )
+        item_size = arguments[1].bias.itemsize
+        shares = share_work(spec, batch, available_threads(threads), item_size, self._together)
+        calls: list[Callable[[], Any]] = [partial(kernel, *arguments, share) for share in shares]
+        run_in_parallel(calls, on_failure=partial(abort_barrier, shares))
+
+
+def _kernels(spec: Spec) -> tuple[Any, Any]:
+    """The kernels of a model, forward and backward."""
+    if spec.has_memory:
+        return sequence.dnc_forward, sequence.dnc_backward
+    return sequence.recurrent_forward, sequence.recurrent_backward
 
 
 def _bypass(tape: ControllerTape, mask: Array | None) -> Array:

@@ -70,7 +70,7 @@ def weight_gradients(
     d_weights, d_inputs = [], []
     for layer, (_, _, C, gate, K, part, _, _) in zip(params, controller.layers, strict=True):
         d_z = gradient.gates[:, :, gate : gate + C].reshape(T * B, C)
-        seen = tape.parts[:T, :, part : part + K].reshape(T * B, K)
+        seen = tape.layer_inputs[:T, :, part : part + K].reshape(T * B, K)
         d_weights.append(np.empty_like(layer.weights))
         products.append((d_weights[-1][X:], seen.T, d_z))
         if x is not None:
@@ -90,7 +90,7 @@ def weight_gradients(
             found_weights[:X] = 0
             add_to_rows(
                 found_weights,
-                controller.rows.reshape(-1),
+                controller.input_rows.reshape(-1),
                 gradient.gates[:, :, gate : gate + C].reshape(T * B, C),
             )
     return tuple(found), sum(d_inputs[1:], d_inputs[0]).reshape(T, B, X) if x is not None else None

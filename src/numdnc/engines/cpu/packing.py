@@ -15,40 +15,41 @@ from numdnc.spec import Spec
 def pack_controller(
     spec: Spec, plan: Plan, params: Any, inputs: Inputs, controller: Controller, threads: int
 ) -> Controller:
-    """Weights side by side, and a table with what each input adds to the pre-activations of every layer.
+    """Weights side by side, and what each input adds to the pre-activations of every layer.
 
-    For symbols the table is the weights' own rows; for vectors it is their product, of all steps at once.
+    For symbols that is a row of the weights; for vectors it is a row of their product, made of all steps at once.
     """
     X, layers = spec.input_size, params.controller
     symbols = inputs.ndim == 2
     products = []
-    for layer, (_, _, C, _, _, _, first, table) in zip(layers, plan.layers.tolist(), strict=True):
+    for layer, (_, _, C, _, _, _, first, product) in zip(layers, plan.layers.tolist(), strict=True):
         _pack_rows(controller.weights[first:], layer.weights[X:])
         if not symbols:
             x = inputs.reshape(-1, X)
-            products.append(
-                (controller.table[table : table + len(x) * C].reshape(-1, C), x, layer.weights[:X])
-            )
+            found = controller.input_products[product : product + len(x) * C].reshape(-1, C)
+            products.append((found, x, layer.weights[:X]))
     if products:
         matmul(threads, *products)
-    return Controller(
-        plan.layers,
-        controller.weights,
-        _concatenate([layer.bias for layer in layers]),
-        _concatenate_if_any(layers, "gain"),
-        _concatenate_if_any(layers, "cell_gain"),
-        _concatenate_if_any(layers, "cell_bias"),
-        _concatenate([layer.weights[:X].reshape(-1) for layer in layers]) if symbols else controller.table,
-        _for_kernels(inputs, np.int64) if symbols else plan.rows,
+    if symbols:
+        controller = controller._replace(
+            input_products=_concatenate([layer.weights[:X].reshape(-1) for layer in layers])
+        )
+    return controller._replace(
+        layers=plan.layers,
+        bias=_concatenate([layer.bias for layer in layers]),
+        gain=_concatenate_if_any(layers, "gain"),
+        cell_gain=_concatenate_if_any(layers, "cell_gain"),
+        cell_bias=_concatenate_if_any(layers, "cell_bias"),
+        input_rows=_for_kernels(inputs, np.int64) if symbols else plan.input_rows,
     )
 
 
-def pack_interface(plan: Plan, params: Any, interface: Any) -> InterfaceParams:
+def pack_interface(plan: Plan, params: Any, interface: InterfaceParams) -> InterfaceParams:
     """The interface's parameters, and where its parts begin."""
     bias, gain = _for_kernels(params.bias), params.gain
     gain = bias[:0] if isinstance(gain, tuple) else _for_kernels(gain)
     _pack_rows(interface.weights.reshape(-1), params.weights)
-    return InterfaceParams(plan.at, interface.weights, bias, gain)
+    return interface._replace(bias=bias, gain=gain, spans=plan.spans, offsets=plan.offsets)
 
 
 def _pack_rows(flat: Array, rows: Array) -> None:

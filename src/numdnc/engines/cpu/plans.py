@@ -1,11 +1,8 @@
 """What a call needs to know before it sees a number: sizes, and where every array lies. Made once for such calls.
 
-Axes: T steps, B batch, X input, H hidden, C pre-activations of a layer, N slots, W word, R read heads, as in
-kernels/types.py.
+Axes: T steps, B batch, H hidden, C pre-activations of a layer, K what it sees but for the input, N slots, W word.
 """
 
-import math
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,56 +10,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.engines.cpu.kernels.arrays import padded
+from numdnc.engines.cpu.kernels.interface import ACTIVATIONS
 from numdnc.engines.cpu.kernels.types import (
     FEEDFORWARD,
     LSTM,
-    ONEPLUS,
     RNN,
-    SIGMOID,
-    SOFTMAX,
     Controller,
     ControllerGradient,
     ControllerTape,
-    InterfaceAt,
+    InterfaceOffsets,
     InterfaceParams,
     MemoryGradient,
     MemoryTape,
     Scratch,
     Sizes,
 )
-from numdnc.engines.cpu.memory_pool import CACHE_LINE
-from numdnc.engines.cpu.shapes import (
-    Shapes,
-    controller_gradient_shapes,
-    controller_shapes,
-    controller_tape_shapes,
-    memory_gradient_shapes,
-    memory_tape_shapes,
-    scratch_shapes,
-    tile_width,
-)
+from numdnc.engines.cpu.layouts import Layout, lay_out
 from numdnc.params import Array
 from numdnc.spec import GATES, VARIATIONS, DNCSpec, Spec
 
-_ACTIVATIONS = {"sigmoid": SIGMOID, "oneplus": ONEPLUS, "softmax": SOFTMAX}
 _CONTROLLERS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 
 _STRIDE = 4
-"""Of the links of a segment that is run again, every so many are kept at once; those between are made again."""
+"""Of the links of a segment that is computed again, every so many are kept at once."""
 
 _MAX_ALL_LINKS_BYTES = 1 << 22
-"""Links of a whole sequence that are kept rather than made again."""
+"""The links of every step are kept, and none computed again, up to so many bytes."""
+
+_MAX_TILE_WIDTH = 256
+"""Columns of a tile of the link, at most."""
 
 _TILE_CHUNK = 8192
 """Numbers of a tile that are worked on at once."""
-
-
-class Layout(NamedTuple):
-    """Where arrays lie in one block of memory."""
-
-    numbers: int  # of the block
-    kinds: tuple[tuple[Any, tuple[Any, ...]], ...]
-    """A kind, and for each of its fields (shape, dtype, first byte), or None where it is given by who makes it."""
 
 
 class Plan(NamedTuple):
@@ -70,9 +49,10 @@ class Plan(NamedTuple):
 
     sizes: Sizes
     dtype: np.dtype[Any]
-    layers: Any  # (L, 8): see `Controller`
-    rows: Any  # (T, B): the number of each step of each sequence
-    at: Any  # InterfaceAt of a DNC
+    layers: NDArray[np.int64]  # (L, 8): see `Controller`
+    input_rows: Any  # (T, B): the number of each step of each sequence
+    offsets: Any  # `InterfaceOffsets`
+    spans: NDArray[np.int64]  # see `InterfaceParams`
     tape: Layout  # of parameters and tape, ..
     scratch: Layout  # .. of what the forward pass needs besides, ..
     gradient: Layout  # .. and of the gradients
@@ -92,33 +72,78 @@ def make_plan(
     sizes = _sizes(spec, steps, batch, dtype.itemsize, keep_tape)
     like = np.empty(0, dtype)
     layers = _layers(spec, sizes, batch, symbols, like)
-    at = _interface_at(spec) if isinstance(spec, DNCSpec) else None
-    tape: dict[Any, Shapes] = {
-        Controller: controller_shapes(layers, steps * batch, symbols, like),
-        ControllerTape: controller_tape_shapes(spec, sizes, batch),
+    axes = axis_sizes(spec, sizes, layers, batch, threads, like)
+    lstm = spec.controller == "lstm"
+    flags = {
+        **{name: bool(getattr(spec, name, False)) for name in VARIATIONS},
+        "lstm": lstm,
+        "layer_norm": lstm and spec.normalisation,
+        "vectors": not symbols,
     }
-    gradient: dict[Any, Shapes] = {
-        ControllerGradient: controller_gradient_shapes(spec, layers, steps, batch, threads)
-    }
-    # Of more numbers `padded` may make fewer than of a few less, so the widest product is not that of the widest layer.
-    widest = max(padded(int(C), like) for C in layers[:, 2])
-    scratch: Shapes = {"products": (threads, batch * widest)}
-    if isinstance(spec, DNCSpec):
-        widest = max(widest, padded(spec.interface_size, like))
-        scratch = scratch_shapes(spec, batch, threads, widest, like)
-        tape[InterfaceParams] = {"weights": (spec.hidden_total, padded(spec.interface_size, like))}
-        tape[MemoryTape] = memory_tape_shapes(spec, sizes, batch, like)
-        gradient[MemoryGradient] = memory_gradient_shapes(spec, sizes, steps, batch, threads, like)
+    tape: tuple[Any, ...] = (Controller, ControllerTape)
+    gradient: tuple[Any, ...] = (ControllerGradient,)
+    if spec.has_memory:
+        tape, gradient = (*tape, InterfaceParams, MemoryTape), (*gradient, MemoryGradient)
     return Plan(
         sizes,
         dtype,
         layers,
         np.arange(steps * batch).reshape(steps, batch),
-        at,
-        _layout(tape, dtype),
-        _layout({Scratch: scratch}, dtype),
-        _layout(gradient, dtype),
+        _offsets(spec),
+        _spans(spec),
+        lay_out(tape, axes, flags, dtype),
+        lay_out((Scratch,), axes, flags, dtype),
+        lay_out(gradient, axes, flags, dtype),
     )
+
+
+def axis_sizes(
+    spec: Spec, sizes: Sizes, layers: NDArray[np.int64], batch: int, threads: int, like: Array
+) -> dict[str, int]:
+    """The size of every axis that a declaration in kernels/types.py names."""
+    T, B, N, R = sizes.steps, batch, sizes.slots, sizes.heads
+    interface = spec.interface_size
+    outputs, inputs = (list(map(int, layers[:, column])) for column in (2, 4))
+    checkpoints = -(-T // sizes.segment) if sizes.links and sizes.kept_states == T + 1 else 0
+    # `padded` may make less of a larger number, so the widest product need not be that of the widest layer.
+    widest = max(padded(C, like) for C in (*outputs, interface))
+    return {
+        "T": T,
+        "T1": T + 1,
+        "S": sizes.kept_states,
+        "D": sizes.kept_steps,
+        "B": B,
+        "L": len(layers),
+        "H": spec.hidden_total,
+        "G": sum(outputs),
+        "P": sum(inputs),
+        "I": interface,
+        "I_padded": padded(interface, like),
+        "N": N,
+        "W": sizes.word,
+        "R": R,
+        "RW": sizes.reads,
+        "RN": R * N,
+        "2R": 2 * R,
+        "2RN": 2 * R * N,
+        "threads": threads,
+        "all_weights": sum(K * padded(C, like) for C, K in zip(outputs, inputs, strict=True)),
+        "all_input_products": T * B * sum(outputs),
+        "batch_outputs": B * widest,
+        "batch_gates": B * max(outputs),
+        "batch_inputs": B * max(inputs),
+        "checkpoints": checkpoints,
+        "strides": sizes.segment // sizes.stride,
+        "tiles": -(-N // sizes.tile),
+        "columns": padded(sizes.tile, like),
+        "chunk_rows": sizes.rows,
+    }
+
+
+def tile_width(slots: int) -> int:
+    """Columns of a tile: as few tiles as may be, all but the last equally wide."""
+    tiles = -(-slots // _MAX_TILE_WIDTH)
+    return -(-slots // tiles)
 
 
 def _rows_at_once(slots: int) -> int:
@@ -156,21 +181,6 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
     )
 
 
-def _interface_at(spec: DNCSpec) -> Any:
-    """Neighbouring parts of the same activation are activated at once."""
-    rows: list[list[int]] = []
-    for name, part in spec.interface_parts.items():
-        if part.activation != "identity":
-            first = spec.interface_offsets[name]
-            last = first + spec.interface_sizes[name]
-            kind, shape = _ACTIVATIONS[part.activation], spec.interface_shapes[name]
-            if kind != SOFTMAX and rows and rows[-1][:3:2] == [kind, first]:
-                rows[-1][2] = last
-            else:
-                rows.append([kind, first, last, shape[-1] if shape else 1])
-    return InterfaceAt(np.array(rows, np.int64), **spec.interface_offsets)  # type: ignore[call-arg]  # made of a list
-
-
 def _layers(spec: Spec, sizes: Sizes, batch: int, symbols: bool, like: Array) -> NDArray[np.int64]:
     """A row of numbers for each layer of the controller, in the order of `layer_layout` in kernels/controller.py."""
     found = []
@@ -185,15 +195,21 @@ def _layers(spec: Spec, sizes: Sizes, batch: int, symbols: bool, like: Array) ->
     return np.array(found, np.int64)
 
 
-def _layout(kinds: Mapping[Any, Shapes], dtype: np.dtype[Any]) -> Layout:
-    """Arrays one after the other, each at the beginning of a line."""
-    first, found = 0, []
-    for kind, shapes in kinds.items():
-        fields: list[Any] = []
-        for name in kind._fields:
-            shape = shapes.get(name)
-            fields.append(shape and (shape, np.dtype(np.int32) if name == "order" else dtype, first))
-            lines = -(-math.prod(shape) * dtype.itemsize // CACHE_LINE) if shape else 0
-            first += lines * CACHE_LINE
-        found.append((kind, tuple(fields)))
-    return Layout(first // dtype.itemsize, tuple(found))
+def _offsets(spec: Spec) -> Any:
+    offsets = spec.interface_offsets if isinstance(spec, DNCSpec) else {}
+    return InterfaceOffsets(**dict.fromkeys(InterfaceOffsets._fields, 0) | offsets)
+
+
+def _spans(spec: Spec) -> NDArray[np.int64]:
+    """Activations of the interface vector, see `InterfaceParams`; neighbours that share one are one span."""
+    found: list[list[int]] = []
+    if isinstance(spec, DNCSpec):
+        for name, part in spec.interface_parts.items():
+            first = spec.interface_offsets[name]
+            last, activation = first + spec.interface_sizes[name], ACTIVATIONS.index(part.activation)
+            width = spec.interface_shapes[name][-1] if part.activation == "softmax" else 1
+            if found and found[-1][1:] == [first, activation, width]:
+                found[-1][1] = last
+            elif part.activation != "identity":
+                found.append([first, last, activation, width])
+    return np.array(found, np.int64).reshape(len(found), 4)

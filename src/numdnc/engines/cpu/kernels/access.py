@@ -1,6 +1,9 @@
 """One step of the external memory, for one sequence: the paper's mechanisms in the paper's order, and back.
 
-`before` and `after` are the states around the step, `now` the step, as the tape counts them.
+Read it beside reference/access.py and reference/reading.py. `before` and `after` are rows of `MemoryState` around the
+step, `step` is one of `MemoryStep`; `interface` holds the parts of the interface vector. Results come first among the
+arguments of a kernel, then what the definition's function takes, in its order. Between `access_write` and `access_read`
+link_tiles.py updates the link and follows it.
 """
 
 from numdnc.engines.cpu.kernels.allocation import (
@@ -12,27 +15,10 @@ from numdnc.engines.cpu.kernels.allocation import (
     update_usage,
     update_usage_backward,
 )
-from numdnc.engines.cpu.kernels.arrays import add, as_matrix, clear, clear_rows, copy_rows
+from numdnc.engines.cpu.kernels.arrays import add, clear, clear_rows, copy_rows
 from numdnc.engines.cpu.kernels.compiling import inlined
-from numdnc.engines.cpu.kernels.content import (
-    content_weights,
-    content_weights_backward,
-    masked_content_weights,
-    masked_content_weights_backward,
-)
-from numdnc.engines.cpu.kernels.interface import parse_interface, parse_interface_backward
-from numdnc.engines.cpu.kernels.link_tiles import (
-    factor_link_gradient,
-    sum_backward_weights,
-    sum_link_gradients,
-    tile_read_weights,
-)
-from numdnc.engines.cpu.kernels.linkage import (
-    sharpen,
-    sharpen_backward,
-    update_precedence,
-    update_precedence_backward,
-)
+from numdnc.engines.cpu.kernels.content import look_up, look_up_backward
+from numdnc.engines.cpu.kernels.linkage import sharpen, sharpen_backward, update_precedence
 from numdnc.engines.cpu.kernels.memory import (
     deallocate_and_write,
     deallocate_and_write_backward,
@@ -48,265 +34,192 @@ from numdnc.engines.cpu.kernels.products import add_product, add_product_transpo
 
 
 @inlined
-def write_step(sizes, at, tape, scratch, now, before, after, b):
-    """Free, allocate, write: memory, usage, precedence and write weights after."""
-    R, W = sizes.heads, sizes.word
-    xi = tape.interface[now, b]
-    parse_interface(xi, at)
-    retention, usage, weights = (
-        tape.retention[now, b],
-        tape.usage[after, b],
-        tape.write_weights[after, b],
+def access_write(sizes, interface, before, step, after, rank):
+    """Free, allocate, write: memory, usage, precedence and write weights after. rank (N,) is room for the sort."""
+    retain(step.retention, before.read_weights, interface.free_gates)
+    update_usage(after.usage, before.usage, before.write_weights, step.retention)
+    sort_slots(step.order, after.usage, rank)
+    allocate(step.allocation, step.order, after.usage)
+    look_up(
+        sizes,
+        step.write_content,
+        step.write_similarity,
+        step.write_norms,
+        before.memory,
+        before.inverse_norms,
+        interface.write_key,
+        interface.write_strength,
+        interface.write_mask,
     )
-    free_gates = xi[at.free_gates : at.free_gates + R]
-    retain(retention, tape.read_weights[before, b], free_gates)
-    update_usage(usage, tape.usage[before, b], tape.write_weights[before, b], retention)
-    order, allocation, content = tape.order[now, b], tape.allocation[now, b], tape.write_content[now, b]
-    sort_slots(order, usage, scratch.order[b])
-    allocate(allocation, order, usage)
-    key, strength = as_matrix(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
-    if sizes.masking:
-        masked_content_weights(
-            content,
-            tape.write_similarity[now, b],
-            tape.write_norms[now, b],
-            tape.memory[before, b],
-            key,
-            strength,
-            as_matrix(xi, at.write_mask, 1, W),
-            sizes.mask_floor,
-        )
-    else:
-        content_weights(
-            content,
-            tape.write_similarity[now, b],
-            tape.memory[before, b],
-            tape.inverse_norms[before, b],
-            key,
-            strength,
-        )
-    write_weights(weights, allocation, content[0], xi[at.allocation_gate], xi[at.write_gate])
-    erase, vector = xi[at.erase : at.erase + W], xi[at.write_vector : at.write_vector + W]
+    write_weights(
+        after.write_weights,
+        step.allocation,
+        step.write_content[0],
+        interface.allocation_gate[0],
+        interface.write_gate[0],
+    )
+    erase, vector = interface.erase, interface.write_vector
     if sizes.deallocation:
-        deallocate_and_write(tape.memory[after, b], tape.memory[before, b], retention, weights, erase, vector)
+        deallocate_and_write(after.memory, before.memory, step.retention, after.write_weights, erase, vector)
     else:
-        write(tape.memory[after, b], tape.memory[before, b], weights, erase, vector)
+        write(after.memory, before.memory, after.write_weights, erase, vector)
     if not sizes.masking:
-        inverse_slot_norms(tape.inverse_norms[after, b], tape.memory[after, b])
+        inverse_slot_norms(after.inverse_norms, after.memory)
     if sizes.links:
-        update_precedence(tape.precedence[after, b], tape.precedence[before, b], weights)
-        tile_read_weights(sizes, scratch.read_weights[b], tape.read_weights[before, b])
+        update_precedence(after.precedence, before.precedence, after.write_weights)
 
 
 @inlined
-def read_step(sizes, at, tape, scratch, work, t, now, after, b):
-    """Read: read weights and reads after."""
-    R, W = sizes.heads, sizes.word
-    xi, memory = tape.interface[now, b], tape.memory[after, b]
-    content = tape.read_content[now, b]
-    keys, strengths = as_matrix(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
-    if sizes.masking:
-        masked_content_weights(
-            content,
-            tape.read_similarity[now, b],
-            tape.read_norms[now, b],
-            memory,
-            keys,
-            strengths,
-            as_matrix(xi, at.read_masks, R, W),
-            sizes.mask_floor,
-        )
-    else:
-        content_weights(
-            content, tape.read_similarity[now, b], memory, tape.inverse_norms[after, b], keys, strengths
-        )
-    weights, reads = tape.read_weights[after, b], tape.reads[t + 1, b].reshape(R, W)
+def access_read(sizes, interface, step, after, reads):
+    """Find where to read, from the content and what was found along the links, and read."""
+    look_up(
+        sizes,
+        step.read_content,
+        step.read_similarity,
+        step.read_norms,
+        after.memory,
+        after.inverse_norms,
+        interface.read_keys,
+        interface.read_strengths,
+        interface.read_masks,
+    )
     if sizes.links:
-        forward, backward = tape.forward[now, b], tape.backward[now, b]
         if sizes.sharpness:
-            blurred = tape.unsharpened_backward[now, b]
-            sum_backward_weights(blurred, sizes, scratch, work, b)
-            sharpen(backward, blurred, xi[at.backward_sharpness : at.backward_sharpness + R])
-            sharpen(
-                forward, tape.unsharpened_forward[now, b], xi[at.forward_sharpness : at.forward_sharpness + R]
-            )
-        else:
-            sum_backward_weights(backward, sizes, scratch, work, b)
-        read_weights(weights, backward, content, forward, as_matrix(xi, at.read_modes, R, 3))
+            sharpen(step.backward, step.unsharpened_backward, interface.backward_sharpness)
+            sharpen(step.forward, step.unsharpened_forward, interface.forward_sharpness)
+        read_weights(after.read_weights, interface.read_modes, step.backward, step.read_content, step.forward)
     else:
-        copy_rows(weights, content)
+        copy_rows(after.read_weights, step.read_content)
     clear_rows(reads)
-    add_product_transposed(reads, weights, memory)
+    add_product_transposed(reads, after.read_weights, after.memory)
 
 
 @inlined
-def read_step_backward(sizes, at, tape, gradient, t, now, before, after, b):
-    """Back through the reads to the contents read, the ways along the links, and the links themselves."""
-    R, W = sizes.heads, sizes.word
-    xi, d_xi = tape.interface[now, b], gradient.interface[t, b]
-    memory, weights = tape.memory[after, b], tape.read_weights[after, b]
-    d_reads, d_weights = gradient.reads_out[t, b].reshape(R, W), gradient.weights_now[b]
-    d_memory = gradient.memory[b]
-    copy_rows(d_weights, gradient.read_weights[b])
-    add_product(d_weights, d_reads, memory)
-    add_product(d_memory, d_reads.T, weights)
-    d_content = gradient.content[b]
+def access_read_backward(sizes, d_interface, gradient, d_reads, interface, step, after):
+    """Back through the reads to the memory, the contents read and the ways along the links."""
+    d_weights = gradient.read_weights_now
+    copy_rows(d_weights, gradient.read_weights)
+    add_product(d_weights, d_reads, after.memory)
+    add_product(gradient.memory, d_reads.T, after.read_weights)
     if sizes.links:
-        d_forward, d_backward = gradient.forward[b], gradient.backward[b]
         read_weights_backward(
-            as_matrix(d_xi, at.read_modes, R, 3),
-            d_backward,
-            d_content,
-            d_forward,
+            d_interface.read_modes,
+            gradient.backward,
+            gradient.read_content,
+            gradient.forward,
+            interface.read_modes,
+            step.backward,
+            step.read_content,
+            step.forward,
             d_weights,
-            tape.backward[now, b],
-            tape.read_content[now, b],
-            tape.forward[now, b],
-            as_matrix(xi, at.read_modes, R, 3),
         )
         if sizes.sharpness:
             sharpen_backward(
-                d_backward,
-                d_xi[at.backward_sharpness : at.backward_sharpness + R],
-                tape.unsharpened_backward[now, b],
-                xi[at.backward_sharpness : at.backward_sharpness + R],
-                tape.backward[now, b],
+                gradient.backward,
+                d_interface.backward_sharpness,
+                step.unsharpened_backward,
+                interface.backward_sharpness,
+                step.backward,
             )
             sharpen_backward(
-                d_forward,
-                d_xi[at.forward_sharpness : at.forward_sharpness + R],
-                tape.unsharpened_forward[now, b],
-                xi[at.forward_sharpness : at.forward_sharpness + R],
-                tape.forward[now, b],
+                gradient.forward,
+                d_interface.forward_sharpness,
+                step.unsharpened_forward,
+                interface.forward_sharpness,
+                step.forward,
             )
-        factor_link_gradient(sizes, gradient, tape.read_weights[before, b], b)
     else:
-        copy_rows(d_content, d_weights)
-    keys, strengths = as_matrix(xi, at.read_keys, R, W), xi[at.read_strengths : at.read_strengths + R]
-    d_keys, d_strengths = as_matrix(d_xi, at.read_keys, R, W), d_xi[at.read_strengths : at.read_strengths + R]
-    if sizes.masking:
-        masked_content_weights_backward(
-            d_memory,
-            d_keys,
-            d_strengths,
-            as_matrix(d_xi, at.read_masks, R, W),
-            d_content,
-            gradient.shrink[b],
-            tape.read_content[now, b],
-            tape.read_similarity[now, b],
-            tape.read_norms[now, b],
-            memory,
-            keys,
-            strengths,
-            as_matrix(xi, at.read_masks, R, W),
-            sizes.mask_floor,
-        )
-    else:
-        content_weights_backward(
-            d_memory,
-            d_keys,
-            d_strengths,
-            d_content,
-            gradient.shrink[b],
-            tape.read_content[now, b],
-            tape.read_similarity[now, b],
-            memory,
-            tape.inverse_norms[after, b],
-            keys,
-            strengths,
-        )
+        copy_rows(gradient.read_content, d_weights)
+    look_up_backward(
+        sizes,
+        gradient.memory,
+        d_interface.read_keys,
+        d_interface.read_strengths,
+        d_interface.read_masks,
+        gradient.read_content,
+        gradient.scratch,
+        step.read_content,
+        step.read_similarity,
+        step.read_norms,
+        after.memory,
+        after.inverse_norms,
+        interface.read_keys,
+        interface.read_strengths,
+        interface.read_masks,
+    )
 
 
 @inlined
-def write_step_backward(sizes, at, tape, gradient, work, t, now, before, after, b):
-    """Back through the write to the state before."""
-    R, W = sizes.heads, sizes.word
-    xi, d_xi = tape.interface[now, b], gradient.interface[t, b]
-    weights, retention = tape.write_weights[after, b], tape.retention[now, b]
-    d_write_weights, d_read_weights = gradient.write_weights[b], gradient.read_weights[b]
-    if sizes.links:
-        update_precedence_backward(
-            gradient.precedence[b], d_write_weights, tape.precedence[before, b], weights
-        )
-        sum_link_gradients(sizes, gradient, work, b)
-    else:
-        clear_rows(d_read_weights)
-    erase, vector = xi[at.erase : at.erase + W], xi[at.write_vector : at.write_vector + W]
-    d_erase, d_vector = d_xi[at.erase : at.erase + W], d_xi[at.write_vector : at.write_vector + W]
-    memory, d_memory, d_retention = tape.memory[before, b], gradient.memory[b], gradient.retention[b]
-    d_wiped = gradient.wiped[b]
+def access_write_backward(sizes, d_interface, gradient, interface, before, step, after):
+    """Back through the write to the state before; gradient.read_weights holds what came along the links."""
+    erase, vector = interface.erase, interface.write_vector
     if sizes.deallocation:
-        clear(d_wiped)
+        clear(gradient.deallocation)
         deallocate_and_write_backward(
-            d_memory,
-            d_wiped,
-            d_write_weights,
-            d_erase,
-            d_vector,
-            memory,
-            retention,
-            weights,
+            gradient.memory,
+            gradient.deallocation,
+            gradient.write_weights,
+            d_interface.erase,
+            d_interface.write_vector,
+            before.memory,
+            step.retention,
+            after.write_weights,
             erase,
             vector,
         )
     else:
-        write_backward(d_memory, d_write_weights, d_erase, d_vector, memory, weights, erase, vector)
-    d_allocation, d_content = gradient.allocation[b], gradient.write_content[b]
-    d_xi[at.allocation_gate], d_xi[at.write_gate] = write_weights_backward(
-        d_allocation,
-        d_content[0],
-        d_write_weights,
-        tape.allocation[now, b],
-        tape.write_content[now, b, 0],
-        xi[at.allocation_gate],
-        xi[at.write_gate],
+        write_backward(
+            gradient.memory,
+            gradient.write_weights,
+            d_interface.erase,
+            d_interface.write_vector,
+            before.memory,
+            after.write_weights,
+            erase,
+            vector,
+        )
+    d_interface.allocation_gate[0], d_interface.write_gate[0] = write_weights_backward(
+        gradient.allocation,
+        gradient.write_content[0],
+        step.allocation,
+        step.write_content[0],
+        interface.allocation_gate[0],
+        interface.write_gate[0],
+        gradient.write_weights,
     )
-    key, strength = as_matrix(xi, at.write_key, 1, W), xi[at.write_strength : at.write_strength + 1]
-    d_key, d_strength = as_matrix(d_xi, at.write_key, 1, W), d_xi[at.write_strength : at.write_strength + 1]
-    if sizes.masking:
-        masked_content_weights_backward(
-            d_memory,
-            d_key,
-            d_strength,
-            as_matrix(d_xi, at.write_mask, 1, W),
-            d_content,
-            gradient.shrink[b],
-            tape.write_content[now, b],
-            tape.write_similarity[now, b],
-            tape.write_norms[now, b],
-            memory,
-            key,
-            strength,
-            as_matrix(xi, at.write_mask, 1, W),
-            sizes.mask_floor,
-        )
-    else:
-        content_weights_backward(
-            d_memory,
-            d_key,
-            d_strength,
-            d_content,
-            gradient.shrink[b],
-            tape.write_content[now, b],
-            tape.write_similarity[now, b],
-            memory,
-            tape.inverse_norms[before, b],
-            key,
-            strength,
-        )
-    d_usage = gradient.usage[b]
-    allocate_backward(d_usage, d_allocation, tape.order[now, b], tape.usage[after, b], gradient.shrink[b])
+    look_up_backward(
+        sizes,
+        gradient.memory,
+        d_interface.write_key,
+        d_interface.write_strength,
+        d_interface.write_mask,
+        gradient.write_content,
+        gradient.scratch,
+        step.write_content,
+        step.write_similarity,
+        step.write_norms,
+        before.memory,
+        before.inverse_norms,
+        interface.write_key,
+        interface.write_strength,
+        interface.write_mask,
+    )
+    allocate_backward(gradient.usage, gradient.allocation, step.order, after.usage, gradient.scratch)
     update_usage_backward(
-        d_usage, d_write_weights, d_retention, tape.usage[before, b], tape.write_weights[before, b], retention
+        gradient.usage,
+        gradient.write_weights,
+        gradient.retention,
+        before.usage,
+        before.write_weights,
+        step.retention,
     )
     if sizes.deallocation:
-        add(d_retention, d_wiped)
+        add(gradient.retention, gradient.deallocation)
     retain_backward(
-        d_read_weights,
-        d_xi[at.free_gates : at.free_gates + R],
-        d_retention,
-        tape.read_weights[before, b],
-        xi[at.free_gates : at.free_gates + R],
-        gradient.shrink[b],
+        gradient.read_weights,
+        d_interface.free_gates,
+        gradient.retention,
+        before.read_weights,
+        interface.free_gates,
+        gradient.scratch,
     )
-    parse_interface_backward(d_xi, xi, at)

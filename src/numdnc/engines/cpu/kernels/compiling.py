@@ -12,9 +12,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from numba import njit
+from numba._dynfunc import make_function
 from numba.core import event
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
+from numba.core.typed_passes import NativeLowering
 
 from numdnc.engines.cpu.cache import KernelCache, cache_folder, why_not_kept
 
@@ -27,21 +32,72 @@ CPUTargetOptions.noalias = TargetOptions.Mapping("noalias")
 _OPTIONS = {"nogil": True, "error_model": "numpy", "noalias": True, "_nrt": False}
 _ANY_ORDER = {"reassoc", "contract", "nsz"}
 _AS_WRITTEN = {"contract"}
-_NOT_FROM_PYTHON = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
+class _KernelLibrary(JITCodeLibrary):
+    """The code of a kernel for other kernels: optimized, but not turned into machine code by itself."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _KernelLowering(NativeLowering):
+    """Lowering to such a library."""
+
+    _name = "numdnc_kernel_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        """Called by Numba, with all that it knows of the function."""
+        context = state.targetctx
+        library = state.library = _KernelLibrary(context.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        library.finalize()
+        found = state["cr"]
+        description = found.fndesc
+        module, name = description.lookup_module(), description.qualname
+        never_called = make_function(module, name, "", 0, found.env, (library,))
+        context.insert_user_function(never_called, description, [library])
+        state["cr"] = found._replace(cfunc=never_called)
+        return True
+
+
+class _KernelCompiler(CompilerBase):
+    """Numba's compiler with that lowering."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Called by Numba."""
+        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        at = [each for each, _ in passes.passes].index(NativeLowering)
+        passes.passes[at] = (_KernelLowering, "lowering for other kernels")
+        passes.finalize()
+        return [passes]
+
+
+def _for_kernels(function: Function, fastmath: set[str], **options: Any) -> Function:
+    options = {**_OPTIONS, **options, "fastmath": fastmath, "pipeline_class": _KernelCompiler}
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
 
 
 def kernel(function: Function) -> Function:
     """For calls from other kernels; sums may be taken in any order (always the same one for the same sizes)."""
-    return njit(**_OPTIONS, **_NOT_FROM_PYTHON, fastmath=_ANY_ORDER)(function)
+    return _for_kernels(function, _ANY_ORDER)
 
 
 def exact_kernel(function: Function) -> Function:
     """The same, with every operation in the order written."""
-    return njit(**_OPTIONS, **_NOT_FROM_PYTHON, fastmath=_AS_WRITTEN)(function)
+    return _for_kernels(function, _AS_WRITTEN)
+
+
+def view_kernel(function: Function) -> Function:
+    """A kernel that makes views, which LLVM copies into its callers and trims there to the views that are used."""
+    return _for_kernels(function, _ANY_ORDER, forceinline=True)
 
 
 def inlined(function: Function) -> Function:
-    """A part of a kernel, written out wherever it is called: what gives a view, or what one place alone calls."""
+    """A part of a kernel, written out by Numba wherever it is called: what one place alone calls."""
     return njit(inline="always")(function)
 
 

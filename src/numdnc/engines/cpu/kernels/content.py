@@ -4,7 +4,7 @@ from math import sqrt
 
 from numdnc.engines.cpu.kernels.activations import apply_softmax, softmax_backward
 from numdnc.engines.cpu.kernels.arrays import clear, clear_rows, dot
-from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.compiling import inlined, kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
 from numdnc.spec import EPSILON
@@ -15,6 +15,68 @@ def inverse_norm(square):
     """1 / sqrt(|v|^2 + eps)."""
     one = constant(1, square)
     return one / sqrt(square + constant(EPSILON, square))
+
+
+@inlined
+def look_up(sizes, weights, similarity, masked_norms, memory, inverse_norms, keys, strengths, masks):
+    """Weightings by content, masked if the model has masks."""
+    if sizes.masking:
+        floor = sizes.mask_floor
+        masked_content_weights(weights, similarity, masked_norms, memory, keys, strengths, masks, floor)
+    else:
+        content_weights(weights, similarity, memory, inverse_norms, keys, strengths)
+
+
+@inlined
+def look_up_backward(
+    sizes,
+    d_memory,
+    d_keys,
+    d_strengths,
+    d_masks,
+    d_weights,
+    shrink,
+    weights,
+    similarity,
+    masked_norms,
+    memory,
+    inverse_norms,
+    keys,
+    strengths,
+    masks,
+):
+    """Adds to d_memory; d_keys, d_strengths and d_masks are set, d_weights used up; shrink (N,) is room."""
+    if sizes.masking:
+        masked_content_weights_backward(
+            d_memory,
+            d_keys,
+            d_strengths,
+            d_masks,
+            d_weights,
+            shrink,
+            weights,
+            similarity,
+            masked_norms,
+            memory,
+            keys,
+            strengths,
+            masks,
+            sizes.mask_floor,
+        )
+    else:
+        content_weights_backward(
+            d_memory,
+            d_keys,
+            d_strengths,
+            d_weights,
+            shrink,
+            weights,
+            similarity,
+            memory,
+            inverse_norms,
+            keys,
+            strengths,
+        )
 
 
 @kernel

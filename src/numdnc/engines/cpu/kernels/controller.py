@@ -1,7 +1,7 @@
 """The controller: layers of one kind, with the paper's skip connections; one step of all rows of a team.
 
-What the layers see but for the input stands side by side in `tape.parts`: [reads ; own hidden ; hidden below]. The
-members of a team share a layer's product by its rows of weights, and add up what each found.
+`tape.layer_inputs` holds what the layers see beside the model's input: [reads ; own hidden ; hidden below]. Members
+of a team share a layer's product by its rows of weights, and add up what each found.
 """
 
 from numdnc.engines.cpu.kernels.activations import (
@@ -55,14 +55,14 @@ def controller_step(sizes, controller, tape, reads, products, work, t):
         wait_for_team(work)
         weights = as_matrix(controller.weights, weight, K, padded(C, controller.bias))
         partial_product(
-            products, tape.parts[now, work.first_row : work.last_row, part : part + K], weights, work
+            products, tape.layer_inputs[now, work.first_row : work.last_row, part : part + K], weights, work
         )
         wait_for_team(work)
         for b in range(work.own_first_row, work.own_last_row):
             z = tape.gates[now, b, gate : gate + C]
             sum_partial_products(z, products, b, padded(C, z), work)
-            row = table + controller.rows[t, b] * C
-            add(z, controller.table[row : row + C])
+            row = table + controller.input_rows[t, b] * C
+            add(z, controller.input_products[row : row + C])
             if sizes.normalised_layers:
                 tape.deviation[now, b, layer] = layer_norm(
                     z,
@@ -83,7 +83,7 @@ def controller_step(sizes, controller, tape, reads, products, work, t):
 
 @inlined
 def _gather_layer_inputs(sizes, tape, reads, t, now, b, H, unit, part, K):
-    parts = tape.parts[now, b, part : part + K]
+    parts = tape.layer_inputs[now, b, part : part + K]
     end = sizes.reads
     copy(parts[:end], reads[t, b])
     if sizes.kind != FEEDFORWARD:
@@ -157,7 +157,9 @@ def controller_step_backward(sizes, controller, tape, gradient, work, t):
         _layer_inputs_backward(controller, gradient, work, C, K, weight)
         wait_for_team(work)
         for b in range(work.own_first_row, work.own_last_row):
-            d_parts = gradient.parts[work.leader, (b - work.first_row) * K : (b - work.first_row + 1) * K]
+            d_parts = gradient.layer_inputs[
+                work.leader, (b - work.first_row) * K : (b - work.first_row + 1) * K
+            ]
             end = sizes.reads
             add(gradient.reads[b], d_parts[:end])
             if sizes.kind != FEEDFORWARD:
@@ -171,9 +173,9 @@ def _layer_inputs_backward(controller, gradient, work, C, K, weight):
     """A member's part of d(parts) = dz W^T: some of the K."""
     rows = work.last_row - work.first_row
     first, last = chunk_start(K, work.rank, work.team_size), chunk_start(K, work.rank + 1, work.team_size)
-    d_parts = as_matrix(gradient.parts[work.leader], 0, rows, K)[:, first:last]
+    d_parts = as_matrix(gradient.layer_inputs[work.leader], 0, rows, K)[:, first:last]
     for b in range(rows):
-        clear(gradient.parts[work.leader, b * K + first : b * K + last])
+        clear(gradient.layer_inputs[work.leader, b * K + first : b * K + last])
     weights = as_matrix(controller.weights, weight, K, padded(C, controller.bias))
     add_product_transposed(
         d_parts, as_matrix(gradient.products[work.leader], 0, rows, C), weights[first:last]

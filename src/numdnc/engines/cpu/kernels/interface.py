@@ -1,4 +1,6 @@
-"""The interface vector of one sequence at one step, in place."""
+"""The interface vector of one sequence at one step: its parts, and their activations in place."""
+
+from typing import get_args
 
 from numdnc.engines.cpu.kernels.activations import (
     apply_oneplus,
@@ -8,33 +10,59 @@ from numdnc.engines.cpu.kernels.activations import (
     sigmoid_backward,
     softmax_backward,
 )
-from numdnc.engines.cpu.kernels.compiling import kernel
-from numdnc.engines.cpu.kernels.types import ONEPLUS, SIGMOID, SOFTMAX
+from numdnc.engines.cpu.kernels.arrays import as_matrix
+from numdnc.engines.cpu.kernels.compiling import kernel, view_kernel
+from numdnc.parts import Activation, Interface
+
+ACTIVATIONS = get_args(Activation)
+_ONEPLUS, _SIGMOID, _SOFTMAX = (ACTIVATIONS.index(name) for name in ("oneplus", "sigmoid", "softmax"))
 
 
 @kernel
-def parse_interface(xi, at):
-    """Activate each part as `numdnc.parts.Interface` declares."""
-    for i in range(len(at.activations)):
-        kind, first, last, width = at.activations[i]
-        if kind == SIGMOID:
-            apply_sigmoid(xi[first:last])
-        elif kind == ONEPLUS:
+def parse_interface(xi, spans):
+    """Activate the parts in place. spans (.., 4): first, last, number of the activation, width of a softmax."""
+    for s in range(len(spans)):
+        first, last, activation, width = spans[s, 0], spans[s, 1], spans[s, 2], spans[s, 3]
+        if activation == _ONEPLUS:
             apply_oneplus(xi[first:last])
-        elif kind == SOFTMAX:
-            for start in range(first, last, width):
-                apply_softmax(xi[start : start + width])
+        elif activation == _SIGMOID:
+            apply_sigmoid(xi[first:last])
+        elif activation == _SOFTMAX:
+            for i in range(first, last, width):
+                apply_softmax(xi[i : i + width])
 
 
 @kernel
-def parse_interface_backward(d_xi, xi, at):
-    """Turn the gradient by the activated parts into that by the interface vector."""
-    for i in range(len(at.activations)):
-        kind, first, last, width = at.activations[i]
-        if kind == SIGMOID:
-            sigmoid_backward(d_xi[first:last], xi[first:last])
-        elif kind == ONEPLUS:
+def parse_interface_backward(d_xi, xi, spans):
+    """Turn the gradient by the activated parts into that by xi before the activations."""
+    for s in range(len(spans)):
+        first, last, activation, width = spans[s, 0], spans[s, 1], spans[s, 2], spans[s, 3]
+        if activation == _ONEPLUS:
             oneplus_backward(d_xi[first:last], xi[first:last])
-        elif kind == SOFTMAX:
-            for start in range(first, last, width):
-                softmax_backward(d_xi[start : start + width], xi[start : start + width])
+        elif activation == _SIGMOID:
+            sigmoid_backward(d_xi[first:last], xi[first:last])
+        elif activation == _SOFTMAX:
+            for i in range(first, last, width):
+                softmax_backward(d_xi[i : i + width], xi[i : i + width])
+
+
+@view_kernel
+def split_interface(xi, at, sizes):
+    """Views of the parts of xi, as `Interface` declares them; those that the model does not have are empty."""
+    R, W, links, masks, sharp = sizes.heads, sizes.word, sizes.links, sizes.masking, sizes.sharpness
+    return Interface(
+        read_keys=as_matrix(xi, at.read_keys, R, W),
+        read_strengths=xi[at.read_strengths : at.read_strengths + R],
+        write_key=as_matrix(xi, at.write_key, 1, W),
+        write_strength=xi[at.write_strength : at.write_strength + 1],
+        erase=xi[at.erase : at.erase + W],
+        write_vector=xi[at.write_vector : at.write_vector + W],
+        free_gates=xi[at.free_gates : at.free_gates + R],
+        allocation_gate=xi[at.allocation_gate : at.allocation_gate + 1],
+        write_gate=xi[at.write_gate : at.write_gate + 1],
+        read_modes=as_matrix(xi, at.read_modes, R * links, 3),
+        write_mask=as_matrix(xi, at.write_mask, masks, W),
+        read_masks=as_matrix(xi, at.read_masks, R * masks, W),
+        forward_sharpness=xi[at.forward_sharpness : at.forward_sharpness + R * sharp],
+        backward_sharpness=xi[at.backward_sharpness : at.backward_sharpness + R * sharp],
+    )

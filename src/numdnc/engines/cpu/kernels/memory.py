@@ -17,7 +17,7 @@ def write_weights(weights, allocation, content, allocation_gate, write_gate):
 
 @kernel
 def write_weights_backward(
-    d_allocation, d_content, d_weights, allocation, content, allocation_gate, write_gate
+    d_allocation, d_content, allocation, content, allocation_gate, write_gate, d_weights
 ):
     """Sets d_allocation and d_content; gives the gradients by allocation gate and write gate."""
     one = constant(1, d_allocation)
@@ -129,7 +129,7 @@ def _deallocate_and_write_column_backward(
 
 
 @kernel
-def read_weights(weights, backward, content, forward, modes):
+def read_weights(weights, modes, backward, content, forward):
     """w^r = pi[backward] bwd + pi[content] c^r + pi[forward] fwd; each (R, N), modes (R, 3)."""
     for i in range(len(weights)):
         _read_weights_row(
@@ -145,7 +145,7 @@ def _read_weights_row(weights, backward, content, forward, to_backward, to_conte
 
 @kernel
 def read_weights_backward(
-    d_modes, d_backward, d_content, d_forward, d_weights, backward, content, forward, modes
+    d_modes, d_backward, d_content, d_forward, modes, backward, content, forward, d_weights
 ):
     """Sets the gradients by modes and by the three weightings."""
     for i in range(len(d_weights)):

@@ -1,21 +1,38 @@
-"""What kernels work on: sizes, parameters, tape, scratch, and the part of the work that is one thread's.
+"""The arrays that kernels work on. Each is declared once, in the annotation of its field.
 
-Axes: T steps, B batch, H hidden units, N slots, W word, R read heads, L layers. Kernels keep the memory by columns
-(W, N), so that every inner loop runs over slots; where a state comes in or goes out it is (N, W).
+From a declaration follow an array's shape and place in memory (layouts.py), its Numba type (signatures.py) and the
+views of one sequence (rows.py). `plans.axis_sizes` gives the size of every axis:
 
-S and D are how many states and steps are kept: T + 1 and T with a tape, else 2 and 1, used in turn. Parts that a model
-does not have are arrays without numbers.
+    T steps, T1 = T + 1; S states and D steps that are kept: T + 1 and T with a tape, else 2 and 1, used in turn
+    B batch, N slots, W word, R read heads, RN = R N, I interface vector
+    L layers, H hidden units and G gates of all layers, P inputs of all layers, without those of the model
+
+Kernels keep the memory by columns (W, N), so that every inner loop runs over slots; where a state comes in or goes out
+it is (N, W).
 """
 
-from collections import namedtuple
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from numdnc.parts import Interface
 
 Array = Any
 
 LSTM, RNN, FEEDFORWARD = 0, 1, 2
-SIGMOID, ONEPLUS, SOFTMAX = 0, 1, 2
+
+
+class Axes(NamedTuple):
+    """The declaration of an array."""
+
+    names: str
+    """Its axes: names, or numbers."""
+    flag: str = ""
+    """What a model must have to have this part; where it has not, the last axis is empty. Empty: all models have it."""
+    dtype: str = ""
+    """Empty: the model's float type."""
+
+
+class Given(Axes):
+    """The same of an array that the caller supplies, and that is not allocated."""
 
 
 class Sizes(NamedTuple):
@@ -28,148 +45,181 @@ class Sizes(NamedTuple):
     normalised_layers: int
     normalised: int  # the interface
     reads: int  # R W
-    slots: int = 0
-    word: int = 0
-    heads: int = 0
+    slots: int = 0  # N
+    word: int = 0  # W
+    heads: int = 0  # R
     links: int = 0
     masking: int = 0
     deallocation: int = 0
     sharpness: int = 0
     mask_floor: float = 0.0
-    segment: int = 1  # the links are kept before every step that is a multiple of this
-    stride: int = 1  # within a segment that is run again, before every multiple of this
-    tile: int = 1  # columns of a tile of the links
+    segment: int = 1  # the link is kept before every step that is a multiple of this
+    stride: int = 1  # within a segment that is computed again, before every multiple of this
+    tile: int = 1  # columns of a tile of the link
     rows: int = 4  # of a tile that are worked on at once
 
 
-InterfaceAt: Any = namedtuple(
-    "InterfaceAt", ("activations", *Interface._fields), defaults=[-1] * len(Interface._fields)
-)
-"""Where each part of the interface vector starts, -1 where there is no such part; and `activations`, a row for each
-activated stretch of it: one of the numbers above, its first column, the one after its last, and a softmax's width."""
+InterfaceOffsets = NamedTuple("InterfaceOffsets", [(name, int) for name in Interface._fields])
+"""The first number of each part of the interface vector; 0 where the model does not have the part."""
 
 
 class Controller(NamedTuple):
-    """Parameters of the layers, one after the other, and what of their pre-activations the inputs alone decide."""
+    """Parameters of the layers, side by side, and what the inputs add to their pre-activations."""
 
-    layers: Array  # (L, 8): a layer's numbers in the order of `layer_layout`
-    weights: Array  # flat: per layer the rows (K, C) of all that is not input
-    bias: Array  # (G,): all layers side by side
-    gain: Array
-    cell_gain: Array
-    cell_bias: Array
-    table: Array  # flat: per layer rows (.., C) of products of inputs
-    rows: Array  # (T, B): the row of each step and sequence
+    weights: Annotated[Array, Axes("all_weights")]  # per layer the rows (K, C) of all that is not input
+    input_products: Annotated[Array, Axes("all_input_products", "vectors")]  # per layer rows (.., C)
+    layers: Annotated[
+        Array, Given("L 8", dtype="int64")
+    ]  # each layer's numbers, in the order of `layer_layout`
+    bias: Annotated[Array, Given("G")]
+    gain: Annotated[Array, Given("G")]
+    cell_gain: Annotated[Array, Given("H")]
+    cell_bias: Annotated[Array, Given("H")]
+    input_rows: Annotated[
+        Array, Given("T B", dtype="int64")
+    ]  # the row of `input_products` of each step and sequence
 
 
 class InterfaceParams(NamedTuple):
-    """Parameters of the interface."""
+    """Parameters of the interface, and where its parts lie."""
 
-    at: Any  # an `InterfaceAt`
-    weights: Array  # (H, I)
-    bias: Array
-    gain: Array
+    weights: Annotated[Array, Axes("H I_padded")]
+    bias: Annotated[Array, Given("I")]
+    gain: Annotated[Array, Given("I")]
+    spans: Annotated[
+        Array, Given("spans 4", dtype="int64")
+    ]  # first, last, activation, and for a softmax the width
+    offsets: InterfaceOffsets
 
 
 class ControllerTape(NamedTuple):
-    """The controller's values; G is the width of all gates side by side, P of all that the layers see."""
+    """The controller's values."""
 
-    parts: Array  # (D, B, P): per layer [reads ; own hidden ; below]
-    gates: Array  # (D, B, G): i, f, g, o of an LSTM layer, after their activations; else unset
-    hidden: Array  # (T + 1, B, H)
-    cell: Array  # (S, B, H)
-    tanh_cell: Array  # (D, B, H)
-    standard: Array  # (D, B, G), (D, B, L): layer norm of the gates and its deviation
-    deviation: Array
-    cell_standard: Array  # (D, B, H), (D, B, L): of the cells
-    cell_deviation: Array
+    layer_inputs: Annotated[Array, Axes("D B P")]  # per layer [reads ; own hidden ; below]
+    gates: Annotated[Array, Axes("D B G")]  # i, f, g, o of an LSTM layer, after their activations; else unset
+    hidden: Annotated[Array, Axes("T1 B H")]
+    cell: Annotated[Array, Axes("S B H", "lstm")]
+    tanh_cell: Annotated[Array, Axes("D B H", "lstm")]
+    standard: Annotated[Array, Axes("D B G", "layer_norm")]  # layer norm of the gates
+    deviation: Annotated[Array, Axes("D B L", "layer_norm")]
+    cell_standard: Annotated[Array, Axes("D B H", "layer_norm")]  # the same of the cells
+    cell_deviation: Annotated[Array, Axes("D B L", "layer_norm")]
+
+
+class MemoryState(NamedTuple):
+    """What the memory carries from step to step, and the norms of its slots."""
+
+    memory: Annotated[Array, Axes("S B W N")]
+    inverse_norms: Annotated[Array, Axes("S B N")]  # 1 / sqrt(|M[n]|^2 + eps)
+    usage: Annotated[Array, Axes("S B N")]
+    precedence: Annotated[Array, Axes("S B N", "links")]
+    write_weights: Annotated[Array, Axes("S B N")]
+    read_weights: Annotated[Array, Axes("S B R N")]
+
+
+class MemoryStep(NamedTuple):
+    """What a step of the memory computes besides."""
+
+    interface: Annotated[Array, Axes("D B I")]  # the interface vector, after the activations
+    interface_standard: Annotated[Array, Axes("D B I", "normalisation")]  # its layer norm
+    interface_deviation: Annotated[Array, Axes("D B 1", "normalisation")]
+    retention: Annotated[Array, Axes("D B N")]
+    order: Annotated[Array, Axes("D B N", dtype="int32")]  # slots by rising usage
+    allocation: Annotated[Array, Axes("D B N")]
+    write_content: Annotated[Array, Axes("D B 1 N")]
+    write_similarity: Annotated[Array, Axes("D B 1 N")]
+    write_norms: Annotated[Array, Axes("D B 1 N", "masking")]  # inverse norms of the masked slots
+    read_content: Annotated[Array, Axes("D B R N")]
+    read_similarity: Annotated[Array, Axes("D B R N")]
+    read_norms: Annotated[Array, Axes("D B R N", "masking")]
+    forward: Annotated[Array, Axes("D B R N", "links")]  # as mixed
+    backward: Annotated[Array, Axes("D B R N", "links")]
+    unsharpened_forward: Annotated[Array, Axes("D B R N", "sharpness")]
+    unsharpened_backward: Annotated[Array, Axes("D B R N", "sharpness")]
 
 
 class MemoryTape(NamedTuple):
     """The memory's values."""
 
-    interface: Array  # (D, B, I), after the activations
-    interface_standard: Array  # (D, B, I), (D, B)
-    interface_deviation: Array
-    memory: Array  # (S, B, W, N)
-    inverse_norms: Array  # (S, B, N): 1 / sqrt(|M[n]|^2 + eps)
-    usage: Array  # (S, B, N)
-    precedence: Array  # (S, B, N)
-    write_weights: Array  # (S, B, N)
-    read_weights: Array  # (S, B, R, N)
-    reads: Array  # (T + 1, B, R, W)
-    retention: Array  # (D, B, N)
-    order: Array  # (D, B, N) of int32: slots by rising usage
-    allocation: Array  # (D, B, N)
-    write_content: Array  # (D, B, 1, N)
-    write_similarity: Array  # (D, B, 1, N)
-    write_norms: Array  # (D, B, 1, N): inverse norms as the mask lets them be seen
-    read_content: Array  # (D, B, R, N)
-    read_similarity: Array  # (D, B, R, N)
-    read_norms: Array  # (D, B, R, N)
-    forward: Array  # (D, B, R, N), as mixed
-    backward: Array
-    unsharpened_forward: Array  # (D, B, R, N), before they are sharpened
-    unsharpened_backward: Array
-    links: Array  # (T / segment, B, tiles, N, columns): the link before every step that is a multiple of `segment`
+    state: MemoryState
+    step: MemoryStep
+    reads: Annotated[Array, Axes("T1 B R W")]
+    link_checkpoints: Annotated[
+        Array, Axes("checkpoints B tiles N columns")
+    ]  # before each multiple of `segment`
 
 
 class Scratch(NamedTuple):
-    """Shared by threads that work on the same rows."""
+    """What the forward pass needs besides; shared by threads that work on the same rows."""
 
-    products: Array  # (threads, B C): each member's part of a product
-    order: Array  # (B, N) of int32
-    link: Array  # (B, tiles, N, columns): the link now
-    read_weights: Array  # (B, R N): those before, in tiles
-    backward: Array  # (members, B, R N): each member's part of the backward weightings, in tiles
+    products: Annotated[Array, Axes("threads batch_outputs")]  # each thread's part of a product
+    order: Annotated[Array, Axes("B N", dtype="int32")]
+    link: Annotated[Array, Axes("B tiles N columns", "links")]  # the link now
+    read_weights: Annotated[Array, Axes("B RN", "links")]  # those before, in tiles
+    backward: Annotated[
+        Array, Axes("threads B RN", "links")
+    ]  # each thread's part of the backward weightings, in tiles
 
 
 class ControllerGradient(NamedTuple):
     """Gradients by the controller's values; those of a state are by the state before the step that is next."""
 
-    hidden_out: Array  # (T, B, H): by hidden values on their way to the output
-    gates: Array  # (T, B, G): by the products
-    gates_out: Array  # (T, B, G): by what layer norm made of them
-    cell_out: Array  # (T, B, H): the same of the cells
-    hidden: Array  # (B, H)
-    cell: Array  # (B, H)
-    hidden_now: Array  # (B, H): of this step, from above
-    reads: Array  # (B, R W): of the step before
-    products: Array  # (threads, B C): of a team's rows, by the pre-activations of the layer at work
-    parts: Array  # (threads, B K): of a team's rows, by what that layer sees
+    hidden_out: Annotated[Array, Axes("T B H")]  # by hidden values on their way to the output
+    gates: Annotated[Array, Axes("T B G")]  # by the products
+    gates_out: Annotated[Array, Axes("T B G", "layer_norm")]  # by what layer norm made of them
+    cell_out: Annotated[Array, Axes("T B H", "layer_norm")]  # the same of the cells
+    hidden: Annotated[Array, Axes("B H")]
+    cell: Annotated[Array, Axes("B H", "lstm")]
+    hidden_now: Annotated[Array, Axes("B H")]  # of this step, from above
+    reads: Annotated[Array, Axes("B RW")]  # of the step before
+    products: Annotated[
+        Array, Axes("threads batch_gates")
+    ]  # of a team's rows, by the pre-activations of a layer
+    layer_inputs: Annotated[Array, Axes("threads batch_inputs")]  # of a team's rows, by what that layer sees
+
+
+class RowGradient(NamedTuple):
+    """Gradients that kernels for one sequence use; those of a state are by the state before the next step."""
+
+    memory: Annotated[Array, Axes("B W N")]
+    usage: Annotated[Array, Axes("B N")]
+    precedence: Annotated[Array, Axes("B N", "links")]
+    write_weights: Annotated[Array, Axes("B N")]
+    read_weights: Annotated[Array, Axes("B R N")]
+    read_weights_now: Annotated[Array, Axes("B R N")]  # of this step, then by one source of them
+    read_content: Annotated[Array, Axes("B R N")]
+    forward: Annotated[Array, Axes("B R N", "links")]
+    backward: Annotated[Array, Axes("B R N", "links")]
+    allocation: Annotated[Array, Axes("B N")]
+    write_content: Annotated[Array, Axes("B 1 N")]
+    retention: Annotated[Array, Axes("B N")]
+    deallocation: Annotated[Array, Axes("B N")]  # by the retention that erases freed slots
+    scratch: Annotated[Array, Axes("B N")]
 
 
 class MemoryGradient(NamedTuple):
-    """Gradients by the memory's values; those of a state are by the state before the step that is next."""
+    """Gradients by the memory's values."""
 
-    reads_out: Array  # (T, B, R, W): by reads on their way to the output
-    interface: Array  # (T, B, I): by the products
-    interface_out: Array  # (T, B, I): by what layer norm made of them
-    memory: Array  # (B, W, N)
-    usage: Array  # (B, N)
-    precedence: Array  # (B, N)
-    link: Array  # (B, tiles, N, columns)
-    write_weights: Array  # (B, N)
-    read_weights: Array  # (B, R, N)
-    weights_now: Array  # (B, R, N): by the read weights of this step, then by one source of them
-    content: Array  # (B, R, N)
-    forward: Array  # (B, R, N)
-    backward: Array
-    allocation: Array  # (B, N)
-    write_content: Array  # (B, 1, N)
-    retention: Array  # (B, N)
-    wiped: Array  # (B, N): by what wipes the memory, of the retention
-    shrink: Array  # (B, N)
-    pair: Array  # (B, 2 R N): read weights before and backward gradient, in tiles
-    factors: Array  # (B, N, 2 R): what multiplies them in the link's gradient
-    links: Array  # (segment / stride, B, tiles, N, columns): the links of a segment, run again
-    rows: Array  # (threads, 2, rows, columns): some rows of a tile before and after a step
-    share_d_row_reads: (
-        Array  # (members, B, R, N): each member's part, by read weights before, as rows of the link
-    )
-    share_d_column_reads: Array  # (members, B, R N): and as columns, in tiles
-    share_d_writes: Array  # (members, 2, B, N): by write weights, as rows and as columns of the link
-    share_d_precedence: Array  # (members, B, N): by the precedence before
+    row: RowGradient
+    reads_out: Annotated[Array, Axes("T B R W")]  # by reads on their way to the output
+    interface: Annotated[Array, Axes("T B I")]  # by the products
+    interface_out: Annotated[Array, Axes("T B I", "normalisation")]  # by what layer norm made of them
+    link: Annotated[Array, Axes("B tiles N columns", "links")]
+    pair: Annotated[Array, Axes("B 2RN", "links")]  # read weights before and backward gradient, in tiles
+    factors: Annotated[Array, Axes("B N 2R", "links")]  # what multiplies them in the link's gradient
+    segment_links: Annotated[
+        Array, Axes("strides B tiles N columns", "links")
+    ]  # of a segment, computed again
+    chunk: Annotated[
+        Array, Axes("threads 2 chunk_rows columns", "links")
+    ]  # rows of a tile before and after a step
+    share_d_row_reads: Annotated[Array, Axes("threads B R N", "links")]
+    """Each thread's part, by read weights before, as rows of the link; .."""
+    share_d_column_reads: Annotated[Array, Axes("threads B RN", "links")]  # .. as columns, in tiles; ..
+    share_d_writes: Annotated[
+        Array, Axes("threads 2 B N", "links")
+    ]  # .. by write weights, as rows and columns; ..
+    share_d_precedence: Annotated[Array, Axes("threads B N", "links")]  # .. and by the precedence before
 
 
 class WorkShare(NamedTuple):
@@ -189,4 +239,4 @@ class WorkShare(NamedTuple):
     last_slot: int
     link_shares: int  # members that share a row's link
     link_share: int  # which of these shares is this thread's
-    barrier: Array
+    barrier: Annotated[Array, Given("24", dtype="int64")]

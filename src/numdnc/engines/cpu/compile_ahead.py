@@ -1,0 +1,111 @@
+"""The first compilation of a model in two processes at once: a helper compiles backward while forward compiles here.
+
+Numba compiles on one thread. The helper is another interpreter, silent, that leaves the kernel in the cache (cache.py),
+where `backward` finds it. Whatever becomes of the helper, a kernel that is not in the cache is compiled when it is
+first called.
+"""
+
+import atexit
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import numpy as np
+
+from numdnc.engines.cpu.cache import why_not_kept
+from numdnc.engines.cpu.kernels import sequence
+from numdnc.engines.cpu.signatures import signature
+
+_CODE = """
+import sys
+sys.path[:] = sys.argv[3:]
+from numdnc.engines.cpu.compile_ahead import main
+main(*sys.argv[1:3])
+"""
+_MAX_SECONDS = 300
+"""A helper that takes longer is stopped."""
+
+_Key = tuple[int, str, str]
+_started: set[_Key] = set()
+_helpers: dict[_Key, subprocess.Popen[bytes]] = {}
+"""By this process (a fork has none of its parent's), kernel and dtype."""
+
+
+def compile_meanwhile(kernel: Any, other: Any, dtype: np.dtype[Any]) -> None:
+    """Have a helper compile `other`, if `kernel` is about to be compiled here and neither is in the cache."""
+    key = _key(other, dtype)
+    if key in _started or not hasattr(kernel, "overloads"):  # that is NUMBA_DISABLE_JIT
+        return
+    _started.add(key)
+    if why_not_kept() is None and not any(_is_kept(each, dtype) for each in (kernel, other)):
+        _start(key)
+
+
+def await_compiled(kernel: Any, dtype: np.dtype[Any]) -> None:
+    """Wait for the helper that compiles this kernel, if there is one."""
+    helper = _helpers.pop(key := _key(kernel, dtype), None)
+    if helper is None:
+        return
+    try:
+        helper.wait(_MAX_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    except BaseException:  # interrupted: whoever calls again may wait again
+        _helpers[key] = helper
+        raise
+    _stop(helper)
+
+
+def _key(kernel: Any, dtype: np.dtype[Any]) -> _Key:
+    return os.getpid(), kernel.__name__, dtype.name
+
+
+def _is_kept(kernel: Any, dtype: np.dtype[Any]) -> bool:
+    types = signature(kernel, dtype)
+    kept: bool = types in kernel.overloads or kernel._cache.is_kept(types, kernel.targetctx.codegen())
+    return kept
+
+
+def _start(key: _Key) -> None:
+    """Start a helper; none where this program is not an ordinary interpreter or no process can be started."""
+    _, name, dtype = key
+    if not Path(sys.executable or "").name.startswith("python") or getattr(sys, "frozen", False):
+        return
+    words = [sys.executable, "-c", _CODE, name, dtype, *map(str, sys.path)]
+    try:
+        _helpers[key] = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+    except (OSError, ValueError):
+        return
+
+
+def _stop(helper: subprocess.Popen[bytes]) -> None:
+    """End a helper, if it has not ended by itself."""
+    helper.kill()
+    helper.communicate()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for (process, _, _), helper in _helpers.items():
+        if process == os.getpid():
+            _stop(helper)
+
+
+def main(name: str, dtype: str) -> None:
+    """The helper: compile this kernel into the cache, and end before that if the process that asked for it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+    kernel = getattr(sequence, name)
+    kernel.compile(signature(kernel, np.dtype(dtype)))
+
+
+def _end_with_parent() -> None:
+    """The parent never writes: reading ends when it has ended, however it did."""
+    sys.stdin.buffer.read()
+    os._exit(1)

@@ -1,0 +1,17 @@
+"""Views of one sequence: a named tuple with a row of each array of another one of the same kind."""
+
+from numdnc.engines.cpu.kernels.compiling import view_kernel
+from numdnc.engines.cpu.kernels.types import MemoryState, MemoryStep, RowGradient
+
+
+def _row_view(kind, indices):
+    """A kernel that gives arrays[indices] of every array of a named tuple, as a tuple of the same kind."""
+    fields = ", ".join(f"arrays.{name}[{indices}]" for name in kind._fields)
+    names = {"kind": kind, "__name__": __name__}
+    exec(f"def view(arrays, {indices}):\n    return kind({fields})\n", names)
+    return view_kernel(names["view"])
+
+
+state_row = _row_view(MemoryState, "s, b")
+step_row = _row_view(MemoryStep, "d, b")
+gradient_row = _row_view(RowGradient, "b")

@@ -1,0 +1,77 @@
+"""From declarations (kernels/types.py) to arrays: how large each is, and where it lies in one block of memory."""
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple, get_type_hints
+
+import numpy as np
+
+from numdnc.engines.cpu.kernels.types import Axes, Given
+from numdnc.engines.cpu.memory_pool import CACHE_LINE, empty_block
+
+
+class ArrayAt(NamedTuple):
+    """Where an array lies."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    first_byte: int
+
+
+class Layout(NamedTuple):
+    """Where the arrays of some named tuples lie in one block of memory."""
+
+    bytes: int  # of the block
+    kinds: tuple[tuple[Any, tuple[Any, ...]], ...]
+    """Each kind with its fields in order: an `ArrayAt`, such a pair again, or None for what the caller supplies."""
+
+
+@cache
+def declared(kind: Any) -> dict[str, Any]:
+    """The fields of a named tuple: an `Axes` for an array, the kind of a tuple within, or the type of a number."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: getattr(hints[name], "__metadata__", (hints[name],))[0] for name in kind._fields}
+
+
+def lay_out(
+    kinds: tuple[Any, ...], sizes: Mapping[str, int], flags: Mapping[str, bool], dtype: np.dtype[Any]
+) -> Layout:
+    """Arrays one after the other, each at the beginning of a line of the cache."""
+    end = 0
+
+    def arrays_of(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+        return kind, tuple(map(place, declared(kind).values()))
+
+    def place(declaration: Any) -> Any:
+        nonlocal end
+        if not isinstance(declaration, Axes):
+            return arrays_of(declaration) if hasattr(declaration, "_fields") else None
+        if isinstance(declaration, Given):
+            return None
+        shape = [int(axis) if axis.isdigit() else sizes[axis] for axis in declaration.names.split()]
+        if declaration.flag and not flags[declaration.flag]:
+            shape[-1] = 0
+        item = np.dtype(declaration.dtype) if declaration.dtype else dtype
+        found = ArrayAt(tuple(shape), item, end)
+        end += -(-math.prod(shape) * item.itemsize // CACHE_LINE) * CACHE_LINE
+        return found
+
+    found = tuple(map(arrays_of, kinds))
+    return Layout(end, found)
+
+
+def allocate(layout: Layout, dtype: np.dtype[Any]) -> list[Any]:
+    """The tuples of a layout, all in one block, numbers unset; what the caller supplies is None."""
+    block = empty_block(layout.bytes // dtype.itemsize, dtype)
+    return [_build(each, block) for each in layout.kinds]
+
+
+def _build(field: Any, block: Any) -> Any:
+    """A function of the module: one that held the block would keep it from the pool until garbage is collected."""
+    if isinstance(field, ArrayAt):
+        return np.ndarray(field.shape, field.dtype, block, field.first_byte)
+    if field is None:
+        return None
+    kind, fields = field
+    return kind(*[_build(each, block) for each in fields])
