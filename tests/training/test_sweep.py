@@ -300,6 +300,7 @@ def test_at_once_kills_what_is_running() -> None:
         pass  # nobody holds it any more
 
 
+@pytest.mark.thorough
 def test_two_real_settings_of_two_seeds(place: Path) -> None:
     Path("text.txt").write_text(TEXT)
     train = ("text", "-c", "text.txt", "-m", "dnc", *SMALL.split(), "--steps", 6, "--report-every", 3)
