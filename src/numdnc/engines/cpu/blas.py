@@ -1,4 +1,4 @@
-"""BLAS on one thread while the engine computes: its threads would fight with the engine's for the same processors."""
+"""Limit BLAS to one thread while the engine computes: its threads would compete with the engine's for processors."""
 
 import os
 from functools import cache
@@ -9,7 +9,7 @@ from threadpoolctl import ThreadpoolController
 
 
 class _SingleThreadedBLAS:
-    """Holds BLAS to one thread while any Python thread is inside.
+    """Limits BLAS to one thread while any Python thread is inside.
 
     The number of threads is a setting of the whole process. So the first thread that comes in remembers and sets it,
     and the last one out gives back what was there.
@@ -35,7 +35,7 @@ class _SingleThreadedBLAS:
                 self.release()
 
     def release(self) -> None:
-        """Give back what was there before."""
+        """Restore the number of threads from before."""
         if self._limit is not None:
             self._limit.restore_original_limits()
             self._limit = None
@@ -45,7 +45,7 @@ _hold = _SingleThreadedBLAS()
 
 
 def single_threaded_blas() -> _SingleThreadedBLAS:
-    """BLAS adds no threads to these while it lasts."""
+    """A context in which BLAS uses one thread."""
     return _hold
 
 
@@ -58,7 +58,7 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    """The threads that were inside are not in the child, so they cannot give back what was there before."""
+    """Restore the limit: the threads that were inside do not exist in the child and cannot do it."""
     global _hold
     _hold.release()
     _hold = _SingleThreadedBLAS()

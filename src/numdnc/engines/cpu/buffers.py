@@ -1,4 +1,4 @@
-"""Arrays for a sequence: tape, gradients, scratch; states put in and taken out.
+"""The arrays of a sequence: tape, gradients and scratch; copying states into them and out of them.
 
 Axes: T steps, B batch, H hidden, N slots, W word, R read heads, as in kernels/types.py.
 """
@@ -33,7 +33,7 @@ def store_initial_state(spec: Spec, tape: ControllerTape, memory: MemoryTape | N
 
 
 def allocate_scratch(plan: Plan, state: Any) -> Scratch:
-    """What the forward pass works with, beside the tape; the link is that of the state."""
+    """Allocate what the forward pass needs besides the tape, with the state's link in it."""
     scratch: Scratch
     (scratch,) = allocate(plan.scratch, plan.dtype)
     if plan.sizes.links:
@@ -44,7 +44,7 @@ def allocate_scratch(plan: Plan, state: Any) -> Scratch:
 def allocate_gradients(
     spec: Spec, plan: Plan, d_state: Any
 ) -> tuple[ControllerGradient, MemoryGradient | None]:
-    """Gradients by the controller's and the memory's values, with those by the final state."""
+    """Allocate the gradients of the controller's and the memory's values, with those of the final state in them."""
     controller, *rest = allocate(plan.gradient, plan.dtype)
     _store_layer_states(spec, controller.hidden, controller.cell, d_state)
     if not rest:
@@ -60,7 +60,7 @@ def allocate_gradients(
 def final_state(
     spec: Spec, sizes: Sizes, tape: ControllerTape, memory: MemoryTape | None, link: Array | None
 ) -> Any:
-    """The state after the last step, in arrays of its own."""
+    """Copy the state after the last step."""
     last = sizes.steps % sizes.kept_states
     layers = _load_layer_states(spec, tape.hidden[-1], tape.cell[last])
     if memory is None or not isinstance(spec, DNCSpec):
@@ -72,7 +72,7 @@ def final_state(
 def initial_state_gradient(
     spec: Spec, sizes: Sizes, controller: ControllerGradient, memory: MemoryGradient | None
 ) -> Any:
-    """The gradient by the state before the first step, in arrays of its own."""
+    """Copy the gradient with respect to the initial state."""
     layers = _load_layer_states(spec, controller.hidden, controller.cell)
     if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
@@ -82,7 +82,7 @@ def initial_state_gradient(
 
 
 def _store_memory_state(parts: list[Array], state: Any) -> None:
-    """The memory and what is kept as it is, into arrays of one step."""
+    """Copy a memory's state into arrays of one step."""
     memory, *others = parts
     memory[:] = state.memory.swapaxes(1, 2)
     for array, name in zip(others, _AS_THEY_ARE, strict=True):
@@ -98,7 +98,7 @@ def _load_state(
     link: Array | None,
     reads: Array,
 ) -> DNCState:
-    """The state of a model, out of arrays of one step."""
+    """Copy a model's state out of arrays of one step."""
     memory, *others = parts
     copies: dict[str, Any] = {name: array.copy() for name, array in zip(_AS_THEY_ARE, others, strict=True)}
     copies["link"] = link
@@ -110,7 +110,7 @@ def _load_state(
 
 
 def _to_tiles(tiles: Array, link: Array, width: int) -> None:
-    """A link (B, N, N) into tiles (B, tiles, N, columns) of this width; what is not of the link is 0."""
+    """Copy a link (B, N, N) into tiles (B, tiles, N, columns) of this width; the padding is 0."""
     for tile in range(tiles.shape[1]):
         columns = link[:, :, tile * width : (tile + 1) * width]
         tiles[:, tile, :, : columns.shape[2]] = columns
@@ -118,7 +118,7 @@ def _to_tiles(tiles: Array, link: Array, width: int) -> None:
 
 
 def _from_tiles(tiles: Array, width: int) -> Array:
-    """The link (B, N, N)."""
+    """Copy the link (B, N, N) out of tiles."""
     B, count, N = tiles.shape[:3]
     link = np.empty((B, N, N), tiles.dtype)
     for tile in range(count):
@@ -128,7 +128,7 @@ def _from_tiles(tiles: Array, width: int) -> Array:
 
 
 def _store_layer_states(spec: Spec, hidden: Array, cell: Array, state: Any) -> None:
-    """The state of every layer into arrays (B, H) of all layers side by side."""
+    """Copy the states of all layers into arrays (B, H) that hold the layers side by side."""
     first = 0
     for size, layer in zip(spec.hidden_sizes, state.controller, strict=True):
         if layer:
@@ -139,7 +139,7 @@ def _store_layer_states(spec: Spec, hidden: Array, cell: Array, state: Any) -> N
 
 
 def _load_layer_states(spec: Spec, hidden: Array, cell: Array) -> tuple[LayerState, ...]:
-    """The state of every layer out of arrays (B, H) of all layers side by side."""
+    """Copy the states of all layers out of arrays (B, H) that hold the layers side by side."""
     layers: list[LayerState] = []
     first = 0
     for size in spec.hidden_sizes:

@@ -1,4 +1,4 @@
-"""Machine code of kernels kept on disk, so that a later process need not compile them.
+"""The machine code of kernels on disk, so that later processes need not compile them.
 
 One file per kernel and types of its arguments. The file's name depends on everything that the machine code depends on,
 and its first bytes are a checksum of the rest. A file that cannot be used is made anew, and without a folder everything
@@ -33,14 +33,14 @@ _CHECKSUM = sha256().digest_size
 
 
 class KernelCache(_Cache):
-    """What Numba asks for the machine code of one kernel before it compiles, and gives it to afterwards."""
+    """The cache of one kernel: Numba reads it before compiling and writes it afterwards."""
 
     def __init__(self, kernel: str) -> None:
         self._kernel = kernel
 
     @property
     def cache_path(self) -> str | None:
-        """The folder, for whoever inspects a kernel."""
+        """The folder, for tools that inspect kernels."""
         folder = cache_folder()
         return None if folder is None else str(folder)
 
@@ -62,12 +62,12 @@ class KernelCache(_Cache):
             return None
 
     def is_kept(self, sig: Any, codegen: Any) -> bool:
-        """Whether there is a file for these types."""
+        """Whether the cache has a file for these types."""
         path = self._path(sig, codegen)
         return path is not None and path.is_file()
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a compiled kernel, as a whole or not at all."""
+        """Write a compiled kernel, completely or not at all."""
         path = self._path(sig, data.codegen)
         if path is None or why_not_kept() is not None:
             return
@@ -83,13 +83,13 @@ class KernelCache(_Cache):
             _warn_once(f"{path.parent}: {error.strerror or error}")
 
     def enable(self) -> None:
-        """A part of Numba's protocol; there is nothing to switch."""
+        """Part of Numba's interface; does nothing."""
 
     def disable(self) -> None:
-        """The same."""
+        """Part of Numba's interface; does nothing."""
 
     def flush(self) -> None:
-        """The same: files that are no longer true are no longer found."""
+        """Part of Numba's interface; outdated files are never found, so there is nothing to remove."""
 
     def _path(self, sig: Any, codegen: Any) -> Path | None:
         folder = cache_folder()
@@ -107,7 +107,7 @@ def _warn_once(reason: str) -> None:
 
 
 def why_not_kept() -> str | None:
-    """Why nothing can be kept; None where it can, in a folder that is there now."""
+    """Why the cache cannot be written; None if it can. Creates its folder."""
     folder = cache_folder()
     if folder is None:
         return "no folder for caches is known"
@@ -120,7 +120,7 @@ def why_not_kept() -> str | None:
 
 @cache
 def cache_folder() -> Path | None:
-    """A folder for exactly this source of the kernels, safe to delete; None where there is no place for one.
+    """The folder for this source of the kernels, which is safe to delete; None if there is no place for one.
 
     In $NUMBA_CACHE_DIR if that is set, else with other caches of this user.
     """
@@ -134,7 +134,7 @@ def cache_folder() -> Path | None:
 
 
 def _contents() -> Iterator[bytes]:
-    """The files of all modules that kernels are made of: sources, or compiled ones where only these were installed."""
+    """The contents of all modules that define kernels: sources, or compiled files where only these are installed."""
     for package, names in _SOURCES.items():
         for file in sorted(files(package).iterdir(), key=lambda file: file.name):
             name, _, suffix = file.name.rpartition(".")

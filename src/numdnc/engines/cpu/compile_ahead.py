@@ -36,7 +36,7 @@ _helpers: dict[_Key, subprocess.Popen[bytes]] = {}
 
 
 def compile_meanwhile(kernel: Any, other: Any, dtype: np.dtype[Any]) -> None:
-    """Have a helper compile `other`, if `kernel` is about to be compiled here and neither is in the cache."""
+    """Let a helper compile `other` if neither kernel is cached, so that `kernel` is about to be compiled here."""
     key = _key(other, dtype)
     if key in _started or not hasattr(kernel, "overloads"):  # that is NUMBA_DISABLE_JIT
         return
@@ -71,7 +71,7 @@ def _is_kept(kernel: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def _start(key: _Key) -> None:
-    """Start a helper; none where this program is not an ordinary interpreter or no process can be started."""
+    """Start a helper, unless this program is not an ordinary interpreter or no process can be started."""
     _, name, dtype = key
     if not Path(sys.executable or "").name.startswith("python") or getattr(sys, "frozen", False):
         return
@@ -85,7 +85,7 @@ def _start(key: _Key) -> None:
 
 
 def _stop(helper: subprocess.Popen[bytes]) -> None:
-    """End a helper, if it has not ended by itself."""
+    """End a helper that may still be running."""
     helper.kill()
     helper.communicate()
 
@@ -98,7 +98,7 @@ def _stop_all() -> None:
 
 
 def main(name: str, dtype: str) -> None:
-    """The helper: compile this kernel into the cache, and end before that if the process that asked for it ends."""
+    """The helper's program: compile this kernel into the cache; end early if the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     kernel = getattr(sequence, name)
@@ -106,6 +106,6 @@ def main(name: str, dtype: str) -> None:
 
 
 def _end_with_parent() -> None:
-    """The parent never writes: reading ends when it has ended, however it did."""
+    """The parent never writes, so reading ends when the parent has ended."""
     sys.stdin.buffer.read()
     os._exit(1)

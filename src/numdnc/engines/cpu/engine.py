@@ -1,4 +1,4 @@
-"""The engine `cpu`: the recurrence by compiled kernels on every core, all that does not wait for it by BLAS."""
+"""The engine `cpu`: compiled kernels on every core for the recurrence, BLAS for what does not depend on it."""
 
 import math
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Tape(NamedTuple):
 
 
 class CPUEngine:
-    """As fast as a processor allows.
+    """Computes models by compiled kernels, on several threads.
 
     threads: how many to use; None for NUMDNC_THREADS, or else every processor this process may use. Where the system
     lets fewer be started, these do the work. together: whether they all work on the same rows (None chooses). Results
@@ -168,7 +168,7 @@ class CPUEngine:
         return DNCParams(d_layers, d_interface, d_output, zeros_like(params.initial)), d_inputs, d_before
 
     def _threads_for(self, spec: Spec, steps: int, batch: int) -> int:
-        """As many as were asked for, as long as there is work for them."""
+        """The number asked for, or as many as the work is worth."""
         threads = self._allowed_threads()
         return threads if self._threads is not None else useful_threads(spec, steps, batch, threads)
 
@@ -191,13 +191,13 @@ def _kernels(spec: Spec) -> tuple[Any, Any]:
 
 
 def _bypass(tape: ControllerTape, mask: Array | None) -> Array:
-    """The hidden values of every step (T, B, H) as the output sees them."""
+    """The hidden values of every step (T, B, H) as the output receives them."""
     hidden: Array = tape.hidden[1:]
     return hidden if mask is None else hidden * mask
 
 
 def _as_rows(*arrays: Array) -> list[Array]:
-    """(T, B, ..) as (T B, ..)."""
+    """Reshape (T, B, ..) to (T B, ..)."""
     return [array.reshape(math.prod(array.shape[:2]), math.prod(array.shape[2:])) for array in arrays]
 
 

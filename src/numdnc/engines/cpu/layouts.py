@@ -1,4 +1,4 @@
-"""From declarations (kernels/types.py) to arrays: how large each is, and where it lies in one block of memory."""
+"""From the declarations in kernels/types.py to arrays: shape, and position in one block of memory."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from numdnc.engines.cpu.memory_pool import CACHE_LINE, empty_block
 
 
 class ArrayAt(NamedTuple):
-    """Where an array lies."""
+    """Shape and position of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -20,7 +20,7 @@ class ArrayAt(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where the arrays of some named tuples lie in one block of memory."""
+    """Positions of the arrays of some named tuples in one block of memory."""
 
     bytes: int  # of the block
     kinds: tuple[tuple[Any, tuple[Any, ...]], ...]
@@ -37,7 +37,7 @@ def declared(kind: Any) -> dict[str, Any]:
 def lay_out(
     kinds: tuple[Any, ...], sizes: Mapping[str, int], flags: Mapping[str, bool], dtype: np.dtype[Any]
 ) -> Layout:
-    """Arrays one after the other, each at the beginning of a line of the cache."""
+    """Place the arrays one after the other, each at the beginning of a cache line."""
     end = 0
 
     def arrays_of(kind: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -62,13 +62,13 @@ def lay_out(
 
 
 def allocate(layout: Layout, dtype: np.dtype[Any]) -> list[Any]:
-    """The tuples of a layout, all in one block, numbers unset; what the caller supplies is None."""
+    """Allocate the tuples of a layout in one block, uninitialised; what the caller supplies is None."""
     block = empty_block(layout.bytes // dtype.itemsize, dtype)
     return [_build(each, block) for each in layout.kinds]
 
 
 def _build(field: Any, block: Any) -> Any:
-    """A function of the module: one that held the block would keep it from the pool until garbage is collected."""
+    """Build a tuple or an array. Not a closure: one would hold the block until garbage is collected."""
     if isinstance(field, ArrayAt):
         return np.ndarray(field.shape, field.dtype, block, field.first_byte)
     if field is None:

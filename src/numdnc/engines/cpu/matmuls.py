@@ -1,4 +1,4 @@
-"""Products that do not wait for the recurrence: the outputs and every gradient of weights, of all steps at once.
+"""Matrix products over all steps at once, outside the recurrence: the outputs and the gradients of all weights.
 
 X input, Y output, H hidden of all layers, K what a layer sees but for the input, C its pre-activations. Rows are the
 steps of all sequences, T B of them.
@@ -38,7 +38,7 @@ def outputs_backward(
     d_hidden: Array,
     d_reads: Array,
 ) -> Affine:
-    """Gradients by the parameters, and into d_hidden and d_reads those by hidden and reads."""
+    """Return the gradients of the parameters; write those of hidden and reads into d_hidden and d_reads."""
     H = hidden.shape[1]
     d_weights = np.empty_like(params.weights)
     products = [(d_weights[:H], hidden.T, d_outputs), (d_hidden, d_outputs, params.weights[:H].T)]
@@ -59,9 +59,9 @@ def weight_gradients(
     gradient: ControllerGradient,
     interface: tuple[Array, Array, Array] | None,
 ) -> tuple[tuple[LayerParams, ...], Array | None]:
-    """Gradients by every layer's parameters and by the inputs (T, B, X), None for symbols.
+    """Gradients of every layer's parameters and of the inputs (T, B, X), None for symbols.
 
-    `interface`, if any, is one more product to be done with the others: threads are slow to wake.
+    `interface`, if any, is one more product to compute with the others: threads are slow to wake.
     """
     X, (T, B) = spec.input_size, inputs.shape[:2]
     vectors = not np.issubdtype(inputs.dtype, np.integer)
@@ -104,7 +104,7 @@ def _layer_gradient(
     tape: ControllerTape,
     gradient: ControllerGradient,
 ) -> LayerParams:
-    """The gradient of one layer, whose weights' is there: gates and units are its columns."""
+    """The gradient of one layer, given that of its weights; gates and units are its columns."""
     steps = len(gradient.gates)
     d_z, standard = gradient.gates[:, :, gates], tape.standard[:steps, :, gates]
     bias, gain = bias_and_gain(layer.gain, d_z, gradient.gates_out[:, :, gates], standard)
@@ -117,7 +117,7 @@ def _layer_gradient(
 
 
 def bias_and_gain(gain: Any, d_z: Array, d_out: Array, standard: Array) -> tuple[Array, Any]:
-    """Gradients by bias and gain: from d_z (T, B, C), or with layer norm from that by its result d_out (T, B, C)."""
+    """Gradients of bias and gain: from d_z (T, B, C), or with layer norm from that of its result, d_out (T, B, C)."""
     if isinstance(gain, tuple):
         return d_z.sum(axis=(0, 1)), ()
     return d_out.sum(axis=(0, 1)), (d_out * standard).sum(axis=(0, 1))

@@ -1,4 +1,4 @@
-"""Blocks of memory that are used again: a fresh one costs as much time as what is computed in it.
+"""A pool of memory blocks: the first use of new memory takes as long as the computation in it.
 
 A processor's first touch of each page of new memory is slow, and a large block is new memory every time.
 """
@@ -17,17 +17,17 @@ CACHE_LINE = 64
 
 _FREE: deque[Array] = deque()
 _IN_USE: dict[int, Any] = {}
-"""Blocks that are in use, each with what tells when it is no longer."""
+"""Blocks in use, each with a weak reference that returns it to the pool."""
 _MAX_FREE = 4
-"""Blocks that are kept for later: those of a tape, of the gradients and of scratch, and one more."""
+"""Free blocks kept at most: those of a tape, of the gradients and of scratch, and one more."""
 _MAX_BYTES = 1 << 28
-"""Bytes of a block that is kept for later."""
+"""The largest block that is kept, in bytes."""
 
 
 def empty_block(count: int, dtype: np.dtype[Any]) -> Array:
-    """`count` numbers, unset, at the beginning of a line of 64 bytes.
+    """A block of `count` uninitialised numbers, aligned to 64 bytes.
 
-    The memory may be given out again once no array shows it any more.
+    The memory returns to the pool once no array refers to it.
     """
     block = _free_block(count, dtype)
     if block is None:
@@ -46,7 +46,7 @@ def _release(name: int, lent: dict[int, Any], spare: deque[Array], _: Any) -> No
 
 
 def _free_block(count: int, dtype: np.dtype[Any]) -> Array | None:
-    """A spare block of that many numbers or a little more, which is spare no longer."""
+    """Take a free block of that many numbers or a little more out of the pool; None if there is none."""
     for _ in range(len(_FREE)):
         try:
             block = _FREE.pop()

@@ -1,4 +1,4 @@
-"""Parameters as kernels want them. X input, H hidden, C pre-activations of a layer, T steps, B batch."""
+"""Parameters in the layout that kernels use. X input, H hidden, C pre-activations of a layer, T steps, B batch."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from numdnc.spec import Spec
 def pack_controller(
     spec: Spec, plan: Plan, params: Any, inputs: Inputs, controller: Controller, threads: int
 ) -> Controller:
-    """Weights side by side, and what each input adds to the pre-activations of every layer.
+    """Pack the weights of all layers, and compute the contribution of each input to their pre-activations.
 
     For symbols that is a row of the weights; for vectors it is a row of their product, made of all steps at once.
     """
@@ -45,7 +45,7 @@ def pack_controller(
 
 
 def pack_interface(plan: Plan, params: Any, interface: InterfaceParams) -> InterfaceParams:
-    """The interface's parameters, and where its parts begin."""
+    """Pack the interface's parameters, with the positions of its parts."""
     bias, gain = _for_kernels(params.bias), params.gain
     gain = bias[:0] if isinstance(gain, tuple) else _for_kernels(gain)
     _pack_rows(interface.weights.reshape(-1), params.weights)
@@ -53,7 +53,7 @@ def pack_interface(plan: Plan, params: Any, interface: InterfaceParams) -> Inter
 
 
 def _pack_rows(flat: Array, rows: Array) -> None:
-    """Rows (K, C) into flat memory, each with room after it as `padded` says, which is 0."""
+    """Copy rows (K, C) into flat memory, each padded with zeros to the width that `padded` gives."""
     K, C = rows.shape
     width = padded(C, flat)
     found = flat[: K * width].reshape(K, width)
@@ -71,5 +71,5 @@ def _concatenate_if_any(layers: Any, name: str) -> Array:
 
 
 def _for_kernels(array: Array, dtype: Any = None) -> Array:
-    """Contiguous and writeable: for read-only arrays, which would do, the kernels would be compiled once more."""
+    """The array contiguous and writeable: for a read-only one, Numba would compile the kernels again."""
     return np.require(array, dtype, ["C", "W"])

@@ -1,4 +1,4 @@
-"""What a call needs to know before it sees a number: sizes, and where every array lies. Made once for such calls.
+"""What a call needs besides its numbers: sizes, and the position of every array. Computed once for equal calls.
 
 Axes: T steps, B batch, H hidden, C pre-activations of a layer, K what it sees but for the input, N slots, W word.
 """
@@ -32,7 +32,7 @@ from numdnc.spec import GATES, VARIATIONS, DNCSpec, Spec
 _CONTROLLERS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 
 _STRIDE = 4
-"""Of the links of a segment that is computed again, every so many are kept at once."""
+"""Of the links of a segment that is computed again, one in so many is kept."""
 
 _MAX_ALL_LINKS_BYTES = 1 << 22
 """The links of every step are kept, and none computed again, up to so many bytes."""
@@ -68,7 +68,7 @@ def make_plan(
     keep_tape: bool,
     threads: int,
 ) -> Plan:
-    """The plan for sequences of so many steps; `symbols`: inputs are integers."""
+    """The plan for a batch of sequences; `symbols`: inputs are integers."""
     sizes = _sizes(spec, steps, batch, dtype.itemsize, keep_tape)
     like = np.empty(0, dtype)
     layers = _layers(spec, sizes, batch, symbols, like)
@@ -141,18 +141,18 @@ def axis_sizes(
 
 
 def tile_width(slots: int) -> int:
-    """Columns of a tile: as few tiles as may be, all but the last equally wide."""
+    """Columns of a tile: as few tiles as possible, all but the last equally wide."""
     tiles = -(-slots // _MAX_TILE_WIDTH)
     return -(-slots // tiles)
 
 
 def _rows_at_once(slots: int) -> int:
-    """Of a tile: as many as hold about _TILE_CHUNK numbers, a multiple of 4."""
+    """Rows of a tile that hold about _TILE_CHUNK numbers, a multiple of 4."""
     return max(4, _TILE_CHUNK // tile_width(slots) // 4 * 4)
 
 
 def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) -> Sizes:
-    """Numbers that say what is computed.
+    """The numbers that kernels need.
 
     Segments of links are as long as makes those kept fewest in all; but where all are few bytes, all are kept.
     """

@@ -1,4 +1,4 @@
-"""The types of a kernel's arguments, from the declarations in kernels/types.py: what Numba compiles for a dtype."""
+"""The Numba types of a kernel's arguments, from the declarations in kernels/types.py."""
 
 from typing import Any, get_type_hints
 
@@ -12,7 +12,7 @@ _NUMBERS = {int: types.int64, float: types.float64}
 
 
 def signature(kernel: Any, dtype: np.dtype[Any]) -> tuple[Any, ...]:
-    """The types that this kernel is called with for a model of this dtype."""
+    """The types of this kernel's arguments for a model of this dtype."""
     hints = get_type_hints(kernel.py_func, include_extras=True)
     return tuple(
         _numba_type(getattr(hint, "__metadata__", (hint,))[0], dtype)

@@ -1,4 +1,4 @@
-"""Who does what: every thread on rows of its own, or all threads together on all rows."""
+"""How threads divide the work: each takes rows of its own, or all work together on all rows."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from numdnc.engines.cpu.kernels.types import WorkShare
 from numdnc.spec import GATES, DNCSpec, Spec
 
 _MIN_WORK = 2_000_000
-"""Multiply-adds of a sequence, forward, below which a second thread costs more than it brings."""
+"""Multiply-adds of a forward pass below which a second thread does not pay."""
 _CACHE_BYTES = 1 << 20
 """Bytes of weights that a processor's own cache holds; what is larger is better read in parts."""
 _FEW_ROWS = 4
@@ -15,7 +15,7 @@ _FEW_ROWS = 4
 
 
 def useful_threads(spec: Spec, steps: int, batch: int, threads: int) -> int:
-    """All the threads, or one where the work is too little to share."""
+    """The number of threads to use: all, or one where the work is too little to share."""
     work = _weights(spec) + spec.hidden_total
     if isinstance(spec, DNCSpec):
         N, R = spec.memory_size, spec.read_heads
@@ -75,7 +75,7 @@ def _work_share(
 
 
 def _weights(spec: Spec) -> int:
-    """How many weights a step of the controller and the interface reads."""
+    """Number of weights that a step of the controller and the interface reads."""
     below, count = 0, 0
     for size in spec.hidden_sizes:
         own = 0 if spec.controller == "feedforward" else size

@@ -1,4 +1,4 @@
-"""The threads of the engine: all they do is call kernels and BLAS, without Python's lock."""
+"""The threads of the engine, which call kernels and BLAS without holding Python's lock."""
 
 import logging
 import os
@@ -22,11 +22,11 @@ VARIABLE = "NUMDNC_THREADS"
 _LOG = logging.getLogger("numdnc")
 
 _MIN_SHARED_WORK = 8_000_000
-"""Multiply-adds in fewer than which another thread is not worth waking."""
+"""Multiply-adds below which waking another thread does not pay."""
 
 
 class _Worker:
-    """A thread that makes calls, one after the other.
+    """A thread that makes one call after the other.
 
     A daemon, because it must neither keep the process alive nor end with the main thread: other threads, and functions
     registered with atexit, may go on to compute.
@@ -37,7 +37,7 @@ class _Worker:
         Thread(target=self._work, name=f"numdnc-{number}", daemon=True).start()
 
     def submit(self, call: Callable[[], Any]) -> None:
-        """Have this called, which must not raise."""
+        """Schedule a call, which must not raise."""
         self._calls.put(call)
 
     def _work(self) -> None:
@@ -57,7 +57,7 @@ class _Team:
         self._workers: list[_Worker] = []
 
     def workers(self, count: int) -> list[_Worker]:
-        """As many as that, or fewer if the system lets no more threads be started."""
+        """That many workers, or fewer if the system does not allow more threads."""
         if len(self._workers) < count:
             with self._starting:
                 try:
@@ -77,7 +77,7 @@ def _warn_fewer(reason: str) -> None:
 
 
 def _reset_team() -> None:
-    """In a forked child, which has none of its parent's threads."""
+    """Start without workers in a forked child, which has none of its parent's threads."""
     global _team
     _team = _Team()
 
@@ -87,7 +87,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def count_threads() -> int:
-    """As many as NUMDNC_THREADS says, or else one for each processor; never more than there are processors.
+    """The value of NUMDNC_THREADS, or else the number of processors; never more than that.
 
     Where torchrun has started several processes on this machine, each takes its share of the processors.
     """
@@ -105,7 +105,7 @@ def count_threads() -> int:
 
 @cache
 def warn_too_many(name: str, given: int, processors: int, consequence: str) -> None:
-    """Warn, once, of threads that would only wait for each other."""
+    """Warn, once, about more threads than processors."""
     noun = "processor" if processors == 1 else "processors"
     _LOG.warning("%s is %d, but this process may use %d %s: %s", name, given, processors, noun, consequence)
 
@@ -116,7 +116,7 @@ def available_threads(count: int) -> int:
 
 
 def run_in_parallel(calls: list[Callable[[], Any]], on_failure: Callable[[], None] = lambda: None) -> None:
-    """Make these calls at the same time, the first of them here; if one fails, on_failure is called at once."""
+    """Make these calls at the same time, the first of them in this thread; call on_failure at once if one fails."""
     first, *others = calls
     if not others:
         first()
@@ -146,7 +146,7 @@ def run_in_parallel(calls: list[Callable[[], Any]], on_failure: Callable[[], Non
 
 
 def matmul(threads: int, *products: tuple[Array, Array, Array]) -> None:
-    """out = a b of each (out, a, b), matrices all; every thread does its share of the rows of each."""
+    """Compute out = a b for each (out, a, b); every thread computes its share of the rows of each."""
     work = sum(out.size * a.shape[1] for out, a, _ in products)
     threads = available_threads(threads) if work >= _MIN_SHARED_WORK else 1
     if threads == 1:

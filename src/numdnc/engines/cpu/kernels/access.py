@@ -35,7 +35,7 @@ from numdnc.engines.cpu.kernels.products import add_product, add_product_transpo
 
 @inlined
 def access_write(sizes, interface, before, step, after, rank):
-    """Free, allocate, write: memory, usage, precedence and write weights after. rank (N,) is room for the sort."""
+    """Free, allocate, write: memory, usage, precedence and write weights after. rank (N,) is workspace of the sort."""
     retain(step.retention, before.read_weights, interface.free_gates)
     update_usage(after.usage, before.usage, before.write_weights, step.retention)
     sort_slots(step.order, after.usage, rank)
@@ -96,7 +96,7 @@ def access_read(sizes, interface, step, after, reads):
 
 @inlined
 def access_read_backward(sizes, d_interface, gradient, d_reads, interface, step, after):
-    """Back through the reads to the memory, the contents read and the ways along the links."""
+    """`access_read` backwards: to the memory, the content weights and the weights along the links."""
     d_weights = gradient.read_weights_now
     copy_rows(d_weights, gradient.read_weights)
     add_product(d_weights, d_reads, after.memory)
@@ -151,7 +151,7 @@ def access_read_backward(sizes, d_interface, gradient, d_reads, interface, step,
 
 @inlined
 def access_write_backward(sizes, d_interface, gradient, interface, before, step, after):
-    """Back through the write to the state before; gradient.read_weights holds what came along the links."""
+    """`access_write` backwards, to the state before; gradient.read_weights holds the part from the links."""
     erase, vector = interface.erase, interface.write_vector
     if sizes.deallocation:
         clear(gradient.deallocation)

@@ -1,4 +1,4 @@
-"""Activations, in place and many numbers at once.
+"""Activations, in place and vectorised.
 
 exp is a polynomial after Cody and Waite (1980): x = n log 2 + r with |r| <= log(2) / 2, e^x = 2^n e^r, and 2^n is made
 from its bits. e^r is Taylor's sum, to the degree where its error is below rounding: 7 in float32, 13 in float64.
@@ -148,7 +148,7 @@ def oneplus_backward(d_z, s):
 
 @kernel
 def layer_norm(z, standard, gain, bias):
-    """n = (z - mean z) / sqrt(var z + eps), z = gain n + bias, in place; gives the deviation that n was divided by."""
+    """n = (z - mean z) / sqrt(var z + eps), z = gain n + bias, in place; returns the standard deviation."""
     count, zero = constant(len(z), z), constant(0, z)
     mean, variance = zero, zero
     for i in range(len(z)):

@@ -49,7 +49,7 @@ def update_usage(usage, usage_before, write_weights_before, retention):
 def update_usage_backward(
     d_usage, d_write_weights, d_retention, usage_before, write_weights_before, retention
 ):
-    """d_usage, by the usage after when called, is by the usage before then; the other two are set."""
+    """In place: d_usage goes from the usage after to the usage before. Sets the other two."""
     one = constant(1, d_usage)
     for n in range(len(d_usage)):
         u, w, d = usage_before[n], write_weights_before[n], d_usage[n]

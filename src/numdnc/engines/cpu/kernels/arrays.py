@@ -1,4 +1,4 @@
-"""Small things that loops over arrays are made of."""
+"""Basic operations on arrays."""
 
 from numba.extending import register_jitable
 
@@ -52,15 +52,15 @@ def dot(a, b):
 
 @inlined
 def as_matrix(flat, first, rows, columns):
-    """(rows, columns) of a flat array, from number `first` on."""
+    """View a flat array, from index `first` on, as (rows, columns)."""
     return flat[first : first + rows * columns].reshape(rows, columns)
 
 
 @register_jitable
 def padded(count, like):
-    """Numbers in a row that holds `count` of like's type: whole cache lines, and not a multiple of 512 bytes.
+    """Width of a padded row for `count` numbers of like's type: whole cache lines, and no multiple of 512 bytes.
 
-    Rows a power of two apart would fall on the same few places of the cache and drive each other out.
+    Rows a power of two apart would compete for the same few sets of the cache.
     """
     line = 64 // like.itemsize
     lines = (count + line - 1) // line

@@ -35,7 +35,7 @@ _AS_WRITTEN = {"contract"}
 
 
 class _KernelLibrary(JITCodeLibrary):
-    """The code of a kernel for other kernels: optimized, but not turned into machine code by itself."""
+    """The code of a kernel that only kernels call: optimised, but not turned into machine code by itself."""
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -49,7 +49,7 @@ class _KernelLowering(NativeLowering):
     _name = "numdnc_kernel_lowering"
 
     def run_pass(self, state: Any) -> bool:
-        """Called by Numba, with all that it knows of the function."""
+        """Called by Numba with the typed function."""
         context = state.targetctx
         library = state.library = _KernelLibrary(context.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
@@ -82,7 +82,7 @@ def _for_kernels(function: Function, fastmath: set[str], **options: Any) -> Func
 
 
 def kernel(function: Function) -> Function:
-    """For calls from other kernels; sums may be taken in any order (always the same one for the same sizes)."""
+    """Compile for calls from other kernels. Sums may be taken in any order (the same one for the same sizes)."""
     return _for_kernels(function, _ANY_ORDER)
 
 
@@ -92,17 +92,17 @@ def exact_kernel(function: Function) -> Function:
 
 
 def view_kernel(function: Function) -> Function:
-    """A kernel that makes views, which LLVM copies into its callers and trims there to the views that are used."""
+    """The same for a kernel that returns views: LLVM inlines it and drops the views that are not used."""
     return _for_kernels(function, _ANY_ORDER, forceinline=True)
 
 
 def inlined(function: Function) -> Function:
-    """A part of a kernel, written out by Numba wherever it is called: what one place alone calls."""
+    """Let Numba inline this into the kernels that call it: for parts with one caller."""
     return njit(inline="always")(function)
 
 
 def entry(function: Function) -> Function:
-    """A kernel to be called from Python. Its machine code is kept on disk."""
+    """Compile for calls from Python, and cache the machine code on disk."""
     compiled = njit(**_OPTIONS, fastmath=_ANY_ORDER)(function)
     compiled._cache = KernelCache(function.__name__)
     _ENTRIES.add(function)
@@ -113,7 +113,7 @@ _ENTRIES: set[Any] = set()
 
 
 class _Compiling(event.Listener):
-    """Says so, once, when a kernel is being compiled: for a DNC it takes half a minute."""
+    """Announces, once, that a kernel is being compiled, which takes half a minute for a DNC."""
 
     said = False
 

@@ -1,4 +1,4 @@
-"""Numbers of the same float type as what they meet: an integer would turn float32 into float64."""
+"""Constants in the float type of the other operand: an integer would turn float32 into float64."""
 
 from typing import Any
 

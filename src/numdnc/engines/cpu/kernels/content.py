@@ -45,7 +45,7 @@ def look_up_backward(
     strengths,
     masks,
 ):
-    """Adds to d_memory; d_keys, d_strengths and d_masks are set, d_weights used up; shrink (N,) is room."""
+    """Adds to d_memory, sets d_keys, d_strengths and d_masks, overwrites d_weights; shrink (N,) is workspace."""
     if sizes.masking:
         masked_content_weights_backward(
             d_memory,
@@ -107,7 +107,7 @@ def content_weights_backward(
     keys,
     strengths,
 ):
-    """Adds to d_memory; d_keys and d_strengths are set, d_weights used up.
+    """Adds to d_memory, sets d_keys and d_strengths, overwrites d_weights.
 
     dD/da = b / (|a| |b|) - D a / |a|^2     with the norms that hold eps, and the same for b
     """
@@ -189,7 +189,7 @@ def masked_content_weights_backward(
     masks,
     floor,
 ):
-    """Adds to d_memory; d_keys, d_strengths and d_masks are set, d_weights used up.
+    """Adds to d_memory, sets d_keys, d_strengths and d_masks, overwrites d_weights.
 
     With P[w] = sum_n dproduct[n] M[n, w], Q[w] = sum_n shrink[n] M[n, w]^2 and s = sum_n dD D / |k m|^2,
 

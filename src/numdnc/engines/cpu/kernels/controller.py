@@ -20,14 +20,14 @@ from numdnc.engines.cpu.kernels.types import FEEDFORWARD, LSTM
 
 @inlined
 def layer_layout(controller, layer):
-    """(H, first of its hidden units, C, first gate, K, first part, first weight) and the first number of its table."""
+    """H, first hidden unit, C, first gate, K, first layer input, first weight, first input product of a layer."""
     row = controller.layers[layer]
     return row[0], row[1], row[2], row[3], row[4], row[5], row[6], row[7]
 
 
 @inlined
 def partial_product(products, x, weights, work):
-    """A member's part of x W, into its own products; x (rows of the team, K)."""
+    """Compute this thread's part of x W into its own products; x (rows of the team, K)."""
     K, C = weights.shape
     first, last = chunk_start(K, work.rank, work.team_size), chunk_start(K, work.rank + 1, work.team_size)
     found = as_matrix(products[work.thread], 0, work.last_row - work.first_row, C)
@@ -37,7 +37,7 @@ def partial_product(products, x, weights, work):
 
 @inlined
 def sum_partial_products(row, products, b, width, work):
-    """row (C,) = the sum of what the members found for row b; products have rows of this width, at least C."""
+    """row (C,) = the sum of the threads' parts for row b; rows of products are `width` apart, at least C."""
     first = (b - work.first_row) * width
     copy(row, products[work.leader, first : first + width])
     for member in range(1, work.team_size):
@@ -127,7 +127,7 @@ def _hidden_values(hidden, o, tanh_cell):
 
 @inlined
 def controller_step_backward(sizes, controller, tape, gradient, work, t):
-    """From gradient.hidden_now, by hidden[t + 1] as this step uses it, and the carried gradients to those before."""
+    """From gradient.hidden_now, of hidden[t + 1] as used at this step, and the carried gradients to those of step t."""
     now, before = t % sizes.kept_steps, t % sizes.kept_states
     for b in range(work.own_first_row, work.own_last_row):
         clear(gradient.reads[b])
@@ -170,7 +170,7 @@ def controller_step_backward(sizes, controller, tape, gradient, work, t):
 
 @inlined
 def _layer_inputs_backward(controller, gradient, work, C, K, weight):
-    """A member's part of d(parts) = dz W^T: some of the K."""
+    """Compute this thread's part of d(layer inputs) = dz W^T: some of the K columns."""
     rows = work.last_row - work.first_row
     first, last = chunk_start(K, work.rank, work.team_size), chunk_start(K, work.rank + 1, work.team_size)
     d_parts = as_matrix(gradient.layer_inputs[work.leader], 0, rows, K)[:, first:last]
@@ -214,7 +214,7 @@ def _lstm_units_backward(
 
 @kernel
 def _hidden_values_backward(d_shown, d_o, d_hidden, o, tanh_cell):
-    """h = o tanh(c) backwards, to the c that is shown and to the pre-activation of o."""
+    """h = o tanh(c) backwards, to the c inside tanh and to the pre-activation of o."""
     one = constant(1, d_shown)
     for h in range(len(d_hidden)):
         d_shown[h] = d_hidden[h] * o[h] * (one - tanh_cell[h] * tanh_cell[h])
@@ -223,7 +223,7 @@ def _hidden_values_backward(d_shown, d_o, d_hidden, o, tanh_cell):
 
 @kernel
 def _update_cell_backward(d_i, d_f, d_g, d_cell, i, f, g, before):
-    """c = f c + i g backwards, to the pre-activations and, in work, to the cell before."""
+    """c = f c + i g backwards, to the pre-activations and, in place, to the cell before."""
     one = constant(1, d_i)
     for h in range(len(d_cell)):
         d = d_cell[h]

@@ -1,4 +1,4 @@
-"""The links of one sequence over a step, tile by tile, some rows of a tile at a time.
+"""One step of the link of one sequence, tile by tile, some rows of a tile at a time.
 
 A tile is some columns of the link matrix (B, tiles, N, columns): few enough that all that belongs to them stays in the
 nearest cache. Weightings (R, N) that meet a tile are laid out the same way, each tile's (R, columns) after the last.
@@ -12,13 +12,13 @@ from numdnc.engines.cpu.kernels.products import add_product, add_product_transpo
 
 @inlined
 def tile_of(flat, rows, column, end):
-    """(rows, columns) of a weighting in tiles: the columns column .. end - 1."""
+    """View the columns column .. end - 1 of a weighting in tiles as (rows, columns)."""
     return as_matrix(flat, rows * column, rows, end - column)
 
 
 @kernel
 def tile_read_weights(sizes, flat, read_weights):
-    """The read weights (R, N) in tiles."""
+    """Copy the read weights (R, N) into tiles."""
     R, N = read_weights.shape
     for column in range(0, N, sizes.tile):
         end = min(column + sizes.tile, N)
@@ -29,7 +29,7 @@ def tile_read_weights(sizes, flat, read_weights):
 
 @inlined
 def access_links(sizes, tape, scratch, work, t, before, step, after, b):
-    """A thread's part: keep the link, update it, and follow it: fwd = L w^r, bwd = L^T w^r."""
+    """Update this thread's part of the link and follow it: fwd = L w^r, bwd = L^T w^r. Saves checkpoints."""
     R, N = sizes.heads, sizes.slots
     forward = step.unsharpened_forward if sizes.sharpness else step.forward
     backward = scratch.backward[work.link_share, b]
@@ -86,7 +86,7 @@ def _update_and_follow(
 
 @kernel
 def sum_backward_weights(sizes, scratch, work, step, b):
-    """The step's backward weightings (R, N) = the sum of what the threads found, out of tiles."""
+    """The step's backward weightings (R, N) = the sum of the threads' parts, out of tiles."""
     backward = step.unsharpened_backward if sizes.sharpness else step.backward
     R, N = backward.shape
     for column in range(0, N, sizes.tile):
@@ -115,7 +115,7 @@ def factor_link_gradient(sizes, pair, factors, row, read_weights):
 
 @inlined
 def recompute_segment(sizes, tape, gradient, work, begin, end, b):
-    """The links before steps begin, begin + stride, .. of the segment that ends before step `end`, from that kept."""
+    """Compute the link before steps begin, begin + stride, .. < end of a segment again, from its checkpoint."""
     for tile in range(gradient.link.shape[1]):
         kept = tape.link_checkpoints[begin // sizes.segment, b, tile]
         i = work.first_slot
@@ -134,7 +134,7 @@ def recompute_segment(sizes, tape, gradient, work, begin, end, b):
 
 @kernel
 def _recompute_link(rows, before, first, sizes, state, tile, begin, end, b):
-    """rows = the link before step `end`, from that before step `begin`, which is earlier."""
+    """rows = the link before step `end`, computed from that before the earlier step `begin`."""
     column = tile * sizes.tile
     last = min(column + sizes.tile, sizes.slots)
     for t in range(begin, end):
@@ -148,7 +148,7 @@ def _recompute_link(rows, before, first, sizes, state, tile, begin, end, b):
 
 @inlined
 def access_links_backward(sizes, tape, gradient, work, t, b):
-    """A thread's part, backwards."""
+    """`access_links` backwards: this thread's part."""
     R, N = sizes.heads, sizes.slots
     d_column_reads = gradient.share_d_column_reads[work.link_share, b]
     d_row_reads = gradient.share_d_row_reads[work.link_share, b]
@@ -204,7 +204,7 @@ def access_links_backward(sizes, tape, gradient, work, t, b):
 
 @kernel
 def sum_link_gradients(sizes, gradient, work, b):
-    """Add up what the threads found: by precedence, write weights, and (set) the read weights before."""
+    """Add the threads' parts to the gradients of precedence and write weights; set that of the read weights before."""
     row = gradient.row
     d_precedence, d_write_weights, d_read_weights = (
         row.precedence[b],

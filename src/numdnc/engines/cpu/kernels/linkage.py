@@ -1,4 +1,4 @@
-"""Temporal links of one sequence, a few rows at a time: while they are at hand, all that uses them is done.
+"""Temporal links of one sequence, a few rows at a time, so that all that uses them finds them in the cache.
 
 R read heads, N slots. link[i, j]: "i was written after j".
 """
@@ -32,7 +32,7 @@ def _update_row(row, weight, weights, precedence):
 
 @kernel
 def copy_updated_link(rows, before, first, column, write_weights, weights, precedence):
-    """The same, from `before` to `rows`."""
+    """The same, from `before` into `rows`."""
     for r in range(len(rows)):
         _copy_updated_row(rows[r], before[r], write_weights[first + r], weights, precedence)
     _clear_diagonal(rows, first, column, len(weights))
@@ -107,7 +107,7 @@ def update_link_backward(
 def _update_rows_backward(
     d_link, before, d_rows, first, write_weights, weights, precedence, d_columns, d_precedence
 ):
-    """Four rows at once, so that what belongs to columns is loaded and stored once for all."""
+    """Four rows at once, so that values of columns are loaded and stored once for all four."""
     one, zero = constant(1, d_link), constant(0, d_link)
     w0, w1, w2, w3 = (
         write_weights[first],
@@ -170,7 +170,7 @@ def update_precedence(precedence, precedence_before, write_weights):
 
 @kernel
 def update_precedence_backward(d_precedence, d_write_weights, precedence_before, write_weights):
-    """d_precedence, by that after when called, is by that before then; adds to d_write_weights."""
+    """In place: d_precedence goes from the precedence after to the one before. Adds to d_write_weights."""
     one = constant(1, d_precedence)
     total, d_keep = constant(0, write_weights), constant(0, write_weights)
     for n in range(len(write_weights)):
@@ -200,7 +200,7 @@ def sharpen(sharp, weights, sharpness):
 
 @kernel
 def sharpen_backward(d_weights, d_sharpness, weights, sharpness, sharp):
-    """d_weights, by the sharp ones when called, is by the blurred ones then; d_sharpness is set."""
+    """In place: d_weights goes from the sharpened weights to the others. Sets d_sharpness."""
     for i in range(len(sharpness)):
         d_row, row = d_weights[i], weights[i]
         softmax_backward(d_row, sharp[i])

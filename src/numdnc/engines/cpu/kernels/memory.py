@@ -19,7 +19,7 @@ def write_weights(weights, allocation, content, allocation_gate, write_gate):
 def write_weights_backward(
     d_allocation, d_content, allocation, content, allocation_gate, write_gate, d_weights
 ):
-    """Sets d_allocation and d_content; gives the gradients by allocation gate and write gate."""
+    """Sets d_allocation and d_content; returns the gradients with respect to allocation gate and write gate."""
     one = constant(1, d_allocation)
     d_allocation_gate, d_write_gate = constant(0, write_gate), constant(0, write_gate)
     for n in range(len(d_weights)):
@@ -49,7 +49,7 @@ def _write_column(column, before, weights, erase, value):
 
 @kernel
 def deallocate_and_write(memory, before, retention, weights, erase, vector):
-    """The same where a freed slot is wiped first: M = psi M (1 - w^w e^T) + w^w v^T (variation `deallocation`)."""
+    """The same after erasing freed slots: M = psi M (1 - w^w e^T) + w^w v^T (variation `deallocation`)."""
     for w in range(len(memory)):
         _deallocate_and_write_column(memory[w], before[w], retention, weights, erase[w], vector[w])
 
@@ -79,7 +79,7 @@ def _add_squares(squares, column):
 
 @kernel
 def write_backward(d_memory, d_weights, d_erase, d_vector, before, weights, erase, vector):
-    """d_memory, by the memory after when called, is by that before then; adds to d_weights, sets the others."""
+    """In place: d_memory goes from the memory after to the one before. Adds to d_weights, sets the others."""
     for w in range(len(before)):
         d_erase[w], d_vector[w] = _write_column_backward(
             d_memory[w], d_weights, before[w], weights, erase[w], vector[w]
@@ -147,7 +147,7 @@ def _read_weights_row(weights, backward, content, forward, to_backward, to_conte
 def read_weights_backward(
     d_modes, d_backward, d_content, d_forward, modes, backward, content, forward, d_weights
 ):
-    """Sets the gradients by modes and by the three weightings."""
+    """Sets the gradients with respect to modes and the three weightings."""
     for i in range(len(d_weights)):
         d_row = d_weights[i]
         d_modes[i, 0] = dot(d_row, backward[i])

@@ -1,4 +1,4 @@
-"""The two products of small matrices that everything is made of.
+"""Two products of small matrices, x W and x W^T, which take most of the time.
 
 Four rows of x at a time meet four rows of w, so that each number loaded serves four times. At the batches a recurrent
 net has, that is faster than a BLAS, which copies w into another order first.

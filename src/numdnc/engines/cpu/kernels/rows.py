@@ -1,4 +1,4 @@
-"""Views of one sequence: a named tuple with a row of each array of another one of the same kind."""
+"""Views of one sequence: from a named tuple of arrays to one of the same kind with a row of each."""
 
 from numdnc.engines.cpu.kernels.compiling import view_kernel
 from numdnc.engines.cpu.kernels.types import MemoryState, MemoryStep, RowGradient

@@ -69,7 +69,7 @@ def recurrent_backward(
     gradient: ControllerGradient,
     work: WorkShare,
 ):
-    """Its gradients, from gradient.hidden_out and those by the final state."""
+    """Its gradients, from gradient.hidden_out and those of the final state."""
     for t in range(sizes.steps - 1, -1, -1):
         for b in range(work.own_first_row, work.own_last_row):
             copy(gradient.hidden_now[b], gradient.hidden_out[t, b])
@@ -111,7 +111,7 @@ def dnc_forward(
 
 @inlined
 def _write(sizes, interface, tape, scratch, work, t, b):
-    """From the products with the hidden values to the interface and the memory after the step."""
+    """Compute the interface vector, and the memory after the write."""
     before = state_row(tape.state, t % sizes.kept_states, b)
     step = step_row(tape.step, t % sizes.kept_steps, b)
     after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
@@ -142,7 +142,7 @@ def _interface_vector(sizes, interface, step, scratch, work, b):
 
 @inlined
 def _link(sizes, tape, scratch, work, t, b):
-    """A thread's part of the link of one sequence."""
+    """Update and follow this thread's part of the link of one sequence."""
     before = state_row(tape.state, t % sizes.kept_states, b)
     step = step_row(tape.step, t % sizes.kept_steps, b)
     after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
@@ -151,7 +151,7 @@ def _link(sizes, tape, scratch, work, t, b):
 
 @inlined
 def _read(sizes, interface, tape, scratch, work, t, b):
-    """From the memory and the links after the step to the reads."""
+    """Compute the read weights and the reads."""
     step = step_row(tape.step, t % sizes.kept_steps, b)
     after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
     if sizes.links:
@@ -171,7 +171,7 @@ def dnc_backward(
     gradient: MemoryGradient,
     work: WorkShare,
 ):
-    """Its gradients, from those by hidden values and reads on their way to the output and by the final state."""
+    """Its gradients, from those of hidden values and reads through the output and those of the final state."""
     for t in range(sizes.steps - 1, -1, -1):
         for b in range(work.own_first_row, work.own_last_row):
             add(gradient.reads_out[t, b].reshape(sizes.reads), controller_gradient.reads[b])
@@ -217,7 +217,7 @@ def _read_backward(sizes, interface, tape, gradient, t, b):
 
 @inlined
 def _write_backward(sizes, interface, tape, gradient, work, t, b):
-    """`_write` backwards, from the links to the products with the hidden values."""
+    """`_write` backwards, from the links to the interface vector."""
     before = state_row(tape.state, t % sizes.kept_states, b)
     step = step_row(tape.step, t % sizes.kept_steps, b)
     after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
@@ -245,7 +245,7 @@ def _write_backward(sizes, interface, tape, gradient, work, t, b):
 
 @inlined
 def _hidden_backward(interface, controller_gradient, gradient, work, t):
-    """A thread's part of dh_all += dxi W_xi^T: some of the hidden values."""
+    """Compute this thread's part of dh_all += dxi W_xi^T: some of the hidden values."""
     count = len(interface.weights)
     first = chunk_start(count, work.rank, work.team_size)
     last = chunk_start(count, work.rank + 1, work.team_size)
@@ -258,6 +258,6 @@ def _hidden_backward(interface, controller_gradient, gradient, work, t):
 
 @entry
 def add_to_rows(to, rows, source):
-    """to[rows[i]] += source[i]: the gradient of a look-up."""
+    """to[rows[i]] += source[i]: the gradient of indexing."""
     for i in range(len(rows)):
         add(to[rows[i]], source[i])

@@ -1,4 +1,4 @@
-"""Threads that work on the same rows: who does what, and waiting for each other inside a compiled call."""
+"""Threads that work on the same rows: how they divide work and wait for each other inside a compiled call."""
 
 from numba import types
 from numba.core import cgutils
@@ -7,17 +7,17 @@ from numba.extending import intrinsic
 from numdnc.engines.cpu.kernels.compiling import kernel
 
 COUNT, ROUND, ABORTED = 0, 8, 16
-"""The numbers of a barrier, on cache lines of their own: who is here, how often all were, whether not to wait."""
+"""Indices into a barrier, on separate cache lines: threads that wait, complete rounds, whether it is aborted."""
 BARRIER_SIZE = 24
 _MAX_SPINS = 2000
-"""Looks at a barrier before others are let run on this processor."""
+"""Checks of a barrier before the processor is yielded to others."""
 
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
 
 
 @intrinsic
 def _fetch_add(typing_context, array, index, value):
-    """array[index] += value in one step that no thread sees halfway; gives what was there before."""
+    """array[index] += value, atomically; returns the value from before."""
 
     def generate(context, builder, signature, arguments):
         array_type = signature.args[0]
@@ -32,7 +32,7 @@ def _fetch_add(typing_context, array, index, value):
 
 @kernel
 def wait_for_team(work):
-    """Go on when every member of the team has come here, or the team has been given up."""
+    """Wait until every thread of the team has arrived here, or the barrier is aborted."""
     if work.team_size > 1:
         barrier = work.barrier
         turn = _fetch_add(barrier, ROUND, 0)
@@ -49,7 +49,7 @@ def wait_for_team(work):
 
 @kernel
 def chunk_start(count, member, members):
-    """Where a member's part of `count` things begins; parts begin at multiples of 4."""
+    """Where the part of a thread begins, of `count` items; parts begin at multiples of 4."""
     if member == members:
         return count
     return (count // 4) * member // members * 4

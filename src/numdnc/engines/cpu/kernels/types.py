@@ -32,7 +32,7 @@ class Axes(NamedTuple):
 
 
 class Given(Axes):
-    """The same of an array that the caller supplies, and that is not allocated."""
+    """The declaration of an array that the caller supplies instead of it being allocated."""
 
 
 class Sizes(NamedTuple):
@@ -64,7 +64,7 @@ InterfaceOffsets = NamedTuple("InterfaceOffsets", [(name, int) for name in Inter
 
 
 class Controller(NamedTuple):
-    """Parameters of the layers, side by side, and what the inputs add to their pre-activations."""
+    """Parameters of the layers, side by side, and the contribution of the inputs to their pre-activations."""
 
     weights: Annotated[Array, Axes("all_weights")]  # per layer the rows (K, C) of all that is not input
     input_products: Annotated[Array, Axes("all_input_products", "vectors")]  # per layer rows (.., C)
@@ -81,7 +81,7 @@ class Controller(NamedTuple):
 
 
 class InterfaceParams(NamedTuple):
-    """Parameters of the interface, and where its parts lie."""
+    """Parameters of the interface, and the position of its parts."""
 
     weights: Annotated[Array, Axes("H I_padded")]
     bias: Annotated[Array, Given("I")]
@@ -107,7 +107,7 @@ class ControllerTape(NamedTuple):
 
 
 class MemoryState(NamedTuple):
-    """What the memory carries from step to step, and the norms of its slots."""
+    """What the memory carries from step to step, and the norms of slots."""
 
     memory: Annotated[Array, Axes("S B W N")]
     inverse_norms: Annotated[Array, Axes("S B N")]  # 1 / sqrt(|M[n]|^2 + eps)
@@ -118,7 +118,7 @@ class MemoryState(NamedTuple):
 
 
 class MemoryStep(NamedTuple):
-    """What a step of the memory computes besides."""
+    """What else a step of the memory computes."""
 
     interface: Annotated[Array, Axes("D B I")]  # the interface vector, after the activations
     interface_standard: Annotated[Array, Axes("D B I", "normalisation")]  # its layer norm
@@ -150,7 +150,7 @@ class MemoryTape(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What the forward pass needs besides; shared by threads that work on the same rows."""
+    """Workspace of the forward pass; threads that work on the same rows share it."""
 
     products: Annotated[Array, Axes("threads batch_outputs")]  # each thread's part of a product
     order: Annotated[Array, Axes("B N", dtype="int32")]
@@ -162,11 +162,11 @@ class Scratch(NamedTuple):
 
 
 class ControllerGradient(NamedTuple):
-    """Gradients by the controller's values; those of a state are by the state before the step that is next."""
+    """Gradients of the controller's values; those of a state are of the state before the step computed last."""
 
-    hidden_out: Annotated[Array, Axes("T B H")]  # by hidden values on their way to the output
-    gates: Annotated[Array, Axes("T B G")]  # by the products
-    gates_out: Annotated[Array, Axes("T B G", "layer_norm")]  # by what layer norm made of them
+    hidden_out: Annotated[Array, Axes("T B H")]  # of hidden values, through the output
+    gates: Annotated[Array, Axes("T B G")]  # of the products with the weights
+    gates_out: Annotated[Array, Axes("T B G", "layer_norm")]  # of the result of layer norm
     cell_out: Annotated[Array, Axes("T B H", "layer_norm")]  # the same of the cells
     hidden: Annotated[Array, Axes("B H")]
     cell: Annotated[Array, Axes("B H", "lstm")]
@@ -174,12 +174,12 @@ class ControllerGradient(NamedTuple):
     reads: Annotated[Array, Axes("B RW")]  # of the step before
     products: Annotated[
         Array, Axes("threads batch_gates")
-    ]  # of a team's rows, by the pre-activations of a layer
-    layer_inputs: Annotated[Array, Axes("threads batch_inputs")]  # of a team's rows, by what that layer sees
+    ]  # of the pre-activations of a layer, a team's rows
+    layer_inputs: Annotated[Array, Axes("threads batch_inputs")]  # of the inputs of that layer, a team's rows
 
 
 class RowGradient(NamedTuple):
-    """Gradients that kernels for one sequence use; those of a state are by the state before the next step."""
+    """Gradients that kernels for one sequence use; those of a state are of the state before the step computed last."""
 
     memory: Annotated[Array, Axes("B W N")]
     usage: Annotated[Array, Axes("B N")]
@@ -193,17 +193,17 @@ class RowGradient(NamedTuple):
     allocation: Annotated[Array, Axes("B N")]
     write_content: Annotated[Array, Axes("B 1 N")]
     retention: Annotated[Array, Axes("B N")]
-    deallocation: Annotated[Array, Axes("B N")]  # by the retention that erases freed slots
+    deallocation: Annotated[Array, Axes("B N")]  # of the retention, where it erases freed slots
     scratch: Annotated[Array, Axes("B N")]
 
 
 class MemoryGradient(NamedTuple):
-    """Gradients by the memory's values."""
+    """Gradients of the memory's values."""
 
     row: RowGradient
-    reads_out: Annotated[Array, Axes("T B R W")]  # by reads on their way to the output
-    interface: Annotated[Array, Axes("T B I")]  # by the products
-    interface_out: Annotated[Array, Axes("T B I", "normalisation")]  # by what layer norm made of them
+    reads_out: Annotated[Array, Axes("T B R W")]  # of reads, through the output
+    interface: Annotated[Array, Axes("T B I")]  # of the products with the weights
+    interface_out: Annotated[Array, Axes("T B I", "normalisation")]  # of the result of layer norm
     link: Annotated[Array, Axes("B tiles N columns", "links")]
     pair: Annotated[Array, Axes("B 2RN", "links")]  # read weights before and backward gradient, in tiles
     factors: Annotated[Array, Axes("B N 2R", "links")]  # what multiplies them in the link's gradient
@@ -214,12 +214,12 @@ class MemoryGradient(NamedTuple):
         Array, Axes("threads 2 chunk_rows columns", "links")
     ]  # rows of a tile before and after a step
     share_d_row_reads: Annotated[Array, Axes("threads B R N", "links")]
-    """Each thread's part, by read weights before, as rows of the link; .."""
-    share_d_column_reads: Annotated[Array, Axes("threads B RN", "links")]  # .. as columns, in tiles; ..
+    """Each thread's part of the gradient of the read weights before, by rows of the link; .."""
+    share_d_column_reads: Annotated[Array, Axes("threads B RN", "links")]  # .. by its columns, in tiles; ..
     share_d_writes: Annotated[
         Array, Axes("threads 2 B N", "links")
-    ]  # .. by write weights, as rows and columns; ..
-    share_d_precedence: Annotated[Array, Axes("threads B N", "links")]  # .. and by the precedence before
+    ]  # .. of the write weights, by rows and columns; ..
+    share_d_precedence: Annotated[Array, Axes("threads B N", "links")]  # .. and of the precedence before
 
 
 class WorkShare(NamedTuple):
