@@ -27,7 +27,7 @@ from numdnc.engines.cpu.kernels.types import (
 )
 from numdnc.engines.cpu.layouts import Layout, lay_out
 from numdnc.params import Array
-from numdnc.spec import GATES, VARIATIONS, DNCSpec, Spec
+from numdnc.spec import GATES, VARIATIONS, Spec
 
 _CONTROLLERS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 
@@ -165,7 +165,7 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         "normalised": int(spec.normalisation),
         "reads": spec.reads_size,
     }
-    if not isinstance(spec, DNCSpec):
+    if not spec.has_memory:
         return Sizes(**common)
     few = steps * batch * spec.memory_size**2 * item_size <= _MAX_ALL_LINKS_BYTES
     return Sizes(
@@ -196,14 +196,14 @@ def _layers(spec: Spec, sizes: Sizes, batch: int, symbols: bool, like: Array) ->
 
 
 def _offsets(spec: Spec) -> Any:
-    offsets = spec.interface_offsets if isinstance(spec, DNCSpec) else {}
+    offsets = spec.interface_offsets if spec.has_memory else {}
     return InterfaceOffsets(**dict.fromkeys(InterfaceOffsets._fields, 0) | offsets)
 
 
 def _spans(spec: Spec) -> NDArray[np.int64]:
     """Activations of the interface vector, see `InterfaceParams`; neighbours that share one are one span."""
     found: list[list[int]] = []
-    if isinstance(spec, DNCSpec):
+    if spec.has_memory:
         for name, part in spec.interface_parts.items():
             first = spec.interface_offsets[name]
             last, activation = first + spec.interface_sizes[name], ACTIVATIONS.index(part.activation)

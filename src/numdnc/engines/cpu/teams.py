@@ -4,7 +4,7 @@ import numpy as np
 
 from numdnc.engines.cpu.kernels.teams import ABORTED, BARRIER_SIZE
 from numdnc.engines.cpu.kernels.types import WorkShare
-from numdnc.spec import GATES, DNCSpec, Spec
+from numdnc.spec import GATES, Spec
 
 _MIN_WORK = 2_000_000
 """Multiply-adds of a forward pass below which a second thread does not pay."""
@@ -17,7 +17,7 @@ _FEW_ROWS = 4
 def useful_threads(spec: Spec, steps: int, batch: int, threads: int) -> int:
     """The number of threads to use: all, or one where the work is too little to share."""
     work = _weights(spec) + spec.hidden_total
-    if isinstance(spec, DNCSpec):
+    if spec.has_memory:
         N, R = spec.memory_size, spec.read_heads
         work += N * spec.word_size * (2 * R + 3) + N * N * 2 * (R + 1) * spec.links
     return threads if steps * batch * work >= _MIN_WORK else 1
@@ -34,10 +34,9 @@ def share_work(
     if together is None:
         large = _weights(spec) * item_size > _CACHE_BYTES
         together = batch < threads or (large and batch <= _FEW_ROWS * threads)
-    slots = spec.memory_size if isinstance(spec, DNCSpec) else 0
     barrier = np.zeros(BARRIER_SIZE, np.int64)
     return [
-        _work_share(thread, batch, slots, threads, together and threads > 1, barrier)
+        _work_share(thread, batch, spec.memory_size, threads, together and threads > 1, barrier)
         for thread in range(threads)
     ]
 
@@ -81,4 +80,4 @@ def _weights(spec: Spec) -> int:
         own = 0 if spec.controller == "feedforward" else size
         count += GATES[spec.controller] * size * (spec.reads_size + own + below)
         below = size
-    return count + spec.hidden_total * (spec.interface_size if isinstance(spec, DNCSpec) else 0)
+    return count + spec.hidden_total * spec.interface_size
