@@ -64,14 +64,15 @@ def lay_out(
 def allocate(layout: Layout, dtype: np.dtype[Any]) -> list[Any]:
     """Allocate the tuples of a layout in one block, uninitialised; what the caller supplies is None."""
     block = empty_block(layout.bytes // dtype.itemsize, dtype)
-    return [_build(each, block) for each in layout.kinds]
+    return [_build(kind, fields, block) for kind, fields in layout.kinds]
 
 
-def _build(field: Any, block: Any) -> Any:
-    """Build a tuple or an array. Not a closure: one would hold the block until garbage is collected."""
-    if isinstance(field, ArrayAt):
-        return np.ndarray(field.shape, field.dtype, block, field.first_byte)
-    if field is None:
-        return None
-    kind, fields = field
-    return kind(*[_build(each, block) for each in fields])
+def _build(kind: Any, fields: tuple[Any, ...], block: Any) -> Any:
+    """Build a tuple. Not a closure: one would hold the block until garbage is collected."""
+    arrays: list[Any] = []
+    for field in fields:
+        if isinstance(field, ArrayAt):
+            arrays.append(np.ndarray(field.shape, field.dtype, block, field.first_byte))
+        else:
+            arrays.append(None if field is None else _build(field[0], field[1], block))
+    return kind(*arrays)

@@ -1,6 +1,8 @@
 """Basic operations on arrays."""
 
-from numba.extending import register_jitable
+from numba import types
+from numba.extending import intrinsic, register_jitable
+from numba.np.arrayobj import populate_array
 
 from numdnc.engines.cpu.kernels.compiling import inlined, kernel
 from numdnc.engines.cpu.kernels.constants import constant
@@ -50,10 +52,32 @@ def dot(a, b):
     return total
 
 
+@intrinsic
+def _matrix_view(typing_context, flat, rows, columns):
+    """The numbers of a flat array as (rows, columns): arithmetic, where Numba's reshape calls a function."""
+    matrix = types.Array(flat.dtype, 2, "C")
+
+    def generate(context, builder, signature, arguments):
+        source = context.make_array(flat)(context, builder, arguments[0])
+        view = context.make_array(matrix)(context, builder)
+        populate_array(
+            view,
+            data=source.data,
+            shape=arguments[1:],
+            strides=(builder.mul(arguments[2], source.itemsize), source.itemsize),
+            itemsize=source.itemsize,
+            meminfo=source.meminfo,
+            parent=source.parent,
+        )
+        return view._getvalue()
+
+    return matrix(flat, types.int64, types.int64), generate
+
+
 @inlined
 def as_matrix(flat, first, rows, columns):
     """View a flat array, from index `first` on, as (rows, columns)."""
-    return flat[first : first + rows * columns].reshape(rows, columns)
+    return _matrix_view(flat[first : first + rows * columns], rows, columns)
 
 
 @register_jitable

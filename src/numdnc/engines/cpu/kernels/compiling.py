@@ -35,7 +35,13 @@ _AS_WRITTEN = {"contract"}
 
 
 class _KernelLibrary(JITCodeLibrary):
-    """The code of a kernel that only kernels call: optimised, but not turned into machine code by itself."""
+    """The code of a kernel that only kernels call: it is optimised, and becomes machine code, as a part of an entry.
+
+    Numba would do both for each kernel by itself, and again wherever it is called.
+    """
+
+    def _optimize_final_module(self) -> None:
+        pass
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()

@@ -44,7 +44,7 @@ def sum_partial_products(row, products, b, width, work):
         add(row, products[work.leader + member, first : first + width])
 
 
-@inlined
+@kernel
 def controller_step(sizes, controller, tape, reads, products, work, t):
     """hidden[t + 1] from hidden[t], reads[t] and the inputs; reads (T + 1, B, R W)."""
     now, before, after = t % sizes.kept_steps, t % sizes.kept_states, (t + 1) % sizes.kept_states
@@ -125,7 +125,7 @@ def _hidden_values(hidden, o, tanh_cell):
         hidden[h] = o[h] * tanh_cell[h]
 
 
-@inlined
+@kernel
 def controller_step_backward(sizes, controller, tape, gradient, work, t):
     """From gradient.hidden_now, of hidden[t + 1] as used at this step, and the carried gradients to those of step t."""
     now, before = t % sizes.kept_steps, t % sizes.kept_states

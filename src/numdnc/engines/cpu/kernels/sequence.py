@@ -10,7 +10,7 @@ from numdnc.engines.cpu.kernels.access import (
 )
 from numdnc.engines.cpu.kernels.activations import layer_norm, layer_norm_backward
 from numdnc.engines.cpu.kernels.arrays import add, clear_rows, copy
-from numdnc.engines.cpu.kernels.compiling import entry, inlined
+from numdnc.engines.cpu.kernels.compiling import entry, inlined, kernel
 from numdnc.engines.cpu.kernels.controller import (
     controller_step,
     controller_step_backward,
@@ -96,36 +96,34 @@ def dnc_forward(
         hidden = controller_tape.hidden[t + 1, work.first_row : work.last_row]
         partial_product(scratch.products, hidden, interface.weights, work)
         wait_for_team(work)
-        for b in range(work.own_first_row, work.own_last_row):
-            _write(sizes, interface, tape, scratch, work, t, b)
+        _write(sizes, interface, tape, scratch, work, t)
         if sizes.links:
             if work.link_shares > 1:
                 wait_for_team(work)
-            for b in range(work.link_first_row, work.link_last_row):
-                _link(sizes, tape, scratch, work, t, b)
+            _link(sizes, tape, scratch, work, t)
             if work.link_shares > 1:
                 wait_for_team(work)
-        for b in range(work.own_first_row, work.own_last_row):
-            _read(sizes, interface, tape, scratch, work, t, b)
+        _read(sizes, interface, tape, scratch, work, t)
 
 
-@inlined
-def _write(sizes, interface, tape, scratch, work, t, b):
+@kernel
+def _write(sizes, interface, tape, scratch, work, t):
     """Compute the interface vector, and the memory after the write."""
-    before = state_row(tape.state, t % sizes.kept_states, b)
-    step = step_row(tape.step, t % sizes.kept_steps, b)
-    after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-    _interface_vector(sizes, interface, step, scratch, work, b)
-    access_write(
-        sizes,
-        split_interface(step.interface, interface.offsets, sizes),
-        before,
-        step,
-        after,
-        scratch.order[b],
-    )
-    if sizes.links:
-        tile_read_weights(sizes, scratch.read_weights[b], before.read_weights)
+    for b in range(work.own_first_row, work.own_last_row):
+        before = state_row(tape.state, t % sizes.kept_states, b)
+        step = step_row(tape.step, t % sizes.kept_steps, b)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
+        _interface_vector(sizes, interface, step, scratch, work, b)
+        access_write(
+            sizes,
+            split_interface(step.interface, interface.offsets, sizes),
+            before,
+            step,
+            after,
+            scratch.order[b],
+        )
+        if sizes.links:
+            tile_read_weights(sizes, scratch.read_weights[b], before.read_weights)
 
 
 @inlined
@@ -140,24 +138,26 @@ def _interface_vector(sizes, interface, step, scratch, work, b):
     parse_interface(xi, interface.spans)
 
 
-@inlined
-def _link(sizes, tape, scratch, work, t, b):
+@kernel
+def _link(sizes, tape, scratch, work, t):
     """Update and follow this thread's part of the link of one sequence."""
-    before = state_row(tape.state, t % sizes.kept_states, b)
-    step = step_row(tape.step, t % sizes.kept_steps, b)
-    after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-    access_links(sizes, tape, scratch, work, t, before, step, after, b)
+    for b in range(work.link_first_row, work.link_last_row):
+        before = state_row(tape.state, t % sizes.kept_states, b)
+        step = step_row(tape.step, t % sizes.kept_steps, b)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
+        access_links(sizes, tape, scratch, work, t, before, step, after, b)
 
 
-@inlined
-def _read(sizes, interface, tape, scratch, work, t, b):
+@kernel
+def _read(sizes, interface, tape, scratch, work, t):
     """Compute the read weights and the reads."""
-    step = step_row(tape.step, t % sizes.kept_steps, b)
-    after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-    if sizes.links:
-        sum_backward_weights(sizes, scratch, work, step, b)
-    parts = split_interface(step.interface, interface.offsets, sizes)
-    access_read(sizes, parts, step, after, tape.reads[t + 1, b])
+    for b in range(work.own_first_row, work.own_last_row):
+        step = step_row(tape.step, t % sizes.kept_steps, b)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
+        if sizes.links:
+            sum_backward_weights(sizes, scratch, work, step, b)
+        parts = split_interface(step.interface, interface.offsets, sizes)
+        access_read(sizes, parts, step, after, tape.reads[t + 1, b])
 
 
 @entry
@@ -173,74 +173,82 @@ def dnc_backward(
 ):
     """Its gradients, from those of hidden values and reads through the output and those of the final state."""
     for t in range(sizes.steps - 1, -1, -1):
-        for b in range(work.own_first_row, work.own_last_row):
-            add(gradient.reads_out[t, b].reshape(sizes.reads), controller_gradient.reads[b])
-            _read_backward(sizes, interface, tape, gradient, t, b)
+        _read_backward(sizes, interface, tape, controller_gradient, gradient, work, t)
         if sizes.links:
             if work.link_shares > 1:
                 wait_for_team(work)
-            begin = t // sizes.segment * sizes.segment
-            for b in range(work.link_first_row, work.link_last_row):
-                if t == sizes.steps - 1 or (t + 1) % sizes.segment == 0:
-                    recompute_segment(sizes, tape, gradient, work, begin, t + 1, b)
-                access_links_backward(sizes, tape, gradient, work, t, b)
+            _link_backward(sizes, tape, gradient, work, t)
             if work.link_shares > 1:
                 wait_for_team(work)
-        for b in range(work.own_first_row, work.own_last_row):
-            _write_backward(sizes, interface, tape, gradient, work, t, b)
-            copy(controller_gradient.hidden_now[b], controller_gradient.hidden_out[t, b])
+        _write_backward(sizes, interface, tape, controller_gradient, gradient, work, t)
         wait_for_team(work)
         _hidden_backward(interface, controller_gradient, gradient, work, t)
         wait_for_team(work)
         controller_step_backward(sizes, controller, controller_tape, controller_gradient, work, t)
 
 
-@inlined
-def _read_backward(sizes, interface, tape, gradient, t, b):
+@kernel
+def _read_backward(sizes, interface, tape, controller_gradient, gradient, work, t):
     """`_read` backwards, as far as the links."""
-    before = state_row(tape.state, t % sizes.kept_states, b)
-    step = step_row(tape.step, t % sizes.kept_steps, b)
-    after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-    row = gradient_row(gradient.row, b)
-    access_read_backward(
-        sizes,
-        split_interface(gradient.interface[t, b], interface.offsets, sizes),
-        row,
-        gradient.reads_out[t, b],
-        split_interface(step.interface, interface.offsets, sizes),
-        step,
-        after,
-    )
-    if sizes.links:
-        factor_link_gradient(sizes, gradient.pair[b], gradient.factors[b], row, before.read_weights)
+    for b in range(work.own_first_row, work.own_last_row):
+        add(gradient.reads_out[t, b].reshape(sizes.reads), controller_gradient.reads[b])
+        before = state_row(tape.state, t % sizes.kept_states, b)
+        step = step_row(tape.step, t % sizes.kept_steps, b)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
+        row = gradient_row(gradient.row, b)
+        access_read_backward(
+            sizes,
+            split_interface(gradient.interface[t, b], interface.offsets, sizes),
+            row,
+            gradient.reads_out[t, b],
+            split_interface(step.interface, interface.offsets, sizes),
+            step,
+            after,
+        )
+        if sizes.links:
+            factor_link_gradient(sizes, gradient.pair[b], gradient.factors[b], row, before.read_weights)
 
 
-@inlined
-def _write_backward(sizes, interface, tape, gradient, work, t, b):
+@kernel
+def _link_backward(sizes, tape, gradient, work, t):
+    """`_link` backwards; at the end of a segment, its links are computed again first."""
+    begin = t // sizes.segment * sizes.segment
+    for b in range(work.link_first_row, work.link_last_row):
+        if t == sizes.steps - 1 or (t + 1) % sizes.segment == 0:
+            recompute_segment(sizes, tape, gradient, work, begin, t + 1, b)
+        access_links_backward(sizes, tape, gradient, work, t, b)
+
+
+@kernel
+def _write_backward(sizes, interface, tape, controller_gradient, gradient, work, t):
     """`_write` backwards, from the links to the interface vector."""
-    before = state_row(tape.state, t % sizes.kept_states, b)
-    step = step_row(tape.step, t % sizes.kept_steps, b)
-    after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-    row = gradient_row(gradient.row, b)
-    if sizes.links:
-        update_precedence_backward(row.precedence, row.write_weights, before.precedence, after.write_weights)
-        sum_link_gradients(sizes, gradient, work, b)
-    else:
-        clear_rows(row.read_weights)
-    d_xi = gradient.interface[t, b]
-    access_write_backward(
-        sizes,
-        split_interface(d_xi, interface.offsets, sizes),
-        row,
-        split_interface(step.interface, interface.offsets, sizes),
-        before,
-        step,
-        after,
-    )
-    parse_interface_backward(d_xi, step.interface, interface.spans)
-    if sizes.normalised:
-        copy(gradient.interface_out[t, b], d_xi)
-        layer_norm_backward(d_xi, step.interface_standard, step.interface_deviation[0], interface.gain)
+    for b in range(work.own_first_row, work.own_last_row):
+        before = state_row(tape.state, t % sizes.kept_states, b)
+        step = step_row(tape.step, t % sizes.kept_steps, b)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
+        row = gradient_row(gradient.row, b)
+        if sizes.links:
+            update_precedence_backward(
+                row.precedence, row.write_weights, before.precedence, after.write_weights
+            )
+            sum_link_gradients(sizes, gradient, work, b)
+        else:
+            clear_rows(row.read_weights)
+        d_xi = gradient.interface[t, b]
+        access_write_backward(
+            sizes,
+            split_interface(d_xi, interface.offsets, sizes),
+            row,
+            split_interface(step.interface, interface.offsets, sizes),
+            before,
+            step,
+            after,
+        )
+        parse_interface_backward(d_xi, step.interface, interface.spans)
+        if sizes.normalised:
+            copy(gradient.interface_out[t, b], d_xi)
+            layer_norm_backward(d_xi, step.interface_standard, step.interface_deviation[0], interface.gain)
+        copy(controller_gradient.hidden_now[b], controller_gradient.hidden_out[t, b])
 
 
 @inlined
