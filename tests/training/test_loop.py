@@ -65,7 +65,10 @@ def reports(events: Any) -> tuple[list[Report], Finished]:
     return [event for event in kept if isinstance(event, Report)], kept[-1]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(model, marks=[pytest.mark.thorough] if model != "dnc" else []) for model in MODELS],
+)
 def test_every_model_learns_a_repeated_sentence(model: str, tmp_path: Path) -> None:
     run, task, folder = make_run(tmp_path, model, steps=250, report_every=50)
     lines, finished = reports(train(run, task, folder))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ LONG = (
     + "compile_ahead.compile_meanwhile(sequence.dnc_forward, sequence.dnc_backward, np.dtype('float32'))\n"
 )
 FROM_CACHE = "print(sum(sequence.recurrent_backward._cache_hits.values()))\n"
+
+
+thorough = partial(pytest.param, marks=pytest.mark.thorough)
 
 
 def run(folder: Path, code: str) -> Any:
@@ -94,6 +98,7 @@ NOT_STARTED = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("why", NOT_STARTED)
 def test_no_helper(why: str, tmp_path: Path) -> None:
     assert run(tmp_path, START + NOT_STARTED[why] + "print(compile_ahead._helpers)\n").stdout == "{}\n"
@@ -110,13 +115,14 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("how", LOST)
+@pytest.mark.parametrize("how", ["killed", *map(thorough, ("too slow", "without a result"))])
 def test_what_a_lost_helper_has_not_compiled_is_compiled_here(how: str, tmp_path: Path) -> None:
     code = START + "made = forward()\n" + LOST[how] + "backward(*made)\n" + FROM_CACHE
     assert run(tmp_path, code).stdout in ("0\n", "1\n" if how == "too slow" else "0\n")
     assert names(tmp_path) == ["recurrent_backward", "recurrent_forward"]
 
 
+@pytest.mark.thorough
 def test_a_helper_that_was_waited_for_in_vain_can_be_waited_for_again(tmp_path: Path) -> None:
     interrupt = (
         "made = forward()\n"
@@ -141,7 +147,8 @@ def is_alive(process: int) -> bool:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc to see other processes")
 @pytest.mark.parametrize(
-    "end", ["", "os.kill(os.getpid(), signal.SIGKILL)", "raise KeyboardInterrupt", "os._exit(3)"]
+    "end",
+    ["os.kill(os.getpid(), signal.SIGKILL)", *map(thorough, ("", "raise KeyboardInterrupt", "os._exit(3)"))],
 )
 def test_a_helper_ends_with_the_process_that_started_it(end: str, tmp_path: Path) -> None:
     tell = "(helper,) = compile_ahead._helpers.values()\nprint(helper.pid, flush=True)\n"
@@ -160,6 +167,7 @@ def test_a_helper_ends_with_the_process_that_started_it(end: str, tmp_path: Path
     assert names(tmp_path) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_the_end_of_a_fork_is_not_the_helpers(tmp_path: Path) -> None:
     fork = (
