@@ -5,7 +5,6 @@ state in `params.DNCState`. Sizes, offsets, parsing, blank states, checkpoints a
 """
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 import numpy as np
@@ -54,16 +53,21 @@ class Interface(NamedTuple):
     backward_sharpness: Annotated[OptionalArray, Part("R", "oneplus", "sharpness")] = ()  # >= 1
 
 
-@cache
+_declared: dict[Any, dict[str, Part]] = {}
+"""What `declared_parts` has returned; a dict, since torch.compile looks into what functools caches."""
+
+
 def declared_parts(kind: Any) -> dict[str, Part]:
     """Parts declared by the annotations of a named tuple, by name and in order; fields without a `Part` are skipped."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {
-        name: entry
-        for name in kind._fields
-        for entry in getattr(hints[name], "__metadata__", ())
-        if isinstance(entry, Part)
-    }
+    if kind not in _declared:
+        hints = get_type_hints(kind, include_extras=True)
+        _declared[kind] = {
+            name: entry
+            for name in kind._fields
+            for entry in getattr(hints[name], "__metadata__", ())
+            if isinstance(entry, Part)
+        }
+    return _declared[kind]
 
 
 def parts_of(kind: Any, spec: Any) -> dict[str, Part]:

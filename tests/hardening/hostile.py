@@ -272,10 +272,12 @@ def _command(path: Path) -> None:
         (folder / f"{name}.safetensors").write_bytes(path.read_bytes())
     (folder / "metrics.jsonl").write_bytes(b"")
     number = zlib.crc32(path.read_bytes()) % len(_COMMANDS)
-    result = call(*(word.format(folder) for word in _COMMANDS[number].split()))
+    words = [word.format(folder) for word in _COMMANDS[number].split()]
+    result = call(*words)
     assert result.code in (0, 2), result
     assert "Traceback" not in result.err, result
-    assert not re.search(r"\bnan\b", result.out.lower()), result
+    if words[0] != "diagnose":  # which says that a loss is NaN
+        assert not re.search(r"\bnan\b", result.out.lower()), result
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e]", result.out + result.err), result
     if result.code:
         raise UserError(error_line(result))

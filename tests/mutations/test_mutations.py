@@ -143,4 +143,4 @@ def test_without_a_mutation_they_pass(run: Run, tests: str) -> None:
 def test_mutation_is_caught(run: Run, mutation: Mutation) -> None:
     code, output = run(mutation.tests, mutation)
     assert code == 1, f"no test noticed, or none could run:\n{output}"
-    assert re.search(r"^FAILED .* - (AssertionError|assert )", output, re.MULTILINE), output
+    assert re.search(r"^E +(AssertionError|assert )", output, re.MULTILINE), output
