@@ -29,6 +29,7 @@ from hardening.runs import (
     run_to_end,
     stop,
 )
+from numdnc.training.folder import RUN_LOCK
 
 KILLS_A_RUN = 8
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -168,6 +169,8 @@ def ends_well(kind: Kind, folder: Path, straight: Straight) -> list[str]:
     try:
         if not kind.is_done(folder) or kind.sweep:
             run_to_end(kind, folder)
+        else:  # killed after it had saved all; the lock's file stays until somebody else takes the lock
+            (folder / RUN_LOCK).unlink(missing_ok=True)
         wrong = differences(straight.outcome, kind.outcome(folder))
     except (AssertionError, OSError) as error:
         return [f"it does not go on: {error}"]

@@ -55,6 +55,18 @@ def test_all_kinds(script: str, count: int) -> None:
 
 
 @pytest.mark.thorough
+def test_a_lock_left_behind_by_a_kill_after_the_last_save_is_no_damage(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    kind = dataclasses.replace(KINDS["text-lstm"], steps=20)
+    run_to_end(kind, tmp_path / "run", program=True)
+    straight = kills.Straight(kind.outcome(tmp_path / "run"), {False: 1.0, True: 1.0}, 1.0)
+    (tmp_path / "run" / "run.lock").touch()
+    assert kills.ends_well(kind, tmp_path / "run", straight) == []
+    (tmp_path / "run" / ".last.safetensors.1").touch()
+    assert kills.ends_well(kind, tmp_path / "run", straight) == ["not the straight one in files"]
+
+
+@pytest.mark.thorough
 def test_a_resume_that_forgets_is_seen(tmp_path: Path) -> None:
     """Momentum lost in a checkpoint must show in the parameters."""
 
