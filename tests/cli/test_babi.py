@@ -237,6 +237,23 @@ def test_data_that_has_moved_or_changed(place: Path) -> None:
     )
 
 
+def test_a_run_on_changed_stories_says_so_in_every_result() -> None:
+    options = ("--augment-16", "--drop-duplicates", "--loss", "binary_cross_entropy", "--sample-every", 0)
+    changes = "consecutive duplicate lines dropped, training stories of task 16 augmented"
+    first, *lines = done(*words("other", *options)).splitlines()
+    assert first.endswith(f"of their steps padding ({changes})")
+    assert any(line.startswith("mean error") and line.endswith(f"({changes})") for line in lines)
+    assert f"({changes}); 15 stories of the test" in done("eval", "other")
+    assert json.loads(done("eval", "other", "--json"))["changes"] == changes
+
+
+def test_early_stop() -> None:
+    out = done(*words("other", "--early-stop", 2, "--learning-rate", 1e-30, "--sample-every", 0))
+    assert "stopped after 2 reports without a better mean error at iteration 12; best held-out" in out
+    assert "resume other --steps 26" in out
+    refused(*words("third", "--early-stop", -1), expect="early_stop must be at least 0, got -1")
+
+
 def test_some_tasks_only() -> None:
     out = done(*words("part", "--sample-every", 0, "--only", "19,8"))
     assert "; 2 tasks of en-10k, " in out

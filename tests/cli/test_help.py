@@ -11,7 +11,7 @@ import pytest
 from helpers.commands import call, done, refused
 from numdnc import __version__
 from numdnc.cli.commands import NUMDNC
-from numdnc.cli.groups import Command, Group
+from numdnc.cli.groups import Command, Group, command, find
 from numdnc.cli.help import RARE
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.suggestions import closest_word, option_flags
@@ -177,8 +177,7 @@ def test_a_task_says_what_to_expect_and_how_to_get_the_published_settings() -> N
 
 def test_published_babi_is_that_of_graves() -> None:
     """LSTM 256, 256 slots of 64, 4 heads, one story an update, RMSProp at 1e-4."""
-    found = commands()["train babi"].published
-    assert found is not None
+    found = commands()["train babi"].published["graves"]
     given = {name: each.default for name, each in inspect.signature(found).parameters.items()}
     model = given["model"]
     sizes = (model.hidden, model.memory_size, model.word_size, model.read_heads)
@@ -189,3 +188,30 @@ def test_published_babi_is_that_of_graves() -> None:
         1e-4,
     )
     assert given["data_folder"] is None
+
+
+def test_published_settings_are_found_by_name() -> None:
+    group = Group("", {"": {"babi": command(test_published_settings_are_found_by_name, a=len, b=sum)}})
+
+    def found(*options: str) -> tuple[object, list[str]]:
+        _, chosen, rest = find(group, ["babi", *options])
+        return chosen.function, list(rest)
+
+    assert found("--published", "--steps", "3") == (len, ["--steps", "3"])
+    assert found("--steps", "3", "--published", "b") == (sum, ["--steps", "3"])
+    assert found("--published", "a", "-N", "3") == (len, ["-N", "3"])
+    refused("train", "babi", "--published", "adcn", expect="must be one of graves, adnc|, or alone, got adcn")
+
+
+def test_published_adnc_is_that_of_franke() -> None:
+    """LSTM 256, 192 slots of 64, 4 heads, content alone, layer norm, 90 % of the bypass kept; 32 stories, 50 epochs."""
+    found = commands()["train babi"].published["adnc"]
+    given = {name: each.default for name, each in inspect.signature(found).parameters.items()}
+    model, babi, training, optimizer = (given[name] for name in ("model", "babi", "training", "optimizer"))
+    assert (model.hidden, model.memory_size, model.word_size, model.read_heads) == (256, 192, 64, 4)
+    assert (model.links, model.normalisation, model.bypass_dropout) == (False, True, 0.1)
+    assert (babi.batch, babi.loss, babi.drop_duplicates) == (32, "binary_cross_entropy", True)
+    assert (babi.longest, babi.augment_16) == (499, False)
+    assert (training.steps, training.report_every, training.early_stop) == (87_050, 1741, 10)
+    assert (optimizer.optimizer, optimizer.learning_rate, optimizer.momentum) == ("rmsprop", 3e-5, 0.9)
+    assert (optimizer.clip_norm, optimizer.clip_value, optimizer.schedule) == (0, 10, "constant")

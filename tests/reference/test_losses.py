@@ -4,7 +4,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from helpers.examples import single
 from helpers.gradients import assert_gradient
-from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
+from numdnc.reference.losses import (
+    sigmoid_cross_entropy,
+    softmax_binary_cross_entropy,
+    softmax_cross_entropy,
+)
 
 T, B, Y = 4, 3, 5
 
@@ -38,6 +42,31 @@ def test_loss_is_minus_log_of_the_probability_of_the_target():
     assert sigmoid_cross_entropy(three_quarters, np.zeros((1, 1, 1)))[0] == pytest.approx(np.log(4))
 
 
+def test_binary_loss_adds_what_the_other_symbols_are_believed(rng):
+    """By hand: -log 0.5 - log 0.75 - log 0.75; and the largest of the others, written out in plain sums."""
+    outputs = np.log([[[0.5, 0.25, 0.25]]]) + 7
+    loss, _ = softmax_binary_cross_entropy(outputs, np.array([[0]]))
+    assert loss == pytest.approx(np.log(2) + 2 * np.log(4 / 3), rel=1e-14)
+    loss, _ = softmax_binary_cross_entropy(outputs, np.array([[2]]))
+    assert loss == pytest.approx(np.log(4) + np.log(2) + np.log(4 / 3), rel=1e-14)
+    outputs, targets = symbols_case(rng)
+    p = np.exp(outputs) / np.exp(outputs).sum(axis=2, keepdims=True)
+    z = np.eye(Y)[targets]
+    plain = -(z * np.log(p) + (1 - z) * np.log(1 - p)).sum(axis=2).mean()
+    assert softmax_binary_cross_entropy(outputs, targets)[0] == pytest.approx(plain, rel=1e-13)
+
+
+def test_binary_loss_of_equal_outputs_and_of_a_wrong_certainty():
+    loss, gradient = softmax_binary_cross_entropy(np.zeros((1, 1, 4)), np.array([[1]]))
+    assert loss == pytest.approx(np.log(4) + 3 * np.log(4 / 3), rel=1e-14)
+    assert_allclose(gradient[0, 0], [1 / 3, -1, 1 / 3, 1 / 3], rtol=1e-14)
+    outputs = np.array([[[300.0, 0, 10, -400]]], np.float32)  # certain of symbol 0, which is wrong
+    loss, gradient = softmax_binary_cross_entropy(outputs, np.array([[1]]))
+    assert loss == pytest.approx(300 + 290 - np.log1p(np.exp(-10)), rel=1e-6)
+    among = 1 / (1 + np.exp(-10))
+    assert_allclose(gradient[0, 0], [2, -2 + among, -among, 0], rtol=1e-4)
+
+
 def test_loss_is_the_mean_over_what_counts(rng):
     outputs, targets = symbols_case(rng)
     counts = np.zeros((T, B))
@@ -65,7 +94,12 @@ def test_bits_count_one_by_one_or_by_vector(rng):
 
 @pytest.mark.parametrize("counted", [None, 0.5])
 @pytest.mark.parametrize(
-    "loss, case", [(softmax_cross_entropy, symbols_case), (sigmoid_cross_entropy, bits_case)]
+    "loss, case",
+    [
+        (softmax_cross_entropy, symbols_case),
+        (softmax_binary_cross_entropy, symbols_case),
+        (sigmoid_cross_entropy, bits_case),
+    ],
 )
 def test_gradient(loss, case, counted, rng):
     outputs, targets = case(rng)
@@ -75,7 +109,12 @@ def test_gradient(loss, case, counted, rng):
 
 
 @pytest.mark.parametrize(
-    "loss, case", [(softmax_cross_entropy, symbols_case), (sigmoid_cross_entropy, bits_case)]
+    "loss, case",
+    [
+        (softmax_cross_entropy, symbols_case),
+        (softmax_binary_cross_entropy, symbols_case),
+        (sigmoid_cross_entropy, bits_case),
+    ],
 )
 def test_nothing_counted_costs_nothing(loss, case, rng):
     value, gradient = loss(*case(rng), np.zeros((T, B)))
@@ -84,7 +123,12 @@ def test_nothing_counted_costs_nothing(loss, case, rng):
 
 
 @pytest.mark.parametrize(
-    "loss, case", [(softmax_cross_entropy, symbols_case), (sigmoid_cross_entropy, bits_case)]
+    "loss, case",
+    [
+        (softmax_cross_entropy, symbols_case),
+        (softmax_binary_cross_entropy, symbols_case),
+        (sigmoid_cross_entropy, bits_case),
+    ],
 )
 def test_loss_stays_single_finite_and_leaves_the_outputs_at_extremes(loss, case, rng):
     outputs, targets = single(case(rng))
@@ -111,7 +155,12 @@ def symbols_known_well(rng, margin):
 
 @pytest.mark.parametrize("margin, nats", [(10.8, 2e-5), (16.8, 5e-8)])
 @pytest.mark.parametrize(
-    "loss, case", [(softmax_cross_entropy, symbols_known_well), (sigmoid_cross_entropy, bits_known_well)]
+    "loss, case",
+    [
+        (softmax_cross_entropy, symbols_known_well),
+        (softmax_binary_cross_entropy, symbols_known_well),
+        (sigmoid_cross_entropy, bits_known_well),
+    ],
 )
 def test_single_precision_is_accurate_where_the_targets_are_known_well(loss, case, margin, nats, rng):
     """Each number of the gradient, not only the largest: Adam divides by how large it usually is."""

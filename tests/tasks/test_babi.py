@@ -15,6 +15,7 @@ from numdnc import UserError
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, Vocabulary, find_babi, parse_lines, read_babi
 from numdnc.tasks.babi.batches import batches_by_length, padding_share
+from numdnc.tasks.babi.induction import augment_induction
 from numdnc.tasks.babi.stories import parse_stories
 from numdnc.tasks.babi.task import EncodedStory, correct_questions
 from numdnc.tasks.sequences import single_sequence
@@ -111,6 +112,139 @@ def test_a_plain_second_reading_says_the_same(pause: int) -> None:
     assert any(
         wanted.count("") < len(wanted) - 1 for _, wanted in tested
     )  # there are answers of several words
+
+
+INDUCTION = """1 Lily is a frog.
+2 Bernhard is a frog.
+3 Bernhard is green.
+4 Brian is a lion.
+5 Brian is white.
+6 Julius is a lion.
+7 Julius is green.
+8 Greg is a swan.
+9 Greg is gray.
+10 What color is Lily?\tgreen\t1 2 3
+"""
+
+
+def induction_task(text: str = INDUCTION, copies: int = 40, **settings: Any) -> BabiTask:
+    texts = {"train": {16: text * copies}, "test": {16: text}}
+    found = BabiFiles(**texts, valid={}, titles={16: "basic-induction"}, sha256="")
+    return BabiTask(found, BabiSettings(**{"batch": 4, **settings}), 0)
+
+
+def sentences(task: BabiTask, story: EncodedStory) -> list[str]:
+    return " ".join(in_words(task, story)[0]).replace("? -", "? - .").split(" . ")
+
+
+def test_augmentation_of_task_16_by_hand() -> None:
+    """Relevant: both frogs, and that Bernhard is green. The second lion and green become what the story has not."""
+    (story,) = parse_stories(16, INDUCTION, "qa16 train")
+    other = parse_stories(16, INDUCTION.replace("swan", "rhino").replace("gray", "yellow"), "qa16 train")[0]
+    found = {augment_induction([story, other], np.random.default_rng(seed))[0].lines for seed in range(20)}
+    assert {" ".join(lines[5].words) for lines in found} == {"julius is a rhino .", "julius is a swan ."}
+    assert {" ".join(lines[6].words) for lines in found} == {"julius is gray .", "julius is yellow ."}
+    for lines in found:
+        assert [lines[i] for i in (0, 1, 2, 3, 4, 9)] == [story.lines[i] for i in (0, 1, 2, 3, 4, 9)]
+        colours = [line.words[2] for line in lines[:9] if len(line.words) == 4]
+        kinds = [line.words[3] for line in lines[:9] if len(line.words) == 5]
+        assert len(set(colours)) == 4
+        assert len(set(kinds)) == len(kinds) - 1
+
+
+def test_augmentation_keeps_every_animal_of_the_kind_asked_about() -> None:
+    """Of two other frogs the later one gives the answer; the colour of the first is irrelevant, its kind is not."""
+    text = INDUCTION.replace("Brian is a lion", "Brian is a frog").replace("\tgreen", "\twhite")
+    other = INDUCTION.replace("gray", "yellow")
+    lines = augment_induction(parse_stories(16, text + other, "qa16 train"), np.random.default_rng(0))[
+        0
+    ].lines
+    assert [line.words[3] for line in lines[:9] if len(line.words) == 5] == [
+        "frog",
+        "frog",
+        "frog",
+        "lion",
+        "swan",
+    ]
+    colours = [line.words[2] for line in lines[:9] if len(line.words) == 4]
+    assert colours[:2] == ["green", "white"]
+    assert set(colours[2:]) == {"gray", "yellow"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        INDUCTION.replace("9 Greg is gray.\n", ""),  # eight facts
+        INDUCTION.replace("\tgreen", "\tgray"),  # not the answer that the facts give
+        INDUCTION.replace("9 Greg is gray.", "9 Greg went home."),
+        INDUCTION.replace("is Lily?", "is Winona?"),
+        INDUCTION.replace("Bernhard is a frog", "Bernhard is a swan"),  # no other frog
+    ],
+)
+def test_augmentation_leaves_stories_of_another_form(text: str) -> None:
+    stories = parse_stories(16, text, "qa16 train")
+    assert augment_induction(stories, np.random.default_rng(0)) == stories
+
+
+def test_only_training_stories_of_task_16_are_augmented_and_results_say_so() -> None:
+    plain, augmented = induction_task(), induction_task(augment_16=True)
+    published = sentences(plain, plain.test[0])
+    assert [sentences(augmented, story) for story in (*augmented.test, *augmented.validation)] == [
+        published
+    ] * 5
+    assert all(sentences(plain, story) == published for story in plain.train)
+    assert not any(sentences(augmented, story) == published for story in augmented.train)
+    again = induction_task(augment_16=True)
+    assert [sentences(again, s) for s in again.train] == [sentences(augmented, s) for s in augmented.train]
+    assert (plain.settings.changes, augmented.settings.changes) == (
+        "",
+        "training stories of task 16 augmented",
+    )
+    other = given(augment_16=True)
+    assert [in_words(other, story) for story in other.train] == [in_words(given(), s) for s in given().train]
+
+
+def test_consecutive_duplicates_are_dropped_in_every_story() -> None:
+    text = "1 Ann ran home.\n2 Ann ran home.\n3 Where is Ann?\thome\n4 Where is Ann?\thome\n5 Ann ran home.\n"
+    text += "1 Bob ran home.\n2 Who ran?\tBob\n"
+    task = task_of({TRAIN: text, TEST: text}, drop_duplicates=True)
+    shown = [in_words(task, story)[0] for story in task.test]
+    assert shown == [
+        words("ann ran home . where is ann ? - ann ran home ."),
+        words("bob ran home . who ran ? -"),
+    ]
+    assert {in_words(task, story)[0] for story in (*task.train, *task.validation)} == set(shown)
+    assert task.settings.changes == "consecutive duplicate lines dropped"
+    kept = task_of({TRAIN: text, TEST: text})
+    assert len(in_words(kept, kept.test[0])[0]) == 4 * 3 + 5 * 2
+
+
+def test_longest_counts_what_is_left_without_duplicates() -> None:
+    text = "1 Ann ran home.\n2 Ann ran home.\n3 Where is Ann?\thome\n"
+    task = task_of({TRAIN: text * 4, TEST: text}, drop_duplicates=True, longest=9)
+    assert len(task.train) == 3
+    with pytest.raises(UserError, match="longest must leave stories"):
+        task_of({TRAIN: text * 4, TEST: text}, longest=9)
+
+
+def test_binary_cross_entropy_of_the_answers() -> None:
+    """Summed over symbols, mean over answer words, written out; training and scores use it, errors do not."""
+    task, plain = given(loss="binary_cross_entropy"), given()
+    batch = task.next_batch()
+    outputs = np.random.default_rng(0).standard_normal((*batch.inputs.shape, task.output_size))
+    assert batch.mask is not None
+    due, one_hot = batch.mask, np.eye(task.output_size)[batch.targets]
+    p = np.exp(outputs) / np.exp(outputs).sum(axis=2, keepdims=True)
+    nats = -(one_hot * np.log(p) + (1 - one_hot) * np.log(1 - p)).sum(axis=2)
+    loss, count, gradient = task.loss(outputs, batch)
+    assert (loss, count) == (pytest.approx(nats[due].mean()), due.sum())
+    assert not gradient[~due].any()
+    step = 1e-6 * np.random.default_rng(1).standard_normal(outputs.shape)
+    rise = task.loss(outputs + step, batch)[0] - task.loss(outputs - step, batch)[0]
+    assert rise == pytest.approx(2 * (gradient * step).sum(), rel=1e-6)
+    scores, usual = (task.score(knowing(task)) for task in (task, plain))
+    assert scores["loss"] > usual["loss"]
+    assert scores["mean_error"] == usual["mean_error"] == 0
 
 
 def test_a_story_of_one_line_ends_where_the_next_has_its_number() -> None:

@@ -108,6 +108,31 @@ def test_the_best_checkpoint_is_the_one_that_scored_best(tmp_path: Path) -> None
     assert folder.load_last().best_score == 1.0
 
 
+def test_early_stop_ends_a_run_after_so_many_reports_without_a_better_score(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, steps=400, early_stop=2)
+    scores = iter([3.0, 2.0, 2.0, 1.5, 1.6, 1.5, 4.0, 4.0, 4.0, 4.0])
+    task.score = lambda forward: {"first": next(scores)}  # type: ignore[method-assign]
+    lines, finished = reports(train(run, task, folder))
+    assert finished == Finished("early_stop", 120)
+    assert len(lines) == 6
+    assert (folder.load_best().iteration, folder.load_last().iteration) == (80, 120)
+    _, finished = reports(train(folder.load_last(), task, folder))  # goes on for as many reports more
+    assert finished == Finished("early_stop", 160)
+    run = folder.load_last()
+    run.target = 200
+    _, finished = reports(train(run, task, folder))
+    assert finished == Finished("steps", 200)
+
+
+def test_an_early_stop_counts_no_report_before_the_first_best_and_none_by_default(tmp_path: Path) -> None:
+    run, task, folder = make_run(tmp_path, early_stop=1)
+    task.score = lambda forward, falling=iter([3.0, 2.0, 1.0]): {"first": next(falling)}  # type: ignore[method-assign, misc]
+    assert reports(train(run, task, folder))[1] == Finished("steps", 60)
+    run, task, folder = make_run(tmp_path / "other")
+    task.score = lambda forward: {"first": 1.0}  # type: ignore[method-assign]
+    assert reports(train(run, task, folder))[1] == Finished("steps", 60)
+
+
 def test_an_interrupted_run_is_saved_where_it_stood(tmp_path: Path) -> None:
     run, task, folder = make_run(tmp_path)
     asked = iter(range(100))

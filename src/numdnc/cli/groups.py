@@ -13,7 +13,7 @@ from numdnc.errors import UserError
 
 HELP, HELP_ALL = ("-h", "--help"), "--help-all"
 PUBLISHED = "--published"
-"""The option that sets the defaults of all others, so it is looked for before they are parsed."""
+"""The option that sets the defaults of all others, so it is looked for before they are parsed; a name may follow."""
 
 
 class Command(NamedTuple):
@@ -23,8 +23,8 @@ class Command(NamedTuple):
     """Its parameters are the options."""
     summary: str
     """A line for the list of commands."""
-    published: Callable[..., Any] | None = None
-    """The same function with published settings as defaults, for `--published`."""
+    published: Mapping[str, Callable[..., Any]]
+    """The same function with published settings as defaults, by the name after `--published`; the first without one."""
 
 
 class Group(NamedTuple):
@@ -45,7 +45,7 @@ class Other(NamedTuple):
     make: Callable[[str], Command]
 
 
-def command(function: Callable[..., Any], published: Callable[..., Any] | None = None) -> Command:
+def command(function: Callable[..., Any], **published: Callable[..., Any]) -> Command:
     """The command of a function; the first paragraph of its docstring is the summary."""
     return Command(function, first_paragraph(function), published)
 
@@ -90,13 +90,25 @@ def find(group: Group, words: Sequence[str], name: str = "") -> tuple[str, Comma
         return find(found, rest, name)
     options = rest[: rest.index("--")] if "--" in rest else rest
     if PUBLISHED in options:
-        if found.published is None:
-            raise UserError(
-                f"{PUBLISHED} must be given with a task that has published settings, got {name}. Leave it out."
-            )
-        rest.remove(PUBLISHED)
-        found = found._replace(function=found.published)
+        found = found._replace(function=_take_published(found, name, rest))
     return name, found, rest
+
+
+def _take_published(found: Command, name: str, rest: list[str]) -> Callable[..., Any]:
+    """Take --published, and the name after it if there is one, out of the words; return the function it means."""
+    if not found.published:
+        raise UserError(
+            f"{PUBLISHED} must be given with a task that has published settings, got {name}. Leave it out."
+        )
+    at = rest.index(PUBLISHED)
+    del rest[at]
+    if rest[at : at + 1] and not rest[at].startswith("-"):
+        chosen = rest.pop(at)
+        if chosen not in found.published:
+            known = ", ".join(found.published)
+            raise UserError(f"{PUBLISHED} of {name} must be one of {known}, or alone, got {chosen}.")
+        return found.published[chosen]
+    return next(iter(found.published.values()))
 
 
 def _listed(group: Group, name: str) -> str:

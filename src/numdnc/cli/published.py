@@ -4,6 +4,7 @@ Values that a source does not give, mostly the number of steps, are ours. So are
 inference, except the last.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from numdnc.cli.options import ModelOptions
@@ -79,10 +80,25 @@ PUBLISHED = {
 }
 """The published settings by the name of the preset."""
 
-BABI = {
+_GRAVES_BABI = {
     "model": dnc(256, 256, 64, 4),
     "babi": BabiSettings(batch=1),
     "training": TrainingSettings(steps=500_000, report_every=2000),
     "optimizer": rmsprop(1e-4),
 }
-"""Those of bAbI (Graves et al. 2016), by the parameter of `train_babi`."""
+
+
+def _franke_babi(model: ModelOptions) -> dict[str, Any]:
+    """Settings of Franke, Niehues and Waibel 2018 and their code: 50 epochs, of 1,741 updates with this validation."""
+    return {
+        "model": replace(model, links=False, normalisation=True, bypass_dropout=0.1),
+        "babi": BabiSettings(batch=32, longest=499, drop_duplicates=True, loss="binary_cross_entropy"),
+        "training": TrainingSettings(steps=50 * 1741, report_every=1741, early_stop=10),
+        "optimizer": OptimizerSettings(
+            optimizer="rmsprop", learning_rate=3e-5, schedule="constant", clip_norm=0, clip_value=10
+        ),
+    }
+
+
+BABI = {"graves": _GRAVES_BABI, "adnc": _franke_babi(dnc(256, 192, 64, 4))}
+"""Those of bAbI (Graves et al. 2016; Franke et al. 2018) by name, each by the parameter of `train_babi`."""

@@ -165,6 +165,7 @@ def _say_end(opened: TaskRun, folder: RunFolder, finished: Finished, minutes: fl
     stopped = {
         "solved": "solved",
         "steps": "done",
+        "early_stop": f"stopped after {run.training.early_stop} reports without a better {opened.score_name}",
         "minutes": f"stopped after {minutes:g} minutes",
         "interrupted": "interrupted",
         "launcher_exited": "stopped, since torchrun is gone,",

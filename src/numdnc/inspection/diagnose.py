@@ -18,7 +18,6 @@ from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Scores, Task
-from numdnc.tasks.targets import uniform_loss
 from numdnc.tree import named_leaves
 
 SEQUENCES = 8
@@ -69,7 +68,9 @@ def diagnose(
         findings: list[Finding] = []
         if spec.has_memory:
             findings += judge_parts(
-                _losses(scores, task, noises, uniform_loss(example.targets, activity.values["outputs"]))
+                _losses(
+                    scores, task, noises, task.loss(np.zeros_like(activity.values["outputs"]), example)[0]
+                )
             )
             findings.append(_usage(spec, activity))
             findings += [*_modes(spec, activity), *_sharpness(spec, activity), *_gates(spec, activity)]

@@ -87,7 +87,8 @@ class BabiRun(TaskRun):
             about=f"{len(task.titles)} tasks of {settings.subset}, {len(task.vocabulary.words)} words; "
             f"{len(task.train):,} stories to train on, {len(task.validation):,} to validate, "
             f"{len(task.test):,} to test; "
-            f"{task.batches:,} updates an epoch, {100 * task.padding:.0f} % of their steps padding",
+            f"{task.batches:,} updates an epoch, {100 * task.padding:.0f} % of their steps padding"
+            f"{_in_brackets(settings)}",
             stem="babi",
         )
 
@@ -135,6 +136,8 @@ class BabiRun(TaskRun):
             f"{self._in_words(scores)}; {tests:,} stories of the test (iteration {iteration})",
         ]
         record = {"task": task.name, "iteration": iteration, "stories": tests, **scores}
+        if self.settings.changes:
+            record["changes"] = self.settings.changes
         if without is not None:
             lines.append(f"{self._in_words(without)}; with every read vector zeroed")
             record["without_reads"] = without
@@ -206,6 +209,7 @@ class BabiRun(TaskRun):
         return (
             f"mean error {100 * scores['mean_error']:.2f} %, {scores['failed']:.0f} of {len(self.task.titles)} "
             f"tasks failed (above {100 * FAILURE_THRESHOLD:.0f} %), loss {format_loss(scores['loss'])}"
+            f"{_in_brackets(self.settings)}"
         )
 
     def _about(self, sequence: str) -> About:
@@ -218,3 +222,8 @@ class BabiRun(TaskRun):
             input_channels=self.vocabulary.symbols,
             output_channels=self.vocabulary.symbols,
         )
+
+
+def _in_brackets(settings: BabiSettings) -> str:
+    """How the stories differ from the files, which every result must say."""
+    return f" ({settings.changes})" if settings.changes else ""

@@ -5,7 +5,6 @@ or G a step, the g-th among the g-th group of Y/G outputs. Axes: .. steps and ba
 P predictions of a step: bits, or classes.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -76,13 +75,6 @@ def predicted_bits(outputs: Array, targets: NDArray[Any]) -> Array:
         groups = _grouped(outputs, predictions_per_step(targets, outputs))
         return as_bits(groups.argmax(axis=-1), outputs)
     return (outputs > 0).astype(float)
-
-
-def uniform_loss(targets: NDArray[Any], outputs: Array) -> float:
-    """Loss of a uniform guess, in nats per prediction: log of the number of classes, log 2 for a bit."""
-    if not are_classes(targets):
-        return math.log(2)
-    return math.log(outputs.shape[-1] // predictions_per_step(targets, outputs))
 
 
 def targets_problem(targets: Any, steps: int, count: int, size: int) -> str | None:

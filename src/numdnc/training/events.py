@@ -38,7 +38,9 @@ class Report(NamedTuple):
 class Finished(NamedTuple):
     """The run has stopped and is saved."""
 
-    reason: str  # "solved", "steps", "minutes", "interrupted" or "launcher_exited" (torchrun is gone)
+    reason: (
+        str  # "solved", "early_stop", "steps", "minutes", "interrupted" or "launcher_exited" (no torchrun)
+    )
     iteration: int
 
 

@@ -40,7 +40,8 @@ def train(
     """Train until `run.target`, for `minutes`, or until `interrupted()`; the run is saved in every case.
 
     Each report holds what `health()` returns at that moment (see inspection/health.py); it must change nothing.
-    A run also stops at the report at which its task is solved for the first time; if it is continued, it trains on.
+    A run also stops at the report at which its task is solved for the first time, or at which the scores have not
+    become better for `early_stop` reports; if it is continued, it trains on.
     If a loss or gradient is not finite, UserError names the first array that is not, and the last checkpoint stays as
     it was.
 
@@ -56,11 +57,14 @@ def train(
     while True:
         report_due = run.iteration % run.training.report_every == 0 or run.iteration == run.target
         timer.read(run, report_due=report_due)
-        if report_due and run.recent_count:
+        reported = report_due and bool(run.recent_count)
+        if reported:
             yield _report(run, task, folder, workers, timer, norm, health())
             timer.reported(run)
         solved = run.solved_iteration is not None and not was_solved
-        if reason := "solved" if solved else _reason_to_stop(run, workers, timer, interrupted):
+        stops_early = reported and run.stagnates and run.iteration < run.target
+        ends = "solved" if solved else "early_stop" if stops_early else None
+        if reason := ends or _reason_to_stop(run, workers, timer, interrupted):
             _save(run, folder, workers)
             yield Finished(reason, run.iteration)
             return

@@ -26,6 +26,8 @@ class TrainingSettings:
     """Number of training iterations; the cosine schedule ends there."""
     report_every: int = 100
     """Iterations between reports; each scores the held-out data and saves a checkpoint."""
+    early_stop: int = 0
+    """Stop after this many reports without a better score, and again after as many more; 0 = never."""
     precision: Precision = "float32"
     """float32 or float64."""
     seed: int = 0
@@ -36,9 +38,9 @@ class TrainingSettings:
     """Factor for the initial weights of the inputs; above 1 for sparse inputs (mostly zeros, few ones)."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "report_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
+        for name, least in (("steps", 1), ("report_every", 1), ("early_stop", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if self.precision not in get_args(Precision):
             raise UserError(f"precision must be float32 or float64, got {self.precision!r}.")
         if self.init_scheme not in get_args(InitScheme):
@@ -93,6 +95,13 @@ class Run(Progress):
     def engine(self) -> Engine:
         """The engine that computes the model."""
         return select_engine(self.engine_name, self.spec, self.training.precision)
+
+    @property
+    def stagnates(self) -> bool:
+        """Whether `early_stop` reports, or a multiple of them, have been no better than the best; False in between."""
+        every, patience = self.training.report_every, self.training.early_stop
+        since_best = (self.iteration - self.best_iteration) // every
+        return patience > 0 and self.iteration % every == 0 and since_best > 0 and since_best % patience == 0
 
     def forward(self, inputs: Inputs, state: Any) -> tuple[Array, Any]:
         """`Forward` with the current parameters."""

@@ -24,11 +24,13 @@ class RunStatus(NamedTuple):
     """The score in its last report, ..."""
     sequence_error: float | None
     """... and its sequence error, if the task has one."""
+    stagnates: bool = False
+    """Whether it has stopped early, as `early_stop` says."""
 
     @property
     def done(self) -> bool:
-        """Whether the run has reached its target or is solved."""
-        return self.solved_iteration is not None or self.iteration >= self.target
+        """Whether the run has reached its target, is solved or has stopped early."""
+        return self.solved_iteration is not None or self.iteration >= self.target or self.stagnates
 
 
 class RunResult(NamedTuple):
@@ -101,6 +103,7 @@ def run_status(folder: RunFolder) -> RunStatus | None:
         run.solved_seconds,
         None if report is None else report.held_out,
         None if report is None else report.sequence_error,
+        run.stagnates,
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,6 +90,11 @@ def parse_stories(task: int, text: str, source: str) -> list[Story]:
     if not stories:
         raise UserError(f"{source} must hold stories, got none. Download the data again.")
     return [Story(task, tuple(story)) for story in stories]
+
+
+def drop_duplicates(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """The lines without those that repeat the line before word for word, be they sentences or questions."""
+    return tuple(line for line, _ in groupby(lines))
 
 
 def _line(shown: str, source: str, place: int) -> Line:
