@@ -220,11 +220,13 @@ def test_consecutive_duplicates_are_dropped_in_every_story() -> None:
 
 
 def test_longest_counts_what_is_left_without_duplicates() -> None:
-    text = "1 Ann ran home.\n2 Ann ran home.\n3 Where is Ann?\thome\n"
-    task = task_of({TRAIN: text * 4, TEST: text}, drop_duplicates=True, longest=9)
-    assert len(task.train) == 3
-    with pytest.raises(UserError, match="longest must leave stories"):
-        task_of({TRAIN: text * 4, TEST: text}, longest=9)
+    text = "1 Ann ran home.\n2 Ann ran home.\n3 Where is Ann?\thome\n" * 4 + "1 Who ran?\tAnn\n" * 4
+    dropped, kept = (
+        task_of({TRAIN: text, TEST: text}, drop_duplicates=drop, longest=9) for drop in (True, False)
+    )
+    assert {story.steps for story in dropped.train} == {4, 9}
+    assert {story.steps for story in kept.train} == {4}
+    assert len(dropped.train) == 7
 
 
 def test_binary_cross_entropy_of_the_answers() -> None:

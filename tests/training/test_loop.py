@@ -1,5 +1,6 @@
 """The training loop: it learns, reports, stops in every way, and names what is not finite."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -110,7 +111,7 @@ def test_the_best_checkpoint_is_the_one_that_scored_best(tmp_path: Path) -> None
 
 def test_early_stop_ends_a_run_after_so_many_reports_without_a_better_score(tmp_path: Path) -> None:
     run, task, folder = make_run(tmp_path, steps=400, early_stop=2)
-    scores = iter([3.0, 2.0, 2.0, 1.5, 1.6, 1.5, 4.0, 4.0, 4.0, 4.0])
+    scores = itertools.chain([3.0, 2.0, 2.0, 1.5, 1.6, 1.5], itertools.repeat(4.0))
     task.score = lambda forward: {"first": next(scores)}  # type: ignore[method-assign]
     lines, finished = reports(train(run, task, folder))
     assert finished == Finished("early_stop", 120)

@@ -237,6 +237,7 @@ def test_json() -> None:
         "solved_seconds": None,
         "held_out": 0.2,
         "sequence_error": None,
+        "stopped_early": False,
     }
 
 

@@ -24,13 +24,13 @@ class RunStatus(NamedTuple):
     """The score in its last report, ..."""
     sequence_error: float | None
     """... and its sequence error, if the task has one."""
-    stagnates: bool = False
+    stopped_early: bool = False
     """Whether it has stopped early, as `early_stop` says."""
 
     @property
     def done(self) -> bool:
         """Whether the run has reached its target, is solved or has stopped early."""
-        return self.solved_iteration is not None or self.iteration >= self.target or self.stagnates
+        return self.solved_iteration is not None or self.iteration >= self.target or self.stopped_early
 
 
 class RunResult(NamedTuple):
