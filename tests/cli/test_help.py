@@ -144,9 +144,9 @@ def test_after_two_dashes_nothing_asks_for_help() -> None:
 
 
 def test_a_run_that_does_not_exist_is_said_to_be_none() -> None:
-    for command in ("view", "eval", "trace", "resume"):
+    for word in ("view", "eval", "trace", "resume"):
         refused(
-            command,
+            word,
             "runs/none",
             expect="runs/none must be the folder of a run, got no such folder. Start a run",
         )
