@@ -33,8 +33,10 @@ class Knows:
         labels = [tuple(row) for row in decode(inputs).tolist()]
         if not inputs[-1, -1]:
             return (9, 9, 9)
-        question, first = int(inputs[:, -2].argmax()), int(inputs[:, -1].argmax())
-        graph = Graph(Triple(*row) for row in labels[:question])
+        questions = np.flatnonzero(inputs[:, -2])
+        question = int(questions[-1])
+        first = question + int(inputs[question:, -1].argmax())
+        graph = Graph(Triple(*row) for row in labels[: questions[0]])
         start, edge, end = labels[question]
         if edge == ABSENT:
             return self._next(graph, start, end, labels[first + 1 :])

@@ -10,15 +10,17 @@ import pytest
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
 from numdnc.tasks.graphs.encoding import decode, to_labels
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
-from numdnc.tasks.graphs.inference import _with_walk
+from numdnc.tasks.graphs.inference import _with_walks
 from numdnc.tasks.graphs.lessons import INFERENCE
 from numdnc.tasks.graphs.named import Edge, NamedGraph, NamedGraphTask
-from numdnc.tasks.graphs.shortest_path import Walker
+from numdnc.tasks.graphs.shortest_path import read_walkers
 from numdnc.tasks.graphs.task import Question
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 
 LESSONS = [
-    (kind, n) for kind in (Traversal, ShortestPath, Inference) for n in range(1, len(kind.lessons) + 1)
+    (kind, n)
+    for kind in (Traversal, ShortestPath, Inference)
+    for n in range(1, len(kind.lesson_tables["ours"]) + 1)
 ]
 LADDER = Graph([Triple(n, way, n + 1) for n in range(5) for way in (7, 8)])
 """Nodes 0 to 5 in a row, each joined to the next by two edges: 6 - k pairs are k apart, by 2^k paths."""
@@ -43,9 +45,8 @@ def test_every_length_of_a_lesson_is_asked_for(kind: Any, lesson: int) -> None:
     low, high = task.sizes.path
     seen = set()
     for _ in range(300):
-        _, question = task._graph_and_question(rng)
-        if question is not None:
-            seen.add(length(task, question))
+        _, questions = task._graph_and_questions(rng)
+        seen.update(length(task, question) for question in questions)
         if len(seen) == high - low + 1:
             break
     assert seen == set(range(low, high + 1))
@@ -93,9 +94,8 @@ def test_walks_that_relations_are_made_of_start_at_any_node() -> None:
     task, rng = Inference(lesson=1, min_nodes=5, max_nodes=5), np.random.default_rng(0)
     places = Counter[int]()
     for _ in range(1500):
-        graph, question = task._graph_and_question(rng)
-        if question is not None:
-            places[graph.nodes.index(question.asked[0][0])] += 1
+        graph, questions = task._graph_and_questions(rng)
+        places.update(graph.nodes.index(question.asked[0][0]) for question in questions)
     for place in range(5):
         assert places[place] / places.total() == pytest.approx(1 / 5, abs=0.08)
 
@@ -106,10 +106,10 @@ def test_labels_change_places_and_nothing_else() -> None:
     for _ in range(200):
         graph = random_graph(rng, INFERENCE[3], 1000, 10)
         edges = tuple(rng.integers(10, size=4).tolist())
-        changed = _with_walk(rng, graph, edges)
+        changed = _with_walks(rng, graph, [edges])
         if changed is None:
             continue
-        after, path = changed
+        after, (path,) = changed
         walked = after.walk(path[0], edges)
         assert walked is not None
         assert [triple.destination for triple in walked] == path[1:]
@@ -128,9 +128,9 @@ def test_few_labels_are_those_of_the_walk_too() -> None:
     task, rng = Inference(few_labels=1, max_path=2), np.random.default_rng(0)
     counts = []
     for _ in range(100):
-        graph, question = task._graph_and_question(rng)
-        if question is not None:
-            labels = Counter(triple.edge for triple in graph.triples)
+        graph, questions = task._graph_and_questions(rng)
+        labels = Counter(triple.edge for triple in graph.triples)
+        for question in questions:
             counts += [labels[edge] for edge in task.meanings[question.asked[0][1]]]
     assert len(counts) > 100
     assert np.mean([count <= 2 for count in counts]) < 0.05
@@ -144,12 +144,12 @@ def test_sizes_of_graphs_reach_both_ends() -> None:
 
 def asked_on_the_ladder(start: int, end: int, **settings: Any) -> tuple[ShortestPath, Any]:
     task, rng = ShortestPath(planning=0, **settings), np.random.default_rng(0)
-    return task, task.sequence(rng, LADDER.triples, task.between(rng, LADDER, start, end))
+    return task, task.sequence(rng, LADDER.triples, [task.between(rng, LADDER, start, end)])
 
 
 def test_a_walker_goes_by_edges_from_where_it_stands_and_by_nothing_else() -> None:
-    task, batch = asked_on_the_ladder(1, 4)
-    walker, nothing = Walker(batch.inputs[:, 0]), np.zeros(task.output_size)
+    _, batch = asked_on_the_ladder(1, 4)
+    (walker,) = read_walkers(batch.inputs[:, 0])
     assert (walker.at, walker.end) == (1, 4)
     for choice in (
         (3, 7, 4),
@@ -160,11 +160,11 @@ def test_a_walker_goes_by_edges_from_where_it_stands_and_by_nothing_else() -> No
     ):  # from elsewhere, or no edges at all
         walker.go(choice)
         assert walker.at == 1
-        assert walker.target(nothing)[::2] == (1, 2)
+        assert walker.optimal() == walker.options() == [(1, 7, 2), (1, 8, 2)]
     for choice in ((1, 8, 2), (2, 7, 3), (3, 7, 4)):
         walker.go(choice)
         assert walker.at == choice[2]
-    assert walker.target(nothing) == (0, 0, 0)
+    assert walker.optimal() == walker.options() == [(0, 0, 0)]
 
 
 def test_what_is_fed_in_place_of_a_choice_is_walked_too() -> None:

@@ -23,7 +23,7 @@ from numdnc.tasks.sequences import draw_checked, single_sequence
 from numdnc.training.run import forward_with
 
 KINDS: list[type[GraphTask]] = [Traversal, ShortestPath, Inference]
-EVERY_LESSON = [(kind, lesson) for kind in KINDS for lesson in range(1, len(kind.lessons) + 1)]
+EVERY_LESSON = [(kind, lesson) for kind in KINDS for lesson in range(1, len(kind.lesson_tables["ours"]) + 1)]
 
 
 def reads(task: GraphTask, count: int, seed: int = 0) -> list[Read]:
@@ -69,7 +69,7 @@ def test_the_order_of_channels_is_the_one_that_checkpoints_were_trained_with() -
 def test_graphs_are_those_of_their_lesson(kind: Any, lesson: int) -> None:
     task = kind(lesson=lesson)
     sizes = task.sizes
-    assert sizes == kind.lessons[lesson - 1]
+    assert sizes == kind.lesson_tables["ours"][lesson - 1]
     for read in reads(task, 10, seed=lesson):
         assert sizes.nodes[0] <= len(read.nodes) <= sizes.nodes[1]
         degrees = Counter(source for source, _, _ in read.edges)
@@ -342,9 +342,13 @@ def test_lessons_are_a_curriculum() -> None:
 @pytest.mark.parametrize(
     ("kind", "settings", "words"),
     [
-        (Traversal, {"lesson": 0}, "lesson must be from 1 to 14, got 0"),
-        (Traversal, {"lesson": 15}, "lesson must be from 1 to 14, got 15"),
-        (ShortestPath, {"lesson": 10}, "lesson must be from 1 to 9, got 10"),
+        (Traversal, {"lesson": -1}, "lesson must be from 1 to 14, or 0 for the last, got -1"),
+        (Traversal, {"lesson": 15}, "lesson must be from 1 to 14, or 0 for the last, got 15"),
+        (ShortestPath, {"lesson": 10}, "lesson must be from 1 to 9, or 0 for the last, got 10"),
+        (ShortestPath, {"lessons": "paper", "lesson": 16}, "lesson must be from 1 to 15"),
+        (Inference, {"lessons": "other"}, "lessons must be one of ours, paper, got 'other'"),
+        (Traversal, {"queries": 0}, "queries must be from 1 to 64, got 0"),
+        (Traversal, {"queries": 65}, "queries must be from 1 to 64, got 65"),
         (Traversal, {"digits": 0}, "digits must be from 1 to 6, got 0"),
         (Traversal, {"digits": 1}, "max_nodes must be at most 10, the labels of 1 digits, got 40"),
         (Traversal, {"min_nodes": 41}, "min_nodes must be from 2 to max_nodes, got 41 and 40"),
@@ -363,8 +367,9 @@ def test_lessons_are_a_curriculum() -> None:
             {"max_path": 6},
             "max_path must be at most 5, as many edges as a relation stands for, got 6",
         ),
-        (Inference, {"planning": -1}, "planning must be at least 0, got -1"),
-        (ShortestPath, {"planning": -1}, "planning must be at least 0, got -1"),
+        (Inference, {"planning": -1}, "planning must be at least 0, edges or random, got -1"),
+        (ShortestPath, {"planning": -1}, "planning must be at least 0, edges or random, got -1"),
+        (ShortestPath, {"planning": "nodes"}, "planning must be at least 0, edges or random, got nodes"),
         (ShortestPath, {"optimal_share": 1.5}, r"optimal_share must lie in \[0, 1\], got 1.5"),
     ],
 )

@@ -361,7 +361,9 @@ def test_sequences_of_two_lengths_are_joined_by_padding() -> None:
     both = pad_and_concat([short, long])
     assert both.inputs.shape == (8, 4, 4)
     assert both.mask is not None
-    for part, one, other in zip(both[:2] + both[3:], short[:2] + short[3:], long[:2] + long[3:], strict=True):
+    for part, one, other in zip(
+        both[:2] + both[3:4], short[:2] + short[3:4], long[:2] + long[3:4], strict=True
+    ):
         np.testing.assert_array_equal(part[:4, :1], one)
         assert not part[4:, :1].any()
         np.testing.assert_array_equal(part[:, 1:], other)

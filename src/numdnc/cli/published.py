@@ -1,7 +1,6 @@
 """`train NAME --published`: tasks with the settings of the paper or program they come from.
 
-Values that a source does not give, mostly the number of steps, are ours. So are the lessons of shortest path and
-inference, except the last.
+Values that a source does not give, mostly the number of steps, are ours.
 """
 
 from dataclasses import replace
@@ -74,9 +73,23 @@ PUBLISHED = {
     "links": _published("links", dnc(64, 128, 12, 1, "feedforward")),
     "traversal": _graves("traversal", Traversal(), layers=3, memory_size=256, batch=2, rate=1e-5, fails=0.1),
     "shortest-path": _graves(
-        "shortest-path", ShortestPath(), layers=2, memory_size=128, batch=1, rate=3e-6, fails=0.2
+        "shortest-path",
+        ShortestPath(lessons="paper", valid_edges=True),
+        layers=2,
+        memory_size=128,
+        batch=1,
+        rate=3e-6,
+        fails=0.2,
     ),
-    "inference": _graves("inference", Inference(), layers=3, memory_size=128, batch=32, rate=1e-5, fails=0.1),
+    "inference": _graves(
+        "inference",
+        Inference(lessons="paper", queries=3),
+        layers=3,
+        memory_size=128,
+        batch=32,
+        rate=1e-5,
+        fails=0.1,
+    ),
 }
 """The published settings by the name of the preset."""
 

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -170,6 +171,11 @@ class SequenceRun(TaskRun):
             f"held-out {format_loss(report.held_out):>7}",
             f"{100 * scores['bit_error']:5.2f} % {predictions} wrong",
             f"{100 * (1 - scores['sequence_error']):5.1f} % sequences right",
+            *(
+                [f"{100 * (1 - error):5.1f} % questions"]
+                if (error := scores.get("question_error")) is not None
+                else []
+            ),
             *([f"level {scores['level']:.0f}"] if "level" in scores else []),
             f"{report.per_second:9.0f} {predictions}/s",
             time_left(report.seconds_left),
@@ -284,20 +290,27 @@ def changed_settings(generator: SequenceGenerator, overrides: Mapping[str, Any])
         if name not in before or value is None:
             got = name if value is None else f"{name}={value}"
             raise UserError(f"--set must be NAME=VALUE with a name of {', '.join(before)}, got {got!r}.")
-        values[name] = _as_setting(name, value, type(before[name]))
+        values[name] = _as_setting(name, value, get_type_hints(type(generator)).get(name, type(before[name])))
     changed: SequenceGenerator = dataclasses.replace(generator, **values)  # type: ignore[type-var]
     return changed
 
 
-def _as_setting(name: str, value: Any, kind: type[Any]) -> Any:
-    """A value as the type of its setting."""
+def _as_setting(name: str, value: Any, declared: Any) -> Any:
+    """A value as the type that a setting is declared with: a plain type, some words (a Literal), or either."""
+    parts = get_args(declared) if get_origin(declared) in (Union, UnionType) else (declared,)
+    words = [word for part in parts if get_origin(part) is Literal for word in get_args(part)]
+    kinds = [part for part in parts if isinstance(part, type)]
+    if value in words or not kinds:
+        return value
+    kind = kinds[0]
     try:
         if kind is bool and isinstance(value, str):
             return {"true": True, "yes": True, "false": False, "no": False}[value.lower()]
         return kind(value)
     except (ValueError, KeyError):
-        kinds = {bool: "yes or no", int: "a whole number", float: "a number"}
-        raise UserError(f"{name} must be {kinds[kind]}, got {value!r}.") from None
+        kind_in_words = {bool: "yes or no", int: "a whole number", float: "a number"}[kind]
+        allowed = " or ".join([kind_in_words, *words])
+        raise UserError(f"{name} must be {allowed}, got {value!r}.") from None
 
 
 def _stored(run: Run) -> _Stored:
@@ -310,7 +323,10 @@ def _stored(run: Run) -> _Stored:
 
 def _in_words(scores: Scores, predictions: str) -> str:
     """Scores in words; `predictions` are bits or classes."""
+    questions = ""
+    if "question_error" in scores:
+        questions = f", {100 * (1 - scores['question_error']):.1f} % of questions"
     return (
         f"loss {format_loss(scores['loss'])}, {100 * scores['bit_error']:.2f} % of {predictions} wrong, "
-        f"{100 * (1 - scores['sequence_error']):.1f} % of sequences without error"
+        f"{100 * (1 - scores['sequence_error']):.1f} % of sequences{questions} without error"
     )

@@ -25,6 +25,9 @@ class Batch(NamedTuple):
     targets: NDArray[Any]  # (T, B) classes, (T, B, G) several classes a step, or (T, B, Y) numbers in [0, 1]
     starts_sequence: bool = True  # whether the sequences begin here, from the initial state
     mask: NDArray[Any] | None = None  # (T, B) booleans: where the loss counts; everywhere where None
+    choices: NDArray[Any] | None = (
+        None  # (T, B, C, G) classes: what a step chooses from, padded with -1; None: anything
+    )
 
     def rows(self, chosen: slice) -> "Batch":
         """Some of the sequences, with their padding."""

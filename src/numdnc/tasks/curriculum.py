@@ -9,14 +9,14 @@ from typing import Any, cast
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.tasks.sequences import SequenceGenerator
+from numdnc.tasks.sequences import SequenceGenerator, resolved_settings
 
 
 class Curriculum:
     """The levels of a task; a level is the value of the setting that grows."""
 
     def __init__(self, whole: SequenceGenerator, grow: str, first: int, step: int, easier: float) -> None:
-        settings: dict[str, Any] = dataclasses.asdict(cast(Any, whole))
+        settings = resolved_settings(whole)
         growing = sorted(name for name, value in settings.items() if type(value) is int)
         if grow not in growing:
             raise UserError(f"grow must be one of {', '.join(growing)}, got {grow!r}.")

@@ -21,6 +21,7 @@ from numdnc.tasks.curriculum import Curriculum
 from numdnc.tasks.held_out import MAX_OVERLAP, HeldOutFilter
 from numdnc.tasks.sequences import (
     SequenceGenerator,
+    answer_numbers,
     draw_checked,
     loss_mask,
     optional_attribute,
@@ -54,7 +55,7 @@ class SequenceSettings:
     grow_by: int = 1
     """Its increase from level to level."""
     pass_at: float = 0.1
-    """A level is passed once at most this share of its sequences has an error."""
+    """A level is passed once at most this share of its sequences, or of their questions, has an error."""
     fall_at: float = 1.0
     """Training goes back a level once more than this share of its sequences has an error, where it was at most this
     before; 1 = never."""
@@ -113,9 +114,11 @@ class SequenceTask:
         and some from earlier ones.
         """
         if self._curriculum is None:
-            return self._filter.draw(self.generator, self._rng, self.settings.batch)
+            return self._filter.draw(_for_training(self.generator), self._rng, self.settings.batch)
         groups = self._curriculum.draw_levels(self._rng, self.settings.batch)
-        return pad_and_concat([self._filter.draw(generator, self._rng, count) for generator, count in groups])
+        return pad_and_concat(
+            [self._filter.draw(_for_training(generator), self._rng, count) for generator, count in groups]
+        )
 
     @cached_property
     def _filter(self) -> HeldOutFilter:
@@ -158,12 +161,13 @@ class SequenceTask:
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy in nats, number of predictions, gradient by the outputs."""
-        return cross_entropy(outputs, batch.targets, loss_mask(batch))
+        return cross_entropy(outputs, batch.targets, loss_mask(batch), batch.choices)
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
         """Scores on the held-out sequences, which are the same every time: "loss", "bit_error", "sequence_error".
 
-        bit_error is the share of wrong predictions, sequence_error that of sequences with any wrong prediction. With a
+        bit_error is the share of wrong predictions, sequence_error that of sequences with any wrong prediction and,
+        where a sequence has several questions, question_error that of questions with any in their answer. With a
         curriculum they are of the current level, which "level" gives; with `whole`, or where the task itself turns out
         to be solved already, they are of the task itself.
         """
@@ -171,7 +175,7 @@ class SequenceTask:
         if curriculum is None or whole:
             return self._measure(self.generator, forward)
         scores = self._measure(curriculum.generator, forward)
-        if scores["sequence_error"] <= self.settings.pass_at and not curriculum.on_last_level:
+        if _failed(scores) <= self.settings.pass_at and not curriculum.on_last_level:
             # A model that solves the task itself need not go through the remaining levels.
             all_levels = self._measure(self.generator, forward)
             if self._enough(all_levels):
@@ -199,21 +203,27 @@ class SequenceTask:
         return single_sequence(next(islice(self.evaluation_batches(), group, None)), row)
 
     def _measure(self, generator: SequenceGenerator, forward: Forward) -> Scores:
-        nats = predictions = wrong = failed = 0.0
+        nats = predictions = wrong = failed = asked = missed = 0.0
         for given in self.evaluation_batches(generator):
             batch = self.scoring_rollout(forward, given)
             outputs, _ = forward(batch.inputs, None)
             mean, count, _ = self.loss(outputs, batch)
-            misses = errors(outputs, batch.targets) & loss_mask(batch)[..., None]
+            misses = errors(outputs, batch.targets, batch.choices) & loss_mask(batch)[..., None]
             nats += mean * count
             predictions += count
             wrong += int(misses.sum())
             failed += int(misses.any(axis=(0, 2)).sum())
-        return {
+            answers = answer_numbers(loss_mask(batch))
+            asked += int(answers.max(axis=0).sum())
+            step, row, _ = np.nonzero(misses)
+            missed += len(set(zip(row.tolist(), answers[step, row].tolist(), strict=True)))
+        scores = {
             "loss": nats / predictions,
             "bit_error": wrong / predictions,
             "sequence_error": failed / self.settings.evaluated,
         }
+        several = (optional_attribute(generator, "queries") or 1) > 1
+        return {**scores, "question_error": missed / asked} if several else scores
 
     def solved(self, scores: Scores) -> bool:
         """Whether, on the last level, the loss is at most `solved_at` or, if that is 0, every sequence is right."""
@@ -230,7 +240,7 @@ class SequenceTask:
         """Move to the next level if this one is passed, or back to the one before if it is lost."""
         if self._curriculum is not None:
             self._curriculum.level = int(scores["level"])
-            self._curriculum.update(scores["sequence_error"], self.settings.pass_at, self.settings.fall_at)
+            self._curriculum.update(_failed(scores), self.settings.pass_at, self.settings.fall_at)
 
     def position(self) -> dict[str, Any]:
         """Random state, and the level if there are any."""
@@ -250,3 +260,14 @@ class SequenceTask:
         self._rng = generator_from(saved.rng)
         if curriculum is not None and saved.level is not None:
             curriculum.move_to(saved.level, held=saved.held)
+
+
+def _for_training(generator: SequenceGenerator) -> SequenceGenerator:
+    """The generator of the sequences that are trained on."""
+    other: SequenceGenerator | None = optional_attribute(generator, "for_training")
+    return generator if other is None else other
+
+
+def _failed(scores: Scores) -> float:
+    """The share of questions, or of sequences of one question, with an error."""
+    return scores.get("question_error", scores["sequence_error"])

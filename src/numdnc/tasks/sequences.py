@@ -29,6 +29,9 @@ class SequenceGenerator(Protocol):
     * `describe(batch, outputs, row)`: text that the terminal shows instead of a plot of a sequence.
     * `rollout(forward, batch, rng)`, where inputs or targets depend on the model's outputs: the batch with the model's
       choices filled in. `rng` is None in scoring.
+    * `queries`: how many questions a sequence asks; if several, their answers are scored one by one, an answer being
+      consecutive steps at which the loss counts.
+    * `for_training`: another generator, from which the sequences for training are drawn.
     * `repeats`: False says that no sequence is ever drawn twice, so that nobody needs to look for held-out ones.
 
     The names before 0.2, `most_held`, `in_words` and `play`, still work.
@@ -91,6 +94,14 @@ def draw_checked(generator: SequenceGenerator, rng: np.random.Generator, count: 
 def loss_mask(batch: Batch) -> NDArray[np.bool_]:
     """Where the loss counts, (T, B)."""
     return np.ones(batch.targets.shape[:2], bool) if batch.mask is None else batch.mask
+
+
+def answer_numbers(mask: NDArray[Any]) -> NDArray[np.int64]:
+    """For each step of a mask (T, B), how many runs of consecutive True have begun, (T, B)."""
+    begins = mask.copy()
+    begins[1:] &= ~mask[:-1]
+    numbers: NDArray[np.int64] = begins.cumsum(axis=0)
+    return numbers
 
 
 def sequence_length(batch: Batch, row: int) -> int:

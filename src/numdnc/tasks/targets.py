@@ -2,7 +2,10 @@
 
 Floats in [0, 1], as many as outputs, are bits (sigmoid). Integers are classes (softmax): one a step among all outputs,
 or G a step, the g-th among the g-th group of Y/G outputs. Axes: .. steps and batch in any order, Y output, G groups,
-P predictions of a step: bits, or classes.
+P predictions of a step: bits, or classes; C choices.
+
+A step may also be one prediction, of G classes at once, among the choices that a batch gives it, which are padded with
+-1. A choice has the probability of its G classes, renormalised over the choices.
 """
 
 from typing import Any
@@ -13,6 +16,9 @@ from numpy.typing import NDArray
 from numdnc.params import Array
 from numdnc.reference.activations import sigmoid, softmax
 from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
+
+_NEVER = -1e9
+"""In place of the logit of a choice that is not there."""
 
 
 def are_classes(targets: NDArray[Any]) -> bool:
@@ -26,13 +32,15 @@ def predictions_per_step(targets: NDArray[Any], outputs: Array) -> int:
 
 
 def cross_entropy(
-    outputs: Array, targets: NDArray[Any], counts: NDArray[np.bool_]
+    outputs: Array, targets: NDArray[Any], counts: NDArray[np.bool_], choices: NDArray[Any] | None = None
 ) -> tuple[float, int, Array]:
     """Mean loss in nats over the predictions that count, their number, and the gradient by the outputs (T, B, Y).
 
-    `counts` (T, B) says at which steps the loss counts.
+    `counts` (T, B) says at which steps the loss counts, `choices` (T, B, C, G) among what there.
     """
     each = predictions_per_step(targets, outputs)
+    if choices is not None:
+        return _cross_entropy_of_choices(outputs, targets, counts, choices)
     if are_classes(targets):
         wide = np.broadcast_to(counts[..., None], (*counts.shape, each))
         nats, d_outputs = softmax_cross_entropy(_grouped(outputs, each), _classes(targets, outputs), wide)
@@ -42,14 +50,56 @@ def cross_entropy(
     return nats, each * int(counts.sum()), d_outputs
 
 
-def errors(outputs: Array, targets: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which predictions are wrong, (.., P): a bit is predicted by y > 0, a class by the largest y of its group."""
+def errors(outputs: Array, targets: NDArray[Any], choices: NDArray[Any] | None = None) -> NDArray[np.bool_]:
+    """Which predictions are wrong, (.., P): a bit is predicted by y > 0, a class by the largest y of its group.
+
+    With `choices` a step is one prediction, the likeliest choice.
+    """
+    if choices is not None:
+        missed: NDArray[np.bool_] = (likeliest_choices(outputs, choices) != targets).any(
+            axis=-1, keepdims=True
+        )
+        return missed
     if are_classes(targets):
         classes = _classes(targets, outputs)
         wrong: NDArray[np.bool_] = _grouped(outputs, classes.shape[-1]).argmax(axis=-1) != classes
     else:
         wrong = (outputs > 0) != (targets > 0.5)
     return wrong
+
+
+def likeliest_choices(outputs: Array, choices: NDArray[Any]) -> NDArray[Any]:
+    """The likeliest of the choices (.., C, G) by outputs (.., Y), (.., G); the first of equally likely ones."""
+    best = choice_logits(outputs, choices).argmax(axis=-1)
+    found: NDArray[Any] = np.take_along_axis(choices, best[..., None, None], -2)[..., 0, :]
+    return found
+
+
+def choice_logits(outputs: Array, choices: NDArray[Any]) -> Array:
+    """Logits of choices (.., C, G), (.., C): the sums of the outputs of their classes.
+
+    log softmax of each group would be that less a number that is the same for all choices.
+    """
+    groups = _grouped(outputs, choices.shape[-1])
+    picked = np.take_along_axis(groups[..., None, :, :], np.maximum(choices, 0)[..., None], -1)[..., 0]
+    return np.where(choices[..., 0] < 0, outputs.dtype.type(_NEVER), picked.sum(axis=-1))
+
+
+def _cross_entropy_of_choices(
+    outputs: Array, targets: NDArray[Any], counts: NDArray[np.bool_], choices: NDArray[Any]
+) -> tuple[float, int, Array]:
+    """`cross_entropy` of one choice a step: -mean log softmax(choice logits)[target]."""
+    due = np.nonzero(counts)
+    among = choices[due]
+    at = (among == targets[due][:, None]).all(axis=-1).argmax(axis=-1)
+    nats, d_logits = softmax_cross_entropy(choice_logits(outputs[due], among)[None], at[None])
+    groups = among.shape[-1]
+    d_due = np.zeros((len(at), groups, outputs.shape[-1] // groups), outputs.dtype)
+    step, _, group = np.indices(among.shape)
+    np.add.at(d_due, (step, group, np.maximum(among, 0)), d_logits[0, :, :, None])
+    d_outputs = np.zeros_like(outputs)
+    d_outputs[due] = d_due.reshape(len(at), -1)
+    return nats, len(at), d_outputs
 
 
 def probabilities(outputs: Array, targets: NDArray[Any]) -> Array:

@@ -9,14 +9,14 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.tasks import Batch, Forward
-from numdnc.tasks.graphs.encoding import ABSENT, END, predicted_labels, to_labels
+from numdnc.tasks.graphs.encoding import ABSENT, END, to_labels
 from numdnc.tasks.graphs.graph import Graph
 from numdnc.tasks.graphs.inference import Inference, relation_question
 from numdnc.tasks.graphs.named import NamedGraph, NamedGraphTask, Numbering, read_graph
 from numdnc.tasks.graphs.questions import ParsedQuestion, parse_question
 from numdnc.tasks.graphs.relations import numbering_for
 from numdnc.tasks.graphs.shortest_path import ShortestPath
-from numdnc.tasks.graphs.task import GraphTask, Question
+from numdnc.tasks.graphs.task import GraphTask, Question, given_labels
 from numdnc.tasks.graphs.traversal import walk_question
 from numdnc.tasks.sequences import loss_mask
 
@@ -74,7 +74,7 @@ def ask_graph(
     else:
         numbering, relation = graph.draw_numbering(rng, task), ABSENT
     triples = [numbering.triple(edge) for edge in graph.edges]
-    batch = task.sequence(rng, triples, _question(task, asked, numbering, relation, Graph(triples), rng))
+    batch = task.sequence(rng, triples, [_question(task, asked, numbering, relation, Graph(triples), rng)])
     if isinstance(task, ShortestPath):
         batch = task.rollout(forward, batch, None)
     outputs, _ = forward(batch.inputs, None)
@@ -114,7 +114,7 @@ def _steps(batch: Batch, outputs: Array, numbering: Numbering, relation: dict[in
             f"{nodes.get(destination, '(no such node)')}"
         )
 
-    given, wanted = predicted_labels(outputs[due, 0]).tolist(), to_labels(batch.targets[due, 0]).tolist()
+    given, wanted = given_labels(batch, outputs)[due, 0].tolist(), to_labels(batch.targets[due, 0]).tolist()
     return [GraphStep(in_names(g), in_names(w), g == w) for g, w in zip(given, wanted, strict=True)]
 
 

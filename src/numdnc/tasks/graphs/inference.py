@@ -1,6 +1,7 @@
 """Inference: learn from questions alone which paths relations stand for."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.tasks.graphs.encoding import ABSENT
-from numdnc.tasks.graphs.graph import Graph, random_graph
-from numdnc.tasks.graphs.lessons import INFERENCE, Lesson
-from numdnc.tasks.graphs.task import GraphTask, Question, check_plan
+from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
+from numdnc.tasks.graphs.lessons import INFERENCE, PAPER_INFERENCE, Lesson
+from numdnc.tasks.graphs.task import GraphTask, Planning, Question, check_planning
 
 SINGLE = 10
 """Labels 0..9 are single edges and stand for themselves; from 10 on they are relations."""
@@ -20,6 +21,8 @@ MIN_LENGTH, MAX_LENGTH = 2, 5
 """Number of edges that a relation stands for."""
 MIN_RELATIONS, MAX_RELATIONS = 4, 400
 _SEED = 20161012
+_TRIES = 20
+"""Most walks that are tried for each of the later questions about a graph."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +51,17 @@ class Inference(GraphTask):
     """
 
     name: ClassVar[str] = "inference"
-    lessons: ClassVar[tuple[Lesson, ...]] = INFERENCE
+    lesson_tables: ClassVar[dict[str, tuple[Lesson, ...]]] = {"ours": INFERENCE, "paper": PAPER_INFERENCE}
 
-    lesson: int = len(INFERENCE)
-    """Lesson: sizes of graphs and paths, from 1, the easiest, to 11; see docs/tasks.md."""
-    planning: int = 10
-    """Empty steps between question and answer."""
+    planning: Planning = 10
+    """Empty steps between question and answer; edges = as many as the graph has edges, in training a random number of
+    them; random = a random number of them in scoring too."""
     relations: int = 0
     """Number of relations; 0 = that of the lesson."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_plan(self.planning)
+        check_planning(self.planning)
         most = min(MAX_RELATIONS, 10**self.digits - SINGLE)
         if not MIN_RELATIONS <= self._known <= most:
             raise UserError(
@@ -83,7 +85,7 @@ class Inference(GraphTask):
         return SINGLE
 
     @property
-    def plan(self) -> int:
+    def plan(self) -> Planning:
         """Empty steps between question and answer."""
         return self.planning
 
@@ -96,19 +98,25 @@ class Inference(GraphTask):
         """Label of a single edge or a relation -> the edges that it stands for."""
         return dict(sorted(pair for pairs in _by_length(self._known).values() for pair in pairs))
 
-    def _graph_and_question(self, rng: np.random.Generator) -> tuple[Graph, Question | None]:
-        by_length = _by_length(self._known)
-        relations = by_length[int(rng.integers(*self.sizes.path, endpoint=True))]
-        relation, edges = relations[int(rng.integers(len(relations)))]
+    def _graph_and_questions(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
+        asked = [self._relation(rng) for _ in range(self.queries)]
         labels = self._labels_of_edges(rng)
         if not isinstance(labels, int):
-            labels = np.union1d(labels, edges)
+            labels = np.union1d(labels, np.concatenate([edges for _, edges in asked]))
         graph = random_graph(rng, self.sizes, 10**self.digits, labels)
-        changed = _with_walk(rng, graph, edges)
+        changed = _with_walks(rng, graph, [edges for _, edges in asked])
         if changed is None:
-            return graph, None
-        graph, path = changed
-        return graph, relation_question(path[0], relation, path[-1])
+            return graph, []
+        graph, paths = changed
+        return graph, [
+            relation_question(path[0], relation, path[-1])
+            for (relation, _), path in zip(asked, paths, strict=True)
+        ]
+
+    def _relation(self, rng: np.random.Generator) -> tuple[int, tuple[int, ...]]:
+        """Label and edges of a random relation of a random length."""
+        relations = _by_length(self._known)[int(rng.integers(*self.sizes.path, endpoint=True))]
+        return relations[int(rng.integers(len(relations)))]
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
         """A question about a given graph, drawn as the class docstring says; None if no relation leads anywhere."""
@@ -147,20 +155,42 @@ def relation_question(start: int, relation: int, end: int) -> Question:
     return Question([(start, relation, ABSENT)], [(start, relation, end)])
 
 
-def _with_walk(
-    rng: np.random.Generator, graph: Graph, edges: tuple[int, ...]
-) -> tuple[Graph, list[int]] | None:
-    """The graph after edge labels were swapped such that a random walk has the labels `edges`, and that walk's nodes.
+def _with_walks(
+    rng: np.random.Generator, graph: Graph, walks: Sequence[tuple[int, ...]]
+) -> tuple[Graph, list[list[int]]] | None:
+    """The graph after edge labels were swapped such that random walks have the labels `walks`, and the walks' nodes.
 
-    None if the walk reached a node without an edge that may still change its label.
+    None if a walk reached a node without an edge that may still change its label; the first walk is tried once, the
+    others, which must leave the edges of earlier ones alone, some times.
     """
     leaving = {node: {edge.edge: edge for edge in graph.edges_from(node)} for node in graph.nodes}
     settled = {node: set[int]() for node in leaving}
-    path = [graph.nodes[int(rng.integers(len(leaving)))]]
-    for label in edges:
+    paths = list[list[int]]()
+    for labels in walks:
+        tries = (_with_walk(rng, leaving, settled, labels) for _ in range(_TRIES if paths else 1))
+        path = next(filter(None, tries), None)
+        if path is None:
+            return None
+        paths.append(path)
+    return Graph(edge for here in leaving.values() for edge in here.values()), paths
+
+
+def _with_walk(
+    rng: np.random.Generator,
+    leaving: dict[int, dict[int, Triple]],
+    settled: dict[int, set[int]],
+    labels: tuple[int, ...],
+) -> list[int] | None:
+    """Swap labels of edges, node -> label -> edge, such that a random walk has these; its nodes, or None.
+
+    `settled`, node -> labels of edges that walks have taken, stay where they are.
+    """
+    nodes, taken = list(leaving), {node: labels.copy() for node, labels in settled.items()}
+    path = [nodes[int(rng.integers(len(nodes)))]]
+    for label in labels:
         at, here = path[-1], leaving[path[-1]]
-        if label not in settled[at]:
-            free = [other for other in here if other not in settled[at]]
+        if label not in taken[at]:
+            free = [other for other in here if other not in taken[at]]
             if not free:
                 return None
             other = free[int(rng.integers(len(free)))]
@@ -168,9 +198,10 @@ def _with_walk(
             if replaced is not None:
                 here[other] = replaced._replace(edge=other)
             here[label] = chosen._replace(edge=label)
-            settled[at].add(label)
+            taken[at].add(label)
         path.append(here[label].destination)
-    return Graph(edge for here in leaving.values() for edge in here.values()), path
+    settled.update(taken)
+    return path
 
 
 @lru_cache(maxsize=16)

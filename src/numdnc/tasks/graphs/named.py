@@ -161,6 +161,11 @@ class NamedGraphTask:
         return self.task.output_channels
 
     @property
+    def queries(self) -> int:
+        """Questions about each graph."""
+        return self.task.queries
+
+    @property
     def slots_needed(self) -> int:
         """Number of edges of the largest graph shown; a sample of its parts decides if the graph is very large."""
         if not self.nodes:
@@ -170,7 +175,7 @@ class NamedGraphTask:
         return max(len(self.graph.subgraph([node], self.nodes).edges) for node in around)
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` sequences, each a question about the graph or a part of it."""
+        """`batch` sequences, each with questions about the graph or a part of it."""
         return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
@@ -191,9 +196,9 @@ class NamedGraphTask:
                 )
             numbering = graph.draw_numbering(rng, self.task)
             triples = [numbering.triple(edge) for edge in graph.edges]
-            question = self.task.question(rng, Graph(triples)) if triples else None
-            if question is not None:
-                return self.task.sequence(rng, triples, question)
+            questions = self.task.questions(rng, Graph(triples)) if triples else []
+            if questions:
+                return self.task.sequence(rng, triples, questions)
         low, high = self.task.sizes.path
         raise UserError(
             f"the graph must have paths that {self.task.name} asks for, of {low} to {high} edges, "

@@ -1,6 +1,8 @@
 """Shortest path: plan a path, then output its edges, each of which becomes the next input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -21,8 +23,9 @@ from numdnc.tasks.graphs.encoding import (
     to_digits,
 )
 from numdnc.tasks.graphs.graph import Graph, Triple
-from numdnc.tasks.graphs.lessons import SHORTEST_PATH, Lesson
-from numdnc.tasks.graphs.task import GraphTask, Question, check_plan
+from numdnc.tasks.graphs.lessons import PAPER_SHORTEST_PATH, SHORTEST_PATH, Lesson
+from numdnc.tasks.graphs.task import GraphTask, Planning, Question, check_planning
+from numdnc.tasks.targets import choice_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,8 @@ class ShortestPath(GraphTask):
     leads to its destination; any other choice leaves the current node unchanged. If the end can no longer be reached,
     the target is 000 000 000. An answer without errors therefore is a shortest path of the model's own choices that
     ends in time. (`draw` feeds back a random shortest path; `rollout` replaces it by the model's choices.)
+    With `valid_edges` a step is one choice among the edges of the current node, with the probabilities of their digits,
+    renormalised; where the target is 000 000 000, nothing else can be chosen.
     Input channels: digits of the three labels, question, answer. Output channels: digits of the three labels, one of
     ten each.
 
@@ -53,23 +58,28 @@ class ShortestPath(GraphTask):
     """
 
     name: ClassVar[str] = "shortest-path"
-    lessons: ClassVar[tuple[Lesson, ...]] = SHORTEST_PATH
+    lesson_tables: ClassVar[dict[str, tuple[Lesson, ...]]] = {
+        "ours": SHORTEST_PATH,
+        "paper": PAPER_SHORTEST_PATH,
+    }
 
-    lesson: int = len(SHORTEST_PATH)
-    """Lesson: sizes of graphs and paths, from 1, the easiest, to 9; see docs/tasks.md."""
-    planning: int = 10
-    """Empty steps between question and answer."""
+    planning: Planning = 10
+    """Empty steps between question and answer; edges = as many as the graph has edges, in training a random number of
+    them; random = a random number of them in scoring too."""
     optimal_share: float = 0.8
     """Share of training steps that feed back the target instead of the model's own choice."""
+    valid_edges: bool = False
+    """Choose among the edges that leave the current node, by outputs renormalised over these (the paper's way), instead
+    of any digits; the answer then ends where the path does."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_plan(self.planning)
+        check_planning(self.planning)
         if not 0 <= self.optimal_share <= 1:
             raise UserError(f"optimal_share must lie in [0, 1], got {self.optimal_share}.")
 
     @property
-    def plan(self) -> int:
+    def plan(self) -> Planning:
         """Empty steps between question and answer."""
         return self.planning
 
@@ -103,47 +113,66 @@ class ShortestPath(GraphTask):
         Without `rng` all choices are the model's own; with it, each is the target with probability `optimal_share`.
         """
         inputs, targets = batch.inputs.copy(), batch.targets.copy()
-        walkers = [Walker(inputs[:, row]) for row in range(inputs.shape[1])]
+        walkers: dict[int, list[tuple[int, Walker]]] = {}
+        for row in range(inputs.shape[1]):
+            for walker in read_walkers(inputs[:, row]):
+                for t in walker.answer:
+                    walkers.setdefault(t, []).append((row, walker))
+        options: dict[tuple[int, int], list[tuple[int, ...]]] = {}
         state, begin = None, 0
-        for t in sorted({t for walker in walkers for t in walker.answer}):
+        for t in sorted(walkers):
             outputs, state = forward(inputs[begin : t + 1], state)
             begin = t + 1
-            for row, walker in enumerate(walkers):
-                if t not in walker.answer:
-                    continue
-                target = walker.target(outputs[-1, row])
+            for row, walker in walkers[t]:
+                output = outputs[-1, row]
+                options[t, row] = walker.options()
+                target = self._likeliest(output, walker.optimal())
                 targets[t, row] = to_digits(target, self.digits)
-                own = rng is None or rng.random() >= self.optimal_share
-                choice = tuple(predicted_labels(outputs[-1, row]).tolist()) if own else target
+                choice = target
+                if rng is None or rng.random() >= self.optimal_share:
+                    choice = self._choice(output, options[t, row])
                 walker.go(choice)
                 if t + 1 in walker.answer:
                     inputs[t + 1, row, :-FLAGS] = one_hot(choice, self.digits)
-        return batch._replace(inputs=inputs, targets=targets)
+        choices = self._padded(options, targets.shape) if self.valid_edges else None
+        return batch._replace(inputs=inputs, targets=targets, choices=choices)
+
+    def _choice(self, output: Array, options: list[tuple[int, ...]]) -> tuple[int, ...]:
+        """What the model chooses by its output (Y,)."""
+        if self.valid_edges:
+            return self._likeliest(output, options)
+        return tuple(predicted_labels(output).tolist())
+
+    def _likeliest(self, output: Array, options: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+        """The likeliest of some edges, or END, by the output (Y,)."""
+        return options[int(choice_logits(output, to_digits(options, self.digits)).argmax())]
+
+    def _padded(
+        self, options: dict[tuple[int, int], list[tuple[int, ...]]], shape: tuple[int, ...]
+    ) -> NDArray[np.int64]:
+        """Options by step and row as the `choices` of a batch whose targets have the shape (T, B, G)."""
+        most = max(map(len, options.values()))
+        choices = np.full((*shape[:2], most, shape[2]), ABSENT)
+        for (t, row), edges in options.items():
+            choices[t, row, : len(edges)] = to_digits(edges, self.digits)
+        return choices
 
 
 class Walker:
-    """The node that the choices of one sequence have reached so far."""
+    """The node that the choices of one answer have reached so far."""
 
-    def __init__(self, inputs: Array) -> None:
-        """Read graph and question from the `inputs` (T, X) of a sequence."""
-        question = int(inputs[:, PHASE].argmax())
-        labels = decode(inputs[: question + 1])
-        self.graph = Graph(Triple(*triple) for triple in labels[:question].tolist())
-        self.at, _, self.end = labels[question].tolist()
-        self.answer = range(*_first_and_after(inputs[:, ANSWER] > 0))
-        self._steps = self.graph.distances_to(self.end)
+    def __init__(self, graph: Graph, start: int, end: int, answer: range) -> None:
+        self.graph, self.at, self.end, self.answer = graph, start, end, answer
+        self._steps = graph.distances_to(end)
 
-    def target(self, outputs: Array) -> tuple[int, int, int]:
-        """The edge to choose now, or END; among several edges the likeliest by the outputs (Y,)."""
-        if self.at == self.end:
-            return END
-        edges = _optimal(self.graph, self._steps, self.at)
-        if not edges:  # the end can no longer be reached
-            return END
-        groups = outputs.reshape(-1, 10)
-        # The sum of the outputs of the digits ranks triples as their probabilities do.
-        places = to_digits(edges, len(groups) // 3)
-        return edges[int(groups[np.arange(len(groups)), places].sum(axis=1).argmax())]
+    def optimal(self) -> list[tuple[int, ...]]:
+        """The edges that begin a shortest path; END at the end of the path, or where it can no longer be reached."""
+        return [*_optimal(self.graph, self._steps, self.at)] or [END]
+
+    def options(self) -> list[tuple[int, ...]]:
+        """The edges of the current node; END where `optimal` gives that."""
+        best = self.optimal()
+        return best if best == [END] else [*self.graph.edges_from(self.at)]
 
     def go(self, choice: tuple[int, ...]) -> None:
         """Follow the choice if it is an edge of the current node."""
@@ -151,13 +180,21 @@ class Walker:
             self.at = choice[2]
 
 
+def read_walkers(inputs: Array) -> list[Walker]:
+    """A walker for each question of a sequence, whose `inputs` (T, X) show graph and questions."""
+    labels, starts = decode(inputs), np.flatnonzero(inputs[:, PHASE] > 0).tolist()
+    graph = Graph(Triple(*triple) for triple in labels[: starts[0]].tolist())
+    found = []
+    for begin, end in pairwise([*starts, len(inputs)]):
+        due = begin + np.flatnonzero(inputs[begin:end, ANSWER] > 0)
+        found.append(
+            Walker(graph, int(labels[begin, 0]), int(labels[begin, 2]), range(int(due[0]), int(due[-1]) + 1))
+        )
+    return found
+
+
 def _optimal(graph: Graph, steps: dict[int, int], at: int) -> list[Triple]:
     """The edges of a node that begin a shortest path; `steps` gives each node's distance to the end."""
-    if at not in steps:
+    if not steps.get(at):
         return []
     return [edge for edge in graph.edges_from(at) if steps.get(edge.destination, -1) == steps[at] - 1]
-
-
-def _first_and_after(flags: NDArray[np.bool_]) -> tuple[int, int]:
-    steps = np.flatnonzero(flags)
-    return int(steps[0]), int(steps[-1]) + 1

@@ -8,7 +8,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from itertools import pairwise
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from numdnc.tasks.graphs.encoding import (
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.lessons import Lesson, Range
 from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_length
+from numdnc.tasks.targets import likeliest_choices
 
 MAX_DIGITS = 6
 MAX_NODES = 1000
@@ -41,7 +43,10 @@ FEW = 4
 NEVER_TWICE = 12
 """Number of random decimal digits in a sequence from which on no sequence is drawn twice."""
 TRIES = 1000
-"""Most graphs that are drawn until one has a question of the lesson."""
+"""Most graphs that are drawn until one has the questions of the lesson."""
+MAX_QUERIES = 64
+Planning = int | Literal["edges", "random"]
+"""Number of planning steps, as many as the graph has edges, or a random number from 1 to that."""
 
 
 class Question(NamedTuple):
@@ -59,10 +64,15 @@ class GraphTask(ABC):
 
     name: ClassVar[str]
     """Name of the task."""
-    lessons: ClassVar[tuple[Lesson, ...]]
+    lesson_tables: ClassVar[dict[str, tuple[Lesson, ...]]]
+    """The lessons that a value of `lessons` stands for."""
 
-    lesson: int
-    """Lesson: sizes of graphs and paths, from 1, the easiest; see docs/tasks.md."""
+    lesson: int = 0
+    """Lesson: sizes of graphs and paths, from 1, the easiest, see docs/tasks.md; 0 = the last."""
+    lessons: Literal["ours", "paper"] = "ours"
+    """Table of lessons: ours, which is learned sooner, or the paper's; the same for traversal."""
+    queries: int = 1
+    """Questions about each graph, asked and answered one after the other."""
     digits: int = 3
     """D, decimal digits of a label; there are 10^D labels."""
     min_nodes: int = 0
@@ -82,8 +92,13 @@ class GraphTask(ABC):
     that. In the other graphs hardly two edges have the same label, so that the label alone identifies an edge."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lesson <= len(self.lessons):
-            raise UserError(f"lesson must be from 1 to {len(self.lessons)}, got {self.lesson}.")
+        if self.lessons not in self.lesson_tables:
+            raise UserError(f"lessons must be one of {', '.join(self.lesson_tables)}, got {self.lessons!r}.")
+        last = len(self.lesson_tables[self.lessons])
+        if not 0 <= self.lesson <= last:
+            raise UserError(f"lesson must be from 1 to {last}, or 0 for the last, got {self.lesson}.")
+        if not 1 <= self.queries <= MAX_QUERIES:
+            raise UserError(f"queries must be from 1 to {MAX_QUERIES}, got {self.queries}.")
         if not 1 <= self.digits <= MAX_DIGITS:
             raise UserError(f"digits must be from 1 to {MAX_DIGITS}, got {self.digits}.")
         if not 0 <= self.few_labels <= 1:
@@ -94,7 +109,7 @@ class GraphTask(ABC):
             if not least <= low <= high:
                 raise UserError(
                     f"min_{what} must be from {least} to max_{what}, got {low} and {high} "
-                    f"(0 stands for the value of lesson {self.lesson})."
+                    f"(0 stands for the value of lesson {self.lesson or last})."
                 )
         if sizes.nodes[1] > 10**self.digits:
             raise UserError(
@@ -103,11 +118,13 @@ class GraphTask(ABC):
             )
         if sizes.nodes[1] > MAX_NODES:
             raise UserError(f"max_nodes must be at most {MAX_NODES:,}, got {sizes.nodes[1]:,}.")
-        steps = sizes.nodes[1] * min(sizes.degree[1], sizes.nodes[1]) + 2 * sizes.path[1] + 1 + self.plan
+        edges = sizes.nodes[1] * min(sizes.degree[1], sizes.nodes[1])
+        plan = self.plan if isinstance(self.plan, int) else edges
+        steps = edges + self.queries * (2 * sizes.path[1] + 1 + plan)
         if steps * (self.input_size + self.output_size) > MAX_NUMBERS:
             raise UserError(
                 f"a sequence must have at most {MAX_NUMBERS:,} numbers, got up to {steps:,} steps of "
-                f"{self.input_size + self.output_size:,}. Lower max_nodes, max_degree, max_path or planning."
+                f"{self.input_size + self.output_size:,}. Lower max_nodes, max_degree, max_path, queries or planning."
             )
         if sizes.degree[1] > self.edge_labels:
             raise UserError(
@@ -118,7 +135,7 @@ class GraphTask(ABC):
     @property
     def sizes(self) -> Lesson:
         """The sizes of the lesson, with those that other settings override."""
-        lesson = self.lessons[self.lesson - 1]
+        lesson = self.lesson_tables[self.lessons][self.lesson - 1]
 
         def changed(lesson_says: Range, low: int, high: int) -> Range:
             return low or lesson_says[0], high or lesson_says[1]
@@ -134,6 +151,7 @@ class GraphTask(ABC):
         """The settings, with the lesson's values in place of 0."""
         sizes = self.sizes
         found = dataclasses.asdict(self)
+        found["lesson"] = self.lesson or len(self.lesson_tables[self.lessons])
         for what in ("nodes", "degree", "path"):
             found[f"min_{what}"], found[f"max_{what}"] = getattr(sizes, what)
         return found
@@ -144,9 +162,17 @@ class GraphTask(ABC):
         return int(10**self.digits)
 
     @property
-    def plan(self) -> int:
+    def plan(self) -> Planning:
         """Empty steps between question and answer."""
         return 0
+
+    @property
+    def for_training(self) -> "GraphTask":
+        """The task that is trained on: where planning takes as many steps as edges, a random number of them.
+
+        A model that has learned to plan for any number of steps can be given more of them for larger graphs.
+        """
+        return dataclasses.replace(cast(Any, self), planning="random") if self.plan == "edges" else self
 
     @property
     def repeats(self) -> bool:
@@ -184,23 +210,33 @@ class GraphTask(ABC):
         """A question of the lesson about a graph; None if there is none."""
 
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` sequences, each a new graph and a question about it."""
+        """`batch` sequences, each a new graph and questions about it."""
         return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         for _ in range(TRIES):
-            graph, question = self._graph_and_question(rng)
-            if question is not None:
-                return self.sequence(rng, graph.triples, question)
+            graph, questions = self._graph_and_questions(rng)
+            if questions:
+                return self.sequence(rng, graph.triples, questions)
         raise UserError(
             f"graphs must have a path of the lengths asked for, got none in {TRIES} graphs of {self.sizes}. "
             "Lower min_path or raise min_degree."
         )
 
-    def _graph_and_question(self, rng: np.random.Generator) -> tuple[Graph, Question | None]:
-        """A random graph and a question about it, or None."""
+    def _graph_and_questions(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
+        """A random graph and `queries` questions about it, or none."""
         graph = random_graph(rng, self.sizes, 10**self.digits, self._labels_of_edges(rng))
-        return graph, self.question(rng, graph)
+        return graph, self.questions(rng, graph)
+
+    def questions(self, rng: np.random.Generator, graph: Graph) -> list[Question]:
+        """`queries` questions about a graph; none if not all of them can be drawn."""
+        found = list[Question]()
+        for _ in range(self.queries):
+            question = self.question(rng, graph)
+            if question is None:
+                return []
+            found.append(question)
+        return found
 
     def _labels_of_edges(self, rng: np.random.Generator) -> int | NDArray[np.int64]:
         """The labels that the edges of a graph may have: all below a number, or those of an array."""
@@ -210,32 +246,45 @@ class GraphTask(ABC):
         count = int(rng.integers(least, min(FEW * least, self.edge_labels), endpoint=True))
         return rng.choice(self.edge_labels, count, replace=False)
 
-    def sequence(self, rng: np.random.Generator, triples: Sequence[Triple], question: Question) -> Batch:
-        """A batch of one sequence: the triples in random order, the question, planning steps, the answer."""
-        asked, answers = question.asked, question.answers
+    def sequence(
+        self, rng: np.random.Generator, triples: Sequence[Triple], questions: Sequence[Question]
+    ) -> Batch:
+        """A batch of one sequence: the triples in random order, then each question, planning steps, its answer."""
+        plans = [self._planning_steps(rng, len(triples)) for _ in questions]
         begin = len(triples)
-        answer = begin + len(asked) + self.plan
-        steps = answer + len(answers)
+        steps = (
+            begin + sum(len(question.asked) + len(question.answers) for question in questions) + sum(plans)
+        )
         labels = np.full((steps, 3), ABSENT)
         labels[:begin] = rng.permutation(np.array(triples))
-        labels[begin : begin + len(asked)] = asked
-        if question.feed_back:
-            labels[answer + 1 :] = answers[:-1]
         inputs = np.zeros((steps, 1, self.input_size), np.float32)
-        inputs[:, 0, :-FLAGS] = one_hot(labels, self.digits)
-        inputs[begin, 0, PHASE] = inputs[answer:, 0, ANSWER] = 1
         targets = np.zeros((steps, 1, 3 * self.digits), np.int64)
-        targets[answer:, 0] = to_digits(answers, self.digits)
         mask = np.zeros((steps, 1), bool)
-        mask[answer:] = True
+        for question, plan in zip(questions, plans, strict=True):
+            asked, answers = question.asked, question.answers
+            answer = begin + len(asked) + plan
+            end = answer + len(answers)
+            labels[begin : begin + len(asked)] = asked
+            if question.feed_back:
+                labels[answer + 1 : end] = answers[:-1]
+            inputs[begin, 0, PHASE] = inputs[answer:end, 0, ANSWER] = 1
+            targets[answer:end, 0] = to_digits(answers, self.digits)
+            mask[answer:end] = True
+            begin = end
+        inputs[:, 0, :-FLAGS] = one_hot(labels, self.digits)
         return Batch(inputs, targets, mask=mask)
 
+    def _planning_steps(self, rng: np.random.Generator, edges: int) -> int:
+        """Planning steps of a question about a graph with so many edges."""
+        if isinstance(self.plan, int):
+            return self.plan
+        return edges if self.plan == "edges" else int(rng.integers(1, edges, endpoint=True))
+
     def describe(self, batch: Batch, outputs: Array, row: int) -> str:
-        """Sequence `row` as triples of labels: graph, question, and for each step of the answer target and output."""
+        """Sequence `row` as triples of labels: the graph, then each question with target and output of its answer."""
         steps = sequence_length(batch, row)
         inputs, counts = batch.inputs[:steps, row], loss_mask(batch)[:steps, row]
-        labels, begin = decode(inputs), int(inputs[:, PHASE].argmax())
-        answer = int(counts.argmax())
+        labels, starts = decode(inputs), np.flatnonzero(inputs[:, PHASE] > 0).tolist()
 
         def words(triples: NDArray[np.int64]) -> list[str]:
             shown = [
@@ -243,16 +292,25 @@ class GraphTask(ABC):
             ]
             return [" ".join(row) for row in shown]
 
-        asked = [text for text in words(labels[begin:answer]) if text != "- - -"]
-        wanted = words(to_labels(batch.targets[:steps, row][counts]))
-        given = words(predicted_labels(outputs[:steps, row][counts]))
-        lines = [f"{begin} edges shown: {', '.join(words(labels[:begin]))}", f"asked: {', '.join(asked)}"]
-        for right, said in zip(wanted, given, strict=True):
-            lines.append(f"wanted {right}, got {said}{'' if right == said else '  WRONG'}")
+        lines = [f"{starts[0]} edges shown: {', '.join(words(labels[: starts[0]]))}"]
+        wanted, given = to_labels(batch.targets[:steps, row]), given_labels(batch, outputs)[:steps, row]
+        for begin, end in pairwise([*starts, steps]):
+            due = begin + np.flatnonzero(counts[begin:end])
+            asked = [text for text in words(labels[begin : due[0]]) if text != "- - -"]
+            lines.append(f"asked: {', '.join(asked)}")
+            for right, said in zip(words(wanted[due]), words(given[due]), strict=True):
+                lines.append(f"wanted {right}, got {said}{'' if right == said else '  WRONG'}")
         return "\n".join(lines)
 
 
-def check_plan(steps: int) -> None:
+def given_labels(batch: Batch, outputs: Array) -> NDArray[np.int64]:
+    """What a model answers, (T, B, 3): the likeliest of a step's choices; without choices, the likeliest digits."""
+    if batch.choices is None:
+        return predicted_labels(outputs)
+    return to_labels(likeliest_choices(outputs, batch.choices))
+
+
+def check_planning(steps: Planning) -> None:
     """Refuse a negative number of planning steps."""
-    if steps < 0:
-        raise UserError(f"planning must be at least 0, got {steps}.")
+    if steps not in ("edges", "random") and not (isinstance(steps, int) and steps >= 0):
+        raise UserError(f"planning must be at least 0, edges or random, got {steps}.")

@@ -31,10 +31,7 @@ class Traversal(GraphTask):
     """
 
     name: ClassVar[str] = "traversal"
-    lessons: ClassVar[tuple[Lesson, ...]] = TRAVERSAL
-
-    lesson: int = len(TRAVERSAL)
-    """Lesson: sizes of graphs and paths, from 1, the easiest, to 14; see docs/tasks.md."""
+    lesson_tables: ClassVar[dict[str, tuple[Lesson, ...]]] = {"ours": TRAVERSAL, "paper": TRAVERSAL}
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
         """A random walk; None if it reaches a node without leaving edges."""
