@@ -7,52 +7,75 @@ from pathlib import Path
 
 import pytest
 
-from numdnc import DNCSpec, named_leaves, nn, zero_state
+from numdnc import DNCSpec, NTMSpec, named_leaves, nn, zero_state
 from numdnc.cli.options import ModelOptions, attribute_docs
+from numdnc.inspection.internals import NTMWeightings, Weightings
 from numdnc.inspection.trace import array_shapes
-from numdnc.params import DNCState
-from numdnc.parts import Interface, declared_parts
-from numdnc.spec import VARIATIONS, MemoryOptions
+from numdnc.params import DNCState, NTMState
+from numdnc.parts import Interface, NTMInterface, declared_parts
+from numdnc.spec import VARIATIONS, MemoryOptions, NTMOptions
 
 NOTATION = (Path(__file__).parents[1] / "docs" / "notation.md").read_text(encoding="utf-8")
 OPTIONS = dataclasses.fields(MemoryOptions)
 DOCS = attribute_docs(MemoryOptions)
+SPECS = {"dnc": DNCSpec(input_size=1, output_size=1), "ntm": NTMSpec(input_size=1, output_size=1)}
+KINDS = {"dnc": (Interface, DNCState, Weightings), "ntm": (NTMInterface, NTMState, NTMWeightings)}
+"""Named tuples that declare the parts of each kind of model with a memory."""
+every_kind = pytest.mark.parametrize(
+    ("model", "kind"), [(model, kind) for model, kinds in KINDS.items() for kind in kinds]
+)
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
-def test_the_module_takes_and_describes_every_option(option):
-    parameter = inspect.signature(nn.DNC).parameters[option.name]
+@pytest.mark.parametrize(
+    ("module_type", "options", "option"),
+    [
+        pytest.param(module, kind, option, id=f"{module.__name__}-{option.name}")
+        for module, kind in ((nn.DNC, MemoryOptions), (nn.NTM, NTMOptions))
+        for option in dataclasses.fields(kind)
+    ],
+)
+def test_the_module_takes_and_describes_every_option(module_type, options, option):
+    parameter = inspect.signature(module_type).parameters[option.name]
     assert parameter.default == option.default
     assert parameter.annotation == option.type
     default = f'"{option.default}"' if isinstance(option.default, str) else option.default
-    assert f"{option.name}: {DOCS[option.name]} Default: {default}." in " ".join(nn.DNC.__doc__.split())
+    described = f"{option.name}: {attribute_docs(options)[option.name]} Default: {default}."
+    assert described in " ".join(module_type.__doc__.split())
     other = {"controller": "rnn", "sharpness": True, "masking": True}
     value = other.get(option.name, not option.default if isinstance(option.default, bool) else 0.5)
     value = 3 if type(option.default) is int else value
     needed = {"mask_floor": {"masking": True}}.get(option.name, {})
-    module = nn.DNC(2, 3, 2, **{option.name: value}, **needed)
+    module = module_type(2, 3, 2, **{option.name: value}, **needed)
     assert getattr(module.spec, option.name) == value
 
 
 def test_the_command_line_has_every_option():
     assert DOCS.keys() == {option.name for option in OPTIONS}
     assert {field.name for field in dataclasses.fields(ModelOptions)} >= DOCS.keys()
+    assert {field.name for field in dataclasses.fields(ModelOptions)} >= attribute_docs(NTMOptions).keys()
     for name in VARIATIONS:
         assert getattr(ModelOptions(), name) == getattr(MemoryOptions(), name)
 
 
-def test_the_state_and_the_interface_declare_all_their_arrays():
-    assert tuple(declared_parts(Interface)) == Interface._fields
-    assert ("controller", *declared_parts(DNCState)) == DNCState._fields
+@pytest.mark.parametrize(("interface", "state", "weightings"), KINDS.values(), ids=KINDS)
+def test_the_state_and_the_interface_declare_all_their_arrays(interface, state, weightings):
+    assert tuple(declared_parts(interface)) == interface._fields
+    assert ("controller", *declared_parts(state)) == state._fields
+    assert tuple(declared_parts(weightings)) == weightings._fields
 
 
-@pytest.mark.parametrize("kind", [Interface, DNCState])
-def test_flags_are_properties_of_a_spec(kind):
-    spec = DNCSpec(input_size=1, output_size=1)
-    assert all(not part.flag or hasattr(spec, part.flag) for part in declared_parts(kind).values())
+@every_kind
+def test_flags_are_properties_of_a_spec(model, kind):
+    assert all(not part.flag or hasattr(SPECS[model], part.flag) for part in declared_parts(kind).values())
 
 
-@pytest.mark.parametrize("kind", [Interface, DNCState])
+@every_kind
+def test_axes_are_those_of_a_spec(model, kind):
+    for part in declared_parts(kind).values():
+        assert part.shape(SPECS[model].axis_sizes) or not part.axes
+
+
+@pytest.mark.parametrize("kind", [Interface, DNCState, NTMInterface, NTMState])
 def test_the_notation_lists_every_part_with_its_shape(kind):
     for name, part in declared_parts(kind).items():
         shape = f"({', '.join(['B', *part.axes.split()])}{'' if part.axes else ','})"

@@ -200,7 +200,7 @@ def test_unknown_start_is_refused(spec) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("ntm")])
 def test_without_a_learned_start_every_sequence_starts_blank(name, dtype) -> None:
     spec = MODELS[name]
     params = init_params(spec, 0, dtype)

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_state_backward
     from numdnc.params import zero_params, zero_state
     from numdnc.runs import load_run
-    from numdnc.spec import DNCSpec, LSTMSpec, RNNSpec
+    from numdnc.spec import DNCSpec, LSTMSpec, NTMSpec, RNNSpec
     from numdnc.tree import map_leaves, named_leaves, zeros_like
 
 __all__ = [
     "DNCSpec",
     "Engine",
     "LSTMSpec",
+    "NTMSpec",
     "RNNSpec",
     "UserError",
     "draw_bypass_mask",

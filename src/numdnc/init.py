@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from numdnc.errors import UserError
-from numdnc.params import Array, DNCParams, LearnedState, zero_params, zero_state
-from numdnc.spec import Spec
+from numdnc.params import Array, DNCParams, LearnedState, state_part_shapes, zero_params, zero_state
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import from_named, map_leaves, named_leaves
 
 InitScheme = Literal["plain", "store"]
@@ -23,6 +23,8 @@ STORE_BIASES: dict[str, Any] = {
     "read_modes": (0.0, 3.0, 0.0),  # backward, content, forward
 }
 """Biases of the interface, before activation, that make the memory a store."""
+NTM_MEMORY = 1e-6
+"""Each number of an NTM's memory at the start of a sequence: best of those compared by Collier and Beel 2018."""
 _MEMORY_NORM = 0.1
 """Norm of the words that a learned memory is initialised with."""
 
@@ -37,8 +39,8 @@ def init_params(
     """Parameters drawn from `seed`; both dtypes get the same draws, rounded.
 
     plain: weights normal with variance 1 / rows, biases 0, gains 1, forget gates open by +1, so that an LSTM remembers
-    from the first step (Gers et al. 2000; Jozefowicz et al. 2015). A learned start has hidden values 0 and a memory of
-    random words about 0.1 long: too short to disturb what is written, too long for the cosine to be steep.
+    from the first step (Gers et al. 2000; Jozefowicz et al. 2015). A learned start has hidden values and reads of 0 and
+    a memory of random words about 0.1 long: too short to disturb what is written, too long for the cosine to be steep.
 
     store: the same, but biases of the interface make a DNC's memory an append-only store that is read by content.
     Strengths start at 1 + log(1 + e^6) = 7.0, the write gate at 0.88, the allocation gate at 0.95, free gates at 0.02,
@@ -56,7 +58,7 @@ def init_params(
     rng = np.random.default_rng(seed)
 
     def first(name: str, zeros: Any) -> Any:
-        if zeros.ndim == 1:
+        if zeros.ndim == 1 or name == "initial.reads":
             return zeros + zeros.dtype.type(name.endswith("gain"))
         shrink = sqrt(zeros.shape[1]) / _MEMORY_NORM if name == "initial.memory" else sqrt(zeros.shape[0])
         return (rng.standard_normal(zeros.shape) / shrink).astype(dtype)
@@ -74,8 +76,10 @@ def init_params(
 
 
 def initial_state(spec: Spec, params: Any, batch: int) -> Any:
-    """State in which the sequences of a batch start: blank, except for what the model has learned."""
+    """State in which the sequences of a batch start: zeros, `start_values`, and what the model has learned."""
     state = zero_state(spec, batch, params.output.bias.dtype)
+    for name, values in start_values(spec).items():
+        getattr(state, name)[...] = values
     if not spec.learned_state:
         return state
     if not params.initial:
@@ -87,15 +91,37 @@ def initial_state(spec: Spec, params: Any, batch: int) -> Any:
     def spread(learned: Any) -> Any:
         return np.repeat(learned[None], batch, axis=0)
 
-    learned = map_leaves(spread, params.initial)
-    return state._replace(controller=learned.controller, memory=learned.memory)
+    return with_learned(state, map_leaves(spread, params.initial))
+
+
+def start_values(spec: Spec) -> dict[str, Array]:
+    """Name of a part of the memory's state -> its values, without the batch axis, where sequences do not start at 0.
+
+    The memory of an NTM starts at `NTM_MEMORY`, and every head at slot 0: if slots began alike in all, no head could
+    ever tell one from another.
+    """
+    if spec.kind != "ntm":
+        return {}
+    parts = {name: np.zeros(shape) for name, shape in state_part_shapes(spec).items()}
+    parts["memory"][...] = NTM_MEMORY
+    for weights in ("write_weights", "read_weights"):
+        parts[weights][:, 0] = 1
+    return {name: parts[name] for name in ("memory", "write_weights", "read_weights")}
+
+
+def with_learned(state: Any, learned: LearnedState) -> Any:
+    """The state with the learned parts, which have the batch as their first axis, in place of its own."""
+    parts = learned._asdict().items()
+    replaced = {name: part for name, part in parts if name == "controller" or not isinstance(part, tuple)}
+    return state._replace(**replaced)
 
 
 def initial_state_backward(spec: Spec, d_params: Any, d_state: Any) -> Any:
     """Add the gradient through `initial_state`, summed over the batch, to the gradient with respect to parameters."""
     if not spec.learned_state:
         return d_params
-    d_learned = map_leaves(lambda d: d.sum(axis=0), LearnedState(d_state.controller, d_state.memory))
+    reads = d_state.reads if spec.kind == "ntm" else ()
+    d_learned = map_leaves(lambda d: d.sum(axis=0), LearnedState(d_state.controller, d_state.memory, reads))
     return d_params._replace(initial=map_leaves(np.add, d_params.initial, d_learned))
 
 
@@ -115,9 +141,9 @@ def draw_bypass_mask(
 
 
 def _set_store_biases(spec: Spec, params: DNCParams) -> None:
-    if not spec.has_memory:
+    if not isinstance(spec, DNCSpec):
         raise UserError(
-            f"init_scheme must be plain for a model without a memory, got store for a {spec.kind}."
+            f"init_scheme must be plain for a model other than a dnc, got store for a {spec.kind}."
         )
     for name in STORE_BIASES.keys() & spec.interface_parts.keys():
         first = spec.interface_offsets[name]

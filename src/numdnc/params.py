@@ -1,6 +1,6 @@
 """The data of a model: trees of parameters and states, and their shapes.
 
-Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R read heads.
+Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R read heads, V write heads.
 The gradient of a tree is a tree of the same type. A part that a model does not have is an empty tuple.
 """
 
@@ -70,6 +70,7 @@ class LearnedState(NamedTuple):
 
     controller: tuple[LayerState, ...]  # each array (H,)
     memory: Array  # (N, W)
+    reads: OptionalArray = ()  # (R, W), of an NTM
 
 
 class RecurrentParams(NamedTuple):
@@ -80,7 +81,7 @@ class RecurrentParams(NamedTuple):
 
 
 class DNCParams(NamedTuple):
-    """Parameters of a DNC. Layer rows: [input ; reads ; own hidden ; hidden below]."""
+    """Parameters of a DNC or an NTM. Layer rows: [input ; reads ; own hidden ; hidden below]."""
 
     controller: tuple[LayerParams, ...]
     interface: Affine  # rows: h_all; columns: spec.interface_sizes
@@ -108,8 +109,20 @@ class DNCState(NamedTuple, Generic[Leaf]):
     reads: Annotated[Leaf, Part("R W")]
 
 
+class NTMState(NamedTuple, Generic[Leaf]):
+    """State of an NTM: the controller's, and the parts of the memory's, each with the batch as its first axis."""
+
+    controller: tuple[LayerState[Leaf], ...]
+    memory: Annotated[Leaf, Part("N W")]
+    write_weights: Annotated[Leaf, Part("V N")]  # >= 0, each head sums to 1
+    read_weights: Annotated[Leaf, Part("R N")]  # >= 0, each head sums to 1
+    reads: Annotated[Leaf, Part("R W")]
+
+
 Params = RecurrentParams | DNCParams
-State = RecurrentState | DNCState
+State = RecurrentState | DNCState | NTMState
+STATE_TYPES: dict[str, Any] = {"dnc": DNCState, "ntm": NTMState}
+"""The state of each kind of model with a memory."""
 
 
 def cast_inputs(inputs: Inputs, params: Any) -> Inputs:
@@ -152,8 +165,7 @@ def param_shapes(spec: Spec) -> Any:
     if not spec.has_memory:
         return RecurrentParams(tuple(layers), output)
     interface = affine(spec.hidden_total, spec.interface_size, normalised=spec.normalisation)
-    learned = LearnedState(_layer_shapes(spec), _shape(*state_part_shapes(spec)["memory"]))
-    return DNCParams(tuple(layers), interface, output, learned if spec.learned_state else ())
+    return DNCParams(tuple(layers), interface, output, _learned_shapes(spec) if spec.learned_state else ())
 
 
 def state_shapes(spec: Spec, batch: int) -> Any:
@@ -162,7 +174,7 @@ def state_shapes(spec: Spec, batch: int) -> Any:
     if not spec.has_memory:
         return RecurrentState(controller)
     return memory_state(
-        controller, {name: _shape(batch, *sizes) for name, sizes in state_part_shapes(spec).items()}
+        spec, controller, {name: _shape(batch, *sizes) for name, sizes in state_part_shapes(spec).items()}
     )
 
 
@@ -170,13 +182,15 @@ def state_part_shapes(spec: Spec) -> dict[str, tuple[int, ...]]:
     """Shape without the batch axis of each part of the memory's state; empty for a model without a memory."""
     if not spec.has_memory:
         return {}
-    return {name: part.shape(spec.axis_sizes) for name, part in parts_of(DNCState, spec).items()}
+    return {
+        name: part.shape(spec.axis_sizes) for name, part in parts_of(STATE_TYPES[spec.kind], spec).items()
+    }
 
 
-def memory_state(controller: tuple[Any, ...], parts: Mapping[str, Any]) -> Any:
-    """Make a `DNCState` of the parts given; all others are absent."""
-    absent = dict.fromkeys(DNCState._fields, ())
-    return DNCState(**{**absent, **parts, "controller": controller})
+def memory_state(spec: Spec, controller: tuple[Any, ...], parts: Mapping[str, Any]) -> Any:
+    """Make the state of a model with a memory of the parts given; all others are absent."""
+    kind = STATE_TYPES[spec.kind]
+    return kind(**{**dict.fromkeys(kind._fields, ()), **parts, "controller": controller})
 
 
 def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
@@ -185,7 +199,7 @@ def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
 
 
 def zero_state(spec: Spec, batch: int, dtype: DTypeLike = np.float32) -> Any:
-    """The blank state: memory 0, every slot free. Sequences start from it unless the initial state is learned."""
+    """The state of zeros. A DNC, RNN or LSTM starts sequences from it unless its initial state is learned."""
     return map_leaves(lambda shape: shape.zeros(dtype), state_shapes(spec, batch))
 
 
@@ -199,6 +213,12 @@ def _layer_shapes(spec: Spec, *batch: int) -> tuple[LayerState, ...]:
         return RNNState(shape) if spec.controller == "rnn" else ()
 
     return tuple(map(layer, spec.hidden_sizes))
+
+
+def _learned_shapes(spec: Spec) -> LearnedState:
+    parts = state_part_shapes(spec)
+    reads = _shape(*parts["reads"]) if spec.kind == "ntm" else ()
+    return LearnedState(_layer_shapes(spec), _shape(*parts["memory"]), reads)
 
 
 def _shape(*sizes: int) -> Any:

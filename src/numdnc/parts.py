@@ -1,7 +1,8 @@
 """Declarations of the parts of a memory's interface and state: shape, activation, and the flag that adds the part.
 
-Each part is declared once, in the annotation of its field: parts of the interface in `Interface` below, parts of the
-state in `params.DNCState`. Sizes, offsets, parsing, blank states, checkpoints and traces are derived from them.
+Each part is declared once, in the annotation of its field: parts of the interface in `Interface` (of a DNC) and
+`NTMInterface` below, parts of the state in `params.DNCState` and `params.NTMState`. Sizes, offsets, parsing, blank
+states, checkpoints and traces are derived from them.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ Array = NDArray[np.floating[Any]]
 OptionalArray = Any
 """An `Array`, or `()` where the model does not have this part."""
 
-Activation = Literal["identity", "sigmoid", "oneplus", "softmax"]
+Activation = Literal["identity", "sigmoid", "softplus", "oneplus", "softmax"]
 """The function that activates a part of the interface vector; softmax is over the last axis."""
 
 
@@ -22,7 +23,7 @@ class Part(NamedTuple):
     """The declaration of one array."""
 
     axes: str
-    """Axes after the batch axis: letters of `DNCSpec.axis_sizes`, or numbers; empty for a single number."""
+    """Axes after the batch axis: letters of the spec's `axis_sizes`, or numbers; empty for a single number."""
     activation: Activation = "identity"
     """How a part of the interface is activated."""
     flag: str = ""
@@ -34,7 +35,7 @@ class Part(NamedTuple):
 
 
 class Interface(NamedTuple):
-    """The activated parts of the interface vector xi, in order."""
+    """The activated parts of a DNC's interface vector xi, in order."""
 
     read_keys: Annotated[Array, Part("R W")]  # k^r
     read_strengths: Annotated[Array, Part("R", "oneplus")]  # beta^r, >= 1
@@ -51,6 +52,23 @@ class Interface(NamedTuple):
     read_masks: Annotated[OptionalArray, Part("R W", "sigmoid", "masking")] = ()
     forward_sharpness: Annotated[OptionalArray, Part("R", "oneplus", "sharpness")] = ()  # >= 1
     backward_sharpness: Annotated[OptionalArray, Part("R", "oneplus", "sharpness")] = ()  # >= 1
+
+
+class NTMInterface(NamedTuple):
+    """The activated parts of an NTM's interface vector xi, in order."""
+
+    read_keys: Annotated[Array, Part("R W")]  # k^r
+    read_strengths: Annotated[Array, Part("R", "softplus")]  # beta^r, >= 0
+    read_interpolation: Annotated[Array, Part("R", "sigmoid")]  # g^r
+    read_shifts: Annotated[Array, Part("R S", "softmax")]  # s^r
+    read_sharpening: Annotated[Array, Part("R", "oneplus")]  # gamma^r, >= 1
+    write_keys: Annotated[Array, Part("V W")]  # k^w
+    write_strengths: Annotated[Array, Part("V", "softplus")]  # beta^w, >= 0
+    write_interpolation: Annotated[Array, Part("V", "sigmoid")]  # g^w
+    write_shifts: Annotated[Array, Part("V S", "softmax")]  # s^w
+    write_sharpening: Annotated[Array, Part("V", "oneplus")]  # gamma^w, >= 1
+    erase: Annotated[Array, Part("V W", "sigmoid")]  # e
+    write_vectors: Annotated[Array, Part("V W")]  # a
 
 
 _declared: dict[Any, dict[str, Part]] = {}

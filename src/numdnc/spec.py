@@ -6,10 +6,10 @@ from functools import cached_property
 from itertools import accumulate
 from math import prod
 from numbers import Integral, Real
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from numdnc.errors import UserError
-from numdnc.parts import Interface, Part, parts_of
+from numdnc.parts import Interface, NTMInterface, Part, parts_of
 
 EPSILON = 1e-6
 """Added to every squared norm and variance that something is divided by, and to every weighting that is raised to a
@@ -92,11 +92,8 @@ class LSTMSpec(_WithoutMemory):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryOptions:
-    """The options of a DNC besides its input, hidden layers and output.
-
-    The defaults give the paper's DNC. Options from `masking` on are variations of it.
-    """
+class HeadOptions:
+    """The options that all models with a memory have."""
 
     controller: ControllerKind = "lstm"
     """The network that drives the memory: lstm, rnn or feedforward."""
@@ -106,6 +103,14 @@ class MemoryOptions:
     """W, numbers per slot."""
     read_heads: int = 1
     """R, number of read heads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryOptions(HeadOptions):
+    """The options of a DNC besides its input, hidden layers and output.
+
+    The defaults give the paper's DNC. Options from `masking` on are variations of it.
+    """
 
     masking: bool = False
     """Compare keys with the memory only in the columns that a learned mask lets through (Csordas and Schmidhuber
@@ -133,7 +138,78 @@ VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DNCSpec(MemoryOptions, _Spec):
+class NTMOptions(HeadOptions):
+    """The options of an NTM besides its input, hidden layers and output."""
+
+    write_heads: int = 1
+    """V, number of write heads."""
+    shift_range: int = 1
+    """Largest shift of a head in one step, in slots; S = 2 shift_range + 1 shifts."""
+    learned_state: bool = False
+    """Learn the memory, what was read and the controller's state at the start of a sequence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WithMemory(HeadOptions, _Spec):
+    """A controller with an external memory: checks of its options, and sizes of its interface."""
+
+    has_memory: ClassVar[Literal[True]] = True
+    interface_type: ClassVar[Any]
+    """The named tuple that declares the parts of the interface."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        owner = type(self).__name__
+        if self.controller not in get_args(ControllerKind):
+            kinds = ", ".join(get_args(ControllerKind))
+            raise UserError(f"{owner}.controller must be one of {kinds}, got {self.controller!r}.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, bool):
+                if not isinstance(value, bool):
+                    raise UserError(f"{owner}.{field.name} must be True or False, got {value!r}.")
+            elif isinstance(field.default, int):
+                object.__setattr__(self, field.name, _size(owner, field.name, value))
+
+    @property
+    def reads_size(self) -> int:
+        """R W, width of all read vectors concatenated."""
+        return self.read_heads * self.word_size
+
+    @cached_property
+    def axis_sizes(self) -> dict[str, int]:
+        """Sizes of the axes that parts of the interface and of the state have."""
+        return {"N": self.memory_size, "W": self.word_size, "R": self.read_heads}
+
+    @cached_property
+    def interface_parts(self) -> dict[str, Part]:
+        """The parts of the interface vector xi in order: the paper's, then those of variations."""
+        return parts_of(self.interface_type, self)
+
+    @cached_property
+    def interface_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each part of the interface vector."""
+        return {name: part.shape(self.axis_sizes) for name, part in self.interface_parts.items()}
+
+    @cached_property
+    def interface_sizes(self) -> dict[str, int]:
+        """Width of each part of the interface vector."""
+        return {name: prod(shape) for name, shape in self.interface_shapes.items()}
+
+    @cached_property
+    def interface_offsets(self) -> dict[str, int]:
+        """First column of each part of the interface vector."""
+        ends = accumulate(self.interface_sizes.values(), initial=0)
+        return dict(zip(self.interface_sizes, ends, strict=False))
+
+    @cached_property
+    def interface_size(self) -> int:
+        """R W + 3 W + 5 R + 3 for the paper's DNC; R (W + S + 3) + V (3 W + S + 3) for an NTM."""
+        return sum(self.interface_sizes.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DNCSpec(MemoryOptions, _WithMemory):
     """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
 
     The defaults of the variations (from `masking` on) give the paper's model. Variations can be combined freely, except
@@ -141,20 +217,10 @@ class DNCSpec(MemoryOptions, _Spec):
     """
 
     kind: ClassVar[str] = "dnc"
-    has_memory: ClassVar[Literal[True]] = True
+    interface_type: ClassVar[Any] = Interface
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.controller not in get_args(ControllerKind):
-            kinds = ", ".join(get_args(ControllerKind))
-            raise UserError(f"DNCSpec.controller must be one of {kinds}, got {self.controller!r}.")
-        for field in fields(MemoryOptions):
-            value = getattr(self, field.name)
-            if isinstance(field.default, bool):
-                if not isinstance(value, bool):
-                    raise UserError(f"DNCSpec.{field.name} must be True or False, got {value!r}.")
-            elif isinstance(field.default, int):
-                object.__setattr__(self, field.name, _size("DNCSpec", field.name, value))
         self._check_variations()
 
     def _check_variations(self) -> None:
@@ -185,44 +251,31 @@ class DNCSpec(MemoryOptions, _Spec):
         for name in ("mask_floor", "bypass_dropout"):
             object.__setattr__(self, name, float(getattr(self, name)))
 
-    @property
-    def reads_size(self) -> int:
-        """R W, width of all read vectors concatenated."""
-        return self.read_heads * self.word_size
+
+@dataclass(frozen=True, kw_only=True)
+class NTMSpec(NTMOptions, _WithMemory):
+    """The Neural Turing Machine (Graves et al. 2014): a controller whose heads find slots by content and by shifts."""
+
+    kind: ClassVar[str] = "ntm"
+    interface_type: ClassVar[Any] = NTMInterface
+    masking: ClassVar[bool] = False
+    mask_floor: ClassVar[float] = 0.0
+    deallocation: ClassVar[bool] = False
+    links: ClassVar[bool] = False
+    normalisation: ClassVar[bool] = False
+    bypass_dropout: ClassVar[float] = 0.0
 
     @cached_property
     def axis_sizes(self) -> dict[str, int]:
         """Sizes of the axes that parts of the interface and of the state have."""
-        return {"N": self.memory_size, "W": self.word_size, "R": self.read_heads}
-
-    @cached_property
-    def interface_parts(self) -> dict[str, Part]:
-        """The parts of the interface vector xi in order: the paper's, then those of variations."""
-        return parts_of(Interface, self)
-
-    @cached_property
-    def interface_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each part of the interface vector."""
-        return {name: part.shape(self.axis_sizes) for name, part in self.interface_parts.items()}
-
-    @cached_property
-    def interface_sizes(self) -> dict[str, int]:
-        """Width of each part of the interface vector."""
-        return {name: prod(shape) for name, shape in self.interface_shapes.items()}
-
-    @cached_property
-    def interface_offsets(self) -> dict[str, int]:
-        """First column of each part of the interface vector."""
-        ends = accumulate(self.interface_sizes.values(), initial=0)
-        return dict(zip(self.interface_sizes, ends, strict=False))
-
-    @cached_property
-    def interface_size(self) -> int:
-        """R W + 3 W + 5 R + 3 for the paper's DNC."""
-        return sum(self.interface_sizes.values())
+        heads = {"R": self.read_heads, "V": self.write_heads}
+        return {"N": self.memory_size, "W": self.word_size, **heads, "S": 2 * self.shift_range + 1}
 
 
-Spec = RNNSpec | LSTMSpec | DNCSpec
+Spec = RNNSpec | LSTMSpec | DNCSpec | NTMSpec
 
-SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (RNNSpec, LSTMSpec, DNCSpec)}
+MemorySpec = DNCSpec | NTMSpec
+"""A model with a memory."""
+
+SPECS: dict[str, type[Spec]] = {spec.kind: spec for spec in (RNNSpec, LSTMSpec, DNCSpec, NTMSpec)}
 """The models by their names on the command line and in checkpoints."""

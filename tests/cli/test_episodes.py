@@ -383,7 +383,13 @@ def test_a_request_that_cannot_be_met(case: str) -> None:
 
 def test_a_memory_size_is_for_a_dnc_whose_start_does_not_depend_on_it() -> None:
     train("-m", "lstm")
-    refused("eval", "run", "-N", 5, expect="--memory-size must be given for a dnc, got a run of a lstm")
+    refused(
+        "eval",
+        "run",
+        "-N",
+        5,
+        expect="--memory-size must be given for a model with a memory, got a run of a lstm",
+    )
     shutil.rmtree("run")
     train("--learned-state")
     refused(

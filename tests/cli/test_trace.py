@@ -296,7 +296,10 @@ REFUSED = {
     "longer than all": ("text -n 100000", "the segment must be one of the 0 of 100000 characters"),
     "both": ("bits -i 1000 --sample 1", "--input must be given without --sample, --length and --set"),
     "both, the first": ("bits -i 1000 --sample 0", "--input must be given without --sample"),
-    "other slots": ("bytes -N 5", "--memory-size must be given for a dnc, got a run of a rnn"),
+    "other slots": (
+        "bytes -N 5",
+        "--memory-size must be given for a model with a memory, got a run of a rnn",
+    ),
     "no slots": ("bits -N 0", "memory_size must be a whole number of at least 1"),
     "engine": ("bits -e gpu", "engine must be one of auto, cpu, reference, torch, got 'gpu'"),
     "a checkpoint": ("bits -o bits/best.safetensors", "--out must not be a checkpoint of the run"),

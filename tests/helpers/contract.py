@@ -4,8 +4,9 @@ To add a model, add a line to `SPECS`; an engine joins by being in the registry.
 variations, on which only the main tests run. `PYTHONPATH=tests python -m helpers.contract` runs the suite and prints
 the errors it measured beside the ones allowed.
 
-Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads; no two have the same size,
-except in the model where all are 1, in the first layers of D+S (which must not be confused) and in the random ones.
+Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads, V write heads, S shifts; no two have
+the same size, except in the models where all are 1, in the first layers of D+S (which must not be confused), in the
+random ones, and in "ntm-rnn", where as many shifts as rows are made.
 """
 
 import sys
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from helpers.examples import FAMILY, PUBLISHED, random_spec
 from helpers.tolerances import TOLERANCES, assert_close, dot, worst
-from numdnc import DNCSpec, LSTMSpec, RNNSpec, draw_bypass_mask, init_params, zero_params, zero_state
+from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, draw_bypass_mask, init_params, zero_params, zero_state
 from numdnc.engines import ENGINE_NAMES, Engine, get_engine
 from numdnc.spec import Spec
 from numdnc.tree import from_named, map_leaves, named_leaves, zeros_like
@@ -64,10 +65,30 @@ SPECS: dict[str, Spec] = {
         **{**_ONE_LAYER, "read_heads": 4},
         **{flag: value for name in FAMILY if name != "content-only" for flag, value in FAMILY[name].items()},
     ),
+    "ntm": NTMSpec(**_MEMORY, hidden_sizes=(8,), read_heads=1, write_heads=2, shift_range=6),
+    "ntm-2-layers": NTMSpec(**_TWO_LAYERS, write_heads=4, shift_range=6, learned_state=True),
+    "ntm-rnn": NTMSpec(**_TWO_LAYERS, controller="rnn"),
+    "ntm-feedforward": NTMSpec(
+        **{**_TWO_LAYERS, "read_heads": 4}, controller="feedforward", write_heads=2, shift_range=2
+    ),
+    "ntm-odd": NTMSpec(
+        input_size=11,
+        output_size=15,
+        hidden_sizes=(37,),
+        memory_size=19,
+        word_size=13,
+        read_heads=4,
+        write_heads=2,
+        shift_range=2,
+    ),
+    "ntm-ones": NTMSpec(
+        input_size=1, output_size=1, hidden_sizes=(1,), memory_size=1, word_size=1, read_heads=1
+    ),
 }
 CORE_SPECS = (
     *("rnn-2-layers", "lstm-2-layers", "dnc-2-layers", "dnc-ones"),
     *("dnc-M+D", "dnc-D+S", "dnc-ADNC", "dnc-all"),
+    *("ntm-2-layers", "ntm-feedforward"),
 )
 """The models of `make test`: every controller and every variation. The others are behind the marker `thorough`, and so
 is float32 in all engines but `cpu`."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from numdnc import DNCSpec, LSTMSpec, RNNSpec, map_leaves, zero_params, zero_state
+from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, map_leaves, zero_params, zero_state
 from numdnc.spec import MemoryOptions
 
 SIZES = [(3, 2, 5, 4), (2, 1, 4, 3), (1, 4, 3, 2), (2, 4, 1, 3), (3, 2, 4, 1)]
@@ -18,6 +18,10 @@ MODELS = {
     **{f"dnc-{kind}": DNCSpec(**_MEMORY, controller=kind) for kind in CONTROLLERS},
     "lstm": LSTMSpec(**_COMMON),
     "rnn": RNNSpec(**_COMMON),
+    "ntm-lstm": NTMSpec(**_MEMORY, write_heads=1),
+    "ntm-feedforward": NTMSpec(
+        **_MEMORY, controller="feedforward", write_heads=3, shift_range=2, learned_state=True
+    ),
 }
 """Every model by name: two layers, and no two sizes equal."""
 
@@ -103,6 +107,13 @@ def random_params(spec, rng, scale=0.5):
 def random_state(spec, rng, batch):
     """A state from the middle of a run: every part is in use."""
     state = map_leaves(lambda leaf: rng.uniform(-1, 1, leaf.shape), zero_state(spec, batch, np.float64))
+    if isinstance(spec, NTMSpec):
+        N, R, V = spec.memory_size, spec.read_heads, spec.write_heads
+        return state._replace(
+            memory=words(rng, batch, N, spec.word_size),
+            write_weights=weightings(rng, batch, V, N),
+            read_weights=weightings(rng, batch, R, N),
+        )
     if not isinstance(spec, DNCSpec):
         return state
     N, R = spec.memory_size, spec.read_heads

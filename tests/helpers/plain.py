@@ -7,7 +7,7 @@ from math import exp, log, sqrt
 
 import numpy as np
 
-from numdnc.params import DNCState, LSTMState, RNNState
+from numdnc.params import DNCState, LSTMState, NTMState, RNNState
 
 
 def sigmoid(z):
@@ -158,6 +158,52 @@ def dnc_step(spec, params, x, before, bypass_mask=1):
         np.concatenate([h_all * bypass_mask, reads.ravel()]) @ params.output.weights + params.output.bias
     )
     return outputs, DNCState(controller, memory, usage, precedence, links, write_weights, read_weights, reads)
+
+
+def ntm_step(spec, params, x, before):
+    """Outputs (Y,) and the state after, for one row."""
+    N, W, R, V = spec.memory_size, spec.word_size, spec.read_heads, spec.write_heads
+    S = 2 * spec.shift_range + 1
+    h_all, controller = controller_step(spec, params.controller, x, before.reads.ravel(), before.controller)
+    xi = list(h_all @ params.interface.weights + params.interface.bias)
+
+    def take(count):
+        taken = np.array(xi[:count])
+        del xi[:count]
+        return taken
+
+    def take_heads(count):
+        keys, strengths = take(count * W).reshape(count, W), [oneplus(z) - 1 for z in take(count)]
+        gates, shifts = sigmoid(take(count)), [softmax(some) for some in take(count * S).reshape(count, S)]
+        return list(zip(keys, strengths, gates, shifts, [oneplus(z) for z in take(count)], strict=True))
+
+    reading, writing = take_heads(R), take_heads(V)
+    erases, vectors = sigmoid(take(V * W)).reshape(V, W), take(V * W).reshape(V, W)
+    assert not xi
+
+    def attend(memory, was, key, strength, gate, shifts, sharpening):
+        alike, moved = content(memory, key, strength), np.zeros(N)
+        for n in range(N):
+            for j, share in enumerate(shifts):
+                moved[(n + j - spec.shift_range) % N] += share * (gate * alike[n] + (1 - gate) * was[n])
+        return sharpen(moved, sharpening)
+
+    write_weights = np.array(
+        [attend(before.memory, was, *h) for was, h in zip(before.write_weights, writing, strict=True)]
+    )
+    memory = before.memory.copy()
+    for weights, erase in zip(write_weights, erases, strict=True):
+        for n in range(N):
+            memory[n] *= 1 - weights[n] * erase
+    for weights, vector in zip(write_weights, vectors, strict=True):
+        for n in range(N):
+            memory[n] += weights[n] * vector
+    read_weights = np.array(
+        [attend(memory, was, *h) for was, h in zip(before.read_weights, reading, strict=True)]
+    )
+    reads = np.array([sum(weights[n] * memory[n] for n in range(N)) for weights in read_weights])
+    outputs = np.concatenate([h_all, reads.ravel()]) @ params.output.weights + params.output.bias
+    return outputs, NTMState(controller, memory, write_weights, read_weights, reads)
 
 
 def recurrent_step(spec, params, x, before):

@@ -14,6 +14,8 @@ from numdnc.reference.activations import (
     sigmoid_backward,
     softmax,
     softmax_backward,
+    softplus,
+    softplus_backward,
     tanh_backward,
 )
 from numdnc.reference.normalisation import layer_norm
@@ -23,6 +25,7 @@ PAIRS = [
     (sigmoid, sigmoid_backward),
     (np.tanh, tanh_backward),
     (oneplus, oneplus_backward),
+    (softplus, softplus_backward),
     (softmax, softmax_backward),
 ]
 with_or_without_gain = pytest.mark.parametrize("normalised", [False, True], ids=["plain", "normalised"])
@@ -47,6 +50,11 @@ def test_sigmoid_near_0_is_accurate_in_single_precision():
 def test_oneplus_at_known_points():
     assert_allclose(oneplus(np.array([0.0, np.log(3)])), [1 + np.log(2), 1 + np.log(4)], rtol=1e-15)
     assert_array_equal(oneplus(EXTREMES[[0, 4]]), [1, 10001])
+
+
+def test_softplus_at_known_points():
+    assert_allclose(softplus(np.array([0.0, np.log(3)])), [np.log(2), np.log(4)], rtol=1e-15)
+    assert_array_equal(softplus(EXTREMES[[0, 4]]), [0, 10000])
 
 
 def test_softmax_is_over_the_last_axis():

@@ -52,7 +52,7 @@ def run(spec, params, inputs, state, mask):
 
 def assert_equals_the_equations(spec, params, inputs, state, mask):
     outputs, final = run(spec, params, inputs, state, mask)
-    step = plain.dnc_step if isinstance(spec, DNCSpec) else plain.recurrent_step
+    step = {"dnc": plain.dnc_step, "ntm": plain.ntm_step}.get(spec.kind, plain.recurrent_step)
     for b in range(B):
         row = map_leaves(lambda leaf, b=b: leaf[b], state)
         for t in range(len(inputs)):
@@ -102,7 +102,9 @@ def assert_gradients(spec, params, inputs, state, mask, *, directions=3, **optio
 @pytest.mark.parametrize("name", MODELS)
 @vectors_or_symbols
 def test_gradient_by_params_inputs_and_state(name, symbols):
-    assert_gradients(*case_far_from_ties(name, symbols=symbols))
+    """With smaller steps for an NTM, whose strengths and sharpening make steep functions of what was read."""
+    step = 1e-4 if name.startswith("ntm") else 3e-4
+    assert_gradients(*case_far_from_ties(name, symbols=symbols), step=step)
 
 
 @pytest.mark.parametrize("name", VARIATIONS)

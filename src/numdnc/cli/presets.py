@@ -43,8 +43,8 @@ class Preset(NamedTuple):
     training: TrainingSettings = TrainingSettings()
 
     def adapt(self, model: ModelOptions, training: TrainingSettings) -> tuple[ModelOptions, TrainingSettings]:
-        """Undo what the preset sets of a memory where the model has none; options that the user changed stay."""
-        if model.model not in SPECS or SPECS[model.model].has_memory:
+        """Undo what the preset sets of a DNC where the model is none; options that the user changed stay."""
+        if model.model not in SPECS or model.model == self.model.model:
             return model, training
         preset = {name: getattr(self.model, name) for name in VARIATIONS}
         off = {

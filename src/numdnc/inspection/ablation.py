@@ -1,4 +1,4 @@
-"""Ablations of a trained DNC: the loss it has without a part shows what the part does.
+"""Ablations of a trained model with a memory: the loss it has without a part shows what the part does.
 
 Each ablation is another set of parameters for the same spec, so any engine runs it, and is exact: nothing of the part
 is left. Axes: R read heads, W word.
@@ -8,19 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.params import Array, DNCParams
-from numdnc.spec import DNCSpec
+from numdnc.spec import DNCSpec, MemorySpec, NTMSpec
 
 OFF = -1e4
 """A raw value so low that its sigmoid and its share in a softmax are exactly 0, in float32 and float64."""
 
 
-def ablations(spec: DNCSpec, params: DNCParams) -> dict[str, DNCParams]:
+def ablations(spec: MemorySpec, params: DNCParams) -> dict[str, DNCParams]:
     """Name of a part -> parameters of the model without it, for every part this model has.
 
     Single heads are only included if there are several: a model's only head is the same as "reads".
     """
     damaged = {"reads": without_reads(spec, params), "writing": without_writing(spec, params)}
-    if spec.links:
+    if isinstance(spec, NTMSpec):
+        damaged["shifts"] = without_shifts(spec, params)
+    elif spec.links:
         damaged["links"] = without_links(spec, params)
     damaged["content"] = without_content(spec, params)
     if spec.read_heads > 1:
@@ -28,7 +30,7 @@ def ablations(spec: DNCSpec, params: DNCParams) -> dict[str, DNCParams]:
     return damaged
 
 
-def without_reads(spec: DNCSpec, params: DNCParams) -> DNCParams:
+def without_reads(spec: MemorySpec, params: DNCParams) -> DNCParams:
     """The same model with every read vector set to zero: r_i = 0.
 
     Reads enter only through rows of the weights: after the input in each controller layer, after h_all in the output.
@@ -36,7 +38,7 @@ def without_reads(spec: DNCSpec, params: DNCParams) -> DNCParams:
     return _without_read_rows(spec, params, slice(0, spec.reads_size))
 
 
-def without_head(spec: DNCSpec, params: DNCParams, head: int) -> DNCParams:
+def without_head(spec: MemorySpec, params: DNCParams, head: int) -> DNCParams:
     """The same model with the read vector of one head, 0 to R - 1, set to zero: r_head = 0.
 
     The head's weighting still determines what its free gate frees.
@@ -44,13 +46,26 @@ def without_head(spec: DNCSpec, params: DNCParams, head: int) -> DNCParams:
     return _without_read_rows(spec, params, slice(head * spec.word_size, (head + 1) * spec.word_size))
 
 
-def without_writing(spec: DNCSpec, params: DNCParams) -> DNCParams:
+def without_writing(spec: MemorySpec, params: DNCParams) -> DNCParams:
     """The same model with its write gate closed: g^w = 0, hence w^w = 0 and M_t = M_{t-1}.
 
-    The memory keeps its initial contents: empty (so that all reads are 0) or learned, apart from what the free gates
-    erase with `deallocation`.
+    An NTM, which has no such gate, erases nothing and adds zeros: e = 0, a = 0, which leaves M as it is too. The memory
+    keeps its initial contents: empty (so that all reads are 0) or learned, apart from what the free gates erase with
+    `deallocation`.
     """
-    return _held(params, interface_columns(spec)["write_gate"], OFF)
+    columns = interface_columns(spec)
+    if isinstance(spec, NTMSpec):
+        return _held(_held(params, columns["erase"], OFF), columns["write_vectors"], 0.0)
+    return _held(params, columns["write_gate"], OFF)
+
+
+def without_shifts(spec: NTMSpec, params: DNCParams) -> DNCParams:
+    """The same model with heads that never shift: s = (.., 0, 1, 0, ..) of every read and write head."""
+    columns = interface_columns(spec)
+    for part in ("read_shifts", "write_shifts"):
+        others = np.delete(columns[part], spec.shift_range, axis=1)
+        params = _held(_held(params, columns[part], 0.0), others, OFF)
+    return params
 
 
 def without_links(spec: DNCSpec, params: DNCParams) -> DNCParams:
@@ -58,16 +73,20 @@ def without_links(spec: DNCSpec, params: DNCParams) -> DNCParams:
     return _held(params, interface_columns(spec)["read_modes"][:, [0, 2]], OFF)
 
 
-def without_content(spec: DNCSpec, params: DNCParams) -> DNCParams:
+def without_content(spec: MemorySpec, params: DNCParams) -> DNCParams:
     """The same model with read keys of zeros: k^r = 0, hence D = 0 and c^r[n] = 1/N.
 
     The content mode itself stays: without it a head would never reach a first slot to follow links from and would read
-    nothing, which is `without_reads`.
+    nothing, which is `without_reads`. The heads of an NTM do without: g = 0 in all of them, so that they attend by
+    location alone.
     """
-    return _held(params, interface_columns(spec)["read_keys"], 0.0)
+    columns = interface_columns(spec)
+    if isinstance(spec, NTMSpec):
+        return _held(_held(params, columns["read_interpolation"], OFF), columns["write_interpolation"], OFF)
+    return _held(params, columns["read_keys"], 0.0)
 
 
-def interface_columns(spec: DNCSpec) -> dict[str, NDArray[np.intp]]:
+def interface_columns(spec: MemorySpec) -> dict[str, NDArray[np.intp]]:
     """Part of the interface -> indices of its columns, in the part's shape (`spec.interface_shapes`)."""
     return {
         name: spec.interface_offsets[name] + np.arange(spec.interface_sizes[name]).reshape(shape)
@@ -75,7 +94,7 @@ def interface_columns(spec: DNCSpec) -> dict[str, NDArray[np.intp]]:
     }
 
 
-def _without_read_rows(spec: DNCSpec, params: DNCParams, reads: slice) -> DNCParams:
+def _without_read_rows(spec: MemorySpec, params: DNCParams, reads: slice) -> DNCParams:
     def cleared(weights: Array, first: int) -> Array:
         weights = weights.copy()
         weights[first + reads.start : first + reads.stop] = 0

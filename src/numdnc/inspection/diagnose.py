@@ -16,7 +16,7 @@ from numdnc.inspection.activity import Activity, concentration, in_use, observe,
 from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
 from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
 from numdnc.params import Array
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import DNCSpec, MemorySpec, NTMSpec, Spec
 from numdnc.tasks import Scores, Task
 from numdnc.tree import named_leaves
 
@@ -72,8 +72,11 @@ def diagnose(
                     scores, task, noises, task.loss(np.zeros_like(activity.values["outputs"]), example)[0]
                 )
             )
-            findings.append(_usage(spec, activity))
-            findings += [*_modes(spec, activity), *_sharpness(spec, activity), *_gates(spec, activity)]
+            if isinstance(spec, NTMSpec):
+                findings += _shifts(spec, activity)
+            else:
+                findings += [_usage(spec, activity), *_modes(spec, activity)]
+            findings += [*_sharpness(spec, activity), *_gates(spec, activity)]
         else:
             findings.append(
                 Finding("memory", True, f"This model has none (it is an {spec.kind}).", {"slots": 0})
@@ -114,10 +117,26 @@ def _modes(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
         yield Finding("modes", True, f"Head {head} reads by {words}.", shares)
 
 
-def _sharpness(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
+def _shifts(spec: NTMSpec, activity: Activity) -> Iterator[Finding]:
+    """The shifts of each head."""
+    offsets = range(-spec.shift_range, spec.shift_range + 1)
+    for who, kind, heads in (("Head", "read", spec.read_heads), ("Write head", "write", spec.write_heads)):
+        means = activity.of(f"{kind}_shifts").mean(axis=0)
+        for head in range(heads):
+            shares = {
+                f"{offset:+d}" if offset else "0": float(share)
+                for offset, share in zip(offsets, means[head], strict=True)
+            }
+            words = ", ".join(f"{offset} {share:.2f}" for offset, share in shares.items())
+            yield Finding("shifts", True, f"{who} {head} shifts by {words}.", shares)
+
+
+def _sharpness(spec: MemorySpec, activity: Activity) -> Iterator[Finding]:
     """How concentrated each weighting is on one slot."""
-    N, reading = spec.memory_size, activity.of("read_weights")
-    weightings = {"Writing": activity.of("write_weights")}
+    N, reading, writing = spec.memory_size, activity.of("read_weights"), activity.of("write_weights")
+    weightings = {"Writing": writing}
+    if isinstance(spec, NTMSpec):
+        weightings = {f"Write head {head}": writing[:, head] for head in range(spec.write_heads)}
     weightings |= {f"Head {head}": reading[:, head] for head in range(spec.read_heads)}
     for who, weights in weightings.items():
         share, total = concentration(weights), float(weights.sum(axis=1).mean())
@@ -131,14 +150,29 @@ def _sharpness(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
         yield Finding("sharpness", total > UNUSED and not blurred, words, numbers)
 
 
-def _gates(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
+def _named_gates(spec: MemorySpec, activity: Activity) -> dict[str, Array]:
+    """Name -> values (S,)."""
+    if isinstance(spec, NTMSpec):
+        return {
+            f"interpolation ({kind} head {head})": gate
+            for kind in ("read", "write")
+            for head, gate in enumerate(activity.of(f"{kind}_interpolation").T)
+        }
+    free = {f"free {head}": activity.of("free_gates")[:, head] for head in range(spec.read_heads)}
+    return {"write": activity.of("write_gate"), "allocation": activity.of("allocation_gate"), **free}
+
+
+def _gates(spec: MemorySpec, activity: Activity) -> Iterator[Finding]:
     """The gates that are stuck at one end, and the ranges of the others."""
-    gates = {"write": activity.of("write_gate"), "allocation": activity.of("allocation_gate")}
-    gates |= {f"free {head}": activity.of("free_gates")[:, head] for head in range(spec.read_heads)}
+    gates = _named_gates(spec, activity)
     meaning = {
         "write": ("nothing is ever written", "every step writes"),
         "allocation": ("it writes by content alone", "it writes to free slots alone"),
         "free": ("what the head has read is never freed", "what the head has read is always freed"),
+        "interpolation": (
+            "the head moves by shifts alone",
+            "the head begins at its key's slots at every step",
+        ),
     }
     ranges = {name: (float(gate.min()), float(gate.max())) for name, gate in gates.items()}
     stuck = {name: low > STUCK for name, (low, high) in ranges.items() if high < STUCK or low > 1 - STUCK}
@@ -199,8 +233,10 @@ def _magnitudes(spec: Spec, params: Any, activity: Activity, reached: GradientFl
     exponents = {"output": _largest(activity.of("outputs"))}
     if spec.has_memory:
         squared["number in memory"] = _largest(activity.of("memory_peak"))
-        squared["key"] = max(_largest(activity.of(name)) for name in ("read_keys", "write_key"))
-        strengths = [name for name, part in spec.interface_parts.items() if part.activation == "oneplus"]
+        keys = [name for name in spec.interface_parts if name.endswith(("_key", "_keys"))]
+        squared["key"] = max(_largest(activity.of(name)) for name in keys)
+        exponent = ("oneplus", "softplus")
+        strengths = [name for name, part in spec.interface_parts.items() if part.activation in exponent]
         exponents["strength"] = max(_largest(activity.of(name)) for name in strengths)
     for what, value in squared.items():
         edge = math.sqrt(greatest)

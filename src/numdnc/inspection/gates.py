@@ -1,14 +1,24 @@
-"""The gates of a DNC over a sequence: free gates, allocation gate, write gate."""
+"""The gates of a model with a memory over a sequence."""
 
 from numdnc.engines import Engine
 from numdnc.inspection.activity import observe
 from numdnc.params import Array, DNCParams
-from numdnc.spec import DNCSpec
+from numdnc.spec import MemorySpec, NTMSpec
 from numdnc.tasks import Batch
 
 
-def gates(spec: DNCSpec, params: DNCParams, engine: Engine, batch: Batch) -> dict[str, Array]:
-    """Name -> values (T, B) in [0, 1]: "free 0" .. for each read head, "allocation", "write"."""
+def gates(spec: MemorySpec, params: DNCParams, engine: Engine, batch: Batch) -> dict[str, Array]:
+    """Name -> values (T, B) in [0, 1]: "free 0" .. for each read head, "allocation", "write".
+
+    Of an NTM, the interpolation gates: "read 0" .. and "write 0" ...
+    """
     found = observe(spec, params, engine, batch).values
+    if isinstance(spec, NTMSpec):
+        counts = {"read": spec.read_heads, "write": spec.write_heads}
+        return {
+            f"{kind} {head}": found[f"{kind}_interpolation"][:, :, head]
+            for kind, heads in counts.items()
+            for head in range(heads)
+        }
     free = {f"free {i}": found["free_gates"][:, :, i] for i in range(spec.read_heads)}
     return {**free, "allocation": found["allocation_gate"], "write": found["write_gate"]}

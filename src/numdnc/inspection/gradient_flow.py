@@ -11,16 +11,13 @@ import numpy as np
 from numdnc.engines import Engine
 from numdnc.inspection.ablation import interface_columns
 from numdnc.params import Array
-from numdnc.spec import GATES, DNCSpec, Spec
+from numdnc.spec import GATES, MemorySpec, Spec
 from numdnc.tasks import Batch
 from numdnc.training.gradient import Loss, loss_and_gradient
 from numdnc.tree import map_leaves, named_leaves
 
 NEGLIGIBLE = 1e-6
 """A part whose gradient is at most this share of the strongest part's hardly trains."""
-
-_OF_HEADS = ("read_", "free_", "forward_", "backward_")
-"""Prefixes of the interface's parts that exist for each head."""
 
 
 class GradientFlow(NamedTuple):
@@ -78,10 +75,10 @@ def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
             yield name, leaf
 
 
-def _interface_parts(spec: DNCSpec) -> Iterator[tuple[str, Any]]:
+def _interface_parts(spec: MemorySpec) -> Iterator[tuple[str, Any]]:
     """Name and columns of each part; parts that exist for each head are split by head."""
     for name, columns in interface_columns(spec).items():
-        if name.startswith(_OF_HEADS):
+        if spec.interface_parts[name].axes.startswith(("R", "V")):
             yield from ((f"{name} of head {head}", columns[head].reshape(-1)) for head in range(len(columns)))
         else:
             yield name, columns.reshape(-1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import MemorySpec, NTMSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.training.gradient import Loss, loss_and_gradient
 from numdnc.tree import leaves
@@ -14,6 +14,13 @@ from numdnc.tree import leaves
 SEQUENCES = 4
 """Sequences in the batch that health is measured on, the same at every report."""
 _MODES = ("backward", "content", "forward")
+_OF_DNC: tuple[str, ...] = ("write_gate", "allocation_gate", "free_gates")
+_OF_NTM: tuple[str, ...] = (
+    "read_interpolation",
+    "write_interpolation",
+    "read_sharpening",
+    "write_sharpening",
+)
 
 
 def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) -> dict[str, float]:
@@ -22,6 +29,8 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
     For a DNC: "usage", mean over the slots; "slots_in_use", share of slots whose usage is above 1/2; "write_gate",
     "allocation_gate" and "free_gates", means; "mode_backward", .., means over the heads (with links); "write_sharpness"
     and "read_sharpness", share of the weight that lies on the largest slot of its step (1/N if spread evenly).
+    For an NTM: "read_interpolation", "write_interpolation", "read_sharpening" and "write_sharpening", means, and the
+    last two of a DNC.
     For every model: "hidden_saturated", share of hidden values beyond 0.99; "largest_parameter", a magnitude; and
     "gradient_controller", "gradient_interface", "gradient_output", norm of the loss's gradient by each part.
     """
@@ -40,10 +49,12 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
     return {name: figure for name, figure in figures.items() if np.isfinite(figure)}
 
 
-def _memory(spec: DNCSpec, activity: Activity) -> dict[str, float]:
-    usage = activity.of("usage")
-    figures = {"usage": float(usage.mean()), "slots_in_use": float(in_use(usage).mean())}
-    for name in ("write_gate", "allocation_gate", "free_gates"):
+def _memory(spec: MemorySpec, activity: Activity) -> dict[str, float]:
+    figures, averaged = {}, _OF_NTM
+    if not isinstance(spec, NTMSpec):
+        usage, averaged = activity.of("usage"), _OF_DNC
+        figures = {"usage": float(usage.mean()), "slots_in_use": float(in_use(usage).mean())}
+    for name in averaged:
         figures[name] = float(activity.of(name).mean())
     if spec.links:
         means = activity.of("read_modes").mean(axis=(0, 1))

@@ -1,4 +1,4 @@
-"""How much a trained DNC needs each of its parts: its loss without the part, compared with its loss as it is.
+"""How much a trained model needs each part of its memory: its loss without the part, compared with its loss as it is.
 
 An ablation shows what this trained model relies on; a model trained without the part may do as well. It also gives the
 rest of the model values unlike any in training, which may do more harm than the part did good. A model without reads
@@ -17,7 +17,7 @@ from numdnc.formatting import format_loss
 from numdnc.init import initial_state
 from numdnc.inspection.ablation import ablations
 from numdnc.params import cast_inputs
-from numdnc.spec import DNCSpec
+from numdnc.spec import MemorySpec
 from numdnc.tasks import Batch
 
 MATTERS = 0.01
@@ -42,7 +42,7 @@ class Finding(NamedTuple):
 
 
 def sampling_error(
-    spec: DNCSpec, params: Any, engine: Engine, batch: Batch, loss: Callable[..., Any]
+    spec: MemorySpec, params: Any, engine: Engine, batch: Batch, loss: Callable[..., Any]
 ) -> dict[str, float]:
     """Part -> DEVIATIONS standard errors of the loss's rise without it, in nats, over the sequences of a batch.
 
@@ -154,10 +154,11 @@ def _memory(losses: Losses) -> Finding:
 
 
 def _part(losses: Losses, part: str) -> Finding:
-    title, are, them = part.capitalize(), *(("are", "them") if part == "links" else ("is", "it"))
+    several = part in ("links", "shifts")
+    title, are, them = part.capitalize(), *(("are", "them") if several else ("is", "it"))
     change, fine = f"without {them} {losses.change(part)}", False
     if losses.harms(part):
-        words = f"{title} {'do' if part == 'links' else 'does'} harm: {change}."
+        words = f"{title} {'do' if several else 'does'} harm: {change}."
     elif abs(losses.rise(part)) < NOTHING:
         words = f"{title} {are} dead: {change}."
     elif not losses.matters(part):

@@ -1,7 +1,7 @@
 """Internal values of a step, computed by the definition from the states before and after it.
 
-Engines need not return them, so any engine can be inspected. Axes: B batch, R read heads, N slots, W word, H hidden
-units of all layers, K links kept of a row.
+Engines need not return them, so any engine can be inspected. Axes: B batch, R read heads, V write heads, N slots,
+W word, H hidden units of all layers, K links kept of a row.
 """
 
 from itertools import chain
@@ -10,20 +10,20 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.params import Array, DNCParams, DNCState, Inputs
-from numdnc.parts import OptionalArray, Part
+from numdnc.params import Array, DNCParams, DNCState, Inputs, NTMState
+from numdnc.parts import Interface, NTMInterface, OptionalArray, Part
 from numdnc.reference.activations import affine
 from numdnc.reference.allocation import allocate, retain
-from numdnc.reference.content import look_up
+from numdnc.reference.content import content_weights, look_up
 from numdnc.reference.controller import controller_step
 from numdnc.reference.interface import parse_interface
 from numdnc.reference.linkage import follow_links
-from numdnc.spec import DNCSpec, Spec
+from numdnc.spec import DNCSpec, MemorySpec, NTMSpec, Spec
 from numdnc.tree import named_leaves
 
 
 class Weightings(NamedTuple):
-    """Intermediate values of a step of the memory."""
+    """Intermediate values of a step of a DNC's memory."""
 
     retention: Annotated[Array, Part("N")]
     allocation: Annotated[Array, Part("N")]
@@ -31,6 +31,17 @@ class Weightings(NamedTuple):
     read_content: Annotated[Array, Part("R N")]
     forward: Annotated[OptionalArray, Part("R N", flag="links")]
     backward: Annotated[OptionalArray, Part("R N", flag="links")]
+
+
+class NTMWeightings(NamedTuple):
+    """Intermediate values of a step of an NTM's memory."""
+
+    write_content: Annotated[Array, Part("V N")]
+    read_content: Annotated[Array, Part("R N")]
+
+
+WEIGHTINGS: dict[str, Any] = {"dnc": Weightings, "ntm": NTMWeightings}
+"""The intermediate values of each kind of model with a memory."""
 
 
 def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> dict[str, Array]:
@@ -52,14 +63,25 @@ def _hidden(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> Arra
     return hidden
 
 
-def _memory(
-    spec: DNCSpec, params: DNCParams, hidden: Array, before: DNCState, after: DNCState
-) -> dict[str, Array]:
-    """The interface, the weightings that follow from it, and the state of the memory after the step.
-
-    Each is computed from the engine's own values: the allocation from its usage, the directions from its links.
-    """
+def _memory(spec: MemorySpec, params: DNCParams, hidden: Array, before: Any, after: Any) -> dict[str, Array]:
+    """The interface, the weightings that follow from it, and the state of the memory after the step."""
     interface = parse_interface(spec, affine(params.interface, hidden))
+    if isinstance(spec, NTMSpec):
+        weightings: Any = _ntm_weightings(interface, before, after)
+    else:
+        weightings = _weightings(spec, interface, before, after)
+    state = after._replace(controller=())
+    return dict(chain.from_iterable(map(named_leaves, (interface, weightings, state))))
+
+
+def _ntm_weightings(interface: NTMInterface, before: NTMState, after: NTMState) -> NTMWeightings:
+    writing, _ = content_weights(before.memory, interface.write_keys, interface.write_strengths)
+    reading, _ = content_weights(after.memory, interface.read_keys, interface.read_strengths)
+    return NTMWeightings(writing, reading)
+
+
+def _weightings(spec: DNCSpec, interface: Interface, before: DNCState, after: DNCState) -> Weightings:
+    """Each is computed from the engine's own values: the allocation from its usage, the directions from its links."""
     retention, _ = retain(before.read_weights, interface.free_gates)
     allocation, _ = allocate(after.usage)
     write_content, _ = look_up(
@@ -76,9 +98,7 @@ def _memory(
     backward: OptionalArray = ()
     if spec.links:
         forward, backward, _ = follow_links(spec, interface, after.link, before.read_weights)
-    weightings = Weightings(retention, allocation, write_content[:, 0], read_content, forward, backward)
-    state = after._replace(controller=())
-    return dict(chain.from_iterable(map(named_leaves, (interface, weightings, state))))
+    return Weightings(retention, allocation, write_content[:, 0], read_content, forward, backward)
 
 
 def strongest_links(link: Array, most: int) -> tuple[NDArray[np.intp], Array]:

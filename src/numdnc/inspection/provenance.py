@@ -1,6 +1,6 @@
 """Provenance of reads: which step wrote what a head reads.
 
-Axes: T steps, R read heads, N slots, W word.
+Axes: T steps, R read heads, V write heads, N slots, W word.
 """
 
 from collections.abc import Mapping
@@ -31,13 +31,17 @@ def provenance(arrays: Mapping[str, Array], *, deallocation: bool) -> Provenance
         left[s, n] at step t = w_s[n] prod_{s<k<=t} (1 - w_k[n] e_k) psi_k[n]
 
     w_s is the write weighting of step s, e_k the mean of the erase gates over the word, psi_k the retention, which
-    counts only with `deallocation`. `left` in [0, 1] is the share of the write vector of step s that slot n still
-    holds. A read shows the latest write s whose `left` is at least half of the largest.
+    counts only with `deallocation`. Of several write heads, w_s is the largest weight, and every head erases. `left` in
+    [0, 1] is the share of the write vector of step s that slot n still holds. A read shows the latest write s whose
+    `left` is at least half of the largest.
 
-    `arrays` are those of a trace: write_weights (T, N), erase (T, W), read_weights (T, R, N), retention (T, N).
+    `arrays` are those of a trace: write_weights (T, N), erase (T, W), read_weights (T, R, N), retention (T, N); with
+    several write heads, write_weights (T, V, N) and erase (T, V, W).
     """
     weights = np.asarray(arrays["write_weights"], np.float64)
-    kept = 1 - weights * np.asarray(arrays["erase"], np.float64).mean(1, keepdims=True)
+    kept = 1 - weights * np.asarray(arrays["erase"], np.float64).mean(-1, keepdims=True)
+    if weights.ndim == 3:
+        weights, kept = weights.max(1), kept.prod(1)
     if deallocation:
         kept *= arrays["retention"]
     strongest = np.asarray(arrays["read_weights"]).argmax(2)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from numdnc.engines import get_engine
 from numdnc.errors import UserError
 from numdnc.init import initial_state
-from numdnc.inspection.internals import Weightings, step_internals, strongest_links
-from numdnc.params import DNCState, cast_inputs
-from numdnc.parts import Interface, parts_of
+from numdnc.inspection.internals import WEIGHTINGS, step_internals, strongest_links
+from numdnc.params import STATE_TYPES, cast_inputs
+from numdnc.parts import parts_of
 from numdnc.schema import Count, Size
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
@@ -111,7 +111,7 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
     if spec.controller == "lstm":
         shapes |= {"cell": (spec.hidden_total,)}
     if spec.has_memory:
-        for kind in (Interface, Weightings, DNCState):
+        for kind in (spec.interface_type, WEIGHTINGS[spec.kind], STATE_TYPES[spec.kind]):
             shapes |= {
                 # An axis of 1 is left out.
                 name: part._replace(axes=part.axes.removeprefix("1 ")).shape(spec.axis_sizes)

@@ -1,6 +1,6 @@
 """Plot a trace: inputs, targets and outputs, write and read weights, usage, gates, and the write that each read shows.
 
-Axes: T steps, R read heads, N slots.
+Axes: T steps, R read heads, V write heads, N slots.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import numpy as np
 from numdnc.inspection.provenance import NONE, provenance
 from numdnc.inspection.task_plot import ERROR, Panel, draw_panels, save_figure, task_panels
 from numdnc.inspection.trace import Trace
-from numdnc.spec import DNCSpec
+from numdnc.spec import MemorySpec, NTMSpec
 from numdnc.tasks import Batch
 
 CELL, TALLEST = 0.11, 1.9
@@ -61,19 +61,38 @@ def _over(panel: Panel, steps: int) -> Panel:
 
 
 def _memory_panels(trace: Trace) -> Iterator[Panel]:
-    """Write weights, read weights of each head, usage and gates."""
+    """Write weights, read weights of each head, usage and gates; of an NTM, interpolation gates and shifts."""
     if not trace.spec.has_memory:
         return
     arrays, whole = trace.arrays, np.ones(trace.steps, bool)
     slots = tuple(f"slot {n}" for n in range(trace.spec.memory_size))
-    heads = range(trace.spec.read_heads)
-    yield Panel("write weights", "", slots, arrays["write_weights"], whole)
+    heads, ntm = range(trace.spec.read_heads), isinstance(trace.spec, NTMSpec)
+    writing = arrays["write_weights"]
+    for head in range(1, writing.shape[1] if ntm else 1):
+        yield Panel(f"write weights of head {head}", "", slots, writing[:, head], whole)
+    yield Panel("write weights", "", slots, writing[:, 0] if ntm else writing, whole)
     for head in heads:
         yield Panel(_read_title(head), "", slots, arrays["read_weights"][:, head], whole)
+    if isinstance(trace.spec, NTMSpec):
+        yield from _ntm_panels(trace.spec, arrays, whole)
+        return
     yield Panel("usage", "", slots, arrays["usage"], whole)
     gates = [arrays["free_gates"], arrays["allocation_gate"][:, None], arrays["write_gate"][:, None]]
     names = (*(f"free {head}" for head in heads), "allocation", "write")
     yield Panel("gates", "", names, np.concatenate(gates, 1), whole)
+
+
+def _ntm_panels(spec: NTMSpec, arrays: dict[str, Any], whole: Any) -> Iterator[Panel]:
+    """The interpolation gates of all heads, and their shifts."""
+    heads = [("read", head) for head in range(spec.read_heads)]
+    heads += [("write", head) for head in range(spec.write_heads)]
+    gates = [arrays[f"{kind}_interpolation"][:, head] for kind, head in heads]
+    names = tuple(f"{kind} {head}" for kind, head in heads)
+    yield Panel("interpolation gates", "", names, np.stack(gates, 1), whole)
+    shifts = [arrays[f"{kind}_shifts"][:, head] for kind, head in heads]
+    offsets = range(-spec.shift_range, spec.shift_range + 1)
+    labels = tuple(f"{name} {offset:+d}" for name in names for offset in offsets)
+    yield Panel("shifts", "", labels, np.concatenate(shifts, 1), whole)
 
 
 def _read_title(head: int) -> str:
@@ -90,7 +109,7 @@ def _write_text(trace: Trace, axes: Any) -> None:
     axes.set_title(axes.get_title("left"), loc="left", fontsize=10, pad=14)
 
 
-def _join_reads(trace: Trace, spec: DNCSpec, axes: dict[str, Any], figure: Any) -> None:
+def _join_reads(trace: Trace, spec: MemorySpec, axes: dict[str, Any], figure: Any) -> None:
     """Draw a curve from a write to each later read of it at a step where the loss counts."""
     from matplotlib.patches import ConnectionPatch
 

@@ -1,4 +1,4 @@
-"""RNN, LSTM and DNC as modules of PyTorch.
+"""RNN, LSTM, DNC and NTM as modules of PyTorch.
 
     model = numdnc.nn.DNC(8, 64, 8, memory_size=16, word_size=16, read_heads=2)
     output, state = model(input)                               # input (T, B, 8)
@@ -16,7 +16,7 @@ except ImportError:
     raise missing_package("numdnc.nn", "torch") from None
 
 from numdnc.nn.files import from_run, load, save
-from numdnc.nn.modules import DNC, LSTM, RNN
+from numdnc.nn.modules import DNC, LSTM, NTM, RNN
 from numdnc.nn.states import detach
 
-__all__ = ["DNC", "LSTM", "RNN", "detach", "from_run", "load", "save"]
+__all__ = ["DNC", "LSTM", "NTM", "RNN", "detach", "from_run", "load", "save"]

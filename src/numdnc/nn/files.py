@@ -78,7 +78,7 @@ def save(module: Module, path: str | Path) -> None:
     """
     if not isinstance(module, Module):
         raise UserError(
-            f"save must be given an RNN, LSTM or DNC of numdnc.nn, got a {type(module).__name__}. "
+            f"save must be given an RNN, LSTM, DNC or NTM of numdnc.nn, got a {type(module).__name__}. "
             "Save the one inside of it, or its state_dict() with torch.save."
         )
     plain = {

@@ -1,4 +1,4 @@
-"""The modules. Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads."""
+"""The modules. Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads, V write heads."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,8 +8,8 @@ from torch import Tensor
 from numdnc.errors import UserError
 from numdnc.init import InitScheme
 from numdnc.nn.recurrent import Recurrent, fields_of
-from numdnc.params import DNCState, RecurrentState
-from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, RNNSpec, Spec
+from numdnc.params import DNCState, NTMState, RecurrentState
+from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, NTMSpec, RNNSpec, Spec
 
 
 class _WithoutMemory(Recurrent[RecurrentState[Tensor]]):
@@ -179,9 +179,78 @@ class DNC(Recurrent[DNCState[Tensor]]):
         super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
 
 
-Module = RNN | LSTM | DNC
+class NTM(Recurrent[NTMState[Tensor]]):
+    """A Neural Turing Machine (Graves et al. 2014).
 
-_MODULES: dict[type[Spec], type[Module]] = {RNNSpec: RNN, LSTMSpec: LSTM, DNCSpec: DNC}
+    Arguments, with their defaults:
+
+        input_size: X, width of an input vector, or number of symbols if inputs are integers.
+        hidden_size: H of each controller layer, or a tuple of one for each layer.
+        output_size: Y, width of an output vector.
+        num_layers: Number of controller layers; left out if hidden_size is a tuple. Every layer sees the input, and the
+            output sees every layer. Default: 1.
+        controller: The network that drives the memory: lstm, rnn or feedforward. Default: "lstm".
+        memory_size: N, number of memory slots. Default: 16.
+        word_size: W, numbers per slot. Default: 16.
+        read_heads: R, number of read heads. Default: 1.
+        write_heads: V, number of write heads. Default: 1.
+        shift_range: Largest shift of a head in one step, in slots; S = 2 shift_range + 1 shifts. Default: 1.
+        learned_state: Learn the memory, what was read and the controller's state at the start of a sequence. Default:
+            False.
+        batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
+            Default: False.
+        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
+            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        init_scheme: How parameters are initialised, see `numdnc.init_params`. Default: "plain".
+        input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
+        seed: Seed of the initial parameters; None takes one from torch's generator. Default: None.
+        device, dtype: Those of the parameters, as in torch; None takes its defaults. Default: None.
+
+    Called with input (T, B, X) it gives output (T, B, Y) and an `NTMState`: `memory` (B, N, W), `write_weights`
+    (B, V, N), `read_weights` (B, R, N), `reads` (B, R, W) and `controller[layer].hidden` and `.cell` (B, H); see
+    `forward`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int | Sequence[int],
+        output_size: int,
+        *,
+        num_layers: int = 1,
+        memory_size: int = NTMSpec.memory_size,
+        word_size: int = NTMSpec.word_size,
+        read_heads: int = NTMSpec.read_heads,
+        controller: ControllerKind = NTMSpec.controller,
+        write_heads: int = NTMSpec.write_heads,
+        shift_range: int = NTMSpec.shift_range,
+        learned_state: bool = NTMSpec.learned_state,
+        batch_first: bool = False,
+        engine: str = "auto",
+        init_scheme: InitScheme = "plain",
+        input_scale: float = 1.0,
+        seed: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        spec = NTMSpec(
+            input_size=input_size,
+            output_size=output_size,
+            hidden_sizes=_layers(hidden_size, num_layers),
+            controller=controller,
+            memory_size=memory_size,
+            word_size=word_size,
+            read_heads=read_heads,
+            write_heads=write_heads,
+            shift_range=shift_range,
+            learned_state=learned_state,
+        )
+        super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
+
+
+Module = RNN | LSTM | DNC | NTM
+
+_MODULES: dict[type[Spec], type[Module]] = {RNNSpec: RNN, LSTMSpec: LSTM, DNCSpec: DNC, NTMSpec: NTM}
 
 
 def module_for(spec: Spec, **options: Any) -> Module:

@@ -26,7 +26,7 @@ from numdnc.tree import from_named, leaves, map_leaves, named_leaves
 
 _SIZES = ("hidden_sizes", "memory_size", "word_size", "read_heads")
 State = TypeVar("State")
-"""`DNCState[Tensor]` or `RecurrentState[Tensor]`."""
+"""`DNCState[Tensor]`, `NTMState[Tensor]` or `RecurrentState[Tensor]`."""
 
 
 class _ParameterGroup(nn.Module):
@@ -38,7 +38,7 @@ class _ParameterGroup(nn.Module):
 
 
 class Recurrent(nn.Module, Generic[State]):
-    """Base class of the three modules. Parameters have the names of checkpoints: `controller.0.weights`, .."""
+    """Base class of the modules. Parameters have the names of checkpoints: `controller.0.weights`, .."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Recurrent(nn.Module, Generic[State]):
 
         input: (T, B, X), with batch_first (B, T, X), without a batch (T, X), or a PackedSequence of (.., X); integers
             without the last axis mean one-hot rows.
-        state: as an earlier call returned it, a `numdnc.params.DNCState` or `RecurrentState` of tensors with the batch
+        state: as an earlier call returned it, a state of `numdnc.params` (`DNCState`, ..) of tensors with the batch
             as the first axis, if there is one; None for the initial state.
         lengths: (B,), each from 0 to T. Input beyond a row's length is ignored, its output there is 0 and its final
             state is that at its end; a row of length 0 keeps its state.

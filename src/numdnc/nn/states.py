@@ -9,11 +9,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from numdnc.params import DNCState, LSTMState, RecurrentState, RNNState, zero_state
+from numdnc.init import start_values, with_learned
+from numdnc.params import DNCState, LSTMState, NTMState, RecurrentState, RNNState, zero_state
 from numdnc.spec import Spec
 from numdnc.tree import map_leaves
 
-for _kind in (DNCState, RecurrentState, LSTMState, RNNState):
+for _kind in (DNCState, NTMState, RecurrentState, LSTMState, RNNState):
     torch.serialization.add_safe_globals(
         [_kind]
     )  # torch.load takes a saved state as it is, by weights_only=True ..
@@ -39,11 +40,14 @@ def initial_state(spec: Spec, initial: Any, batch: int, like: Tensor) -> Any:
     def zeros(leaf: Any) -> Tensor:
         return like.new_zeros(batch, *leaf.shape[1:])
 
+    def spread(leaf: Tensor) -> Tensor:
+        return leaf.expand(batch, *leaf.shape)
+
     state = map_leaves(zeros, zero_state(spec, 0))
-    if not initial:
-        return state
-    learned = map_leaves(lambda leaf: leaf.expand(batch, *leaf.shape), initial)
-    return state._replace(controller=learned.controller, memory=learned.memory)
+    starts = {name: spread(torch.from_numpy(values).to(like)) for name, values in start_values(spec).items()}
+    if starts:
+        state = state._replace(**starts)
+    return with_learned(state, map_leaves(spread, initial)) if initial else state
 
 
 def over_lengths(step: Step, inputs: Tensor, lengths: Tensor, state: Any) -> tuple[Tensor, Any]:

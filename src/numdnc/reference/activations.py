@@ -27,6 +27,16 @@ def tanh_backward(t: Array, d_t: Array) -> Array:
     return d_t * (1 - t * t)
 
 
+def softplus(z: Array) -> Array:
+    """log(1 + e^z), in [0, inf): the map for strengths that may be small; overflow-free."""
+    return np.logaddexp(0, z, dtype=z.dtype)
+
+
+def softplus_backward(s: Array, d_s: Array) -> Array:
+    """ds/dz = sigmoid(z) = 1 - e^-s."""
+    return -d_s * np.expm1(-s)
+
+
 def oneplus(z: Array) -> Array:
     """1 + log(1 + e^z), in [1, inf): the paper's map for strengths; overflow-free."""
     return 1 + np.logaddexp(0, z, dtype=z.dtype)

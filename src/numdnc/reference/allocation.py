@@ -32,7 +32,7 @@ def retain(read_weights: Array, free_gates: Array) -> tuple[Array, RetentionTape
 
 def retain_backward(tape: RetentionTape, d_retention: Array) -> tuple[Array, Array]:
     """Gradients with respect to read weights and free gates."""
-    d_kept = d_retention[:, None, :] * _product_of_others(tape.kept)
+    d_kept = d_retention[:, None, :] * product_of_others(tape.kept)
     d_read_weights = -d_kept * tape.free_gates[:, :, None]
     d_free_gates = -(d_kept * tape.read_weights).sum(axis=2)
     return d_read_weights, d_free_gates
@@ -112,7 +112,7 @@ def _exclusive_product(factors: Array) -> Array:
     return products
 
 
-def _product_of_others(factors: Array) -> Array:
+def product_of_others(factors: Array) -> Array:
     """out[b, i] = product over all heads except i of factors (B, R, N): those before times those after."""
     before = _exclusive_product(factors.swapaxes(1, 2))
     after = _exclusive_product(factors[:, ::-1].swapaxes(1, 2))[..., ::-1]

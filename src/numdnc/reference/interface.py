@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numdnc.parts import Activation, Array, Interface, declared_parts
+from numdnc.parts import Activation, Array, Interface, NTMInterface, declared_parts
 from numdnc.reference.activations import (
     oneplus,
     oneplus_backward,
@@ -16,22 +16,25 @@ from numdnc.reference.activations import (
     sigmoid_backward,
     softmax,
     softmax_backward,
+    softplus,
+    softplus_backward,
 )
-from numdnc.spec import DNCSpec
+from numdnc.spec import DNCSpec, NTMSpec
 
 _ACTIVATIONS: dict[Activation, tuple[Any, Any]] = {
     "identity": (lambda z: z, lambda _, d_z: d_z),
     "sigmoid": (sigmoid, sigmoid_backward),
+    "softplus": (softplus, softplus_backward),
     "oneplus": (oneplus, oneplus_backward),
     "softmax": (softmax, softmax_backward),
 }
 """Each activation and its backward function."""
 
 
-def parse_interface(spec: DNCSpec, xi: Array) -> Interface:
+def parse_interface(spec: DNCSpec | NTMSpec, xi: Array) -> Any:
     """Split xi (B, interface_size) and activate its parts (Graves et al. 2016, "Interface parameters").
 
-    `numdnc.parts.Interface` declares the parts and their activations.
+    The result is the named tuple that declares the parts and their activations, `spec.interface_type`.
     """
     parts = {}
     for name, part in spec.interface_parts.items():
@@ -39,14 +42,16 @@ def parse_interface(spec: DNCSpec, xi: Array) -> Interface:
         columns = xi[:, first : first + spec.interface_sizes[name]]
         activate, _ = _ACTIVATIONS[part.activation]
         parts[name] = activate(columns.reshape(len(xi), *spec.interface_shapes[name]))
-    return Interface(**parts)
+    return spec.interface_type(**parts)
 
 
-def parse_interface_backward(interface: Interface, d_interface: Interface) -> Array:
+def parse_interface_backward(
+    interface: Interface | NTMInterface, d_interface: Interface | NTMInterface
+) -> Array:
     """Gradient with respect to xi (B, interface_size)."""
     d_parts = []
     for part, values, d_values in zip(
-        declared_parts(Interface).values(), interface, d_interface, strict=True
+        declared_parts(type(interface)).values(), interface, d_interface, strict=True
     ):
         if isinstance(values, np.ndarray):
             _, activate_backward = _ACTIVATIONS[part.activation]

@@ -185,7 +185,7 @@ class TaskRun(ABC):
         """Scores of the task, and those with every read vector set to zero if wanted."""
         if no_reads and not self.spec.has_memory:
             raise UserError(
-                f"--no-reads must be given for a dnc, got a run of a {self.spec.kind}. Leave it out."
+                f"--no-reads must be given for a model with a memory, got a run of a {self.spec.kind}. Leave it out."
             )
         self._check_memory(3 * EVAL_BATCH, EVAL_BATCH)
         scores = task.score(self.forward, whole=True)
@@ -206,12 +206,14 @@ class TaskRun(ABC):
 
 
 def with_memory_size(spec: Spec, memory_size: int) -> Spec:
-    """The spec of a DNC with this many memory slots, on which no parameter depends."""
+    """The spec with this many memory slots, on which no parameter depends."""
     if not spec.has_memory:
-        raise UserError(f"--memory-size must be given for a dnc, got a run of a {spec.kind}. Leave it out.")
+        raise UserError(
+            f"--memory-size must be given for a model with a memory, got a run of a {spec.kind}. Leave it out."
+        )
     if spec.learned_state and memory_size != spec.memory_size:
         raise UserError(
-            f"--memory-size must be {spec.memory_size} for a dnc that has learned its initial memory, "
+            f"--memory-size must be {spec.memory_size} for a {spec.kind} that has learned its initial memory, "
             f"got {memory_size}. Leave it out."
         )
     return dataclasses.replace(spec, memory_size=memory_size)

@@ -63,7 +63,7 @@ def final_state(
     """Copy the state after the last step."""
     last = sizes.steps % sizes.kept_states
     layers = _load_layer_states(spec, tape.hidden[-1], tape.cell[last])
-    if memory is None or not spec.has_memory:
+    if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
     parts = [getattr(memory.state, name)[last] for name in ("memory", *_AS_THEY_ARE)]
     return _load_state(spec, sizes, layers, parts, link, memory.reads[-1])
@@ -74,7 +74,7 @@ def initial_state_gradient(
 ) -> Any:
     """Copy the gradient with respect to the initial state."""
     layers = _load_layer_states(spec, controller.hidden, controller.cell)
-    if memory is None or not spec.has_memory:
+    if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
     parts = [getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)]
     reads = controller.reads.reshape(-1, spec.read_heads, spec.word_size)

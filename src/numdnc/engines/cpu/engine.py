@@ -22,7 +22,7 @@ from numdnc.engines.cpu.threads import available_threads, count_threads, run_in_
 from numdnc.errors import UserError
 from numdnc.machine import count_processors
 from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
-from numdnc.spec import Spec
+from numdnc.spec import NTMSpec, Spec
 from numdnc.tree import zeros_like
 
 
@@ -60,8 +60,8 @@ class CPUEngine:
         self._together = together
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model, in float32 and float64."""
-        return refuse_dtype(dtype)
+        """Every model but an NTM, in float32 and float64."""
+        return "it has no kernels for an NTM" if isinstance(spec, NTMSpec) else refuse_dtype(dtype)
 
     def forward(
         self,

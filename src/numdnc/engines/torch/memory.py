@@ -11,7 +11,7 @@ from torch import Tensor
 
 from numdnc.params import DNCState
 from numdnc.parts import Activation
-from numdnc.spec import EPSILON, DNCSpec
+from numdnc.spec import EPSILON, DNCSpec, NTMSpec
 
 
 def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
@@ -61,13 +61,14 @@ def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "identity": lambda z: z,
     "sigmoid": torch.sigmoid,
+    "softplus": lambda z: torch.logaddexp(z, z.new_zeros(())),
     "oneplus": lambda z: 1 + torch.logaddexp(z, z.new_zeros(())),
     "softmax": lambda z: torch.softmax(z, dim=-1),
 }
 
 
-def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
-    """The parts of xi by name, after their activations; see `numdnc.parts.Interface`."""
+def parse_interface(spec: DNCSpec | NTMSpec, xi: Tensor) -> dict[str, Tensor]:
+    """The parts of xi by name, after their activations; see `spec.interface_type`."""
     columns = xi.split(list(spec.interface_sizes.values()), dim=1)
     return {
         name: _ACTIVATIONS[part.activation](values.reshape(xi.shape[0], *spec.interface_shapes[name]))
@@ -75,7 +76,9 @@ def parse_interface(spec: DNCSpec, xi: Tensor) -> dict[str, Tensor]:
     }
 
 
-def look_up(spec: DNCSpec, memory: Tensor, keys: Tensor, strengths: Tensor, masks: Tensor | None) -> Tensor:
+def look_up(
+    spec: DNCSpec | NTMSpec, memory: Tensor, keys: Tensor, strengths: Tensor, masks: Tensor | None
+) -> Tensor:
     """Weightings (B, K, N): softmax over slots of strength times cosine; keys (B, K, W), strengths (B, K).
 
     With masks m (B, K, W) key and slot are compared as k m and M m. (k m) . (M m) = m^2 k . M and |M m|^2 = m^2 . M^2:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from numdnc.engines.torch.controller import affine, controller_step, input_part
 from numdnc.engines.torch.memory import access
-from numdnc.spec import Spec
+from numdnc.engines.torch.ntm import access_ntm
+from numdnc.spec import NTMSpec, Spec
 from numdnc.tree import map_leaves
 
 
@@ -28,6 +29,7 @@ def forward(
     x_parts = [input_part(spec, layer, inputs) for layer in params.controller]
     hiddens, reads = [], []
     seen = x_parts[0].new_zeros(B, 0)
+    step_memory: Any = access_ntm if isinstance(spec, NTMSpec) else access
     # A graph that was recorded from unbind refuses another number of steps; one from part[t] would leave them out.
     for parts in zip(*[part.unbind(0) for part in x_parts], strict=True):
         if spec.has_memory:
@@ -36,7 +38,7 @@ def forward(
         hiddens.append(hidden)
         state = state._replace(controller=controller)
         if spec.has_memory:
-            state = access(spec, affine(params.interface, hidden), state)
+            state = step_memory(spec, affine(params.interface, hidden), state)
             reads.append(state.reads.reshape(B, spec.reads_size))
     if not hiddens:
         nothing = x_parts[0].new_zeros(0, B, len(params.output.weights))
