@@ -93,7 +93,7 @@ SETTINGS = {
     "--layers -2": "layers must be from 1 to 1000, got -2",
     "--layers 100000000": "layers must be from 1 to 1000, got 100000000",
     "--engine warp": "engine must be one of auto, cpu, reference|got 'warp'",
-    "--model gru": "model must be one of rnn, lstm, dnc, got 'gru'",
+    "--model gru": "model must be one of rnn, lstm, dnc, ntm, got 'gru'",
     "--controller gru": "controller must be one of lstm, rnn, feedforward, got 'gru'",
     "--memory-size 10000000": "must fit into the |GiB of this machine|Lower --hidden, --memory-size",
     "--hidden 100000000": "must fit into the |GiB of this machine",

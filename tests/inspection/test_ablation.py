@@ -7,22 +7,24 @@ import numpy as np
 import pytest
 
 from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, random_state
-from numdnc import DNCSpec, map_leaves
-from numdnc.engines import get_engine
+from numdnc import NTMSpec, map_leaves
+from numdnc.engines import get_engine, select_engine
 from numdnc.inspection.ablation import ablations, without_head
 from numdnc.inspection.activity import observe
 from numdnc.reference.access import access
 from numdnc.reference.activations import affine
 from numdnc.reference.controller import controller_step
 from numdnc.reference.interface import parse_interface
+from numdnc.reference.ntm import access_ntm
+from numdnc.spec import MemorySpec
 from numdnc.tasks import Batch
 
-DNCS = {name: spec for name, spec in MODELS.items() if name.startswith("dnc")} | VARIATIONS
+MEMORIES = {name: spec for name, spec in MODELS.items() if spec.has_memory} | VARIATIONS
 RANDOM = {f"random-{seed}": random_spec(seed) for seed in range(12)}
 
 
 def intervened(
-    spec: DNCSpec,
+    spec: MemorySpec,
     params: Any,
     inputs: Any,
     state: Any,
@@ -35,13 +37,13 @@ def intervened(
         seen = reads(state.reads).reshape(len(x), -1)
         hidden, controller, _ = controller_step(spec, params.controller, x, seen, state.controller)
         told = interface(parse_interface(spec, affine(params.interface, hidden)))
-        state, _ = access(spec, told, state)
+        state, _ = (access_ntm if isinstance(spec, NTMSpec) else access)(spec, told, state)
         outputs.append(affine(params.output, hidden, reads(state.reads).reshape(len(x), -1)))
         state = state._replace(controller=controller)
     return np.array(outputs), state
 
 
-def by_hand(spec: DNCSpec, part: str) -> dict[str, Callable[..., Any]]:
+def by_hand(spec: MemorySpec, part: str) -> dict[str, Callable[..., Any]]:
     """What an ablation means, as tampering: of the interface, and of the read vectors."""
 
     def as_it_is(value: Any) -> Any:
@@ -60,16 +62,31 @@ def by_hand(spec: DNCSpec, part: str) -> dict[str, Callable[..., Any]]:
     if part.startswith("head "):
         return {"interface": as_it_is, "reads": silent(int(part.removeprefix("head ")))}
     only_content = np.array([0.0, 1.0, 0.0])
-    told = {
+    told: dict[str, Callable[..., Any]] = {
         "writing": lambda i: i._replace(write_gate=np.zeros_like(i.write_gate)),
         "links": lambda i: i._replace(read_modes=np.broadcast_to(only_content, i.read_modes.shape)),
         "content": lambda i: i._replace(read_keys=np.zeros_like(i.read_keys)),
     }
+    if isinstance(spec, NTMSpec):
+        stay = np.eye(2 * spec.shift_range + 1)[spec.shift_range]
+        told = {
+            "writing": lambda i: i._replace(
+                erase=np.zeros_like(i.erase), write_vectors=np.zeros_like(i.write_vectors)
+            ),
+            "shifts": lambda i: i._replace(
+                read_shifts=np.broadcast_to(stay, i.read_shifts.shape),
+                write_shifts=np.broadcast_to(stay, i.write_shifts.shape),
+            ),
+            "content": lambda i: i._replace(
+                read_interpolation=np.zeros_like(i.read_interpolation),
+                write_interpolation=np.zeros_like(i.write_interpolation),
+            ),
+        }
     return {"interface": told[part], "reads": as_it_is}
 
 
-@pytest.mark.parametrize("spec", [*DNCS.values(), *RANDOM.values()], ids=[*DNCS, *RANDOM])
-def test_every_ablation_is_what_its_equation_says(spec: DNCSpec) -> None:
+@pytest.mark.parametrize("spec", [*MEMORIES.values(), *RANDOM.values()], ids=[*MEMORIES, *RANDOM])
+def test_every_ablation_is_what_its_equation_says(spec: MemorySpec) -> None:
     """To the last bit in the definition; and other engines run it too."""
     rng = np.random.default_rng(0)
     params = random_params(spec, rng, scale=1.5)
@@ -77,13 +94,22 @@ def test_every_ablation_is_what_its_equation_says(spec: DNCSpec) -> None:
     kept = map_leaves(np.copy, params)
     damaged = ablations(spec, params)
     heads = [f"head {head}" for head in range(spec.read_heads)] if spec.read_heads > 1 else []
-    assert list(damaged) == ["reads", "writing", *(["links"] if spec.links else []), "content", *heads]
+    assert list(damaged) == [
+        "reads",
+        "writing",
+        *(["links"] if spec.links else []),
+        *(["shifts"] if spec.kind == "ntm" else []),
+        "content",
+        *heads,
+    ]
     for part, ablated in damaged.items():
         outputs, after = intervened(spec, params, inputs, state, **by_hand(spec, part))
         got, got_after, _ = get_engine("reference").forward(spec, ablated, inputs, state, keep_tape=False)
         np.testing.assert_array_equal(got, outputs, err_msg=part)
         map_leaves(np.testing.assert_array_equal, got_after, after)
-        fast, _, _ = get_engine("cpu").forward(spec, ablated, inputs, state, keep_tape=False)
+        fast, _, _ = select_engine("auto", spec, "float64").forward(
+            spec, ablated, inputs, state, keep_tape=False
+        )
         np.testing.assert_allclose(fast, outputs, rtol=1e-9, atol=1e-9, err_msg=part)  # 3e-12 seen
     map_leaves(np.testing.assert_array_equal, params, kept)
 
@@ -91,7 +117,7 @@ def test_every_ablation_is_what_its_equation_says(spec: DNCSpec) -> None:
 @pytest.mark.parametrize("engine", ["reference", "cpu"])
 @pytest.mark.parametrize("name", ["dnc-lstm", "normalisation"])
 def test_what_is_off_is_exactly_off_in_float32(engine: str, name: str) -> None:
-    spec = DNCS[name]
+    spec = MEMORIES[name]
     rng = np.random.default_rng(1)
     params = map_leaves(lambda leaf: leaf.astype(np.float32), random_params(spec, rng, scale=2))
     inputs = random_inputs(spec, rng, 6, 3).astype(np.float32)
@@ -106,7 +132,7 @@ def test_what_is_off_is_exactly_off_in_float32(engine: str, name: str) -> None:
 
 
 def test_one_head_off_leaves_the_others() -> None:
-    spec = DNCS["dnc-lstm"]
+    spec = MEMORIES["dnc-lstm"]
     params = random_params(spec, np.random.default_rng(0))
     both = without_head(spec, without_head(spec, params, 0), 1)
     map_leaves(np.testing.assert_array_equal, both, ablations(spec, params)["reads"])

@@ -14,9 +14,9 @@ import pytest
 from helpers.commands import TEXT, call, contents, done, metrics, refused, rewrite
 from helpers.commands import train as train_text
 from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params
-from numdnc import DNCSpec, initial_state, map_leaves
+from numdnc import DNCSpec, NTMSpec, initial_state, map_leaves
 from numdnc.data import Corpus
-from numdnc.engines import get_engine
+from numdnc.engines import get_engine, select_engine
 from numdnc.inspection.ablation import ablations, interface_columns, without_head
 from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
 from numdnc.inspection.gates import gates
@@ -458,7 +458,7 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
 
     task = mock.Mock(nats_per_unit=math.log(2), unit="BPC", loss=entropy)
     task.example.return_value = task.next_batch.return_value = Batch(inputs, targets)
-    engine = get_engine("cpu")
+    engine = select_engine("auto", spec)
 
     def score(params: Any) -> dict[str, float]:
         outputs, _, _ = engine.forward(
@@ -473,12 +473,18 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
         assert {"usage", "modes", "sharpness", "gates", "content", "head 0", "head 1"} <= topics
         assert ("links" in topics) == spec.links
         assert "BPC" in about(found, "memory")[0].words
+    elif isinstance(spec, NTMSpec):
+        assert {"shifts", "sharpness", "gates", "content", "head 0", "head 1"} <= topics
+        assert len(about(found, "sharpness")) == spec.read_heads + spec.write_heads
+        assert "BPC" in about(found, "memory")[0].words
     else:
         (memory,) = about(found, "memory")
         assert memory.words == f"This model has none (it is an {spec.kind})."
     figures = health(spec, params, engine, Batch(inputs, targets), task.loss)
     assert all(map(math.isfinite, figures.values()))
-    assert ("usage" in figures) == ("gradient_interface" in figures) == isinstance(spec, DNCSpec)
+    assert ("usage" in figures) == isinstance(spec, DNCSpec)
+    assert ("read_interpolation" in figures) == isinstance(spec, NTMSpec)
+    assert ("gradient_interface" in figures) == spec.has_memory
     assert ("mode_content" in figures) == (isinstance(spec, DNCSpec) and spec.links)
 
 

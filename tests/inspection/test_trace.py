@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, single
 from helpers.traces import graph_trace
-from numdnc import DNCSpec, LSTMSpec, UserError
+from numdnc import DNCSpec, LSTMSpec, NTMSpec, UserError
 from numdnc.engines import get_engine
 from numdnc.init import initial_state
 from numdnc.inspection import trace as tracing
@@ -38,6 +38,8 @@ ROUNDING = 2e-5
 """Most that engines may differ by in float32 over so few steps, relative to 1 and more; 3.7e-6 was measured.
 
 Another seed may lead through a tie of two slots' usage that rounding breaks; after that engines go their own ways."""
+NTM_ROUNDING = 2e-4
+"""In the almost empty memory of an NTM the cosine has a slope of 1000; 7e-5 was measured."""
 
 
 def about(spec: Spec, **fields: Any) -> About:
@@ -83,7 +85,7 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
         note(hidden=step.hidden_all)
         if spec.controller == "lstm":
             note(cell=np.concatenate([layer.cell for layer in step.controller], axis=1))
-        if not isinstance(spec, DNCSpec):
+        if not spec.has_memory:
             continue
         access = step.access
         note(
@@ -93,6 +95,12 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
                 if isinstance(part, np.ndarray)
             }
         )
+        if isinstance(spec, NTMSpec):
+            note(write_content=access.writing.content.weights, read_content=access.reading.content.weights)
+            after = access.after
+            note(memory=after.memory, write_weights=after.write_weights)
+            note(read_weights=after.read_weights, reads=after.reads)
+            continue
         after, writing = access.after, access.write_weights
         note(retention=access.usage.retention, usage=after.usage, memory=after.memory, reads=after.reads)
         note(allocation=writing.allocation, write_content=writing.content, write_weights=access.write.weights)
@@ -137,11 +145,13 @@ def test_engines_record_the_same(name: str, symbols: bool) -> None:
     spec = SPECS[name]
     params, batch = problem(spec, symbols=symbols)
     params = single(params)
-    ours, theirs = (record(spec, params, batch, about(spec, engine=e)) for e in ("cpu", "reference"))
-    assert (ours.about.engine, theirs.about.engine) == ("cpu", "reference")
+    rounding = NTM_ROUNDING if isinstance(spec, NTMSpec) else ROUNDING
+    fast = "torch" if get_engine("cpu").supports(spec, "float32") else "cpu"
+    ours, theirs = (record(spec, params, batch, about(spec, engine=e)) for e in (fast, "reference"))
+    assert (ours.about.engine, theirs.about.engine) == (fast, "reference")
     assert list(ours.arrays) == list(theirs.arrays)
     for part, values in theirs.arrays.items():
-        np.testing.assert_allclose(ours.arrays[part], values, rtol=ROUNDING, atol=ROUNDING, err_msg=part)
+        np.testing.assert_allclose(ours.arrays[part], values, rtol=rounding, atol=rounding, err_msg=part)
 
 
 def test_the_engine_that_is_named_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
