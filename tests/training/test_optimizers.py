@@ -143,7 +143,7 @@ def test_warm_up_rises_in_a_line() -> None:
     ("options", "words"),
     [
         ({"optimizer": "adamw"}, "optimizer must be one of adam, rmsprop, adagrad, sgd, got 'adamw'"),
-        ({"schedule": "step"}, "schedule must be one of constant, cosine, got 'step'"),
+        ({"schedule": "step"}, "schedule must be one of constant, cosine, plateau, got 'step'"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0, got 0.0"),
         ({"learning_rate": math.nan}, "learning_rate must be a number above 0, got nan"),
         ({"learning_rate": math.inf}, "learning_rate must be a number above 0, got inf"),

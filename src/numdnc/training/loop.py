@@ -11,11 +11,12 @@ import numpy as np
 from numdnc.init import draw_bypass_mask
 from numdnc.params import Array, DNCParams, Inputs
 from numdnc.tasks import Batch, Forward, Interactive, Task
+from numdnc.training.adapt import follow_plateau, has_collapsed, restart_from_best
 from numdnc.training.events import Event, Finished, Report, Tick
 from numdnc.training.folder import RunFolder
 from numdnc.training.gradient import loss_and_gradient
 from numdnc.training.not_finite import find_not_finite, first_not_finite, not_finite
-from numdnc.training.optimizers import clip, gradient_norm, learning_rate_at, update, with_noise
+from numdnc.training.optimizers import clip, gradient_norm, update, with_noise
 from numdnc.training.run import Run
 from numdnc.training.timer import Timer
 from numdnc.training.workers import SINGLE, Workers
@@ -103,8 +104,9 @@ def _next_batch(run: Run, task: Task, workers: Workers) -> Batch:
 
 def _update_parameters(run: Run, gradient: Any, *, continues: bool) -> None:
     """Let the optimizer move the parameters; `continues` if the batch went on from a carried state."""
-    rate = learning_rate_at(run.optimizer, run.iteration, run.training.steps)
-    params, moments = update(run.optimizer, run.params, gradient, run.moments, rate, run.iteration)
+    params, moments = update(
+        run.optimizer, run.params, gradient, run.moments, run.learning_rate, run.iteration
+    )
     if continues:
         params = _with_initial_of(run.params, params)
         moments = tuple(map(_with_initial_of, run.moments, moments))
@@ -142,7 +144,10 @@ def _report(
     norm: float,
     health: dict[str, float],
 ) -> Report:
-    """Score the held-out data, pass the scores to the task, add a line to metrics.jsonl, save."""
+    """Score the held-out data, pass the scores to the task, adapt to them, add a line to metrics.jsonl, save.
+
+    After a collapse the scores are not passed on: training continues at the level of the best checkpoint.
+    """
     workers.record(*leaves(run.params))
     workers.check_identical()
     with np.errstate(all="ignore"):
@@ -158,18 +163,23 @@ def _report(
         solved=task.solved(scores),
         per_second=timer.predictions_per_second(run),
         seconds_left=timer.seconds_left,
-        learning_rate=learning_rate_at(run.optimizer, run.iteration, run.training.steps),
+        learning_rate=run.learning_rate,
         gradient_norm=norm,
         health=health,
     )
     run.recent_nats, run.recent_count = 0.0, 0
-    level = scores.get("level", 0.0)
+    level, last_level = scores.get("level", 0.0), run.best_level
+    collapsed = has_collapsed(run, level, report.held_out)
     better = run.best_score is None or (-level, report.held_out) < (-run.best_level, run.best_score)
     if better:
         run.best_score, run.best_iteration, run.best_level = report.held_out, run.iteration, level
     if report.solved and run.solved_iteration is None:
         run.solved_iteration, run.solved_seconds = run.iteration, run.seconds
-    task.on_scores(scores)
+    if collapsed:
+        restart_from_best(run, folder, workers)
+    else:
+        task.on_scores(scores)
+        follow_plateau(run, level, last_level)
     run.position = task.position()
     if workers.rank == 0:
         folder.append_metrics(report.record())

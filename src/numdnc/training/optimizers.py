@@ -13,7 +13,7 @@ from numdnc.errors import UserError
 from numdnc.tree import leaves, map_leaves, zeros_like
 
 Optimizer = Literal["adam", "rmsprop", "adagrad", "sgd"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "plateau"]
 
 _EPSILON = 1e-8
 _MOMENTS = {"adam": 2, "rmsprop": 2, "adagrad": 1, "sgd": 1}
@@ -29,7 +29,11 @@ class OptimizerSettings:
     learning_rate: float = 5e-3
     """Peak learning rate."""
     schedule: Schedule = "cosine"
-    """constant, or cosine: falls to 5 % of the learning rate at the number of steps the run was started with."""
+    """constant; cosine: falls to 5 % of the learning rate at the number of steps the run was started with; plateau:
+    halves after `patience` reports without a better score, down to 1/64, and doubles at each later level of a
+    curriculum, up to the learning rate."""
+    patience: int = 10
+    """Reports without a better score after which the schedule plateau halves the rate, each time."""
     warmup: int = 0
     """Iterations over which the learning rate rises linearly from 0."""
     momentum: float = 0.9
@@ -53,15 +57,20 @@ class OptimizerSettings:
             raise UserError(f"learning_rate must be a number above 0, got {self.learning_rate}.")
         if not 0 <= self.momentum < 1:
             raise UserError(f"momentum must lie in [0, 1), got {self.momentum}.")
+        if self.patience < 1:
+            raise UserError(f"patience must be at least 1, got {self.patience}.")
         for name in ("warmup", "weight_decay", "weight_noise", "clip_norm", "clip_value"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"{name} must be at least 0, got {getattr(self, name)}.")
 
 
 def learning_rate_at(settings: OptimizerSettings, iteration: int, horizon: int) -> float:
-    """Learning rate eta of an iteration, counted from 1; constant after iteration `horizon`."""
+    """Learning rate eta of an iteration, counted from 1; constant after iteration `horizon`.
+
+    Of the schedule plateau it is the peak, of which a run keeps its own share (`Run.learning_rate`).
+    """
     rate = settings.learning_rate * min(1, iteration / max(1, settings.warmup))
-    if settings.schedule == "constant":
+    if settings.schedule != "cosine":
         return rate
     progress = min(1, iteration / horizon)
     return rate * (_FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * progress)))

@@ -13,7 +13,7 @@ from numdnc.params import Array, Inputs, cast_inputs
 from numdnc.schema import Count, Finite
 from numdnc.spec import Spec
 from numdnc.tasks import Forward
-from numdnc.training.optimizers import OptimizerSettings, first_moments
+from numdnc.training.optimizers import OptimizerSettings, first_moments, learning_rate_at
 
 Precision = Literal["float32", "float64"]
 
@@ -28,6 +28,9 @@ class TrainingSettings:
     """Iterations between reports; each scores the held-out data and saves a checkpoint."""
     early_stop: int = 0
     """Stop after this many reports without a better score, and again after as many more; 0 = never."""
+    restart_above: float = 0.0
+    """Go back to the parameters of the best checkpoint once a score is more than this times the best one on the same
+    level, which means that training has collapsed; 0 = never."""
     precision: Precision = "float32"
     """float32 or float64."""
     seed: int = 0
@@ -49,6 +52,8 @@ class TrainingSettings:
             )
         if not 0 < self.input_scale < math.inf:
             raise UserError(f"input_scale must be above 0 and finite, got {self.input_scale}.")
+        if not (self.restart_above == 0 or 1 < self.restart_above < math.inf):
+            raise UserError(f"restart_above must be 0 or above 1, got {self.restart_above}.")
         if self.seed < 0:
             raise UserError(f"seed must be at least 0, got {self.seed}.")
 
@@ -70,6 +75,12 @@ class Progress:
     best_iteration: Count = 0
     best_level: Finite = 0.0
     """Curriculum level of that score: any score on a later level is better."""
+    rate_scale: Finite = 1.0
+    """Learning rate of the schedule plateau, as a share of its peak."""
+    rate_iteration: Count = 0
+    """Iteration at which that share was last set."""
+    restarts: Count = 0
+    """How often the run went back to its best checkpoint."""
     recent_nats: Finite = 0.0
     """Sum of the losses since the last report, and the number of predictions in it."""
     recent_count: Finite = 0
@@ -102,6 +113,11 @@ class Run(Progress):
         every, patience = self.training.report_every, self.training.early_stop
         since_best = (self.iteration - self.best_iteration) // every
         return patience > 0 and self.iteration % every == 0 and since_best > 0 and since_best % patience == 0
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the current iteration."""
+        return self.rate_scale * learning_rate_at(self.optimizer, self.iteration, self.training.steps)
 
     def forward(self, inputs: Inputs, state: Any) -> tuple[Array, Any]:
         """`Forward` with the current parameters."""

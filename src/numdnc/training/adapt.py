@@ -1,0 +1,56 @@
+"""Adapt a run to its scores: the schedule plateau, and restarts from the best checkpoint.
+
+Both happen at a report and depend on what a checkpoint holds, so that a resumed run goes on as it would have.
+"""
+
+from numdnc.training.folder import RunFolder
+from numdnc.training.run import Run
+from numdnc.training.workers import Workers
+from numdnc.tree import map_leaves
+
+FALL, RISE = 0.5, 2.0
+"""Factors of the learning rate where a level stands still, and at the beginning of the next one."""
+LEAST = 1 / 64
+"""The learning rate does not fall below this share of its peak."""
+
+
+def follow_plateau(run: Run, level: float, last_level: float) -> None:
+    """Let the learning rate fall if the level stands still, and rise again, up to its peak, at a later level.
+
+    It stands still where no score was better for `patience` reports, and since the rate last fell. `last_level` was the
+    level of the best score before this report, in which `run.best_iteration` is up to date.
+    """
+    if run.optimizer.schedule != "plateau":
+        return
+    waited = run.iteration - max(run.best_iteration, run.rate_iteration)
+    if level > last_level:
+        _set_rate(run, min(1.0, RISE * run.rate_scale))
+    elif waited >= run.optimizer.patience * run.training.report_every:
+        _set_rate(run, max(LEAST, FALL * run.rate_scale))
+
+
+def has_collapsed(run: Run, level: float, score: float) -> bool:
+    """Whether the score is more than `restart_above` times the best one on the same level."""
+    above = run.training.restart_above
+    return (
+        above > 0
+        and run.best_score is not None
+        and level == run.best_level
+        and score > above * run.best_score
+    )
+
+
+def restart_from_best(run: Run, folder: RunFolder, workers: Workers) -> None:
+    """Continue with parameters and moments of the best checkpoint; with the schedule plateau at a lower rate."""
+    best = folder.load_best() if workers.rank == 0 else run
+    rows = slice(None) if workers.rank == 0 else slice(0)
+    run.params, run.moments = map_leaves(
+        lambda array: workers.all_gather(array[rows]), (best.params, best.moments)
+    )
+    run.restarts += 1
+    if run.optimizer.schedule == "plateau":
+        _set_rate(run, max(LEAST, FALL * run.rate_scale))
+
+
+def _set_rate(run: Run, scale: float) -> None:
+    run.rate_scale, run.rate_iteration = scale, run.iteration
