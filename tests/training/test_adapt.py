@@ -165,6 +165,26 @@ def test_every_worker_restarts_from_the_first_ones_checkpoint(tmp_path: Path) ->
         assert same(found.moments, run.moments)
 
 
+def test_the_memory_grows_with_the_level_and_a_resumed_run_keeps_it(tmp_path: Path) -> None:
+    """Copies of 1, 2 and 3 vectors, with 1.7 slots for each: 2, 4 and 6 slots, where 4 are there at first."""
+    sizes, states = [], []
+    run, folder, task = make_run(tmp_path / "run", grow="max_length", slots_per_vector=1.7)
+    passed = {"loss": 1.0, "sequence_error": 0.0, "bit_error": 0.0}
+    levels = itertools.chain([1, 2], itertools.repeat(3))
+    task.score = lambda forward: {**passed, "level": float(next(levels)), "sequence_error": 0.05}  # type: ignore[method-assign]
+    for event in train(run, task, folder):
+        if isinstance(event, Report):
+            sizes.append(run.spec.memory_size)  # type: ignore[union-attr]
+            states.append(run.state.usage.shape)
+    assert sizes[:4] == [4, 6, 6, 6]
+    assert states[0] == (2, 4)
+    assert states[2] == (2, 6)
+    assert folder.load_last().spec.memory_size == 6  # type: ignore[union-attr]
+    begun, folder, task = make_run(tmp_path / "whole", slots_per_vector=1.7)
+    next(iter(train(begun, task, folder)))
+    assert begun.state.usage.shape == (2, 6)
+
+
 @pytest.mark.parametrize("stop", [5, 8, 13])
 def test_a_resumed_run_goes_on_bit_for_bit(stop: int, tmp_path: Path) -> None:
     """With a level passed, falls of the rate and collapses, before and after the stop."""
@@ -199,6 +219,10 @@ def test_a_resumed_run_goes_on_bit_for_bit(stop: int, tmp_path: Path) -> None:
             lambda: OptimizerSettings(schedule="steps"),
             "schedule must be one of constant, cosine, plateau, got 'steps'",
         ),  # type: ignore[arg-type]
+        (
+            lambda: TrainingSettings(slots_per_vector=-1.0),
+            "slots_per_vector must be at least 0 and finite, got -1.0",
+        ),
         (lambda: TrainingSettings(restart_above=1.0), "restart_above must be 0 or above 1, got 1.0"),
         (lambda: TrainingSettings(restart_above=float("nan")), "restart_above must be 0 or above 1, got nan"),
         (lambda: TrainingSettings(restart_above=float("inf")), "restart_above must be 0 or above 1, got inf"),

@@ -143,6 +143,12 @@ class SequenceTask:
         return self.generator if self._curriculum is None else self._curriculum.generator
 
     @property
+    def slots_needed(self) -> int | None:
+        """How many vectors a sequence of the current level must hold in memory at once, where the task says it."""
+        slots: int | None = optional_attribute(self.current, "slots_needed")
+        return slots
+
+    @property
     def target_kind(self) -> str:
         """What a prediction is, "bits" or "classes"; the word is shown to users."""
         return "classes" if are_classes(self.example().targets) else "bits"

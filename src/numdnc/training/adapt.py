@@ -1,12 +1,17 @@
-"""Adapt a run to its scores: the schedule plateau, and restarts from the best checkpoint.
+"""Adapt a run to its scores: the schedule plateau, restarts from the best checkpoint, and a memory that grows.
 
-Both happen at a report and depend on what a checkpoint holds, so that a resumed run goes on as it would have.
+All of it happens at a report and depends on what a checkpoint holds, so that a resumed run goes on as it would have.
 """
 
+import math
+from dataclasses import replace
+
+from numdnc.init import initial_state
+from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
 from numdnc.training.workers import Workers
-from numdnc.tree import map_leaves
+from numdnc.tree import leaves, map_leaves
 
 FALL, RISE = 0.5, 2.0
 """Factors of the learning rate where a level stands still, and at the beginning of the next one."""
@@ -50,6 +55,14 @@ def restart_from_best(run: Run, folder: RunFolder, workers: Workers) -> None:
     run.restarts += 1
     if run.optimizer.schedule == "plateau":
         _set_rate(run, max(LEAST, FALL * run.rate_scale))
+
+
+def grow_memory(run: Run, task: Task) -> None:
+    """Give the memory `slots_per_vector` slots for each vector that sequences of the current level must hold."""
+    slots = math.ceil(run.training.slots_per_vector * (getattr(task, "slots_needed", None) or 0))
+    if run.spec.has_memory and not run.spec.learned_state and slots > run.spec.memory_size:
+        run.spec = replace(run.spec, memory_size=slots)
+        run.state = initial_state(run.spec, run.params, len(leaves(run.state)[0]))
 
 
 def _set_rate(run: Run, scale: float) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numdnc.init import draw_bypass_mask
 from numdnc.params import Array, DNCParams, Inputs
 from numdnc.tasks import Batch, Forward, Interactive, Task
-from numdnc.training.adapt import follow_plateau, has_collapsed, restart_from_best
+from numdnc.training.adapt import follow_plateau, grow_memory, has_collapsed, restart_from_best
 from numdnc.training.events import Event, Finished, Report, Tick
 from numdnc.training.folder import RunFolder
 from numdnc.training.gradient import loss_and_gradient
@@ -53,6 +53,7 @@ def train(
     _check_same_run(run, task, workers)
     rows = workers.shard(len(leaves(run.state)[0]))
     run.state = map_leaves(lambda array: array[rows], run.state)
+    grow_memory(run, task)
     timer, norm = Timer(run, minutes), 0.0
     was_solved = run.solved_iteration is not None
     while True:
@@ -180,6 +181,7 @@ def _report(
     else:
         task.on_scores(scores)
         follow_plateau(run, level, last_level)
+        grow_memory(run, task)
     run.position = task.position()
     if workers.rank == 0:
         folder.append_metrics(report.record())

@@ -31,6 +31,9 @@ class TrainingSettings:
     restart_above: float = 0.0
     """Go back to the parameters of the best checkpoint once a score is more than this times the best one on the same
     level, which means that training has collapsed; 0 = never."""
+    slots_per_vector: float = 0.0
+    """Let the memory grow to this many slots for each vector that sequences of the current level make it hold; not for
+    a text or a learned initial state; 0 = never."""
     precision: Precision = "float32"
     """float32 or float64."""
     seed: int = 0
@@ -54,6 +57,8 @@ class TrainingSettings:
             raise UserError(f"input_scale must be above 0 and finite, got {self.input_scale}.")
         if not (self.restart_above == 0 or 1 < self.restart_above < math.inf):
             raise UserError(f"restart_above must be 0 or above 1, got {self.restart_above}.")
+        if not 0 <= self.slots_per_vector < math.inf:
+            raise UserError(f"slots_per_vector must be at least 0 and finite, got {self.slots_per_vector}.")
         if self.seed < 0:
             raise UserError(f"seed must be at least 0, got {self.seed}.")
 
