@@ -172,7 +172,10 @@ def test_the_memory_grows_with_the_level_and_a_resumed_run_keeps_it(tmp_path: Pa
     passed = {"loss": 1.0, "sequence_error": 0.0, "bit_error": 0.0}
     levels = itertools.chain([1, 2], itertools.repeat(3))
     task.score = lambda forward: {**passed, "level": float(next(levels)), "sequence_error": 0.05}  # type: ignore[method-assign]
-    for event in train(run, task, folder):
+    events = train(run, task, folder)
+    next(events)
+    assert run.spec.memory_size == 4  # type: ignore[union-attr]
+    for event in events:
         if isinstance(event, Report):
             sizes.append(run.spec.memory_size)  # type: ignore[union-attr]
             states.append(run.state.usage.shape)
