@@ -51,7 +51,8 @@ def test_the_reference_is_had_without_a_compiler() -> None:
 
 def test_only_the_modules_and_the_engine_torch_ask_for_torch() -> None:
     assert "torch" not in run_python(SPY.format(statements="import numdnc.cli"))
-    run = "import numdnc.engines as e\ne.select_engine('auto', None, 'float32')"
+    run = "import numdnc as n\nspec = n.RNNSpec(input_size=1, output_size=1)\n"
+    run += "import numdnc.engines as e\ne.select_engine('auto', spec, 'float32')"
     assert "torch" not in run_python(SPY.format(statements=run))
     assert "torch" in run_python(SPY.format(statements="import numdnc.nn"))
 

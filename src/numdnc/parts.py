@@ -39,16 +39,16 @@ class Interface(NamedTuple):
 
     read_keys: Annotated[Array, Part("R W")]  # k^r
     read_strengths: Annotated[Array, Part("R", "oneplus")]  # beta^r, >= 1
-    write_key: Annotated[Array, Part("W")]  # k^w
-    write_strength: Annotated[Array, Part("", "oneplus")]  # beta^w, >= 1
-    erase: Annotated[Array, Part("W", "sigmoid")]  # e
-    write_vector: Annotated[Array, Part("W")]  # v
-    free_gates: Annotated[Array, Part("R", "sigmoid")]  # f
-    allocation_gate: Annotated[Array, Part("", "sigmoid")]  # g^a
-    write_gate: Annotated[Array, Part("", "sigmoid")]  # g^w
+    write_key: Annotated[OptionalArray, Part("W", flag="usage_writing")] = ()  # k^w
+    write_strength: Annotated[OptionalArray, Part("", "oneplus", "usage_writing")] = ()  # beta^w, >= 1
+    erase: Annotated[OptionalArray, Part("W", "sigmoid", "usage_writing")] = ()  # e
+    write_vector: Annotated[OptionalArray, Part("W")] = ()  # v
+    free_gates: Annotated[OptionalArray, Part("R", "sigmoid", "usage_writing")] = ()  # f
+    allocation_gate: Annotated[OptionalArray, Part("", "sigmoid")] = ()  # g^a
+    write_gate: Annotated[OptionalArray, Part("", "sigmoid")] = ()  # g^w
     read_modes: Annotated[OptionalArray, Part("R 3", "softmax", "links")] = ()
     """pi: backward, content, forward."""
-    write_mask: Annotated[OptionalArray, Part("1 W", "sigmoid", "masking")] = ()
+    write_mask: Annotated[OptionalArray, Part("1 W", "sigmoid", "write_masking")] = ()
     read_masks: Annotated[OptionalArray, Part("R W", "sigmoid", "masking")] = ()
     forward_sharpness: Annotated[OptionalArray, Part("R", "oneplus", "sharpness")] = ()  # >= 1
     backward_sharpness: Annotated[OptionalArray, Part("R", "oneplus", "sharpness")] = ()  # >= 1

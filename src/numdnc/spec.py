@@ -70,6 +70,8 @@ class _WithoutMemory(_Spec):
     interface_sizes: ClassVar[Mapping[str, int]] = {}
     interface_size: ClassVar[int] = 0
     links: ClassVar[bool] = False
+    sparsity: ClassVar[None] = None
+    recency: ClassVar[bool] = False
     normalisation: ClassVar[bool] = False
     bypass_dropout: ClassVar[float] = 0.0
     learned_state: ClassVar[bool] = False
@@ -131,6 +133,12 @@ class MemoryOptions(HeadOptions):
     learned_state: bool = False
     """Learn the memory and the controller's state at the start of a sequence, from batches that begin sequences (of a
     text: the first window of an epoch)."""
+    sparsity: int | None = None
+    """K, in 1..N: cut every read and write weighting to its K largest entries, and every row and column of the links
+    (after Rae et al. 2016). The work of a step then grows with K instead of N. None: no cut."""
+    recency: bool = False
+    """Write to the least recently used slot or to where was read last, as SAM does (Rae et al. 2016); needs sparsity.
+    With links it is SDNC."""
 
 
 VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]
@@ -250,6 +258,56 @@ class DNCSpec(MemoryOptions, _WithMemory):
             )
         for name in ("mask_floor", "bypass_dropout"):
             object.__setattr__(self, name, float(getattr(self, name)))
+        self._check_sparsity()
+
+    def _check_sparsity(self) -> None:
+        if self.sparsity is None:
+            if self.recency:
+                raise UserError(
+                    "DNCSpec.recency must be False without sparsity, got True. Set sparsity, for instance to 4."
+                )
+            return
+        object.__setattr__(self, "sparsity", _size("DNCSpec", "sparsity", self.sparsity))
+        if self.sparsity > self.memory_size:
+            raise UserError(
+                f"DNCSpec.sparsity must be at most memory_size, {self.memory_size}, got {self.sparsity}: "
+                "it is how many slots a head can read. Lower it."
+            )
+        if self.sharpness:
+            raise UserError(
+                "DNCSpec.sharpness must be False with sparsity, got True: it spreads a weighting over all slots. "
+                "Leave out one of them."
+            )
+        if self.recency and self.deallocation:
+            raise UserError(
+                "DNCSpec.deallocation must be False with recency, got True: nothing is freed, slots are overwritten. "
+                "Leave out one of them."
+            )
+
+    @cached_property
+    def axis_sizes(self) -> dict[str, int]:
+        """Sizes of the axes that parts of the interface and of the state have."""
+        return {**super().axis_sizes, "K": self.sparsity or 0}
+
+    @property
+    def dense_links(self) -> bool:
+        """Whether the state holds a link matrix (N, N)."""
+        return self.links and self.sparsity is None
+
+    @property
+    def sparse_links(self) -> bool:
+        """Whether the state holds at most K links of each slot."""
+        return self.links and self.sparsity is not None
+
+    @property
+    def usage_writing(self) -> bool:
+        """Whether slots are allocated by usage and written by content, as in the paper."""
+        return not self.recency
+
+    @property
+    def write_masking(self) -> bool:
+        """Whether the write key has a mask."""
+        return self.masking and not self.recency
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +320,10 @@ class NTMSpec(NTMOptions, _WithMemory):
     mask_floor: ClassVar[float] = 0.0
     deallocation: ClassVar[bool] = False
     links: ClassVar[bool] = False
+    dense_links: ClassVar[bool] = False
+    usage_writing: ClassVar[bool] = False
+    sparsity: ClassVar[None] = None
+    recency: ClassVar[bool] = False
     normalisation: ClassVar[bool] = False
     bypass_dropout: ClassVar[float] = 0.0
 

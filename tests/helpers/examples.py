@@ -25,7 +25,11 @@ MODELS = {
 }
 """Every model by name: two layers, and no two sizes equal."""
 
-_FLAGS = [field.name for field in dataclasses.fields(MemoryOptions) if isinstance(field.default, bool)]
+_FLAGS = [
+    field.name
+    for field in dataclasses.fields(MemoryOptions)
+    if isinstance(field.default, bool) and field.name != "recency"
+]
 FAMILY = {
     "masking": {"masking": True},
     "masking-floor": {"masking": True, "mask_floor": 0.1},

@@ -157,7 +157,9 @@ def dnc_step(spec, params, x, before, bypass_mask=1):
     outputs = (
         np.concatenate([h_all * bypass_mask, reads.ravel()]) @ params.output.weights + params.output.bias
     )
-    return outputs, DNCState(controller, memory, usage, precedence, links, write_weights, read_weights, reads)
+    parts = {"memory": memory, "usage": usage, "precedence": precedence, "link": links}
+    parts |= {"write_weights": write_weights, "read_weights": read_weights, "reads": reads}
+    return outputs, DNCState(controller, **{**dict.fromkeys(DNCState._fields[1:], ()), **parts})
 
 
 def ntm_step(spec, params, x, before):

@@ -101,16 +101,23 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
             note(memory=after.memory, write_weights=after.write_weights)
             note(read_weights=after.read_weights, reads=after.reads)
             continue
-        after, writing = access.after, access.write_weights
-        note(retention=access.usage.retention, usage=after.usage, memory=after.memory, reads=after.reads)
-        note(allocation=writing.allocation, write_content=writing.content, write_weights=access.write.weights)
+        after, writing = access.after, access.writing
+        note(memory=after.memory, reads=after.reads)
+        if spec.recency:
+            note(allocation=writing.weights.oldest, write_weights=writing.cut, age=after.age)
+        else:
+            mixed = writing.weights
+            note(retention=writing.usage.retention, usage=after.usage, write_weights=writing.write.weights)
+            note(allocation=mixed.allocation, write_content=mixed.content)
         # With masks, each key looks at a memory of its own.
         content = access.read_content.content if spec.masking else access.read_content
         note(read_content=content.weights.reshape(after.read_weights.shape), read_weights=after.read_weights)
         if spec.links:
             reading = access.reading
             note(forward=reading.forward, backward=reading.backward)
-            note(link=after.link, precedence=after.precedence)
+            note(precedence=after.precedence)
+            lists = {"link_slots": after.link_slots, "link_values": after.link_values}
+            note(**({"link": after.link} if spec.sparsity is None else lists))
     arrays = {name: np.array(values) for name, values in found.items()}
     if "write_mask" in arrays:
         arrays["write_mask"] = arrays["write_mask"][:, 0]
@@ -127,7 +134,7 @@ def test_what_is_recorded_is_what_the_definition_notes_down(name: str, symbols: 
     assert set(trace.arrays) == {*expected, "inputs", "targets", "mask", "probabilities"}
     for part, values in expected.items():
         got = trace.arrays[part]
-        assert got.dtype == np.float32, part
+        assert got.dtype == (np.int32 if part == "link_slots" else np.float32), part
         assert got.shape == values.shape, part
         np.testing.assert_allclose(got, values, rtol=1e-6, atol=1e-7, err_msg=part)
     y = expected["outputs"]

@@ -28,6 +28,7 @@ from helpers.traces import (
     text_trace,
     with_arrays,
 )
+from numdnc import DNCSpec
 from numdnc.inspection import trace_plot
 from numdnc.inspection.provenance import LEAST, NONE, provenance
 from numdnc.inspection.trace import Trace
@@ -58,7 +59,8 @@ def by_hand(
 
 def origin(arrays: dict[str, NDArray[Any]], deallocation: bool = False) -> list[tuple[int, int]]:
     """Slot and write of the only head at each step."""
-    found = provenance(arrays, deallocation=deallocation)
+    spec = DNCSpec(input_size=1, output_size=1, deallocation=deallocation)
+    found = provenance(spec, arrays)
     return list(zip(found.slots[:, 0].tolist(), found.writes[:, 0].tolist(), strict=True))
 
 
@@ -100,7 +102,7 @@ def test_reads_of_less_weight_than_the_least_are_none() -> None:
 def test_writes_are_never_later_than_reads_and_agree_with_plain_loops() -> None:
     for seed in range(5):
         trace = bits_trace(seed=seed, deallocation=seed % 2 == 1)
-        found = provenance(trace.arrays, deallocation=seed % 2 == 1)
+        found = provenance(trace.spec, trace.arrays)
         assert (found.writes != NONE).any()
         for step, head in np.ndindex(found.slots.shape):
             assert found.writes[step, head] <= step
@@ -152,7 +154,7 @@ def test_packed_floats_are_as_exact_as_promised(numbers: list[float]) -> None:
 
 def test_a_page_says_where_reads_come_from() -> None:
     trace = bits_trace()
-    found, embedded = provenance(trace.arrays, deallocation=False), about_of(export.page(trace))["provenance"]
+    found, embedded = provenance(trace.spec, trace.arrays), about_of(export.page(trace))["provenance"]
     assert embedded == {"slots": found.slots.tolist(), "writes": found.writes.tolist()}
 
 
@@ -347,7 +349,7 @@ def test_a_figure_is_of_the_kind_its_name_says(tmp_path: Path, ending: str, star
 def test_the_figure_joins_reads_with_their_writes() -> None:
     trace = with_arrays(bits_trace(seed=3), mask=np.ones(12, np.uint8))
     figure = trace_plot._drawn(trace, Figure)
-    found = provenance(trace.arrays, deallocation=False)
+    found = provenance(trace.spec, trace.arrays)
     wanted = {
         ((write, slot), (step, slot))
         for step in range(12)

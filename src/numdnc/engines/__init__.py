@@ -21,6 +21,8 @@ class Engine(Protocol):
     name: str
     stores_all_links: bool
     """Whether a tape holds the link matrix of every step, or of a few steps only."""
+    expands_links: bool
+    """Whether it makes link matrices of the lists of a sparse model."""
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """Return None, or the reason why this engine cannot compute this model in this dtype."""

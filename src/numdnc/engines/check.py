@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from numdnc.engines.check_sparse import check_sparse_state
 from numdnc.errors import UserError
 from numdnc.params import zero_params, zero_state
 from numdnc.spec import Spec
@@ -31,6 +32,8 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
             f"integer inputs must lie in 0..{spec.input_size - 1}, got {inputs.min()}..{inputs.max()}."
         )
     _check_tree("state", _expected_state(spec, inputs.shape[1], dtype), state)
+    if spec.sparsity is not None:
+        check_sparse_state(spec, state)
     if bypass_mask is not None:
         if not spec.bypass_dropout:
             raise UserError(

@@ -16,6 +16,7 @@ class ReferenceEngine:
 
     name = "reference"
     stores_all_links = True
+    expands_links = True
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """Every model, in float32 and float64."""

@@ -21,7 +21,10 @@ SATURATED = 0.99
 IN_USE = 0.5
 """A slot counts as in use if its usage is above this."""
 
-_LARGE = ("memory", "link", "forward", "backward", "retention", "read_content", "write_content", "allocation")
+_LARGE = (
+    *("memory", "link", "link_slots", "link_values", "forward", "backward", "retention"),
+    *("read_content", "write_content", "allocation"),
+)
 """Not kept, since they are large or not needed."""
 
 
@@ -68,6 +71,16 @@ def concentration(weights: Array) -> float:
 def in_use(usage: Array) -> Array:
     """Share of slots in use, in [0, 1]; usage (.., N), result (..)."""
     share: Array = (usage > IN_USE).mean(axis=-1)
+    return share
+
+
+def accessed(activity: Activity) -> Array:
+    """Share of the slots that were accessed up to each step, (T, B) in [0, 1], of a model with `recency`.
+
+    A slot that never was has, at step t, the age t + 1.
+    """
+    age = activity.values["age"]
+    share: Array = (age <= np.arange(len(age))[:, None, None]).mean(axis=2)
     return share
 
 

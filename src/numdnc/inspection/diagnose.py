@@ -12,7 +12,7 @@ import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.inspection.ablation import ablations
-from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
+from numdnc.inspection.activity import Activity, accessed, concentration, in_use, observe, saturated
 from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
 from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
 from numdnc.params import Array
@@ -94,7 +94,14 @@ def _losses(scores: dict[str, Scores], task: Task, noises: dict[str, float], uni
 
 def _usage(spec: DNCSpec, activity: Activity) -> Finding:
     """How full the memory gets: the mean over sequences of the largest mean usage at any step."""
-    N, usage = spec.memory_size, activity.values["usage"]
+    N = spec.memory_size
+    if spec.recency:
+        share = float(np.where(activity.real, accessed(activity), 0).max(axis=0).mean())
+        words = f"Up to {N * share:.1f} of {N} slots are written or read in a sequence."
+        if share == 1:
+            words += " It is full: what is written next takes the place of something. More slots may help."
+        return Finding("usage", share < 1, words, {"accessed": share})
+    usage = activity.values["usage"]
     most = float(np.where(activity.real, usage.mean(axis=2), 0).max(axis=0).mean())
     slots = float(np.where(activity.real, in_use(usage), 0).max(axis=0).mean())
     words = f"At its fullest, usage adds up to {N * most:.1f} of {N} slots; {N * slots:.1f} are more than half in use."
@@ -158,16 +165,20 @@ def _named_gates(spec: MemorySpec, activity: Activity) -> dict[str, Array]:
             for kind in ("read", "write")
             for head, gate in enumerate(activity.of(f"{kind}_interpolation").T)
         }
-    free = {f"free {head}": activity.of("free_gates")[:, head] for head in range(spec.read_heads)}
+    heads = range(spec.read_heads if spec.usage_writing else 0)
+    free = {f"free {head}": activity.of("free_gates")[:, head] for head in heads}
     return {"write": activity.of("write_gate"), "allocation": activity.of("allocation_gate"), **free}
 
 
 def _gates(spec: MemorySpec, activity: Activity) -> Iterator[Finding]:
     """The gates that are stuck at one end, and the ranges of the others."""
     gates = _named_gates(spec, activity)
+    allocation = "it writes by content alone", "it writes to free slots alone"
+    if spec.recency:
+        allocation = "it writes to slots read last alone", "it writes to the least recently used slot alone"
     meaning = {
         "write": ("nothing is ever written", "every step writes"),
-        "allocation": ("it writes by content alone", "it writes to free slots alone"),
+        "allocation": allocation,
         "free": ("what the head has read is never freed", "what the head has read is always freed"),
         "interpolation": (
             "the head moves by shifts alone",

@@ -8,7 +8,8 @@ from numdnc.tasks import Batch
 
 
 def gates(spec: MemorySpec, params: DNCParams, engine: Engine, batch: Batch) -> dict[str, Array]:
-    """Name -> values (T, B) in [0, 1]: "free 0" .. for each read head, "allocation", "write".
+    """Name -> values (T, B) in [0, 1]: "free 0" .. for each read head (not with `recency`), "allocation",
+    "write".
 
     Of an NTM, the interpolation gates: "read 0" .. and "write 0" ...
     """
@@ -17,8 +18,9 @@ def gates(spec: MemorySpec, params: DNCParams, engine: Engine, batch: Batch) -> 
         counts = {"read": spec.read_heads, "write": spec.write_heads}
         return {
             f"{kind} {head}": found[f"{kind}_interpolation"][:, :, head]
-            for kind, heads in counts.items()
-            for head in range(heads)
+            for kind, count in counts.items()
+            for head in range(count)
         }
-    free = {f"free {i}": found["free_gates"][:, :, i] for i in range(spec.read_heads)}
+    heads = range(spec.read_heads if spec.usage_writing else 0)
+    free = {f"free {i}": found["free_gates"][:, :, i] for i in heads}
     return {**free, "allocation": found["allocation_gate"], "write": found["write_gate"]}

@@ -14,6 +14,7 @@ from numdnc.engines import Engine
 from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_state_backward
 from numdnc.params import Array, zero_state
 from numdnc.reference.losses import softmax_cross_entropy
+from numdnc.reference.sparse import cap_links, cut, list_links
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
 from numdnc.training.gradient import loss_and_gradient
@@ -65,15 +66,14 @@ def gradcheck(
         return map_leaves(np.add, initial_state(spec, params, batch), state)
 
     def loss() -> tuple[float, list[Any]]:
-        """The loss, and the order of the slots at each step: where it changes, there is no gradient."""
+        """The loss, and the choices made at each step: where one of them changes, there is no gradient."""
         outputs, final, tape = reference.forward(
             spec, params, inputs, begin(), keep_tape=True, bypass_mask=mask
         )
         nats, _ = softmax_cross_entropy(outputs, targets)
         pulled = sum(float((a * b).sum()) for a, b in zip(leaves(pull), leaves(final), strict=True))
         assert tape is not None
-        orders = [step.access.allocation.order for step in tape.steps] if spec.has_memory else []
-        return nats + pulled, orders
+        return nats + pulled, [choice for step in tape.steps for choice in _choices(spec, step)]
 
     found = loss_and_gradient(
         *(spec, params, engine, Batch(inputs, targets), mean_cross_entropy),
@@ -82,13 +82,16 @@ def gradcheck(
         bypass_mask=mask,
     )
     d_params = initial_state_backward(spec, found.gradient, found.d_state)
-    _, orders = loss()
+    _, choices = loss()
     arrays = named_leaves((params, (inputs,), state))
     gradients = leaves((d_params, (found.d_inputs,), found.d_state))
     for (name, array), gradient in zip(arrays, gradients, strict=True):
         owner, _, rest = name.partition(".")
         title = {"0": rest, "1": "inputs", "2": f"state.{rest}"}[owner]
-        yield _check(title, array, gradient, loss, orders, samples, rng)
+        numbers = np.flatnonzero(_has_gradient(spec, title, array))
+        if len(numbers) or not array.size:
+            chosen = rng.choice(numbers, min(len(numbers), samples), replace=False)
+            yield _check(title, array, gradient, loss, choices, chosen)
 
 
 def mean_cross_entropy(outputs: Array, batch: Batch) -> tuple[float, float, Array]:
@@ -97,32 +100,63 @@ def mean_cross_entropy(outputs: Array, batch: Batch) -> tuple[float, float, Arra
     return nats, batch.targets.size, d_outputs
 
 
+def _choices(spec: Spec, step: Any) -> list[Any]:
+    """The order of the slots by usage, and with `sparsity` the slots and links that are not cut, in one step's tape."""
+    if not spec.has_memory:
+        return []
+    writing, after = step.access.writing, step.access.after
+    choices = [writing.allocation.order] if spec.usage_writing else []
+    if spec.sparsity is not None:
+        contents = [step.access.read_content, *([writing.content] if spec.usage_writing else [])]
+        weightings = [getattr(content, "content", content).weights for content in contents]
+        weightings += [after.write_weights, after.read_weights, *leaves(after.precedence)]
+        choices += [weights != 0 for weights in weightings] + leaves((after.link_slots, after.age))
+    return choices
+
+
+def _has_gradient(spec: Spec, title: str, array: Array) -> Any:
+    """Which numbers of an array have a gradient: of a sparse state not those that are 0, slots and ages."""
+    _, of_state, part = title.partition("state.")
+    if not of_state or spec.sparsity is None:
+        return np.ones(array.shape, bool)
+    if part in ("link_slots", "age"):
+        return np.zeros(array.shape, bool)
+    sparse = part in ("write_weights", "read_weights", "precedence", "link_values")
+    return array != 0 if sparse else np.ones(array.shape, bool)
+
+
 def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
-    """A random state that satisfies every invariant, with distinct usages."""
+    """A random state that satisfies every invariant, with distinct usages and ages."""
     state = map_leaves(
         lambda leaf: 0.5 * rng.standard_normal(leaf.shape), zero_state(spec, batch, np.float64)
     )
     if not spec.has_memory:
         return state
 
+    N, K = spec.memory_size, spec.sparsity
+
     def weighting(like: Array) -> Array:
         draw = rng.random(like.shape)
         weights: Array = 0.9 * draw / draw.sum(axis=-1, keepdims=True)
-        return weights
+        return cut(weights, K)
 
-    def links(like: Array) -> Array:
-        draw = rng.random(like.shape) * (1 - np.eye(spec.memory_size))
+    def links() -> dict[str, Array]:
+        draw = rng.random((batch, N, N)) * (1 - np.eye(N))
         most = max(draw.sum(axis=1).max(), draw.sum(axis=2).max())
-        return 0.9 * draw / most if most else draw
+        link = 0.9 * draw / most if most else draw
+        if K is None:
+            return {"link": link}
+        slots, values = list_links(cap_links(link, K), K)
+        return {"link_slots": slots, "link_values": values}
 
-    N = spec.memory_size
-    return state._replace(
-        link=map_leaves(links, state.link),
-        usage=(rng.permuted(np.tile(np.arange(N), (batch, 1)), axis=1) + 0.5) / N,
-        precedence=map_leaves(weighting, state.precedence),
-        write_weights=weighting(state.write_weights),
-        read_weights=weighting(state.read_weights),
-    )
+    ranks = rng.permuted(np.tile(np.arange(N), (batch, 1)), axis=1)
+    parts = links() if spec.links else {}
+    parts |= {"usage": (ranks + 0.5) / N, "age": ranks.astype(np.float64)}
+    for name, like in named_leaves(state):
+        if name in ("precedence", "write_weights", "read_weights"):
+            parts[name] = weighting(like)
+    own = dict(named_leaves(state))
+    return state._replace(**{name: part for name, part in parts.items() if name in own})
 
 
 def _check(
@@ -130,12 +164,12 @@ def _check(
     array: Array,
     gradient: Array,
     loss: Callable[[], tuple[float, list[Any]]],
-    orders: list[Any],
-    samples: int,
-    rng: np.random.Generator,
+    choices: list[Any],
+    chosen: Array,
 ) -> Row:
-    chosen = rng.choice(array.size, min(array.size, samples), replace=False)
-    pairs = [(_numerical(array.reshape(-1), k, loss, orders), float(gradient.reshape(-1)[k])) for k in chosen]
+    pairs = [
+        (_numerical(array.reshape(-1), k, loss, choices), float(gradient.reshape(-1)[k])) for k in chosen
+    ]
     known = [(n, a) for n, a in pairs if n is not None]
     errors = [abs(a - n) / max(abs(a), abs(n)) for n, a in known if max(abs(a), abs(n)) >= SMALLEST]
     tiny_agree = all(abs(a - n) <= SMALLEST * TOLERANCE for n, a in known if max(abs(a), abs(n)) < SMALLEST)
@@ -154,9 +188,9 @@ def _check(
 
 
 def _numerical(
-    flat: Array, k: int, loss: Callable[[], tuple[float, list[Any]]], orders: list[Any]
+    flat: Array, k: int, loss: Callable[[], tuple[float, list[Any]]], choices: list[Any]
 ) -> float | None:
-    """The derivative by flat[k], by the four-point rule; None where the order of the slots changes around it.
+    """The derivative by flat[k], by the four-point rule; None where the choices of slots change around it.
 
     The result is taken from the two successive step sizes whose estimates agree best, whatever the analytical value.
     """
@@ -169,7 +203,7 @@ def _numerical(
             flat[k] = kept + offset * h
             value, perturbed = loss()
             values.append(value)
-            smooth = smooth and all(map(np.array_equal, orders, perturbed))
+            smooth = smooth and all(map(np.array_equal, choices, perturbed))
         flat[k] = kept
         if not smooth:
             estimates.clear()

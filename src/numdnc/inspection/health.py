@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from numdnc.engines import Engine
-from numdnc.inspection.activity import Activity, concentration, in_use, observe, saturated
+from numdnc.inspection.activity import Activity, accessed, concentration, in_use, observe, saturated
 from numdnc.spec import MemorySpec, NTMSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.training.gradient import Loss, loss_and_gradient
@@ -28,7 +28,8 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
 
     For a DNC: "usage", mean over the slots; "slots_in_use", share of slots whose usage is above 1/2; "write_gate",
     "allocation_gate" and "free_gates", means; "mode_backward", .., means over the heads (with links); "write_sharpness"
-    and "read_sharpness", share of the weight that lies on the largest slot of its step (1/N if spread evenly).
+    and "read_sharpness", share of the weight that lies on the largest slot of its step (1/N if spread evenly). With
+    `recency` "slots_accessed", share of slots accessed so far, takes the place of usage and free gates.
     For an NTM: "read_interpolation", "write_interpolation", "read_sharpening" and "write_sharpening", means, and the
     last two of a DNC.
     For every model: "hidden_saturated", share of hidden values beyond 0.99; "largest_parameter", a magnitude; and
@@ -50,11 +51,15 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
 
 
 def _memory(spec: MemorySpec, activity: Activity) -> dict[str, float]:
-    figures, averaged = {}, _OF_NTM
-    if not isinstance(spec, NTMSpec):
-        usage, averaged = activity.of("usage"), _OF_DNC
+    figures: dict[str, float] = {}
+    if spec.recency:
+        figures = {"slots_accessed": float(accessed(activity)[activity.real].mean())}
+    elif not isinstance(spec, NTMSpec):
+        usage = activity.of("usage")
         figures = {"usage": float(usage.mean()), "slots_in_use": float(in_use(usage).mean())}
-    for name in averaged:
+    for name in _OF_NTM if isinstance(spec, NTMSpec) else _OF_DNC:
+        if name not in activity.values:
+            continue
         figures[name] = float(activity.of(name).mean())
     if spec.links:
         means = activity.of("read_modes").mean(axis=(0, 1))

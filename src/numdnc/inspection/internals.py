@@ -18,6 +18,7 @@ from numdnc.reference.content import content_weights, look_up
 from numdnc.reference.controller import controller_step
 from numdnc.reference.interface import parse_interface
 from numdnc.reference.linkage import follow_links
+from numdnc.reference.recency import least_recent
 from numdnc.spec import DNCSpec, MemorySpec, NTMSpec, Spec
 from numdnc.tree import named_leaves
 
@@ -25,9 +26,10 @@ from numdnc.tree import named_leaves
 class Weightings(NamedTuple):
     """Intermediate values of a step of a DNC's memory."""
 
-    retention: Annotated[Array, Part("N")]
+    retention: Annotated[OptionalArray, Part("N", flag="usage_writing")]
     allocation: Annotated[Array, Part("N")]
-    write_content: Annotated[Array, Part("N")]
+    """With `recency` 1 at the least recently used slot."""
+    write_content: Annotated[OptionalArray, Part("N", flag="usage_writing")]
     read_content: Annotated[Array, Part("R N")]
     forward: Annotated[OptionalArray, Part("R N", flag="links")]
     backward: Annotated[OptionalArray, Part("R N", flag="links")]
@@ -82,23 +84,42 @@ def _ntm_weightings(interface: NTMInterface, before: NTMState, after: NTMState) 
 
 def _weightings(spec: DNCSpec, interface: Interface, before: DNCState, after: DNCState) -> Weightings:
     """Each is computed from the engine's own values: the allocation from its usage, the directions from its links."""
-    retention, _ = retain(before.read_weights, interface.free_gates)
-    allocation, _ = allocate(after.usage)
-    write_content, _ = look_up(
-        spec,
-        before.memory,
-        interface.write_key[:, None],
-        interface.write_strength[:, None],
-        interface.write_mask,
-    )
+    retention: OptionalArray = ()
+    write_content: OptionalArray = ()
+    if spec.recency:
+        allocation = least_recent(before.age)
+    else:
+        retention, _ = retain(before.read_weights, interface.free_gates)
+        allocation, _ = allocate(after.usage)
+        write_content, _ = look_up(
+            spec,
+            before.memory,
+            interface.write_key[:, None],
+            interface.write_strength[:, None],
+            interface.write_mask,
+        )
+        write_content = write_content[:, 0]
     read_content, _ = look_up(
         spec, after.memory, interface.read_keys, interface.read_strengths, interface.read_masks
     )
     forward: OptionalArray = ()
     backward: OptionalArray = ()
-    if spec.links:
+    if spec.dense_links:
         forward, backward, _ = follow_links(spec, interface, after.link, before.read_weights)
-    return Weightings(retention, allocation, write_content[:, 0], read_content, forward, backward)
+    elif spec.links:
+        forward, backward = follow_lists(after.link_slots, after.link_values, before.read_weights)
+    return Weightings(retention, allocation, write_content, read_content, forward, backward)
+
+
+def follow_lists(slots: Array, values: Array, read_weights: Array) -> tuple[Array, Array]:
+    """Forward and backward weightings (B, R, N) along lists of links (B, N, K), without a link matrix."""
+    forward, backward = np.zeros_like(read_weights), np.zeros_like(read_weights)
+    batch, row, entry = np.nonzero(values)
+    column, strength = slots[batch, row, entry].astype(np.intp), values[batch, row, entry][:, None]
+    along_heads = forward.swapaxes(1, 2), backward.swapaxes(1, 2), read_weights.swapaxes(1, 2)
+    np.add.at(along_heads[0], (batch, row), strength * along_heads[2][batch, column])
+    np.add.at(along_heads[1], (batch, column), strength * along_heads[2][batch, row])
+    return forward, backward
 
 
 def strongest_links(link: Array, most: int) -> tuple[NDArray[np.intp], Array]:

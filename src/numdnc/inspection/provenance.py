@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.params import Array
+from numdnc.spec import MemorySpec
 
 LEAST = 0.1
 """Smaller weights of a read, and smaller remains of a write, are ignored."""
@@ -25,24 +26,28 @@ class Provenance(NamedTuple):
     """(T, R), in 0..t; NONE if there is no such slot, or less than LEAST of every write is left in it."""
 
 
-def provenance(arrays: Mapping[str, Array], *, deallocation: bool) -> Provenance:
+def provenance(spec: MemorySpec, arrays: Mapping[str, Array]) -> Provenance:
     """The write that each read shows, by how much later steps have left of every write.
 
         left[s, n] at step t = w_s[n] prod_{s<k<=t} (1 - w_k[n] e_k) psi_k[n]
 
     w_s is the write weighting of step s, e_k the mean of the erase gates over the word, psi_k the retention, which
-    counts only with `deallocation`. Of several write heads, w_s is the largest weight, and every head erases. `left` in
-    [0, 1] is the share of the write vector of step s that slot n still holds. A read shows the latest write s whose
-    `left` is at least half of the largest.
+    counts only with `deallocation`. With `recency` the factor is 0 at the slot that step k wipes, elsewhere 1. Of
+    several write heads, w_s is the largest weight, and every head erases. `left` in [0, 1] is the share of the write
+    vector of step s that slot n still holds. A read shows the latest write s whose `left` is at least half of the
+    largest.
 
-    `arrays` are those of a trace: write_weights (T, N), erase (T, W), read_weights (T, R, N), retention (T, N); with
-    several write heads, write_weights (T, V, N) and erase (T, V, W).
+    `arrays` are those of a trace: write_weights (T, N), erase (T, W), read_weights (T, R, N), retention and allocation
+    (T, N), as far as the model has them; with several write heads, write_weights (T, V, N) and erase (T, V, W).
     """
     weights = np.asarray(arrays["write_weights"], np.float64)
-    kept = 1 - weights * np.asarray(arrays["erase"], np.float64).mean(-1, keepdims=True)
+    if spec.recency:
+        kept = 1 - np.asarray(arrays["allocation"], np.float64)
+    else:
+        kept = 1 - weights * np.asarray(arrays["erase"], np.float64).mean(-1, keepdims=True)
     if weights.ndim == 3:
         weights, kept = weights.max(1), kept.prod(1)
-    if deallocation:
+    if spec.deallocation:
         kept *= arrays["retention"]
     strongest = np.asarray(arrays["read_weights"]).argmax(2)
     reads_enough = np.take_along_axis(arrays["read_weights"], strongest[:, :, None], 2)[:, :, 0] >= LEAST

@@ -61,12 +61,12 @@ def _tape_bytes(spec: Spec, engine: Engine, params: Any, steps: int) -> int:
 def _arrays(tape: Any) -> Iterator[Any]:
     if isinstance(tape, np.ndarray):
         yield tape
-    elif isinstance(tape, tuple | list):
-        for part in tape:
+    elif isinstance(tape, tuple | list | dict):
+        for part in tape.values() if isinstance(tape, dict) else tape:
             yield from _arrays(part)
     elif not isinstance(tape, int | float | type | np.dtype | Spec | None):
         raise TypeError(
-            f"a tape is made of arrays, numbers, types, tuples and lists, got a {type(tape).__name__}"
+            f"a tape is made of arrays, numbers, types, tuples, lists and dicts, got a {type(tape).__name__}"
         )
 
 

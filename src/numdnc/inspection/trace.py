@@ -89,9 +89,9 @@ class Trace(NamedTuple):
     @property
     def note(self) -> str:
         """What was left out to keep the trace small; empty if nothing."""
-        if "link_slots" not in self.arrays:
+        if "link_slots" not in self.arrays or self.spec.sparsity is not None:
             return ""
-        K, N = self.arrays["link_slots"].shape[2], self.arrays["usage"].shape[1]
+        K, N = self.arrays["link_slots"].shape[2], self.spec.memory_size
         return f"links: only the strongest {K} of the {N} of each slot are kept"
 
 
@@ -100,8 +100,9 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
 
     `inputs` and `targets` are floats (T, X) and (T, Y), or integers (T,) if they are symbols or classes; targets of
     several classes a step are integers (T, G). `mask` (T,) is 1 where the loss counts. With more than MOST_LINKS link
-    numbers, `link` is replaced by `link_slots` (T, N, K), the slots of the strongest links of each row, strongest
-    first, and `link_values`, the values of these links.
+    numbers, `link` is replaced by `link_slots` (T, N, K), integers, the slots of the strongest links of each row,
+    strongest first, and `link_values`, the values of these links. A sparse model has these lists anyway, as in its
+    state.
     """
     shapes: dict[str, tuple[int, ...]] = {
         "outputs": (spec.output_size,),
@@ -117,6 +118,7 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
                 name: part._replace(axes=part.axes.removeprefix("1 ")).shape(spec.axis_sizes)
                 for name, part in parts_of(kind, spec).items()
             }
+    shapes.pop("link_slots", None)
     if truncates_links(spec, steps):
         N, _ = shapes.pop("link")
         shapes["link_values"] = (N, min(STRONGEST, N))
@@ -125,7 +127,7 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
 
 def truncates_links(spec: Spec, steps: int) -> bool:
     """Whether the links of this many steps are too many to be kept completely."""
-    return spec.links and steps * spec.memory_size**2 > MOST_LINKS
+    return spec.has_memory and spec.dense_links and steps * spec.memory_size**2 > MOST_LINKS
 
 
 def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
@@ -146,7 +148,7 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
         **{name: np.empty(shape, np.float32) for name, shape in shapes.items()},
     }
     thinned = truncates_links(spec, steps)
-    if thinned:
+    if "link_values" in shapes:
         arrays["link_slots"] = np.empty(arrays["link_values"].shape, np.int32)
     before = initial_state(spec, params, 1)
     for t in range(steps):

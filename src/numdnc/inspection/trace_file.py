@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from numdnc.errors import UserError
 from numdnc.files import FileKind, load_arrays, save_arrays
-from numdnc.inspection.trace import About, Trace, array_shapes, truncates_links
+from numdnc.inspection.trace import About, Trace, array_shapes
 from numdnc.schema import validated, validated_spec
 from numdnc.spec import Spec
 from numdnc.tasks.graphs.encoding import channel_counts
@@ -116,7 +116,7 @@ def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[
         wanted[name] = ((T, *groups), np.int32) if whole else ((T, size), np.float32)
         if whole:
             most[name] = size // (groups[0] if groups else 1) - 1
-    if truncates_links(spec, T):
+    if "link_values" in wanted:
         wanted["link_slots"] = wanted["link_values"][0], np.int32
         most["link_slots"] = spec.memory_size - 1
     _check_there(wanted, arrays)

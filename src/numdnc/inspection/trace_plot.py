@@ -61,7 +61,10 @@ def _over(panel: Panel, steps: int) -> Panel:
 
 
 def _memory_panels(trace: Trace) -> Iterator[Panel]:
-    """Write weights, read weights of each head, usage and gates; of an NTM, interpolation gates and shifts."""
+    """Write weights, read weights of each head, usage (with `recency` age) and gates.
+
+    Of an NTM, interpolation gates and shifts.
+    """
     if not trace.spec.has_memory:
         return
     arrays, whole = trace.arrays, np.ones(trace.steps, bool)
@@ -76,9 +79,14 @@ def _memory_panels(trace: Trace) -> Iterator[Panel]:
     if isinstance(trace.spec, NTMSpec):
         yield from _ntm_panels(trace.spec, arrays, whole)
         return
-    yield Panel("usage", "", slots, arrays["usage"], whole)
-    gates = [arrays["free_gates"], arrays["allocation_gate"][:, None], arrays["write_gate"][:, None]]
-    names = (*(f"free {head}" for head in heads), "allocation", "write")
+    gates = [arrays["allocation_gate"][:, None], arrays["write_gate"][:, None]]
+    names: tuple[str, ...] = ("allocation", "write")
+    if trace.spec.recency:
+        yield Panel("age", f"(in {trace.steps} steps)", slots, arrays["age"] / trace.steps, whole)
+    else:
+        yield Panel("usage", "", slots, arrays["usage"], whole)
+        gates.insert(0, arrays["free_gates"])
+        names = (*(f"free {head}" for head in heads), *names)
     yield Panel("gates", "", names, np.concatenate(gates, 1), whole)
 
 
@@ -113,7 +121,7 @@ def _join_reads(trace: Trace, spec: MemorySpec, axes: dict[str, Any], figure: An
     """Draw a curve from a write to each later read of it at a step where the loss counts."""
     from matplotlib.patches import ConnectionPatch
 
-    found = provenance(trace.arrays, deallocation=spec.deallocation)
+    found = provenance(spec, trace.arrays)
     counts = trace.arrays["mask"].astype(bool)
     for step, head in np.argwhere((found.writes != NONE) & counts[:, None]):
         write, slot = int(found.writes[step, head]), int(found.slots[step, head])

@@ -117,6 +117,11 @@ class DNC(Recurrent[DNCState[Tensor]]):
             output (Franke, Niehues and Waibel 2018). Default: 0.0.
         learned_state: Learn the memory and the controller's state at the start of a sequence, from batches that begin
             sequences (of a text: the first window of an epoch). Default: False.
+        sparsity: K, in 1..N: cut every read and write weighting to its K largest entries, and every row and column of
+            the links (after Rae et al. 2016). The work of a step then grows with K instead of N. None: no cut. Default:
+            None.
+        recency: Write to the least recently used slot or to where was read last, as SAM does (Rae et al. 2016); needs
+            sparsity. With links it is SDNC. Default: False.
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
         engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
@@ -129,7 +134,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
 
     Called with input (T, B, X) it gives output (T, B, Y) and a `DNCState`: `memory` (B, N, W), `usage` (B, N),
     `link` (B, N, N), `precedence` (B, N), `write_weights` (B, N), `read_weights` (B, R, N), `reads` (B, R, W) and
-    `controller[layer].hidden` and `.cell` (B, H); see `forward`.
+    `controller[layer].hidden` and `.cell` (B, H); see `forward`. With sparsity `link_slots` and `link_values` (B, N, K)
+    take the place of `link`, with recency `age` (B, N) that of `usage`.
     """
 
     def __init__(
@@ -151,6 +157,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
         normalisation: bool = DNCSpec.normalisation,
         bypass_dropout: float = DNCSpec.bypass_dropout,
         learned_state: bool = DNCSpec.learned_state,
+        sparsity: int | None = DNCSpec.sparsity,
+        recency: bool = DNCSpec.recency,
         batch_first: bool = False,
         engine: str = "auto",
         init_scheme: InitScheme = "plain",
@@ -175,6 +183,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
             normalisation=normalisation,
             bypass_dropout=bypass_dropout,
             learned_state=learned_state,
+            sparsity=sparsity,
+            recency=recency,
         )
         super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from numdnc.params import Array, OptionalArray
 from numdnc.reference.activations import softmax, softmax_backward
+from numdnc.reference.sparse import largest
 from numdnc.spec import EPSILON, DNCSpec
 
 
@@ -17,8 +18,8 @@ def look_up(
 ) -> tuple[Array, "ContentTape | MaskedContentTape"]:
     """Weightings (B, K, N) by content, with masks if the model has them."""
     if spec.masking:
-        return masked_content_weights(memory, keys, strengths, masks, spec.mask_floor)
-    return content_weights(memory, keys, strengths)
+        return masked_content_weights(memory, keys, strengths, masks, spec.mask_floor, spec.sparsity)
+    return content_weights(memory, keys, strengths, spec.sparsity)
 
 
 def look_up_backward(
@@ -42,18 +43,24 @@ class ContentTape(NamedTuple):
     weights: Array
 
 
-def content_weights(memory: Array, keys: Array, strengths: Array) -> tuple[Array, ContentTape]:
+def content_weights(
+    memory: Array, keys: Array, strengths: Array, sparsity: int | None = None
+) -> tuple[Array, ContentTape]:
     """Weightings by cosine similarity (Graves et al. 2016, "Content-based addressing").
 
         C(M, k, beta)[n] = softmax_n(beta D(k, M[n])),   D(a, b) = a.b / (sqrt(|a|^2 + eps) sqrt(|b|^2 + eps))
 
     memory (B, N, W), keys (B, K, W), strengths (B, K) >= 1; the result (B, K, N) is >= 0 and sums to 1 over N.
-    An empty slot has similarity 0.
+    An empty slot has similarity 0. With `sparsity` the softmax is over the slots of the K largest similarities alone,
+    and the others have weight 0 (Rae et al. 2016).
     """
     key_norms = np.sqrt((keys**2).sum(axis=2) + EPSILON)[:, :, None]
     slot_norms = np.sqrt((memory**2).sum(axis=2) + EPSILON)[:, None, :]
     similarity = keys @ memory.swapaxes(1, 2) / (key_norms * slot_norms)
-    weights = softmax(strengths[:, :, None] * similarity)
+    scores = strengths[:, :, None] * similarity
+    if sparsity is not None:
+        scores = np.where(largest(similarity, sparsity), scores, -np.inf)
+    weights = softmax(scores)
     return weights, ContentTape(memory, keys, strengths, key_norms, slot_norms, similarity, weights)
 
 
@@ -83,7 +90,7 @@ class MaskedContentTape(NamedTuple):
 
 
 def masked_content_weights(
-    memory: Array, keys: Array, strengths: Array, masks: Array, floor: float
+    memory: Array, keys: Array, strengths: Array, masks: Array, floor: float, sparsity: int | None = None
 ) -> tuple[Array, MaskedContentTape]:
     """Weightings by the columns that a mask lets through (Csordas and Schmidhuber 2019, the variation `masking`).
 
@@ -94,7 +101,9 @@ def masked_content_weights(
     (B, K, W), N = keys.shape, memory.shape[1]
     masks = floor + (1 - floor) * masks
     seen = (memory[:, None] * masks[:, :, None]).reshape(B * K, N, W)
-    weights, tape = content_weights(seen, (keys * masks).reshape(B * K, 1, W), strengths.reshape(B * K, 1))
+    weights, tape = content_weights(
+        seen, (keys * masks).reshape(B * K, 1, W), strengths.reshape(B * K, 1), sparsity
+    )
     return weights.reshape(B, K, N), MaskedContentTape(memory, keys, masks, tape)
 
 

@@ -11,8 +11,8 @@ from numdnc.spec import GATES, Spec
 def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch: int) -> None:
     """Raise UserError if parameters, optimizer and `states` states of one sequence do not fit into memory.
 
-    The estimate is a lower bound of what engines need. If the engine stores all links, each of the states has a link
-    matrix and masked memories; else only those of a `batch` have.
+    The estimate is a lower bound of what engines need. If the engine stores all links, each of the states has its links
+    and masked memories; else only those of a `batch` have.
     """
     here = memory_bytes()
     if here is None:
@@ -25,7 +25,9 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
         N, W = spec.memory_size, spec.word_size
         seen = spec.deallocation + (1 + spec.read_heads) * spec.masking  # memories beside the memory itself
         state += N * W
-        fixed += whole * N * (N * spec.links + W * seen)
+        lists = spec.sparsity is not None and not engine.expands_links
+        links = (2 * (spec.sparsity or 0) if lists else N) * spec.links
+        fixed += whole * N * (links + W * seen)
     needed = (fixed + states * state) * np.dtype(precision).itemsize
     if needed > here:
         raise UserError(

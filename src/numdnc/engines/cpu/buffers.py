@@ -17,7 +17,7 @@ from numdnc.engines.cpu.kernels.types import (
 )
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.plans import Plan
-from numdnc.params import Array, DNCState, LayerState, LSTMState, RecurrentState, RNNState
+from numdnc.params import Array, DNCState, LayerState, LSTMState, RecurrentState, RNNState, memory_state
 from numdnc.spec import DNCSpec, Spec
 
 _AS_THEY_ARE = ("usage", "precedence", "write_weights", "read_weights")
@@ -101,12 +101,13 @@ def _load_state(
     """Copy a model's state out of arrays of one step."""
     memory, *others = parts
     copies: dict[str, Any] = {name: array.copy() for name, array in zip(_AS_THEY_ARE, others, strict=True)}
-    copies["link"] = link
     if link is not None and spec.links:
         copies["link"] = _from_tiles(link, sizes.tile)
     else:
-        copies["precedence"] = copies["link"] = ()
-    return DNCState(layers, memory=memory.swapaxes(1, 2).copy(), reads=reads.copy(), **copies)
+        copies["precedence"] = ()
+    copies |= {"memory": memory.swapaxes(1, 2).copy(), "reads": reads.copy()}
+    after: DNCState = memory_state(spec, layers, copies)
+    return after
 
 
 def _to_tiles(tiles: Array, link: Array, width: int) -> None:

@@ -50,6 +50,7 @@ class CPUEngine:
 
     name = "cpu"
     stores_all_links = False
+    expands_links = False
 
     def __init__(self, threads: int | None = None, together: bool | None = None) -> None:
         if threads is not None and threads < 1:
@@ -60,8 +61,12 @@ class CPUEngine:
         self._together = together
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model but an NTM, in float32 and float64."""
-        return "it has no kernels for an NTM" if isinstance(spec, NTMSpec) else refuse_dtype(dtype)
+        """Every model but an NTM and those with sparsity, in float32 and float64."""
+        if isinstance(spec, NTMSpec):
+            return "it has no kernels for an NTM"
+        if spec.sparsity is not None:
+            return "it has no sparse memory yet"
+        return refuse_dtype(dtype)
 
     def forward(
         self,

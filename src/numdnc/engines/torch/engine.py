@@ -37,13 +37,16 @@ class TorchEngine:
     """Plain torch operations on one device; float32 and float64."""
 
     stores_all_links = True
+    expands_links = False
 
     def __init__(self, device: str, own: str) -> None:
         self.name = "torch" if device == "cpu" else f"torch:{device}"
         self._device = torch.device(own)
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model in float32 and float64."""
+        """Models without sparsity, in float32 and float64."""
+        if spec.sparsity is not None:
+            return "sparse memory is not written for it yet"
         return refuse_dtype(dtype)
 
     def forward(

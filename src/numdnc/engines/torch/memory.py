@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from numdnc.params import DNCState
+from numdnc.params import DNCState, memory_state
 from numdnc.parts import Activation
 from numdnc.spec import EPSILON, DNCSpec, NTMSpec
 
@@ -46,16 +46,17 @@ def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
         read_weights = to_backward * backward + to_content * content + to_forward * forward
     else:
         link, precedence, read_weights = (), (), content
-    return DNCState(
-        before.controller,
-        memory,
-        usage,
-        precedence,
-        link,
-        write_weights,
-        read_weights,
-        read_weights @ memory,
-    )
+    parts = {
+        "memory": memory,
+        "usage": usage,
+        "precedence": precedence,
+        "link": link,
+        "write_weights": write_weights,
+        "read_weights": read_weights,
+        "reads": read_weights @ memory,
+    }
+    after: DNCState = memory_state(spec, before.controller, parts)
+    return after
 
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {

@@ -110,7 +110,7 @@ def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
     }
     if trace.spec.has_memory:
         whole = {name: array[: thinned.steps] for name, array in trace.arrays.items()}
-        found: Provenance = provenance(whole, deallocation=trace.spec.deallocation)
+        found: Provenance = provenance(trace.spec, whole)
         about |= {"provenance": {name: array.tolist() for name, array in found._asdict().items()}}
         about |= {"least": LEAST}
     return about

@@ -102,7 +102,7 @@ function drawLinkGraph(context) {
   const size = dotSize();
   for (const [row, slot] of slots.shown.entries()) {
     const [x, y] = place(slot);
-    context.fillStyle = colourOf(at("usage", now.step, slot), [0, 1], false);
+    context.fillStyle = colourOf(inUse(now.step, slot), [0, 1], false);
     context.strokeStyle = theme.faint;
     context.lineWidth = 1;
     disc(context, x, y, size);

@@ -4,14 +4,15 @@ const CHANGED = 0.1;
 const MEMORY_LABELS = 44;
 const memory = { canvas: document.getElementById("memory"), columns: [], cell: null, wide: 1, high: 1, top: 16 };
 
-/** Columns from left to right: usage, write weight, the word's numbers, read weights; `x` in cells, gaps between. */
+/** Columns from left to right: usage or age, write weight, the word's numbers, read weights; `x` in cells, gaps between. */
 function buildMemory() {
   const { word_size: W, read_heads: R } = about.spec;
   memory.largest = largest("memory") || 1;
   const limits = [-memory.largest, memory.largest];
   const add = (title, name, x, value, more = {}) =>
     memory.columns.push({ title, name, x, value, limits: [0, 1], signed: false, ...more });
-  add("u", "usage", 0, (slot) => at("usage", now.step, slot));
+  if (arrays.has("usage")) add("u", "usage", 0, (slot) => at("usage", now.step, slot));
+  else add("a", "age", 0, (slot) => at("age", now.step, slot), { limits: [0, about.steps] });
   add("w", "write weight", 1, (slot) => at("write_weights", now.step, slot));
   for (let k = 0; k < W; k++) {
     const value = (slot) => at("memory", keptIndex(now.step), slot, k);
@@ -67,7 +68,7 @@ function columnTitle({ title, number, head }) {
   if (number !== undefined) return memory.wide >= 15 || number % 8 === 0 ? title : "";
   if (memory.wide >= 15) return title;
   if (memory.wide >= 8) return head === undefined ? title : String(head);
-  return title === "w" ? "uw" : head === 0 ? "r" : "";
+  return title === "w" ? `${memory.columns[0].title}w` : head === 0 ? "r" : "";
 }
 
 /** Frames around the three groups of columns. */

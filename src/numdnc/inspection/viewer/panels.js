@@ -194,9 +194,9 @@ function addMemory(add) {
   const { memory_size: N, read_heads: R } = about.spec;
   const heads = [...Array(R).keys()];
   const slot = (row) => `slot ${slots.shown[row]}`;
-  const perSlot = (name, open) => {
+  const perSlot = (name, open, words = name) => {
     const value = (row, step) => at(name, step, slots.shown[row]);
-    if (arrays.has(name)) add(name, name, N, slot, value, { slots: true, open, ...weightScale(name) });
+    if (arrays.has(name)) add(name, words, N, slot, value, { slots: true, open, ...weightScale(name) });
   };
   const perHead = (name, open) => {
     if (!arrays.has(name)) return;
@@ -221,9 +221,11 @@ function addMemory(add) {
   );
   perHead("read_weights", true);
   perSlot("usage", true);
-  perSlot("allocation", true);
+  perSlot("age", true);
+  perSlot("allocation", true, about.spec.recency ? "oldest" : "allocation");
+  const free = arrays.has("free_gates") ? heads : [];
   const gates = [
-    ...heads.map((head) => [`free ${head}`, (step) => at("free_gates", step, head)]),
+    ...free.map((head) => [`free ${head}`, (step) => at("free_gates", step, head)]),
     ["allocation", (step) => at("allocation_gate", step)],
     ["write", (step) => at("write_gate", step)],
   ];
@@ -253,7 +255,7 @@ function addMemory(add) {
   above(
     "strengths",
     "read_strengths",
-    R + 1,
+    R + Number(arrays.has("write_strength")),
     (row) => (row < R ? `read ${row}` : "write"),
     (row, step) => (row < R ? at("read_strengths", step, row) : at("write_strength", step)),
   );
@@ -275,10 +277,10 @@ function addMemory(add) {
 
 const FAINT = 0.25;
 
-/** Limits 0 and 1, or the largest value if a weighting would be too faint to see; the heading then says so. */
+/** Limits 0 and 1, or the largest value if that is too faint to see or above 1; the heading then says so. */
 function weightScale(name) {
   const most = largest(name);
-  if (most === 0 || most >= FAINT) return {};
+  if (most === 0 || (most >= FAINT && most <= 1.001)) return {};
   return { limits: () => [0, most], note: `colours from 0 to ${inDigits(most)}` };
 }
 

@@ -54,6 +54,9 @@ function linkAt(kept, i, j) {
   return 0;
 }
 
+/** How much a slot is in use, in [0, 1]: its usage, or, for a model without, how recently it was accessed. */
+const inUse = (step, slot) => (arrays.has("usage") ? at("usage", step, slot) : 1 / (1 + at("age", step, slot)));
+
 const hasLinks = () => arrays.has("link") || arrays.has("link_slots");
 
 /** A number with four digits, the page's precision; whole numbers unchanged. */

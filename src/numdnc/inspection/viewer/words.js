@@ -33,7 +33,7 @@ const WORDS = {
   arcs: [
     "write → read",
     "latest s with left[s] ≥ ½ max left",
-    "From a write to the read that shows it. A read shows the latest write s of which at least half of the largest share is left in the slot read most; left[s] = wₛ Π (1 − wₖ ēₖ) over the steps k since (ē: mean erase gate), times ψₖ with deallocation.",
+    "From a write to the read that shows it. A read shows the latest write s of which at least half of the largest share is left in the slot read most; left[s] = wₛ Π (1 − wₖ ēₖ) over the steps k since (ē: mean erase gate), times ψₖ with deallocation; with recency the factor is 0 where step k wipes the slot, else 1.",
   ],
   read_weights: [
     "read weights",
@@ -45,6 +45,8 @@ const WORDS = {
     "u = (u′ + w′ − u′ w′) ψ",
     "How much each slot is in use: its usage at the step before (′), plus what that step wrote, minus what is freed.",
   ],
+  age: ["age", "a = 0 where w + Σ wᵣ > 0.005, else a′ + 1", "Steps since each slot was last written or read."],
+  oldest: ["least recently used", "1 at the largest a′", "The slot that is wiped, and that the allocation gate writes to."],
   allocation: [
     "allocation",
     "a[φⱼ] = (1 − u[φⱼ]) Π u[φᵢ], i < j",
@@ -84,7 +86,7 @@ const WORDS = {
   memory: [
     "memory",
     "M = M′ (1 − w eᵀ) + w vᵀ",
-    "All slots with their words after this step's write. Frames mark the numbers that changed most since the step before; beside the words are usage u, write weights w and each head's read weights.",
+    "All slots with their words after this step's write. Frames mark the numbers that changed most since the step before; beside the words are usage u (or age a), write weights w and each head's read weights.",
   ],
   link: [
     "links",
