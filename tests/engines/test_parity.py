@@ -8,9 +8,9 @@ from helpers.contract import (
     Case,
     T,
     assert_result_close,
+    for_each_dnc_that,
     for_each_fast_case,
     for_each_fast_case_and_mix,
-    for_each_fast_dnc,
     for_each_fast_mix,
 )
 from numdnc import DNCSpec
@@ -46,6 +46,6 @@ def test_mixes_in_other_sizes_and_by_symbols(case: Case) -> None:
     case.assert_parity(case.problem(symbols=True))
 
 
-@for_each_fast_dnc
+@for_each_dnc_that(lambda spec: spec.usage_writing, fast_only=True)
 def test_a_wholly_freed_slot(case: Case) -> None:
     case.assert_parity(contract.freed_problem(case))

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from helpers.examples import FAMILY, PUBLISHED, random_spec
+from helpers.examples import FAMILY, PUBLISHED, ages, link_lists, random_spec, some
+from helpers.ties import nearest_tie
 from helpers.tolerances import TOLERANCES, assert_close, dot, worst
 from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, draw_bypass_mask, init_params, zero_params, zero_state
 from numdnc.engines import ENGINE_NAMES, Engine, get_engine
@@ -63,7 +64,23 @@ SPECS: dict[str, Spec] = {
     "dnc-ADNC": DNCSpec(**_ONE_LAYER, **PUBLISHED["ADNC"]),
     "dnc-all": DNCSpec(
         **{**_ONE_LAYER, "read_heads": 4},
-        **{flag: value for name in FAMILY if name != "content-only" for flag, value in FAMILY[name].items()},
+        **{
+            flag: value
+            for name in FAMILY
+            if name not in ("content-only", "sparsity", "recency")
+            for flag, value in FAMILY[name].items()
+        },
+    ),
+    "dnc-sparse": DNCSpec(**_TWO_LAYERS, sparsity=3),
+    "dnc-sparse-4-heads": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=4, sparsity=2),
+    "dnc-sparse-1": DNCSpec(**_ONE_LAYER, sparsity=1),
+    "dnc-sparse-all-slots": DNCSpec(**_ONE_LAYER, controller="rnn", sparsity=7),
+    "dnc-sparse-content-only": DNCSpec(**_ONE_LAYER, links=False, sparsity=3),
+    "dnc-sparse-M+D": DNCSpec(**_ONE_LAYER, controller="feedforward", **PUBLISHED["M+D"], sparsity=3),
+    "dnc-SAM": DNCSpec(**_ONE_LAYER, links=False, recency=True, sparsity=3),
+    "dnc-SDNC": DNCSpec(**_TWO_LAYERS, recency=True, sparsity=3),
+    "dnc-SDNC-masking": DNCSpec(
+        **_TWO_LAYERS, recency=True, sparsity=3, masking=True, normalisation=True, learned_state=True
     ),
     "ntm": NTMSpec(**_MEMORY, hidden_sizes=(8,), read_heads=1, write_heads=2, shift_range=6),
     "ntm-2-layers": NTMSpec(**_TWO_LAYERS, write_heads=4, shift_range=6, learned_state=True),
@@ -87,7 +104,7 @@ SPECS: dict[str, Spec] = {
 }
 CORE_SPECS = (
     *("rnn-2-layers", "lstm-2-layers", "dnc-2-layers", "dnc-ones"),
-    *("dnc-M+D", "dnc-D+S", "dnc-ADNC", "dnc-all"),
+    *("dnc-M+D", "dnc-D+S", "dnc-ADNC", "dnc-all", "dnc-sparse", "dnc-SAM", "dnc-SDNC"),
     *("ntm-2-layers", "ntm-feedforward"),
 )
 """The models of `make test`: every controller and every variation. The others are behind the marker `thorough`, and so
@@ -263,8 +280,8 @@ def make_problem(
 ) -> Problem:
     """Random parameters, inputs, gradients, and a state as in the middle of a sequence, rounded to dtype.
 
-    Both dtypes get the same draws. No two usages of a row come nearer than `gap`, so that rounding cannot change
-    the order in which slots are allocated.
+    Both dtypes get the same draws. No choice of slots comes nearer to a tie than `gap`, so that rounding cannot change
+    it.
     """
     return cast(_distinct_problem(spec, steps, batch, gap, symbols), dtype)
 
@@ -273,9 +290,10 @@ def make_problem(
 def _distinct_problem(spec: Spec, steps: int, batch: int, gap: float, symbols: bool) -> Problem:
     for seed in range(1000):
         problem = _random_problem(spec, steps, batch, symbols, seed)
-        if _usage_gap(spec, problem) > gap:
+        mask = None if isinstance(problem.bypass_mask, tuple) else problem.bypass_mask
+        if nearest_tie(spec, *problem[:3], mask) > gap:
             return problem
-    raise AssertionError(f"no problem of {steps} steps and {batch} rows keeps usages {gap} apart in {spec}")
+    raise AssertionError(f"no problem of {steps} steps and {batch} rows stays {gap} from ties in {spec}")
 
 
 def _random_problem(spec: Spec, steps: int, batch: int, symbols: bool, seed: int) -> Problem:
@@ -293,15 +311,6 @@ def _random_problem(spec: Spec, steps: int, batch: int, symbols: bool, seed: int
     params = map_leaves(jitter, init_params(spec, seed, "float64"))
     mask = draw_bypass_mask(spec, steps, batch, rng, "float64")
     return Problem(params, inputs, state, d_outputs, d_state, () if mask is None else mask)
-
-
-def _usage_gap(spec: Spec, problem: Problem) -> float:
-    """The smallest difference between two usages of a row at any step that allocates by them."""
-    if not isinstance(spec, DNCSpec):
-        return float("inf")
-    usages = [state.usage for _, state in each_step(get_engine("reference"), spec, problem)]
-    gaps = np.diff(np.sort(usages, axis=-1), axis=-1)
-    return float(gaps.min(initial=np.inf))
 
 
 def each_step(engine: Engine, spec: Spec, problem: Problem) -> Iterator[tuple[NDArray[Any], Any]]:
@@ -335,6 +344,7 @@ def _links(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
 _DRAWS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]] = {
     "hidden": lambda rng, shape: rng.uniform(-0.9, 0.9, shape),
     "usage": lambda rng, shape: rng.uniform(0.05, 0.95, shape),
+    "age": lambda rng, shape: ages(rng, *shape),
     "precedence": _weightings,
     "link": _links,
     "write_weights": _weightings,
@@ -350,6 +360,13 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
     for name, leaf in named_leaves(blank):
         draw = _DRAWS.get(name.rpartition(".")[2], lambda rng, shape: rng.standard_normal(shape))
         arrays[name] = draw(rng, leaf.shape)
+    if spec.has_memory and spec.sparsity is not None:
+        for name in ("precedence", "write_weights", "read_weights"):
+            if name in arrays:
+                arrays[name] = some(rng, arrays[name], spec.sparsity)
+        if spec.links:
+            lists = link_lists(rng, batch, spec.memory_size, spec.sparsity)
+            arrays["link_slots"], arrays["link_values"] = lists
     return from_named(blank, arrays)
 
 
@@ -396,11 +413,14 @@ def with_usage(spec: DNCSpec, problem: Problem, usage: NDArray[Any]) -> Problem:
 def freed_problem(case: Case) -> Problem:
     """One step in which every head frees slot 0 wholly: products over heads and over slots have exact zeros.
 
-    The other slots are read a little, so that no directional weighting is 0, where sharpness is steep.
+    The other slots, or as many as a weighting may hold, are read a little, so that no directional weighting is 0, where
+    sharpness is steep.
     """
-    usage = np.linspace(0.2, 0.9, case.spec.memory_size)
+    N, K = case.spec.memory_size, case.spec.sparsity
+    usage = np.linspace(0.2, 0.9, N)
     problem = with_usage(case.spec, case.problem(steps=1), usage)
-    problem.state.read_weights[:] = np.where(np.arange(case.spec.memory_size) == 0, 1, 0.05)
+    little = np.where(np.arange(N) < (N if K is None else K), 0.05, 0)
+    problem.state.read_weights[:] = np.where(np.arange(N) == 0, 1, little)
     interface_part(case.spec, problem.params, "free_gates")[:] = OPEN
     return problem
 

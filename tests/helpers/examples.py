@@ -25,17 +25,17 @@ MODELS = {
 }
 """Every model by name: two layers, and no two sizes equal."""
 
-_FLAGS = [
-    field.name
-    for field in dataclasses.fields(MemoryOptions)
-    if isinstance(field.default, bool) and field.name != "recency"
-]
+_FLAGS = [field.name for field in dataclasses.fields(MemoryOptions) if isinstance(field.default, bool)]
 FAMILY = {
     "masking": {"masking": True},
     "masking-floor": {"masking": True, "mask_floor": 0.1},
     "content-only": {"links": False},
     "bypass-dropout": {"bypass_dropout": 0.3},
-    **{name.replace("_", "-"): {name: True} for name in _FLAGS if name not in ("masking", "links")},
+    **{
+        name.replace("_", "-"): {name: True} for name in _FLAGS if name not in ("masking", "links", "recency")
+    },
+    "sparsity": {"sparsity": 2},
+    "recency": {"sparsity": 2, "recency": True},
 }
 """The variations, each alone, as arguments of DNCSpec; a new flag is among them of itself."""
 
@@ -45,6 +45,7 @@ PUBLISHED = {
     "D+S": _D | _S,
     "M+D+S": _M | _D | _S,
     "ADNC": FAMILY["content-only"] | FAMILY["normalisation"] | FAMILY["bypass-dropout"],  # Franke et al. 2018
+    "SAM": FAMILY["recency"] | FAMILY["content-only"],  # Rae et al. 2016
 }
 """Mixes with published results."""
 
@@ -52,7 +53,7 @@ VARIATIONS = {name: DNCSpec(**_MEMORY, **flags) for name, flags in (FAMILY | PUB
 """A DNC for each of these."""
 
 
-_MIXED = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state")
+_MIXED = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state", "recency")
 
 
 def random_spec(seed):
@@ -63,7 +64,7 @@ def random_spec(seed):
         return bool(rng.random() < 0.5)
 
     masking, links = flip(), flip()
-    return DNCSpec(
+    spec = DNCSpec(
         input_size=int(rng.integers(1, 5)),
         output_size=int(rng.integers(2, 6)),
         hidden_sizes=tuple(map(int, rng.integers(2, 8, rng.integers(1, 4)))),
@@ -81,6 +82,10 @@ def random_spec(seed):
         learned_state=flip(),
         **{name: flip() for name in _FLAGS if name not in _MIXED},
     )
+    if spec.sharpness or rng.random() < 0.6:
+        return spec
+    sparsity = int(rng.integers(1, spec.memory_size + 1))
+    return dataclasses.replace(spec, sparsity=sparsity, recency=not spec.deallocation and flip())
 
 
 def weightings(rng, *shape):
@@ -103,6 +108,33 @@ def links(rng, B, N):
     return rng.random((B, N, N)) * (1 - np.eye(N)) / N
 
 
+def some(rng, weights, count):
+    """The same weights with all but `count` random ones of each row set to 0; None keeps all."""
+    if count is None:
+        return weights
+    ranks = rng.permuted(np.broadcast_to(np.arange(weights.shape[-1]), weights.shape), axis=-1)
+    return np.where(ranks < count, weights, 0)
+
+
+def link_lists(rng, B, N, K):
+    """Links as lists: at most K in each row and column, which sum to less than 1; none of a slot to itself."""
+    slots, values = np.zeros((2, B, N, K))
+    for b in range(B):
+        ahead = rng.permutation(np.arange(1, N))[:K]  # slot i has links to i + each of these, round and round
+        for i in range(N):
+            linked = np.sort((i + ahead) % N)
+            slots[b, i, : len(linked)], values[b, i, : len(linked)] = (
+                linked,
+                rng.uniform(0.1, 1, len(linked)) / N,
+            )
+    return slots, values
+
+
+def ages(rng, B, N):
+    """Whole numbers, all different."""
+    return rng.permuted(np.tile(np.arange(float(N)), (B, 1)), axis=1)
+
+
 def random_params(spec, rng, scale=0.5):
     """Parameters of which none is 0, biases included."""
     return map_leaves(lambda leaf: scale * rng.standard_normal(leaf.shape), zero_params(spec, np.float64))
@@ -120,15 +152,20 @@ def random_state(spec, rng, batch):
         )
     if not isinstance(spec, DNCSpec):
         return state
-    N, R = spec.memory_size, spec.read_heads
-    return state._replace(
-        memory=words(rng, batch, N, spec.word_size),
-        usage=usages(rng, batch, N),
-        precedence=weightings(rng, batch, N) if spec.links else (),
-        link=links(rng, batch, N) if spec.links else (),
-        write_weights=weightings(rng, batch, N),
-        read_weights=weightings(rng, batch, R, N),
-    )
+    N, R, K = spec.memory_size, spec.read_heads, spec.sparsity
+    parts = {
+        "memory": words(rng, batch, N, spec.word_size),
+        "write_weights": some(rng, weightings(rng, batch, N), K),
+        "read_weights": some(rng, weightings(rng, batch, R, N), K),
+    }
+    parts |= {"age": ages(rng, batch, N)} if spec.recency else {"usage": usages(rng, batch, N)}
+    if spec.links:
+        parts["precedence"] = some(rng, weightings(rng, batch, N), K)
+        if K is None:
+            parts["link"] = links(rng, batch, N)
+        else:
+            parts["link_slots"], parts["link_values"] = link_lists(rng, batch, N, K)
+    return state._replace(**parts)
 
 
 def random_inputs(spec, rng, T, batch, *, symbols=False):

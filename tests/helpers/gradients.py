@@ -18,11 +18,13 @@ def slope(function, point, direction, step=STEP):
     return (8 * near - far) / (12 * step)
 
 
-def gradient_errors(function, point, gradient, *, step=STEP, directions=None):
+def gradient_errors(function, point, gradient, *, step=STEP, directions=None, moving=None):
     """Largest relative error per leaf of `gradient`, the claimed gradient of `function` at the tree `point`.
 
-    Every entry is tried on its own; where `directions` is given, that many random directions per leaf instead.
+    Every entry is tried on its own; where `directions` is given, that many random directions per leaf instead. `moving`
+    is a tree like `point`, False at the entries that stay.
     """
+    stays = {} if moving is None else {name: ~leaf.ravel() for name, leaf in named_leaves(moving)}
     claimed, arrays = dict(named_leaves(gradient)), dict(named_leaves(point))
     assert claimed.keys() == arrays.keys(), f"gradient of {list(claimed)} for a tree of {list(arrays)}"
     rng = np.random.default_rng(0)
@@ -32,6 +34,9 @@ def gradient_errors(function, point, gradient, *, step=STEP, directions=None):
         along = np.eye(array.size)
         if directions is not None:
             along = rng.choice([-1, 1], (directions, array.size)) / np.sqrt(max(array.size, 1))
+
+        if name in stays:
+            along[:, stays[name]] = 0
 
         def moved(value, name=name):
             return function(from_named(point, arrays | {name: value}))
@@ -66,3 +71,18 @@ def weighted_sum(weights, tree):
     """Sum over all leaves of weights times values."""
     pairs = zip(named_leaves(weights), named_leaves(tree), strict=True)
     return sum(float((weight * value).sum()) for (_, weight), (_, value) in pairs)
+
+
+SPARSE = ("write_weights", "read_weights", "precedence", "link_values")
+
+
+def with_gradient(spec, state):
+    """Where a state has a gradient: of a sparse model not at weights and links that are 0, slots and ages."""
+    if not spec.has_memory or spec.sparsity is None:
+        return map_leaves(lambda leaf: np.ones(leaf.shape, bool), state)
+    never = {"link_slots": False, "age": False}
+    masks = {
+        name: leaf != 0 if name in SPARSE else np.full(leaf.shape, never.get(name, True))
+        for name, leaf in named_leaves(state)
+    }
+    return from_named(state, masks)

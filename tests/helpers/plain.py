@@ -37,7 +37,19 @@ def allocation(usage, order):
     return weights
 
 
-def content(memory, key, strength, mask=None):
+def largest(values, count):
+    """The slots of the largest values, ties by index; all of them where the count is None."""
+    return sorted(range(len(values)), key=lambda n: (-values[n], n))[:count]
+
+
+def cut(weights, count):
+    kept = np.zeros(len(weights))
+    for n in largest(weights, count):
+        kept[n] = weights[n]
+    return kept
+
+
+def content(memory, key, strength, mask=None, count=None):
     """Weights over slots (N,) by likeness to the key, in the columns that the mask (W,) shows, if there is one."""
     if mask is not None:
         memory, key = [slot * mask for slot in memory], key * mask
@@ -45,7 +57,10 @@ def content(memory, key, strength, mask=None):
     def norm(vector):
         return sqrt(sum(number**2 for number in vector) + 1e-6)
 
-    return softmax([strength * (slot @ key) / (norm(slot) * norm(key)) for slot in memory])
+    alike = [slot @ key / (norm(slot) * norm(key)) for slot in memory]
+    weights, found = np.zeros(len(memory)), largest(alike, count)
+    weights[found] = softmax([strength * alike[n] for n in found])
+    return weights
 
 
 def sharpen(weights, sharpness):
@@ -71,6 +86,25 @@ def link(before, precedence, write_weights):
     return after
 
 
+def link_matrix(slots, values):
+    N, K = slots.shape
+    links = np.zeros((N, N))
+    for i in range(N):
+        for k in range(K):
+            if values[i, k] != 0:
+                links[i, int(slots[i, k])] = values[i, k]
+    return links
+
+
+def link_lists(links, count):
+    slots, values = np.zeros((2, len(links), count))
+    for i, row in enumerate(links):
+        linked = [j for j in range(len(row)) if row[j] != 0]
+        slots[i, : len(linked)] = linked
+        values[i, : len(linked)] = row[linked]
+    return slots, values
+
+
 def controller_step(spec, layers, x, reads, states):
     """h_all and the states after."""
     hiddens, after, below = [], [], []
@@ -94,7 +128,7 @@ def controller_step(spec, layers, x, reads, states):
 
 def dnc_step(spec, params, x, before, bypass_mask=1):
     """Outputs (Y,) and the state after, for one row; bypass_mask (hidden_total,) where there is one."""
-    N, W, R = spec.memory_size, spec.word_size, spec.read_heads
+    N, W, R, K = spec.memory_size, spec.word_size, spec.read_heads, spec.sparsity
     h_all, controller = controller_step(spec, params.controller, x, before.reads.ravel(), before.controller)
     xi = h_all @ params.interface.weights
     if spec.normalisation:
@@ -108,43 +142,59 @@ def dnc_step(spec, params, x, before, bypass_mask=1):
         return taken
 
     read_keys, read_strengths = take(R * W).reshape(R, W), [oneplus(z) for z in take(R)]
-    write_key, write_strength = take(W), oneplus(take(1)[0])
-    erase, vector = sigmoid(take(W)), take(W)
-    free, allocation_gate, write_gate = sigmoid(take(R)), sigmoid(take(1)[0]), sigmoid(take(1)[0])
+    if not spec.recency:
+        write_key, write_strength, erase = take(W), oneplus(take(1)[0]), sigmoid(take(W))
+    vector = take(W)
+    free = sigmoid(take(0 if spec.recency else R))
+    allocation_gate, write_gate = sigmoid(take(1)[0]), sigmoid(take(1)[0])
     modes = [softmax(three) for three in take(3 * R).reshape(R, 3)] if spec.links else []
     write_mask, read_masks = None, [None] * R
     if spec.masking:
-        write_mask, *read_masks = (
-            mask * (1 - spec.mask_floor) + spec.mask_floor
-            for mask in sigmoid(take(W + R * W)).reshape(1 + R, W)
-        )
+        masks = sigmoid(take(((not spec.recency) + R) * W)).reshape(-1, W)
+        masks = [mask * (1 - spec.mask_floor) + spec.mask_floor for mask in masks]
+        write_mask, read_masks = masks[0], masks[-R:]
     if spec.sharpness:
         forward_sharpness, backward_sharpness = ([oneplus(z) for z in take(R)] for _ in range(2))
     assert not xi
 
-    usage, kept_whole = np.zeros(N), np.ones(N)
-    for n in range(N):
-        u, w = before.usage[n], before.write_weights[n]
-        for head in range(R):
-            kept_whole[n] *= 1 - free[head] * before.read_weights[head, n]
-        usage[n] = (u + w - u * w) * kept_whole[n]
-    free_slots = allocation(usage, rising(usage))
-    alike = content(before.memory, write_key, write_strength, write_mask)
-    write_weights = write_gate * (allocation_gate * free_slots + (1 - allocation_gate) * alike)
-    memory = np.zeros((N, W))
-    for n in range(N):
-        for w in range(W):
-            kept = before.memory[n, w] * (1 - write_weights[n] * erase[w])
-            if spec.deallocation:
-                kept *= kept_whole[n]
-            memory[n, w] = kept + write_weights[n] * vector[w]
-    links = precedence = ()
+    usage, memory = np.zeros(N), np.zeros((N, W))
+    if spec.recency:
+        oldest = largest(before.age, 1)[0]
+        write_weights = np.zeros(N)
+        for n in range(N):
+            read_last = sum(before.read_weights[head, n] for head in range(R)) / R
+            mixed = allocation_gate * (n == oldest) + (1 - allocation_gate) * read_last
+            write_weights[n] = write_gate * mixed
+        write_weights = cut(write_weights, K)
+        for n in range(N):
+            memory[n] = before.memory[n] * (n != oldest) + write_weights[n] * vector
+    else:
+        kept_whole = np.ones(N)
+        for n in range(N):
+            u, w = before.usage[n], before.write_weights[n]
+            for head in range(R):
+                kept_whole[n] *= 1 - free[head] * before.read_weights[head, n]
+            usage[n] = (u + w - u * w) * kept_whole[n]
+        free_slots = allocation(usage, rising(usage))
+        alike = content(before.memory, write_key, write_strength, write_mask, K)
+        mixed = write_gate * (allocation_gate * free_slots + (1 - allocation_gate) * alike)
+        write_weights = cut(mixed, K)
+        for n in range(N):
+            for w in range(W):
+                kept = before.memory[n, w] * (1 - write_weights[n] * erase[w])
+                if spec.deallocation:
+                    kept *= kept_whole[n]
+                memory[n, w] = kept + write_weights[n] * vector[w]
     if spec.links:
-        links = link(before.link, before.precedence, write_weights)
-        precedence = (1 - sum(write_weights)) * before.precedence + write_weights
+        old = before.link if K is None else link_matrix(before.link_slots, before.link_values)
+        links = link(old, before.precedence, write_weights)
+        for rows in (links, links.T) if K is not None else ():
+            for n in range(N):
+                rows[n] = cut(rows[n], K)
+        precedence = cut((1 - sum(write_weights)) * before.precedence + write_weights, K)
     read_weights, reads = np.zeros((R, N)), np.zeros((R, W))
     for head in range(R):
-        read_weights[head] = content(memory, read_keys[head], read_strengths[head], read_masks[head])
+        read_weights[head] = content(memory, read_keys[head], read_strengths[head], read_masks[head], K)
         if spec.links:
             was = before.read_weights[head]
             following = [sum(links[n, m] * was[m] for m in range(N)) for n in range(N)]
@@ -152,13 +202,23 @@ def dnc_step(spec, params, x, before, bypass_mask=1):
             if spec.sharpness:
                 following = sharpen(following, forward_sharpness[head])
                 preceding = sharpen(preceding, backward_sharpness[head])
-            read_weights[head] = modes[head] @ [preceding, read_weights[head], following]
+            read_weights[head] = cut(modes[head] @ [preceding, read_weights[head], following], K)
         reads[head] = sum(read_weights[head, n] * memory[n] for n in range(N))
     outputs = (
         np.concatenate([h_all * bypass_mask, reads.ravel()]) @ params.output.weights + params.output.bias
     )
-    parts = {"memory": memory, "usage": usage, "precedence": precedence, "link": links}
-    parts |= {"write_weights": write_weights, "read_weights": read_weights, "reads": reads}
+    parts = {"memory": memory, "write_weights": write_weights, "read_weights": read_weights, "reads": reads}
+    if spec.recency:
+        touched = write_weights + sum(read_weights[head] for head in range(R))
+        parts["age"] = np.array([0 if touched[n] > 0.005 else before.age[n] + 1 for n in range(N)])
+    else:
+        parts["usage"] = usage
+    if spec.links:
+        parts["precedence"] = precedence
+        if K is None:
+            parts["link"] = links
+        else:
+            parts["link_slots"], parts["link_values"] = link_lists(links, K)
     return outputs, DNCState(controller, **{**dict.fromkeys(DNCState._fields[1:], ()), **parts})
 
 

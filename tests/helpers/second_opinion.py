@@ -75,12 +75,19 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
     }
     if hasattr(spec, "read_heads"):
         R, W = spec.read_heads, spec.word_size
-        parts = {"read_key": R * W, "read_strength": R, "write_key": W, "write_strength": 1, "erase": W}
-        parts |= {"write_vector": W, "free_gate": R, "allocation_gate": 1, "write_gate": 1}
+        parts = {"read_key": R * W, "read_strength": R}
+        if not spec.recency:
+            parts |= {"write_key": W, "write_strength": 1, "erase": W}
+        parts["write_vector"] = W
+        if not spec.recency:
+            parts["free_gate"] = R
+        parts |= {"allocation_gate": 1, "write_gate": 1}
         if spec.links:
             parts["modes"] = 3 * R
+        if spec.masking and not spec.recency:
+            parts["write_mask"] = W
         if spec.masking:
-            parts |= {"write_mask": W, "read_mask": R * W}
+            parts["read_mask"] = R * W
         if spec.sharpness:
             parts |= {"sharp_forward": R, "sharp_backward": R}
         for name, row in params.interface._asdict().items():
@@ -153,17 +160,53 @@ def controller(spec: Any, layers: Any, x: Any, before: dict[str, Any]) -> dict[s
     return after
 
 
-def content(memory: Any, key: Any, strength: Any, mask: Any, floor: float) -> Any:
-    """C(M, k, beta)[n], slot by slot; with a mask, if any, C(M, k, beta, m)[n]."""
+def is_kept(values: Any, count: int | None) -> Any:
+    """Whether each value is among the `count` largest: fewer than that are larger, or equal and come first."""
+    slots = jnp.arange(len(values))
+
+    def kept(n: Any) -> Any:
+        first = (values > values[n]) | ((values == values[n]) & (slots < n))
+        return jnp.sum(first) < (len(values) if count is None else count)
+
+    return jax.vmap(kept)(slots)
+
+
+def shorten(weights: Any, count: int | None) -> Any:
+    """The `count` largest weights, the others 0; nothing is learned through a 0."""
+    return weights if count is None else jnp.where(is_kept(weights, count) & (weights != 0), weights, 0)
+
+
+def unlisted(numbers: Any, strengths: Any) -> Any:
+    """The matrix of listed links (N, K)."""
+
+    def row(columns: Any, values: Any) -> Any:
+        return jnp.sum(jnp.where(jnp.arange(len(numbers)) == columns[:, None], values[:, None], 0), 0)
+
+    return jax.vmap(row)(numbers, jnp.where(strengths != 0, strengths, 0))
+
+
+def listed(matrix: Any, count: int) -> tuple[Any, Any]:
+    """Each row's links as `count` slots, rising, and their strengths; then zeros."""
+
+    def entry(row: Any, place: Any) -> tuple[Any, Any]:
+        here = (row != 0) & (jnp.cumsum(row != 0) - 1 == place)
+        return jnp.sum(jnp.where(here, jnp.arange(len(row)), 0.0)), jnp.sum(jnp.where(here, row, 0))
+
+    return jax.vmap(lambda row: jax.vmap(partial(entry, row))(jnp.arange(count)))(matrix)
+
+
+def content(memory: Any, key: Any, strength: Any, mask: Any, floor: float, count: int | None) -> Any:
+    """C(M, k, beta)[n], slot by slot, over the `count` most similar; with a mask, if any, C(M, k, beta, m)[n]."""
     shown = 1 if mask is None else floor + (1 - floor) * sigmoid(mask).ravel()
     key = key * shown
 
-    def score(word: Any) -> Any:
+    def alike(word: Any) -> Any:
         word = word * shown
         lengths = jnp.sqrt(jnp.sum(key * key) + SMALL) * jnp.sqrt(jnp.sum(word * word) + SMALL)
-        return jnp.exp(strength * jnp.sum(key * word) / lengths)
+        return jnp.sum(key * word) / lengths
 
-    scores = jax.vmap(score)(memory)
+    cosines = jax.vmap(alike)(memory)
+    scores = jnp.where(is_kept(cosines, count), jnp.exp(strength * cosines), 0)
     return scores / jnp.sum(scores)
 
 
@@ -187,51 +230,81 @@ def sharpen(weighting: Any, sharpness: Any) -> Any:
 
 def memory_step(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The memory's equations in the paper's order."""
-    slots = jnp.arange(len(before["usage"]))
-    write_before = before["write_weights"]
-
-    retention = 1
-    for free_gate, reading in zip(xi["free_gate"], before["read_weights"], strict=True):
-        retention *= 1 - sigmoid(free_gate) * reading
-    usage = (before["usage"] + write_before - before["usage"] * write_before) * retention
-
-    strength, floor = oneplus(xi["write_strength"])[0], spec.mask_floor
-    found = content(before["memory"], xi["write_key"], strength, xi.get("write_mask"), floor)
-    share = sigmoid(xi["allocation_gate"])
-    write = sigmoid(xi["write_gate"]) * (share * allocation(usage) + (1 - share) * found)
-
-    def rewrite(weight: Any, word: Any, kept: Any) -> Any:
-        word = word * kept if spec.deallocation else word
-        return word * (1 - weight * sigmoid(xi["erase"])) + weight * xi["write_vector"]
-
-    memory = jax.vmap(rewrite)(write, before["memory"], retention)
-    after = {"memory": memory, "usage": usage, "write_weights": write}
+    slots, count = jnp.arange(len(before["memory"])), spec.sparsity
+    if count is not None:
+        weightings = {"write_weights", "read_weights", "precedence"} & before.keys()
+        before |= {name: jnp.where(before[name] != 0, before[name], 0) for name in weightings}
+    after = write_by_age(spec, xi, before) if spec.recency else write_by_usage(spec, xi, before)
+    memory, write = after["memory"], after["write_weights"]
 
     def link_entry(i: Any, j: Any, old: Any) -> Any:
         entry = (1 - write[i] - write[j]) * old + write[i] * before["precedence"][j]
         return jnp.where(i == j, 0, entry)
 
     if spec.links:
-        rows = jax.vmap(lambda i, row: jax.vmap(partial(link_entry, i))(slots, row))
-        after["link"] = rows(slots, before["link"])
-        after["precedence"] = (1 - jnp.sum(write)) * before["precedence"] + write
+        old = before["link"] if count is None else unlisted(before["link_slots"], before["link_values"])
+        link = jax.vmap(lambda i, row: jax.vmap(partial(link_entry, i))(slots, row))(slots, old)
+        if count is None:
+            after["link"] = link
+        else:
+            shorter = jax.vmap(partial(shorten, count=count))
+            link = shorter(shorter(link).T).T
+            after["link_slots"], after["link_values"] = listed(link, count)
+        after["precedence"] = shorten((1 - jnp.sum(write)) * before["precedence"] + write, count)
 
     def look(last: Any, head: dict[str, Any]) -> tuple[Any, Any]:
         strength = oneplus(head["read_strength"])[0]
-        reading = content(memory, head["read_key"], strength, head.get("read_mask"), floor)
+        reading = content(memory, head["read_key"], strength, head.get("read_mask"), spec.mask_floor, count)
         if spec.links:
             backward, by_content, forward = jnp.exp(head["modes"]) / jnp.sum(jnp.exp(head["modes"]))
-            came_after = jax.vmap(lambda row: jnp.sum(row * last))(after["link"])
-            came_before = jax.vmap(lambda column: jnp.sum(column * last), in_axes=1)(after["link"])
+            came_after = jax.vmap(lambda row: jnp.sum(row * last))(link)
+            came_before = jax.vmap(lambda column: jnp.sum(column * last), in_axes=1)(link)
             if spec.sharpness:
                 came_after = sharpen(came_after, head["sharp_forward"])
                 came_before = sharpen(came_before, head["sharp_backward"])
-            reading = backward * came_before + by_content * reading + forward * came_after
+            mixed = backward * came_before + by_content * reading + forward * came_after
+            reading = shorten(mixed, count)
         return reading, jnp.sum(reading[:, None] * memory, 0)
 
     heads = {part: xi[part] for part in PER_HEAD & xi.keys()}
     after["read_weights"], after["reads"] = jax.vmap(look)(before["read_weights"], heads)
+    if spec.recency:
+        touched = write + jnp.sum(after["read_weights"], 0) > 0.005
+        after["age"] = jnp.where(touched, 0.0, jax.lax.stop_gradient(before["age"]) + 1)
     return after
+
+
+def write_by_usage(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Memory, usage and write weights, in the paper's order."""
+    write_before, retention = before["write_weights"], 1
+    for free_gate, reading in zip(xi["free_gate"], before["read_weights"], strict=True):
+        retention *= 1 - sigmoid(free_gate) * reading
+    usage = (before["usage"] + write_before - before["usage"] * write_before) * retention
+
+    strength, floor = oneplus(xi["write_strength"])[0], spec.mask_floor
+    mask = xi.get("write_mask")
+    found = content(before["memory"], xi["write_key"], strength, mask, floor, spec.sparsity)
+    share = sigmoid(xi["allocation_gate"])
+    mixed = sigmoid(xi["write_gate"]) * (share * allocation(usage) + (1 - share) * found)
+    write = shorten(mixed, spec.sparsity)
+
+    def rewrite(weight: Any, word: Any, kept: Any) -> Any:
+        word = word * kept if spec.deallocation else word
+        return word * (1 - weight * sigmoid(xi["erase"])) + weight * xi["write_vector"]
+
+    memory = jax.vmap(rewrite)(write, before["memory"], retention)
+    return {"memory": memory, "usage": usage, "write_weights": write}
+
+
+def write_by_age(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Memory and write weights of SAM: the slot that is oldest is emptied first."""
+    oldest = jnp.where(is_kept(before["age"], 1), 1.0, 0.0)
+    share = sigmoid(xi["allocation_gate"])
+    read = jnp.mean(before["read_weights"], 0)
+    mixed = sigmoid(xi["write_gate"]) * (share * oldest + (1 - share) * read)
+    write = shorten(mixed, spec.sparsity)
+    rewritten = jax.vmap(lambda word, old, weight: word * (1 - old) + weight * xi["write_vector"])
+    return {"memory": rewritten(before["memory"], oldest, write), "write_weights": write}
 
 
 def step(
