@@ -8,7 +8,7 @@ import pytest
 from helpers.examples import FAMILY, PUBLISHED
 from numdnc import DNCSpec, LSTMSpec, UserError, zero_params, zero_state
 
-FLAGS = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state")
+FLAGS = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state", "recency")
 
 
 def dnc(**arguments):
@@ -35,6 +35,16 @@ BAD = {
     "dropout not a number": ({"bypass_dropout": nan}, "bypass_dropout|[0, 1)|nan"),
     "dropout a flag": ({"bypass_dropout": True}, "bypass_dropout|[0, 1)|True"),
     "dropout nothing": ({"bypass_dropout": None}, "bypass_dropout|[0, 1)|None"),
+    "sparsity of no slot": ({"sparsity": 0}, "sparsity|at least 1|0"),
+    "sparsity of more slots than there are": ({"sparsity": 8}, "sparsity|at most memory_size, 7|8|Lower it"),
+    "sparsity a part": ({"sparsity": 2.5}, "sparsity|whole number|2.5"),
+    "sparsity a flag": ({"sparsity": True}, "sparsity|whole number|True"),
+    "sparsity and sharpness": ({"sparsity": 3, "sharpness": True}, "sharpness|sparsity|spreads"),
+    "recency without sparsity": ({"recency": True}, "recency|sparsity|to 4"),
+    "recency and deallocation": (
+        {"sparsity": 3, "recency": True, "deallocation": True},
+        "deallocation|recency|nothing is freed",
+    ),
     **{
         f"{flag} {value!r}": ({flag: value}, f"{flag}|True or False|{value!r}")
         for flag in FLAGS
@@ -65,7 +75,7 @@ def test_spec_accepts_and_keeps(arguments):
     spec = dnc(**arguments)
     for name, value in arguments.items():
         assert getattr(spec, name) == value
-        assert type(getattr(spec, name)) is (bool if name in FLAGS else float)
+        assert type(getattr(spec, name)) is (bool if name in FLAGS else int if name == "sparsity" else float)
 
 
 @pytest.mark.parametrize("controller", ["rnn", "feedforward"])
@@ -83,6 +93,8 @@ def test_defaults_are_the_paper():
         normalisation=False,
         bypass_dropout=0.0,
         learned_state=False,
+        sparsity=None,
+        recency=False,
     )
 
 
@@ -103,6 +115,11 @@ PAPER = {
     "write_gate": 1,
 }
 MODES, MASKS = {"read_modes": 6}, {"write_mask": 4, "read_masks": 8}
+SAM = {
+    name: size
+    for name, size in PAPER.items()
+    if name not in ("write_key", "write_strength", "erase", "free_gates")
+}
 SHARPNESS = {"forward_sharpness": 2, "backward_sharpness": 2}
 
 
@@ -118,6 +135,9 @@ SHARPNESS = {"forward_sharpness": 2, "backward_sharpness": 2}
         ({"masking": True, "links": False}, PAPER | MASKS, 39),
         ({"deallocation": True, "normalisation": True, "learned_state": True}, PAPER | MODES, 33),
         (PUBLISHED["ADNC"], PAPER, 27),
+        ({"sparsity": 3}, PAPER | MODES, 33),
+        ({"sparsity": 3, "recency": True}, SAM | MODES, 22),
+        ({"sparsity": 3, "recency": True, "links": False, "masking": True}, SAM | {"read_masks": 8}, 24),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value),
 )
@@ -154,6 +174,15 @@ def test_state_without_links_has_neither_links_nor_precedence():
     state = zero_state(dnc(links=False), 3)
     assert state.link == state.precedence == ()
     assert zero_state(dnc(), 3).link.shape == (3, 7, 7)
+
+
+def test_sparse_state_lists_its_links_and_with_recency_has_ages():
+    state = zero_state(dnc(sparsity=3), 2)
+    assert state.link == state.age == ()
+    assert state.link_slots.shape == state.link_values.shape == (2, 7, 3)
+    state = zero_state(dnc(sparsity=3, recency=True, links=False), 2)
+    assert state.link == state.link_slots == state.link_values == state.usage == ()
+    assert state.age.shape == (2, 7)
 
 
 @pytest.mark.parametrize("flag", FLAGS)

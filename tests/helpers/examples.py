@@ -85,7 +85,9 @@ def random_spec(seed):
     if spec.sharpness or rng.random() < 0.6:
         return spec
     sparsity = int(rng.integers(1, spec.memory_size + 1))
-    return dataclasses.replace(spec, sparsity=sparsity, recency=not spec.deallocation and flip())
+    recency = flip()
+    kept = spec.deallocation and not recency
+    return dataclasses.replace(spec, sparsity=sparsity, recency=recency, deallocation=kept)
 
 
 def weightings(rng, *shape):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from helpers import plain
 from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params, random_spec, single
 from helpers.traces import graph_trace
 from numdnc import DNCSpec, LSTMSpec, NTMSpec, UserError
@@ -153,7 +154,7 @@ def test_engines_record_the_same(name: str, symbols: bool) -> None:
     params, batch = problem(spec, symbols=symbols)
     params = single(params)
     rounding = NTM_ROUNDING if isinstance(spec, NTMSpec) else ROUNDING
-    fast = "torch" if get_engine("cpu").supports(spec, "float32") else "cpu"
+    fast = next(e for e in ("cpu", "torch", "reference") if not get_engine(e).supports(spec, "float32"))
     ours, theirs = (record(spec, params, batch, about(spec, engine=e)) for e in (fast, "reference"))
     assert (ours.about.engine, theirs.about.engine) == (fast, "reference")
     assert list(ours.arrays) == list(theirs.arrays)
@@ -180,6 +181,8 @@ def test_the_parts_make_up_what_the_engine_did(name: str, engine: str) -> None:
     """The equations of the paper, from one recorded quantity to the next; ranges and sums of weightings."""
     spec = SPECS[name]
     assert isinstance(spec, DNCSpec)
+    if get_engine(engine).supports(spec, "float32"):
+        pytest.skip(f"{engine}: {get_engine(engine).supports(spec, 'float32')}")
     params, batch = problem(spec, steps=20)
     a = record(spec, single(params), batch, about(spec, engine=engine)).arrays
 
@@ -187,18 +190,34 @@ def test_the_parts_make_up_what_the_engine_did(name: str, engine: str) -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6)  # 5e-7 was measured
 
     ga, gw = a["allocation_gate"][:, None], a["write_gate"][:, None]
-    same(a["write_weights"], gw * (ga * a["allocation"] + (1 - ga) * a["write_content"]))
+
+    def cut(weights: Any) -> Any:
+        return (
+            weights if spec.sparsity is None else np.apply_along_axis(plain.cut, -1, weights, spec.sparsity)
+        )
+
     same(a["reads"], np.einsum("trn,tnw->trw", a["read_weights"], a["memory"]))
-    same(a["retention"][1:], (1 - a["free_gates"][1:, :, None] * a["read_weights"][:-1]).prod(1))
-    used, written = a["usage"][:-1], a["write_weights"][:-1]
-    same(a["usage"][1:], (used + written - used * written) * a["retention"][1:])
-    kept = a["memory"][:-1] * (a["retention"][1:, :, None] if spec.deallocation else 1)
-    at = a["write_weights"][1:, :, None]
-    same(a["memory"][1:], kept * (1 - at * a["erase"][1:, None]) + at * a["write_vector"][1:, None])
+    at, added = a["write_weights"][1:, :, None], a["write_vector"][1:, None]
+    if spec.recency:
+        mixed = ga[1:] * a["allocation"][1:] + (1 - ga[1:]) * a["read_weights"][:-1].mean(1)
+        same(a["write_weights"][1:], cut(gw[1:] * mixed))
+        same(a["memory"][1:], a["memory"][:-1] * (1 - a["allocation"][1:, :, None]) + at * added)
+        touched = a["write_weights"] + a["read_weights"].sum(1) > 0.005
+        np.testing.assert_array_equal(a["age"][1:], np.where(touched[1:], 0, a["age"][:-1] + 1))
+    else:
+        same(a["write_weights"], cut(gw * (ga * a["allocation"] + (1 - ga) * a["write_content"])))
+        same(a["retention"][1:], (1 - a["free_gates"][1:, :, None] * a["read_weights"][:-1]).prod(1))
+        used, written = a["usage"][:-1], a["write_weights"][:-1]
+        same(a["usage"][1:], (used + written - used * written) * a["retention"][1:])
+        kept = a["memory"][:-1] * (a["retention"][1:, :, None] if spec.deallocation else 1)
+        same(a["memory"][1:], kept * (1 - at * a["erase"][1:, None]) + at * added)
     weightings = {"allocation", "write_content", "write_weights", "read_content", "read_weights"}
+    if spec.sparse_links:
+        lists = zip(a["link_slots"], a["link_values"], strict=True)
+        a["link"] = np.stack([plain.link_matrix(*rows) for rows in lists])
     if spec.links:
         parts = np.stack([a["backward"], a["read_content"], a["forward"]], axis=2)
-        same(a["read_weights"], np.einsum("trm,trmn->trn", a["read_modes"], parts))
+        same(a["read_weights"], cut(np.einsum("trm,trmn->trn", a["read_modes"], parts)))
         same(a["read_modes"].sum(2), 1)
         assert (np.diagonal(a["link"], axis1=1, axis2=2) == 0).all()
         weightings |= {"forward", "backward", "precedence", "link"}
@@ -207,12 +226,12 @@ def test_the_parts_make_up_what_the_engine_did(name: str, engine: str) -> None:
             same(a["backward"][1:], np.einsum("tij,tri->trj", a["link"][1:], a["read_weights"][:-1]))
     else:
         same(a["read_weights"], a["read_content"])
-    for part in weightings:
+    for part in weightings & a.keys():
         assert a[part].min() >= -1e-6, part
         assert a[part].sum(-1).max() <= 1 + 1e-5, part
-    for part in {"usage", "retention", "free_gates", "allocation_gate", "write_gate", "erase"}:
+    for part in {"usage", "retention", "free_gates", "allocation_gate", "write_gate", "erase"} & a.keys():
         assert 0 <= a[part].min() <= a[part].max() <= 1, part
-    assert min(a["read_strengths"].min(), a["write_strength"].min()) >= 1
+    assert all(a[part].min() >= 1 for part in {"read_strengths", "write_strength"} & a.keys())
 
 
 def test_an_input_that_a_later_step_has_changes_nothing_before_it() -> None:
