@@ -9,7 +9,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 train: .venv/installed
 	$(BIN)/numdnc train text --minutes 2.5
 
-# On every processor that this process may use.
+# On every processor that this process may use. The programs that tests start find compiled modules.
+test test-all: export PYTHONDONTWRITEBYTECODE =
 test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal
 

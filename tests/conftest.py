@@ -5,8 +5,11 @@ Hypothesis has no clock: on a busy machine any example may take long. What comma
 small, and the workers of pytest-xdist share the processors.
 """
 
+import gc
 import os
 from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -38,18 +41,31 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             case.run(case.problem())
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """What is imported stays, so the garbage collector need not look through it after each of thousands of tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def state_folder_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """For fixtures that serve more than one test."""
+def state_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Iterator[Path]]:
+    """A new folder for each test; the first one serves fixtures of more than one test."""
+    folder = tmp_path_factory.mktemp("state")
+    folders = (folder / str(number) for number in count())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield
+        patch.setenv("XDG_STATE_HOME", str(next(folders)))
+        yield folders
 
 
 @pytest.fixture(autouse=True)
-def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty one for each test."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+def state_folder(state_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test finds nothing that another one left."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(next(state_folders)))
 
 
 @pytest.fixture(autouse=True)

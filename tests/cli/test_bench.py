@@ -228,6 +228,7 @@ def test_the_machine_has_rates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(rates) > 0
 
 
+@pytest.mark.thorough
 def test_the_peer_computes_the_same_model() -> None:
     """What benchmarks/ring.py measures against, in float64."""
     found = importlib.util.spec_from_file_location("jax_peer", PEER)

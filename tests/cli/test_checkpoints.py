@@ -26,6 +26,7 @@ from helpers.commands import (
     rewrite,
     train,
 )
+from helpers.marks import thorough_but
 from numdnc.files import digest
 from numdnc.training import checkpoint
 from numdnc.training.checkpoint import load_checkpoint
@@ -43,7 +44,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         Path("text.txt").write_text(TEXT)
-        train("run", model="lstm")
+        train("run", "--engine", "reference", model="lstm")
     return folder
 
 
@@ -247,7 +248,7 @@ def test_checkpoints_are_replaced_and_never_written_into() -> None:
         assert Path("run", name).read_bytes() != before[name]
 
 
-@pytest.mark.parametrize("after", range(0, 14))
+@pytest.mark.parametrize("after", thorough_but(range(5), range(14)))
 def test_a_disk_that_fills_up_during_training(after: int, straight: dict[str, Any]) -> None:
     with full_disk(after):
         assert f"must be writable, got: {FULL}" in error_line(call(*RESUME))

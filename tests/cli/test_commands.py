@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from helpers.commands import SMALL, TEXT, call, contents, done, finish, metrics, on_disk, program, train
+from helpers.marks import thorough_but
 from helpers.patience import PATIENCE, without_notice
 from numdnc import console
 from numdnc.cli import progress
@@ -144,8 +145,11 @@ def test_newlines_are_universal(place: Path) -> None:
         assert all(np.array_equal(mine[name], other[name]) for name in mine)
 
 
+FLAGS = "--masking --learned-state --bypass-dropout 0.3"
+
+
 @pytest.mark.parametrize(
-    "model", ["rnn", "lstm", "dnc", "dnc --masking --learned-state --bypass-dropout 0.3", "dnc --no-links"]
+    "model", thorough_but(["lstm", f"dnc {FLAGS}"], ["rnn", "lstm", "dnc", f"dnc {FLAGS}", "dnc --no-links"])
 )
 def test_gradcheck_passes(model: str) -> None:
     result = json.loads(done("gradcheck", "-m", *model.split(), *GRADCHECK.split(), "--json"))
@@ -193,8 +197,7 @@ def test_data_list_names_every_corpus() -> None:
 def test_any_file_trains_as_bytes_and_samples_are_bytes(place: Path) -> None:
     (place / "file.bin").write_bytes(bytes([0, 255, 13, 128, 27, 255]) * 150)
     train("run", "--unit", "bytes", corpus="file.bin")
-    process = program("sample", "run", "-n", 300)
-    result = finish(process)
+    result = call("sample", "run", "-n", 300)
     assert (result.code, result.err) == (0, "")
     assert len(result.raw) == 300
     assert set(result.raw) == {0, 255, 13, 128, 27}
@@ -215,25 +218,28 @@ def test_control_characters_reach_files_but_no_terminal(place: Path) -> None:
     assert not set(shown) & set("\x1b\x07\u202e\x9b")
 
 
-def test_a_reader_that_has_enough_ends_the_program_quietly() -> None:
-    train("run")
-    for words in (("sample", "run", "-n", 10**6), ("eval", "run")):
-        process = program(*words)
-        assert process.stdout
-        if words[0] == "sample":
-            process.stdout.read(10)
-        process.stdout.close()
-        assert process.stderr
-        assert without_notice(process.stderr.read().decode()) == ""
-        process.stderr.close()
-        assert process.wait() == 0
+@pytest.mark.parametrize(
+    "words", thorough_but(["sample run -n 1000000"], ["sample run -n 1000000", "eval run"])
+)
+def test_a_reader_that_has_enough_ends_the_program_quietly(words: str) -> None:
+    train("run", "--engine", "reference")
+    process = program(*words.split(), "--engine", "reference")
+    assert process.stdout
+    if words.startswith("sample"):
+        process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr
+    assert without_notice(process.stderr.read().decode()) == ""
+    process.stderr.close()
+    assert process.wait() == 0
 
 
 def test_output_in_a_narrow_encoding_is_escaped(place: Path) -> None:
     (place / "snow.txt").write_text("☃ä, " * 200, encoding="utf-8")
-    train("run", corpus="snow.txt")
+    train("run", "--engine", "reference", corpus="snow.txt")
     process = program(
-        "sample", "run", "-n", 100, before="import sys; sys.stdout.reconfigure(encoding='ascii')"
+        *("sample", "run", "-n", 100, "--engine", "reference"),
+        before="import sys; sys.stdout.reconfigure(encoding='ascii')",
     )
     result = finish(process)
     assert (result.code, result.err) == (0, "")
@@ -252,6 +258,8 @@ def test_the_real_program_and_the_module_are_the_same(place: Path) -> None:
             "-m",
             "lstm",
             *SMALL.split(),
+            "--engine",
+            "reference",
             "--steps",
             "4",
             "--out",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers.commands import SMALL, TEXT, call, error_line, finish, on_disk, program, refused, rewrite, train
+from helpers.marks import thorough_but
 from numdnc import map_leaves
 from numdnc.engines.reference import ReferenceEngine
 from numdnc.schema import json_text
@@ -281,7 +282,9 @@ def test_a_command_that_cannot_be_parsed(words: str) -> None:
     assert on_disk(Path()) == {"text.txt": TEXT.encode()}
 
 
-@pytest.mark.parametrize("words", [training("--hidden", 0), ("eval", "gone")])
+@pytest.mark.parametrize(
+    "words", [pytest.param(training("--hidden", 0), marks=pytest.mark.thorough), ("eval", "gone")]
+)
 def test_the_real_program_fails_alike(words: tuple[Any, ...]) -> None:
     result = finish(program(*words))
     assert result == call(*words)
@@ -294,15 +297,17 @@ def test_a_name_that_drives_terminals_or_breaks_lines_is_shown_as_escapes() -> N
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_standard_output_on_a_full_disk() -> None:
+@pytest.mark.parametrize("how", thorough_but([("--json",)], [("--json",), ()]))
+def test_standard_output_on_a_full_disk(how: tuple[str, ...]) -> None:
     train("run")
-    for words in (("eval", "run"), ("eval", "run", "--json")):
-        with Path("/dev/full").open("wb") as full:
-            process = program(
-                *words, before=f"import os; os.dup2({full.fileno()}, 1)", pass_fds=[full.fileno()]
-            )
-            line = error_line(finish(process))
-        assert "No space left on device" in line
+    with Path("/dev/full").open("wb") as full:
+        process = program(
+            *("eval", "run", "--engine", "reference", *how),
+            before=f"import os; os.dup2({full.fileno()}, 1)",
+            pass_fds=[full.fileno()],
+        )
+        line = error_line(finish(process))
+    assert "No space left on device" in line
 
 
 def test_a_state_that_is_not_finite_is_named_and_not_saved_again(place: Path) -> None:

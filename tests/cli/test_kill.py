@@ -30,7 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "number", thorough_but([signal.SIGTERM], [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 )
 def test_a_signal_stops_after_the_iteration_and_saves(number: signal.Signals) -> None:
-    steps = ("--steps", 10**6, "--report-every", 20)
+    steps = ("--steps", 10**6, "--report-every", 20, "--engine", "reference")
     words = ("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")
     process = program(*words)
     assert process.stdout
@@ -137,7 +137,7 @@ def test_ctrl_c_of_what_trains_nothing_does_not_speak_of_checkpoints() -> None:
 
 
 def test_nohup_is_obeyed() -> None:
-    steps = ("--steps", 10**6, "--report-every", 20)
+    steps = ("--steps", 10**6, "--report-every", 20, "--engine", "reference")
     words = ("train", "text", "-c", "text.txt", "-m", "rnn", *SMALL.split(), *steps, "--out", "run")
     process = program(*words, before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)")
     assert process.stdout

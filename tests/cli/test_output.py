@@ -24,6 +24,8 @@ ENDLESS = (
     "-m",
     "rnn",
     *SMALL.split(),
+    "--engine",
+    "reference",
     "--steps",
     10**6,
     "--report-every",
@@ -78,13 +80,13 @@ COMMANDS = [
     "--help",
     "train copy --help",
     "info run",
-    "eval run --json",
+    "eval run --json --engine reference",
     "sample run",
     "trace run",
 ]
 
 
-@pytest.mark.parametrize("command", thorough_but(["train copy --help", "eval run --json"], COMMANDS))
+@pytest.mark.parametrize("command", thorough_but(["eval run --json --engine reference"], COMMANDS))
 def test_a_reader_that_has_had_enough_is_no_failure(command: str) -> None:
     if "run" in command:
         train("run")
@@ -113,6 +115,7 @@ def test_a_check_ends_by_its_verdict_also_where_nobody_reads_it(passes: bool) ->
 
 def test_a_sweep_whose_reader_leaves_stops_and_goes_on_later() -> None:
     train = "-- copy -m rnn -H 4 --batch 2 --evaluated 2 --max-length 2 --steps 1000000 --report-every 50"
+    train += " --engine reference"
     code, said = ended(f"$N sweep all --seeds 2 --jobs 2 {train} | true; exit ${{PIPESTATUS[0]}}")
     assert code == 141
     first, second = said.splitlines()
@@ -151,7 +154,7 @@ def test_training_whose_output_has_no_room_saves_and_fails() -> None:
 @pytest.mark.parametrize("closed", thorough_but([">&-"], [">&-", "2>&-", "<&- >&- 2>&-"]))
 def test_what_was_closed_before_the_start_is_not_missed(closed: str) -> None:
     assert ended(f"$N {words(*ENDLESS, '--steps', 40)} --out run {closed}") == (0, "")
-    train("beside", "--steps", 40, "--report-every", 20)
+    train("beside", "--engine", "reference", "--steps", 40, "--report-every", 20)
     assert contents(Path("run")) == contents(Path("beside"))
     assert ended(f"$N data list {closed}") == (0, "")
 

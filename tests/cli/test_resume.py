@@ -21,6 +21,7 @@ from helpers.commands import (
     refused,
     train,
 )
+from helpers.marks import thorough_but
 from numdnc import UserError
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.folder import RunFolder
@@ -101,7 +102,7 @@ def position() -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("stop", STOPS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", thorough_but(["lstm", "dnc-family"], MODELS))
 def test_every_model_goes_on_from_every_place(model: str, stop: str, straight: Any) -> None:
     with interrupted_after(STOPS[stop]):
         result = call(*words("run", *MODELS[model]))

@@ -1,4 +1,7 @@
-"""A few kills, full disks and races of each kind of run; `python tests/hardening` does the same at large."""
+"""Some kills, full disks and races of several kinds of runs; `python tests/hardening` does the same at large.
+
+Kills in `make test` are in ../cli/test_kill.py.
+"""
 
 import dataclasses
 import random
@@ -34,23 +37,9 @@ def tried(script: str, count: int, *words: str) -> list[str]:
     return lines
 
 
-def test_kills() -> None:
-    tried("kills", 6, "--only", "text-lstm,copy")
-
-
-@pytest.mark.thorough
-def test_full_disks() -> None:
-    tried("full-disk", 4, "--only", "text-lstm,copy")
-
-
-@pytest.mark.thorough
-def test_races() -> None:
-    tried("races", 6, "--only", "begins,begins-unnamed,begin-fails,resumes,owner-killed,traces")
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize(("script", "count"), [("kills", 28), ("full-disk", 7), ("races", 24)])
-def test_all_kinds(script: str, count: int) -> None:
+def test_runs_survive(script: str, count: int) -> None:
     tried(script, count)
 
 

@@ -24,7 +24,7 @@ def failed(rows):
     return [name for name, row in rows.items() if not row.passed]
 
 
-@pytest.mark.parametrize("name", thorough_but(PUBLISHED, FLAGS))
+@pytest.mark.parametrize("name", thorough_but(["ADNC", "M+D+S"], FLAGS))
 def test_the_family_passes(name):
     flags = FLAGS[name]
     rows = check(flags, ReferenceEngine())

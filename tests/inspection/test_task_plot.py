@@ -200,6 +200,7 @@ def test_a_saved_picture_has_red_errors_and_none_where_all_is_right(tmp_path: Pa
     assert reds[0] > 2 * reds[1] > 0  # the legend has a little red of its own
 
 
+@pytest.mark.thorough
 def test_many_channels_and_names_with_dollars_are_drawn(tmp_path: Path) -> None:
     symbols = np.arange(30)[:, None]
     names = [f"${chr(65 + number)}" for number in range(60)]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,23 +78,33 @@ for_each_mutation = pytest.mark.parametrize(
 
 @for_each_mutation
 def test_mutation_can_be_planted(mutation: Mutation) -> None:
-    assert ast.dump(ast.parse(mutation.changed())) != ast.dump(
-        ast.parse((PACKAGE / mutation.source).read_text())
-    )
+    assert ast.dump(ast.parse(mutation.changed())) != syntax_of(mutation.source)
     assert (TESTS / mutation.tests).exists()
 
 
-Run = Callable[[str, Mutation | None], tuple[int, str]]
+@cache
+def syntax_of(source: str) -> str:
+    return ast.dump(ast.parse((PACKAGE / source).read_text(encoding="utf-8")))
+
+
+Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
-    """Runs a test file, with a mutation or without: exit code and output, until the first failure."""
+    """Runs a test file, with a mutation or without: exit code and output, until the first failure.
+
+    `thorough`: only the tests with this marker, instead of those without it.
+    """
     servers: dict[str, subprocess.Popen[str]] = {}
 
-    def run(tests: str, mutation: Mutation | None) -> tuple[int, str]:
-        kind = next((kind for kind in KINDS if kind in tests), "numpy")
-        order: dict[str, object] = {"module": None, "arguments": [str(TESTS / tests), *KINDS[kind].arguments]}
+    def run(tests: str, mutation: Mutation | None, *, thorough: bool = False) -> tuple[int, str]:
+        kind = kind_of(tests)
+        chosen = ("-m", "thorough") if thorough else ()
+        order: dict[str, object] = {
+            "module": None,
+            "arguments": [str(TESTS / tests), *KINDS[kind].arguments, *chosen],
+        }
         if mutation is not None:
             path = PACKAGE / mutation.source
             name = ".".join(["numdnc", *path.relative_to(PACKAGE).with_suffix("").parts])
@@ -119,6 +130,7 @@ def start(kind: Kind) -> "subprocess.Popen[str]":
         "PYTHONPATH": str(PACKAGE.parent),
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTEST_ADDOPTS": "",
+        "PYTHONDONTWRITEBYTECODE": "",  # each fork imports all modules anew
         "COLUMNS": "200",
     }
     return subprocess.Popen(
@@ -131,8 +143,16 @@ def start(kind: Kind) -> "subprocess.Popen[str]":
     )
 
 
+def kind_of(tests: str) -> str:
+    return next((kind for kind in KINDS if kind in tests), "numpy")
+
+
+ONE_OF_EACH_KIND = {kind_of(mutation.tests): mutation.tests for mutation in MUTATIONS}
+"""Of the kind "uncompiled" there is no other; the others are tests of `make test`, too."""
+
+
 @pytest.mark.thorough
-@pytest.mark.parametrize("tests", sorted({mutation.tests for mutation in MUTATIONS}))
+@pytest.mark.parametrize("tests", ONE_OF_EACH_KIND.values())
 def test_without_a_mutation_they_pass(run: Run, tests: str) -> None:
     code, output = run(tests, None)
     assert code == 0, output
@@ -142,5 +162,7 @@ def test_without_a_mutation_they_pass(run: Run, tests: str) -> None:
 @for_each_mutation
 def test_mutation_is_caught(run: Run, mutation: Mutation) -> None:
     code, output = run(mutation.tests, mutation)
+    if code == 0:
+        code, output = run(mutation.tests, mutation, thorough=True)
     assert code == 1, f"no test noticed, or none could run:\n{output}"
     assert re.search(r"^E +(AssertionError|assert )", output, re.MULTILINE), output

@@ -12,6 +12,7 @@ from helpers.commands import done, train_copy
 DOCS = Path(__file__).parents[2] / "docs" / "torch.md"
 
 
+@pytest.mark.thorough
 def test_every_block_of_python_and_every_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     train_copy("runs/copy-dnc-1")

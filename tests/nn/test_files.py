@@ -345,7 +345,7 @@ def test_without_torch_it_says_what_to_install(place: Path) -> None:
     line = error_line(finish(program("export", "run", "--to", "torch", before=NO_TORCH)))
     assert "numdnc.nn must find the package torch, got none. Install it by `" in line
     assert on_disk(place) == before
-    assert finish(program("eval", "run", before=NO_TORCH)).code == 0
+    assert finish(program("eval", "run", "--engine", "reference", before=NO_TORCH)).code == 0
 
 
 def test_what_it_is_made_into_must_be_said() -> None:

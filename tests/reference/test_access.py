@@ -277,7 +277,9 @@ def test_gradient(B, R, N, W, rng):
 
 
 @every_mix
-@pytest.mark.parametrize("B, R, N, W", [(2, 4, 5, 3), (2, 1, 4, 3), (1, 2, 1, 3)])
+@pytest.mark.parametrize(
+    "B, R, N, W", [pytest.param(2, 4, 5, 3, marks=pytest.mark.thorough), (2, 1, 4, 3), (1, 2, 1, 3)]
+)
 def test_gradient_of_variations(variations, B, R, N, W, rng):
     assert_access_gradient(rng, spec_of(R, N, W, **variations), B)
 
@@ -295,7 +297,11 @@ def assert_access_gradient(rng, spec, B):
 PARTS = ["memory", "usage", "precedence", "link", "write_weights", "read_weights"]
 
 
-@pytest.mark.parametrize("variations", [{}, PUBLISHED["M+D+S"]], ids=["paper", "M+D+S"])
+@pytest.mark.parametrize(
+    "variations",
+    [pytest.param({}, marks=pytest.mark.thorough), PUBLISHED["M+D+S"]],
+    ids=["paper", "M+D+S"],
+)
 @pytest.mark.parametrize("part", PARTS)
 def test_gradient_from_each_part_of_the_state_alone(part, variations, rng):
     """No part hides an error in another, however small its gradient."""

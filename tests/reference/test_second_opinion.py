@@ -72,7 +72,7 @@ def without_slots(opinion: Opinion) -> Opinion:
 
 @pytest.mark.parametrize(
     "spec_name",
-    thorough_but(["lstm-2-layers", "dnc-ADNC", "dnc-all"], [n for n in SPECS if n != "dnc-ones"]),
+    thorough_but(["lstm-2-layers", "dnc-all"], [n for n in SPECS if n != "dnc-ones"]),
 )
 def test_agrees_with_jax(spec_name: str) -> None:
     """From the middle of a sequence, by vectors and by symbols, and from the blank state, see `Case.blank_problem`.
@@ -100,6 +100,7 @@ def test_agrees_with_jax_over_fifty_steps(spec_name: str) -> None:
     assert_agree(*opinions(case, case.problem(steps=50), (1, 1)))
 
 
+@pytest.mark.thorough
 def test_agrees_with_jax_on_the_first_step() -> None:
     """From the blank state all usages are equal, so slots go by index."""
     case = Case("reference", "dnc-4-heads", "float64")

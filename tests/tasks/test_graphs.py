@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers.graph_models import Knows, Read, plain
+from helpers.marks import thorough_but
 from numdnc import DNCSpec, UserError
 from numdnc.engines import select_engine
 from numdnc.init import init_params
@@ -251,15 +252,15 @@ def test_relations_are_400_different_ones_that_never_change() -> None:
 MEANINGS = ((6, 7), (0, 7, 9, 0, 4), (5, 6, 9, 2, 0))
 
 
-@pytest.mark.parametrize("few_labels", [0, 1])
+@pytest.mark.parametrize("few_labels", thorough_but([0], [0, 1]))
 def test_lengths_and_relations_come_equally_often(few_labels: float) -> None:
     task = Inference(lesson=4, min_path=1, few_labels=few_labels)
-    found = Counter(read.asked[0][1] for read in reads(task, 3000))
+    found = Counter(read.asked[0][1] for read in reads(task, 1500))
     lengths = Counter(len(task.meanings[relation or 0]) for relation in found.elements())
     for length in range(1, 6):
-        assert lengths[length] / 3000 == pytest.approx(1 / 5, abs=0.04)
+        assert lengths[length] / 1500 == pytest.approx(1 / 5, abs=0.04)
     for relation in range(10, 30):
-        assert found[relation] / 3000 == pytest.approx(1 / 25, abs=0.015)
+        assert found[relation] / 1500 == pytest.approx(1 / 25, abs=0.02)
 
 
 def test_a_label_of_the_walk_is_on_edges_elsewhere_too() -> None:
@@ -392,15 +393,14 @@ def test_no_graph_that_is_scored_on_is_ever_trained_on(kind: Any) -> None:
         return {frozenset(Read(single_sequence(batch, row)).edges) for row in range(batch.inputs.shape[1])}
 
     settings = SequenceSettings(batch=50, evaluated=100, grow="lesson")
-    for seed in (0, 1):
-        task = SequenceTask("graphs", kind(lesson=3), settings, seed)
-        task.move_to(task.position() | {"level": 3})
-        scored = set().union(*map(graphs, task.evaluation_batches()))
-        assert len(scored) == 100
-        trained = set().union(*(graphs(task.next_batch()) for _ in range(10)))
-        assert len(trained) == 500
-        assert not scored & trained
-        assert graphs(task.example(8)) <= scored
+    task = SequenceTask("graphs", kind(lesson=3), settings, seed=1)
+    task.move_to(task.position() | {"level": 3})
+    scored = set().union(*map(graphs, task.evaluation_batches()))
+    assert len(scored) == 100
+    trained = set().union(*(graphs(task.next_batch()) for _ in range(6)))
+    assert len(trained) == 300
+    assert not scored & trained
+    assert graphs(task.example(8)) <= scored
 
 
 # Shortest path: own choices

@@ -143,6 +143,7 @@ os.environ.pop("HOME", None)
 """
 
 
+@pytest.mark.thorough
 def test_a_user_without_a_home_needs_no_cache() -> None:
     pytest.importorskip("pwd")
     done = run_python(NOBODY + COMPILE, NUMBA_CACHE_DIR="", XDG_CACHE_HOME="")
@@ -184,7 +185,8 @@ def of_compiled_files_only(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("installed", [thorough(in_a_zip), of_compiled_files_only])
+@pytest.mark.thorough
+@pytest.mark.parametrize("installed", [in_a_zip, of_compiled_files_only])
 def test_a_package_without_source_files_keeps_its_kernels_too(installed: Any, tmp_path: Path) -> None:
     path, place = str(installed(tmp_path / "installed")), tmp_path / "cache"
     first = compile_in(place, SAY_WHERE, PYTHONPATH=path)

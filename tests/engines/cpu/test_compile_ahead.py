@@ -75,6 +75,7 @@ def test_signatures_are_the_types_that_kernels_are_called_with(
         assert tuple(map(typeof, call.args)) == signature(call.func, np.dtype(dtype))
 
 
+@pytest.mark.thorough
 def test_a_helper_compiles_backward_meanwhile(tmp_path: Path) -> None:
     done = run(
         tmp_path, START + "backward(*forward())\n" + FROM_CACHE + "print(len(compile_ahead._helpers))\n"
@@ -115,7 +116,8 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("how", ["killed", *map(thorough, ("too slow", "without a result"))])
+@pytest.mark.thorough
+@pytest.mark.parametrize("how", LOST)
 def test_what_a_lost_helper_has_not_compiled_is_compiled_here(how: str, tmp_path: Path) -> None:
     code = START + "made = forward()\n" + LOST[how] + "backward(*made)\n" + FROM_CACHE
     assert run(tmp_path, code).stdout in ("0\n", "1\n" if how == "too slow" else "0\n")

@@ -12,13 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from helpers.marks import thorough_but
 from helpers.patience import PATIENCE
 from numdnc import RNNSpec
 from numdnc.engines.cpu.kernels import activations, allocation, products, teams
 from numdnc.engines.cpu.teams import abort_barrier, share_work
 from numdnc.spec import EPSILON
 
-for_each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+def dtype_name(dtype):
+    return dtype.__name__
+
+
+for_each_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=dtype_name)
 
 
 def called(kernel, arguments):
@@ -250,7 +256,7 @@ def between_rows(a):
 SIZES = (*range(6), 7, 8, 9, 16, 17)
 
 
-@for_each_dtype
+@pytest.mark.parametrize("dtype", thorough_but([np.float32], [np.float32, np.float64]), ids=dtype_name)
 @pytest.mark.parametrize("rows", range(10))
 def test_products_of_any_size(rows, dtype):
     rng = np.random.default_rng(rows)
