@@ -109,6 +109,8 @@ CORE_SPECS = (
 )
 """The models of `make test`: every controller and every variation. The others are behind the marker `thorough`, and so
 is float32 in all engines but `cpu`."""
+CORE_OF_TORCH = ("rnn-2-layers", "lstm-2-layers", "dnc-D+S", "dnc-ADNC", "dnc-all")
+"""Those of the engine torch, which takes most of the time."""
 RANDOM_MIXES = 36
 RANDOM_SPECS: dict[str, Spec] = {f"random-{seed}": random_spec(seed) for seed in range(RANDOM_MIXES)}
 RANDOM_FOR_JAX = tuple(f"random-{seed}" for seed in (2, 3, 5, 6, 9, 10, 16, 18))
@@ -237,7 +239,8 @@ RANDOM_CASES = [
 
 
 def _is_core(case: Case) -> bool:
-    return case.spec_name in CORE_SPECS and (case.engine_name == "cpu" or case.dtype == "float64")
+    core = CORE_OF_TORCH if case.engine_name == "torch" else CORE_SPECS
+    return case.spec_name in core and (case.engine_name == "cpu" or case.dtype == "float64")
 
 
 def for_each(cases: list[Case]) -> Any:

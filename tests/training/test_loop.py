@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.marks import thorough_but
 from numdnc import DNCSpec, LSTMSpec, RNNSpec, UserError, initial_state, map_leaves, named_leaves
 from numdnc.data import Corpus
 from numdnc.inspection.ablation import without_reads
@@ -66,10 +67,7 @@ def reports(events: Any) -> tuple[list[Report], Finished]:
     return [event for event in kept if isinstance(event, Report)], kept[-1]
 
 
-@pytest.mark.parametrize(
-    "model",
-    [pytest.param(model, marks=[pytest.mark.thorough] if model != "dnc" else []) for model in MODELS],
-)
+@pytest.mark.parametrize("model", thorough_but(["rnn"], MODELS))
 def test_every_model_learns_a_repeated_sentence(model: str, tmp_path: Path) -> None:
     run, task, folder = make_run(tmp_path, model, steps=250, report_every=50)
     lines, finished = reports(train(run, task, folder))
