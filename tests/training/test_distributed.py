@@ -402,7 +402,8 @@ REFUSED: dict[str, tuple[int, tuple[object, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", thorough_but(["fewer in a checkpoint"], REFUSED))
+@pytest.mark.thorough
+@pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_trained_together_is_refused_once(case: str, launcher: Launcher) -> None:
     count, words, expect = REFUSED[case]
     done(*LEARN_TEXT, "-m", "rnn", "--batch", 2, "--steps", 3, "--out", "two")

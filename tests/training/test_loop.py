@@ -20,7 +20,8 @@ from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
 
-TEXT = "the quick brown fox jumps over the lazy dog. " * 60
+TEXT = "the quick brown fox jumps over the lazy dog. " * 25
+"""An epoch is some 25 windows of 10."""
 FAMILY = {
     "masking": True,
     "deallocation": True,
@@ -148,7 +149,7 @@ def test_minutes_stop_a_run(tmp_path: Path) -> None:
 
 
 def test_state_is_carried_from_window_to_window_and_blank_at_each_epoch(tmp_path: Path) -> None:
-    run, task, folder = make_run(tmp_path, "dnc", steps=130)
+    run, task, folder = make_run(tmp_path, "dnc", steps=60)
     engine, starts = run.engine, []
     forward = engine.forward
 
@@ -239,7 +240,7 @@ def test_dropout_is_drawn_anew_for_each_update_and_never_for_a_score(tmp_path: P
 
 
 def test_sequences_begin_where_the_model_has_learned_to_begin(tmp_path: Path) -> None:
-    run, task, folder = make_run(tmp_path, "dnc-family", steps=130)
+    run, task, folder = make_run(tmp_path, "dnc-family", steps=60)
     first = dict(named_leaves(initial_state(run.spec, run.params, 4)))
     learned = dict(named_leaves(run.params.initial))
     starts = [state for state, _ in starts_and_masks(run, task, folder)]
@@ -253,7 +254,7 @@ def test_sequences_begin_where_the_model_has_learned_to_begin(tmp_path: Path) ->
 
 
 def test_momentum_moves_a_learned_start_only_where_sequences_begin(tmp_path: Path) -> None:
-    run, task, folder = make_run(tmp_path, "dnc-family", steps=80, weight_decay=0.1)
+    run, task, folder = make_run(tmp_path, "dnc-family", steps=30, weight_decay=0.1)
     begins, moved = [], []
     next_batch = task.next_batch
 

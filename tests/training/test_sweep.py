@@ -26,6 +26,7 @@ from helpers.commands import (
     program,
     refused,
 )
+from helpers.marks import thorough_but
 from helpers.patience import PATIENCE
 from numdnc.training import sweep as sweeps
 from numdnc.training.sweep import SweepProgress
@@ -249,7 +250,7 @@ def wait_for_journal(process: "subprocess.Popen[bytes] | None", word: str, count
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", thorough_but([signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]))
 def test_a_signal_lets_every_run_save(number: signal.Signals) -> None:
     process = program("sweep", "all", "--seeds", 3, "--jobs", 2, "--", "patient", before=WITH_STAND_IN)
     wait_for_journal(process, "ready", 2)

@@ -123,6 +123,7 @@ pathlib.Path.write_bytes = full
 """
 
 
+@pytest.mark.thorough
 def test_a_full_disk_is_said_once_and_left_as_it_was(tmp_path: Path) -> None:
     done = compile_in(tmp_path, FULL_DISK + TWO)
     notice, warning = done.stderr.splitlines()
@@ -196,6 +197,7 @@ def test_a_package_without_source_files_keeps_its_kernels_too(installed: Any, tm
     assert compile_in(place, SAY_WHERE, PYTHONPATH=path).stderr == ""
 
 
+@pytest.mark.thorough
 def test_a_cache_that_can_only_be_read_is_read(filled: Path, tmp_path: Path) -> None:
     """As in an image of a container that was filled when it was made."""
     writes = "import os\nos.replace = os.rename = os.mkdir = None\n"

@@ -283,6 +283,7 @@ def test_a_forked_child_computes_too() -> None:
     assert done.stdout.split() == ["True", "True"]
 
 
+@pytest.mark.thorough
 @needs_fork
 def test_a_child_forked_while_another_thread_is_at_work_computes_too() -> None:
     done = run_python(FORK.format(statements=FORK_AT_WORK), warnings="ignore")
@@ -315,7 +316,11 @@ def compute_late():
 
 @pytest.mark.parametrize("warm", thorough_but([False], [True, False]))
 @pytest.mark.parametrize(
-    "statement", ["atexit.register(compute)", "threading.Thread(target=compute_late).start()"]
+    "statement",
+    [
+        "atexit.register(compute)",
+        pytest.param("threading.Thread(target=compute_late).start()", marks=pytest.mark.thorough),
+    ],
 )
 def test_it_computes_after_the_main_thread_has_ended(statement: str, warm: bool) -> None:
     """As any loop in Python would; since Python 3.12 with the threads that there are by then."""
