@@ -5,6 +5,7 @@ their numbers; to the next line, with their exit codes. What process R prints li
 folder host-R, that process is in it, as if on a machine of its own.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -43,6 +44,7 @@ def main() -> None:
     for package in (numdnc.cli, numdnc.tasks, numdnc.training):  # once, not in each process
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    gc.freeze()  # else each process that ends looks through all of torch
     while line := sys.stdin.readline():
         order, processes = json.loads(line), []
         for rank in range(order["count"]):

@@ -5,6 +5,7 @@ the module, its path and changed text (or null), arguments of pytest. The answer
 pytest, or NOT_IMPORTED, and what it printed.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -60,6 +61,7 @@ def main() -> None:
     for module in sys.argv[1:]:
         importlib.import_module(module)
     assert "numdnc" not in sys.modules
+    gc.freeze()  # pytest collects garbage at its end
     while line := sys.stdin.readline():
         order = json.loads(line)
         with tempfile.TemporaryDirectory() as folder:
