@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from numdnc.engines.cpu import sparse_buffers
+from numdnc.engines.cpu.kernels.sparse.types import SparseGradient, SparseScratch, SparseTape
 from numdnc.engines.cpu.kernels.types import (
     ControllerGradient,
     ControllerTape,
@@ -24,26 +26,32 @@ _AS_THEY_ARE = ("usage", "precedence", "write_weights", "read_weights")
 """Parts of the state that kernels keep in the same order of axes; the memory is kept by columns, the link in tiles."""
 
 
-def store_initial_state(spec: Spec, tape: ControllerTape, memory: MemoryTape | None, state: Any) -> None:
+def store_initial_state(
+    spec: Spec, tape: ControllerTape, memory: MemoryTape | SparseTape | None, state: Any
+) -> None:
     """Copy the state that a sequence starts from into its tape."""
     _store_layer_states(spec, tape.hidden[0], tape.cell[0], state)
-    if memory is not None:
+    if isinstance(memory, SparseTape) and spec.has_memory:
+        sparse_buffers.store_initial_state(spec, memory, state)
+    elif isinstance(memory, MemoryTape):
         memory.reads[0] = state.reads
         _store_memory_state([getattr(memory.state, name)[0] for name in ("memory", *_AS_THEY_ARE)], state)
 
 
-def allocate_scratch(plan: Plan, state: Any) -> Scratch:
+def allocate_scratch(spec: Spec, plan: Plan, state: Any) -> Scratch | SparseScratch:
     """Allocate what the forward pass needs besides the tape, with the state's link in it."""
-    scratch: Scratch
+    scratch: Scratch | SparseScratch
     (scratch,) = allocate(plan.scratch, plan.dtype)
-    if plan.sizes.links:
+    if isinstance(scratch, SparseScratch) and spec.has_memory:
+        sparse_buffers.store_scratch(spec, scratch, state)
+    elif isinstance(scratch, Scratch) and plan.sizes.links:
         _to_tiles(scratch.link, state.link, plan.sizes.tile)
     return scratch
 
 
 def allocate_gradients(
-    spec: Spec, plan: Plan, d_state: Any
-) -> tuple[ControllerGradient, MemoryGradient | None]:
+    spec: Spec, plan: Plan, tape: MemoryTape | SparseTape | None, d_state: Any
+) -> tuple[ControllerGradient, MemoryGradient | SparseGradient | None]:
     """Allocate the gradients of the controller's and the memory's values, with those of the final state in them."""
     controller, *rest = allocate(plan.gradient, plan.dtype)
     _store_layer_states(spec, controller.hidden, controller.cell, d_state)
@@ -51,6 +59,9 @@ def allocate_gradients(
         return controller, None
     (memory,) = rest
     controller.reads[:] = d_state.reads.reshape(controller.reads.shape)
+    if isinstance(tape, SparseTape) and spec.has_memory:
+        sparse_buffers.store_gradients(spec, memory, tape, _last_state(plan.sizes), d_state)
+        return controller, memory
     _store_memory_state([getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)], d_state)
     if plan.sizes.links:
         _to_tiles(memory.link, d_state.link, plan.sizes.tile)
@@ -58,27 +69,44 @@ def allocate_gradients(
 
 
 def final_state(
-    spec: Spec, sizes: Sizes, tape: ControllerTape, memory: MemoryTape | None, link: Array | None
+    spec: Spec,
+    sizes: Sizes,
+    tape: ControllerTape,
+    memory: MemoryTape | SparseTape | None,
+    scratch: Scratch | SparseScratch,
 ) -> Any:
     """Copy the state after the last step."""
-    last = sizes.steps % sizes.kept_states
+    last = _last_state(sizes)
     layers = _load_layer_states(spec, tape.hidden[-1], tape.cell[last])
     if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
+    if isinstance(memory, SparseTape) and isinstance(scratch, SparseScratch):
+        return sparse_buffers.final_state(spec, memory, scratch.recency, sizes.steps, last, layers)
     parts = [getattr(memory.state, name)[last] for name in ("memory", *_AS_THEY_ARE)]
-    return _load_state(spec, sizes, layers, parts, link, memory.reads[-1])
+    return _load_state(spec, sizes, layers, parts, scratch.link, memory.reads[-1])
 
 
 def initial_state_gradient(
-    spec: Spec, sizes: Sizes, controller: ControllerGradient, memory: MemoryGradient | None
+    spec: Spec,
+    sizes: Sizes,
+    controller: ControllerGradient,
+    tape: MemoryTape | SparseTape | None,
+    memory: MemoryGradient | SparseGradient | None,
 ) -> Any:
     """Copy the gradient with respect to the initial state."""
     layers = _load_layer_states(spec, controller.hidden, controller.cell)
     if memory is None or not isinstance(spec, DNCSpec):
         return RecurrentState(layers)
-    parts = [getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)]
     reads = controller.reads.reshape(-1, spec.read_heads, spec.word_size)
+    if isinstance(memory, SparseGradient) and isinstance(tape, SparseTape):
+        return sparse_buffers.initial_state_gradient(spec, tape, memory, reads, layers)
+    parts = [getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)]
     return _load_state(spec, sizes, layers, parts, memory.link, reads)
+
+
+def _last_state(sizes: Sizes) -> int:
+    """Where the state after the last step is, of the states kept."""
+    return sizes.steps % sizes.kept_states
 
 
 def _store_memory_state(parts: list[Array], state: Any) -> None:

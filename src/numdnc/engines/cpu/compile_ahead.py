@@ -18,6 +18,7 @@ import numpy as np
 
 from numdnc.engines.cpu.cache import why_not_kept
 from numdnc.engines.cpu.kernels import sequence
+from numdnc.engines.cpu.kernels.sparse import sequence as sparse
 from numdnc.engines.cpu.signatures import signature
 
 _CODE = """
@@ -101,7 +102,7 @@ def main(name: str, dtype: str) -> None:
     """The helper's program: compile this kernel into the cache; end early if the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    kernel = getattr(sequence, name)
+    kernel = getattr(sparse if hasattr(sparse, name) else sequence, name)
     kernel.compile(signature(kernel, np.dtype(dtype)))
 
 

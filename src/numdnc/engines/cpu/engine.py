@@ -13,6 +13,8 @@ from numdnc.engines.cpu import buffers, matmuls
 from numdnc.engines.cpu.blas import single_threaded_blas
 from numdnc.engines.cpu.compile_ahead import await_compiled, compile_meanwhile
 from numdnc.engines.cpu.kernels import sequence
+from numdnc.engines.cpu.kernels.sparse import sequence as sparse
+from numdnc.engines.cpu.kernels.sparse.types import SparseTape
 from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, InterfaceParams, MemoryTape
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.packing import pack_controller, pack_interface
@@ -36,7 +38,7 @@ class Tape(NamedTuple):
     controller: Controller
     interface: InterfaceParams | None
     controller_tape: ControllerTape
-    memory_tape: MemoryTape | None
+    memory_tape: MemoryTape | SparseTape | None
     bypass_mask: Array | None
 
 
@@ -61,11 +63,9 @@ class CPUEngine:
         self._together = together
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model but an NTM and those with sparsity, in float32 and float64."""
+        """Every model but an NTM, in float32 and float64."""
         if isinstance(spec, NTMSpec):
             return "it has no kernels for an NTM"
-        if spec.sparsity is not None:
-            return "it has no sparse memory yet"
         return refuse_dtype(dtype)
 
     def forward(
@@ -92,12 +92,12 @@ class CPUEngine:
         plan = make_plan(spec, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
         controller, tape, *rest = allocate(plan.tape, plan.dtype)
         interface: Any = None
-        memory: MemoryTape | None = None
+        memory: MemoryTape | SparseTape | None = None
         if rest:  # those only a DNC has
             interface, memory = rest
         controller = pack_controller(spec, plan, params, inputs, controller, threads)
         buffers.store_initial_state(spec, tape, memory, state)
-        scratch = buffers.allocate_scratch(plan, state)
+        scratch = buffers.allocate_scratch(spec, plan, state)
         kernel, backward_kernel = _kernels(spec)
         if keep_tape and self._allowed_threads() > 1:
             compile_meanwhile(kernel, backward_kernel, plan.dtype)
@@ -111,7 +111,7 @@ class CPUEngine:
         self._run(spec, B, threads, kernel, *arguments)
         hidden = _bypass(tape, bypass_mask)
         outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
-        after = buffers.final_state(spec, plan.sizes, tape, memory, scratch.link)
+        after = buffers.final_state(spec, plan.sizes, tape, memory, scratch)
         kept = Tape(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask)
         return outputs.reshape(T, B, spec.output_size), after, kept if keep_tape else None
 
@@ -130,7 +130,7 @@ class CPUEngine:
     ) -> tuple[Any, Array | None, Any]:
         (T, B), threads, sizes = tape.inputs.shape[:2], tape.threads, tape.plan.sizes
         saved, memory = tape.controller_tape, tape.memory_tape
-        controller_gradient, memory_gradient = buffers.allocate_gradients(spec, tape.plan, d_state)
+        controller_gradient, memory_gradient = buffers.allocate_gradients(spec, tape.plan, memory, d_state)
         d_hidden = controller_gradient.hidden_out
         reads = saved.hidden[1:, :, :0] if memory is None else memory.reads[1:]
         d_reads = reads if memory_gradient is None else memory_gradient.reads_out
@@ -160,7 +160,7 @@ class CPUEngine:
             controller_gradient,
             product,
         )
-        d_before = buffers.initial_state_gradient(spec, sizes, controller_gradient, memory_gradient)
+        d_before = buffers.initial_state_gradient(spec, sizes, controller_gradient, memory, memory_gradient)
         if memory_gradient is None or memory is None or d_weights is None:
             return RecurrentParams(d_layers, d_output), d_inputs, d_before
         d_bias, d_gain = matmuls.bias_and_gain(
@@ -190,6 +190,8 @@ class CPUEngine:
 
 def _kernels(spec: Spec) -> tuple[Any, Any]:
     """The kernels of a model, forward and backward."""
+    if spec.sparsity is not None:
+        return sparse.sparse_forward, sparse.sparse_backward
     if spec.has_memory:
         return sequence.dnc_forward, sequence.dnc_backward
     return sequence.recurrent_forward, sequence.recurrent_backward

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numdnc.engines.cpu.kernels.arrays import padded
 from numdnc.engines.cpu.kernels.interface import ACTIVATIONS
+from numdnc.engines.cpu.kernels.sparse.types import LANES, SparseGradient, SparseScratch, SparseTape
 from numdnc.engines.cpu.kernels.types import (
     FEEDFORWARD,
     LSTM,
@@ -79,10 +80,16 @@ def make_plan(
         "lstm": lstm,
         "layer_norm": lstm and spec.normalisation,
         "vectors": not symbols,
+        "usage_writing": not spec.recency,
+        "unmasked": not spec.masking,
     }
     tape: tuple[Any, ...] = (Controller, ControllerTape)
     gradient: tuple[Any, ...] = (ControllerGradient,)
-    if spec.has_memory:
+    scratch: Any = Scratch
+    if spec.sparsity is not None:
+        tape, gradient = (*tape, InterfaceParams, SparseTape), (*gradient, SparseGradient)
+        scratch = SparseScratch
+    elif spec.has_memory:
         tape, gradient = (*tape, InterfaceParams, MemoryTape), (*gradient, MemoryGradient)
     return Plan(
         sizes,
@@ -92,7 +99,7 @@ def make_plan(
         _offsets(spec),
         _spans(spec),
         lay_out(tape, axes, flags, dtype),
-        lay_out((Scratch,), axes, flags, dtype),
+        lay_out((scratch,), axes, flags, dtype),
         lay_out(gradient, axes, flags, dtype),
     )
 
@@ -137,6 +144,29 @@ def axis_sizes(
         "tiles": -(-N // sizes.tile),
         "columns": padded(sizes.tile, like),
         "chunk_rows": sizes.rows,
+        **_sparse_axis_sizes(spec, sizes),
+    }
+
+
+def _sparse_axis_sizes(spec: Spec, sizes: Sizes) -> dict[str, int]:
+    """The size of every axis that kernels/sparse/types.py adds."""
+    N, R, K = sizes.slots, sizes.heads, sizes.sparsity
+    usage_changes = K + R * K
+    word_changes = K + sizes.deallocation * usage_changes + sizes.recency
+    blocks = -(-N // LANES)
+    return {
+        "K": K,
+        "Q": R + 1 - sizes.recency,
+        "L": K + word_changes,
+        "U": usage_changes,
+        "C": word_changes,
+        "J": 8 * K * K,
+        "blocks": blocks,
+        "lanes": LANES,
+        "slots": blocks * LANES,
+        "N1": N + 1,
+        "lowest": min(2 * K, N),
+        "touched": 2 * K * K + (R + 5) * K,
     }
 
 
@@ -173,7 +203,8 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         slots=spec.memory_size,
         word=spec.word_size,
         heads=spec.read_heads,
-        **{name: +getattr(spec, name) for name in VARIATIONS if name in Sizes._fields},  # a bool as an int
+        # A bool as an int, and an absent size as 0.
+        **{name: +(getattr(spec, name) or 0) for name in VARIATIONS if name in Sizes._fields},
         segment=1 if few else _STRIDE * max(1, round((steps / _STRIDE) ** 0.5)),
         stride=1 if few else _STRIDE,
         tile=tile_width(spec.memory_size),

@@ -4,7 +4,7 @@ from numdnc.engines.cpu.kernels.compiling import view_kernel
 from numdnc.engines.cpu.kernels.types import MemoryState, MemoryStep, RowGradient
 
 
-def _row_view(kind, indices):
+def row_view(kind, indices):
     """A kernel that gives arrays[indices] of every array of a named tuple, as a tuple of the same kind."""
     fields = ", ".join(f"arrays.{name}[{indices}]" for name in kind._fields)
     names = {"kind": kind, "__name__": __name__}
@@ -12,6 +12,6 @@ def _row_view(kind, indices):
     return view_kernel(names["view"])
 
 
-state_row = _row_view(MemoryState, "s, b")
-step_row = _row_view(MemoryStep, "d, b")
-gradient_row = _row_view(RowGradient, "b")
+state_row = row_view(MemoryState, "s, b")
+step_row = row_view(MemoryStep, "d, b")
+gradient_row = row_view(RowGradient, "b")

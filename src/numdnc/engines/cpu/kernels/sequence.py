@@ -113,7 +113,7 @@ def _write(sizes, interface, tape, scratch, work, t):
         before = state_row(tape.state, t % sizes.kept_states, b)
         step = step_row(tape.step, t % sizes.kept_steps, b)
         after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-        _interface_vector(sizes, interface, step, scratch, work, b)
+        interface_vector(sizes, interface, step, scratch, work, b)
         access_write(
             sizes,
             split_interface(step.interface, interface.offsets, sizes),
@@ -127,7 +127,7 @@ def _write(sizes, interface, tape, scratch, work, t):
 
 
 @inlined
-def _interface_vector(sizes, interface, step, scratch, work, b):
+def interface_vector(sizes, interface, step, scratch, work, b):
     """xi = h_all W_xi + b_xi, with layer norm of the product if there is any, and the activations of its parts."""
     xi = step.interface
     sum_partial_products(xi, scratch.products, b, interface.weights.shape[1], work)
@@ -182,7 +182,7 @@ def dnc_backward(
                 wait_for_team(work)
         _write_backward(sizes, interface, tape, controller_gradient, gradient, work, t)
         wait_for_team(work)
-        _hidden_backward(interface, controller_gradient, gradient, work, t)
+        hidden_backward(interface, controller_gradient, gradient, work, t)
         wait_for_team(work)
         controller_step_backward(sizes, controller, controller_tape, controller_gradient, work, t)
 
@@ -252,7 +252,7 @@ def _write_backward(sizes, interface, tape, controller_gradient, gradient, work,
 
 
 @inlined
-def _hidden_backward(interface, controller_gradient, gradient, work, t):
+def hidden_backward(interface, controller_gradient, gradient, work, t):
     """Compute this thread's part of dh_all += dxi W_xi^T: some of the hidden values."""
     count = len(interface.weights)
     first = chunk_start(count, work.rank, work.team_size)

@@ -52,6 +52,8 @@ class Sizes(NamedTuple):
     masking: int = 0
     deallocation: int = 0
     sharpness: int = 0
+    recency: int = 0
+    sparsity: int = 0
     mask_floor: float = 0.0
     segment: int = 1  # the link is kept before every step that is a multiple of this
     stride: int = 1  # within a segment that is computed again, before every multiple of this
