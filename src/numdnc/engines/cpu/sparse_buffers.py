@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from numdnc.engines.cpu.kernels.sparse import copies
 from numdnc.engines.cpu.kernels.sparse.types import (
-    LANES,
     NONE,
     Recency,
     RowScratch,
     SparseGradient,
-    SparseMemory,
     SparseScratch,
     SparseTape,
 )
 from numdnc.params import Array, LayerState, memory_state
-from numdnc.spec import EPSILON, DNCSpec
+from numdnc.spec import DNCSpec
 
 _WEIGHTINGS = ("write_weights", "read_weights", "precedence")
 
@@ -26,16 +25,17 @@ _WEIGHTINGS = ("write_weights", "read_weights", "precedence")
 def store_initial_state(spec: DNCSpec, tape: SparseTape, state: Any) -> None:
     """Copy the state that a sequence starts from into its tape."""
     now = tape.now
-    _to_blocks(now.memory, state.memory)
+    copies.to_blocks(now.memory, _contiguous(state.memory))
     if not spec.masking:
-        _store_inverse_norms(now)
+        copies.find_inverse_norms(now.inverse_norms, now.memory)
     if spec.usage_writing:
         now.usage[:] = state.usage
     if spec.links:
-        _store_links(now, state.link_slots, state.link_values)
+        now.link_values[:] = state.link_values
+        copies.index_links(now.link_slots, now.link_columns, _contiguous(state.link_slots), now.link_values)
     for name in _weightings(spec):
-        slots = getattr(tape.state, _slots_name(name))[0]
-        _to_entries(slots, getattr(tape.state, name)[0], getattr(state, name))
+        parts = getattr(tape.state, _slots_name(name))[0], getattr(tape.state, name)[0], getattr(state, name)
+        copies.find_entries(*(_rows(part) for part in parts))
     tape.reads[0] = state.reads
 
 
@@ -52,13 +52,12 @@ def store_gradients(spec: DNCSpec, gradient: SparseGradient, tape: SparseTape, l
         copy[:] = kept
     _clear_row_scratch(gradient.scratch)
     row = gradient.row
-    _to_blocks(row.memory, d_state.memory)
+    copies.to_blocks(row.memory, _contiguous(d_state.memory))
     if spec.usage_writing:
         row.usage[:] = d_state.usage
     if spec.links:
-        slots, order = _listed(tape.now.link_slots)
-        d_values = np.where(_take(tape.now.link_values, order) != 0, d_state.link_values, 0)
-        np.put_along_axis(row.link, order, d_values, 2)
+        slots, _ = _list_links(tape.now.link_slots, tape.now.link_values)
+        copies.unlist_links(row.link, _contiguous(d_state.link_values), slots, tape.now.link_slots)
     for name in _weightings(spec):
         slots = getattr(tape.state, _slots_name(name))[last]
         getattr(row, name)[:] = _take(getattr(d_state, name), slots)
@@ -75,8 +74,7 @@ def final_state(
     if spec.recency:
         parts["age"] = (steps - recency.accessed).astype(now.memory.dtype)
     if spec.links:
-        slots, order = _listed(now.link_slots)
-        parts["link_slots"], parts["link_values"] = slots.astype(now.memory.dtype), _take(now.link_values, order)
+        parts["link_slots"], parts["link_values"] = _list_links(now.link_slots, now.link_values)
     for name in _weightings(spec):
         parts[name] = _from_entries(
             getattr(tape.state, _slots_name(name))[last], getattr(tape.state, name)[last], N
@@ -95,8 +93,7 @@ def initial_state_gradient(
     if spec.recency:
         parts["age"] = np.zeros(row.memory.shape[:1] + (N,), row.memory.dtype)
     if spec.links:
-        _, order = _listed(gradient.now.link_slots)
-        parts["link_values"] = _take(row.link, order)
+        _, parts["link_values"] = _list_links(gradient.now.link_slots, row.link)
         parts["link_slots"] = np.zeros_like(parts["link_values"])
     for name in _weightings(spec):
         slots, weights = getattr(tape.state, _slots_name(name))[0], getattr(tape.state, name)[0]
@@ -118,49 +115,18 @@ def _clear_row_scratch(row: RowScratch) -> None:
     row.precedence_at[:] = 0
 
 
-def _to_blocks(blocks: Array, memory: Array) -> None:
-    """Copy a memory (B, N, W) into blocks (B, blocks, W, LANES); the padding is 0."""
-    (B, N, W), whole = memory.shape, memory.shape[1] // LANES
-    blocks[:, :whole] = memory[:, : whole * LANES].reshape(B, whole, LANES, W).swapaxes(2, 3)
-    if whole < blocks.shape[1]:
-        blocks[:, whole] = 0
-        blocks[:, whole, :, : N - whole * LANES] = memory[:, whole * LANES :].swapaxes(1, 2)
-
-
 def _from_blocks(blocks: Array, slots: int) -> Array:
     """Copy a memory (B, N, W) out of blocks."""
-    B, count, W, _ = blocks.shape
-    whole: Array = np.ascontiguousarray(blocks.swapaxes(2, 3)).reshape(B, count * LANES, W)
-    return whole if count * LANES == slots else whole[:, :slots].copy()
+    memory = np.empty((len(blocks), slots, blocks.shape[2]), blocks.dtype)
+    copies.from_blocks(memory, blocks)
+    return memory
 
 
-def _store_inverse_norms(now: SparseMemory) -> None:
-    B, slots = now.inverse_norms.shape
-    squares = np.einsum("bcwl,bcwl->bcl", now.memory, now.memory)
-    now.inverse_norms[:] = (1 / np.sqrt(squares + squares.dtype.type(EPSILON))).reshape(B, slots)
-
-
-def _store_links(now: SparseMemory, slots: Array, values: Array) -> None:
-    """Copy lists of links, and list the links of each column by their positions."""
-    B, N, K = slots.shape
-    now.link_slots[:] = np.where(values != 0, slots, NONE)
-    now.link_values[:] = values
-    now.link_columns[:] = NONE
-    for b in range(B):
-        rows, k = np.nonzero(values[b])
-        columns = slots[b, rows, k].astype(np.intp)
-        order = np.argsort(columns, kind="stable")
-        columns, positions = columns[order], (rows * K + k)[order]
-        entry = np.arange(len(columns)) - np.searchsorted(columns, columns)
-        now.link_columns[b, columns, entry] = positions
-
-
-def _listed(link_slots: Array) -> tuple[Array, Array]:
-    """Slots of each row of links in rising order, 0 for none at the end; and the positions that they were in."""
-    N = link_slots.shape[1]
-    order = np.argsort(np.where(link_slots == NONE, N, link_slots), axis=2, kind="stable")
-    slots = _take(link_slots, order)
-    return np.where(slots == NONE, 0, slots), order
+def _list_links(link_slots: Array, values: Array) -> tuple[Array, Array]:
+    """Slots and values of each row of links by rising slot, as the state has them."""
+    slots, listed = np.empty_like(values), np.empty_like(values)
+    copies.list_links(slots, listed, link_slots, values)
+    return slots, listed
 
 
 def _store_ages(recency: Recency, age: Array) -> None:
@@ -174,14 +140,6 @@ def _store_ages(recency: Recency, age: Array) -> None:
     recency.accessed[:] = -age
 
 
-def _to_entries(slots: Array, weights: Array, weighting: Array) -> None:
-    """Copy the entries of a weighting (.., N) that are not 0 into slots and weights (.., K)."""
-    K = slots.shape[-1]
-    order = np.argsort(weighting == 0, axis=-1, kind="stable")[..., :K]
-    weights[:] = _take(weighting, order)
-    slots[:] = order
-
-
 def _from_entries(slots: Array, weights: Array, count: int) -> Array:
     """A weighting (.., N) of slots and weights (.., K)."""
     weighting = np.zeros((*slots.shape[:-1], count), weights.dtype)
@@ -190,6 +148,15 @@ def _from_entries(slots: Array, weights: Array, count: int) -> Array:
     return weighting
 
 
-def _take(array: Array, order: Array) -> Array:
-    found: Array = np.take_along_axis(array, order.astype(np.intp), -1)
+def _take(array: Array, slots: Array) -> Array:
+    found: Array = np.take_along_axis(array, slots.astype(np.intp), -1)
     return found
+
+
+def _rows(array: Array) -> Array:
+    """View (.., K) as (rows, K)."""
+    return _contiguous(array.reshape(-1, array.shape[-1]))
+
+
+def _contiguous(array: Array) -> Array:
+    return np.require(array, None, ["C", "W"])

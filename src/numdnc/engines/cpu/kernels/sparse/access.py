@@ -203,7 +203,9 @@ def write_step_backward(sizes, d_interface, gradient, interface, now, step, row,
         _read_before_backward(gradient.read_weights, d_content, row, before, after)
     else:
         _gather_content(gradient.content[R], d_content, row, step.content_slots[R], after)
-        allocate_backward(gradient.usage, d_allocation, now.usage, step, after.write_slots, gradient.lower)
+        allocate_backward(
+            gradient.usage, d_allocation, now.usage, step, after.write_slots, gradient.pull, gradient.lanes
+        )
         _content_backward(sizes, d_interface, gradient, interface, now, step, R)
         update_usage_backward(
             gradient.usage,

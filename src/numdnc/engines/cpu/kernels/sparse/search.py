@@ -11,7 +11,7 @@ from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.content import inverse_norm, raise_to_floor
 from numdnc.engines.cpu.kernels.products import add_product
-from numdnc.engines.cpu.kernels.sparse.sets import clear_best, insert_best
+from numdnc.engines.cpu.kernels.sparse.sets import better_than, clear_best, insert_best
 from numdnc.engines.cpu.kernels.sparse.types import LANES, NONE
 
 
@@ -66,10 +66,7 @@ def search(sizes, slots, best, scores, norms, squares, interface, row, memory, i
 @kernel
 def _keep_best(slots, best, scores, first, count):
     last = len(slots) - 1
-    largest = scores[0]
-    for lane in range(1, LANES):
-        largest = max(largest, scores[lane])
-    if largest > best[last] or slots[last] == NONE:
+    if better_than(scores, best[last]) or slots[last] == NONE:
         for lane in range(count):
             if scores[lane] > best[last] or slots[last] == NONE:
                 insert_best(slots, best, first + lane, scores[lane])

@@ -41,6 +41,24 @@ def clear_best(slots, scores):
 
 
 @kernel
+def better_than(scores, limit):
+    """Whether any is above the limit; a sum, since only that the compiler does for many at once."""
+    one, none, found = constant(1, scores), constant(0, scores), constant(0, scores)
+    for k in range(len(scores)):
+        found += one if scores[k] > limit else none
+    return found > 0
+
+
+@kernel
+def less_than(values, limit):
+    """Whether any is below the limit."""
+    one, none, found = constant(1, values), constant(0, values), constant(0, values)
+    for k in range(len(values)):
+        found += one if values[k] < limit else none
+    return found > 0
+
+
+@kernel
 def insert_best(slots, scores, slot, score):
     """Insert a candidate into those found, best first, if it is better than the last."""
     k = len(slots)

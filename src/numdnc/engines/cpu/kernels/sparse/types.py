@@ -136,7 +136,8 @@ class SparseRowGradient(NamedTuple):
     precedence_now: Annotated[Array, Axes("B K", "links")]
     content: Annotated[Array, Axes("B Q K")]
     word: Annotated[Array, Axes("B 4 W")]  # workspace
-    lower: Annotated[Array, Axes("B K")]  # workspace
+    pull: Annotated[Array, Axes("B K")]  # workspace
+    lanes: Annotated[Array, Axes("B lanes")]  # workspace
 
 
 class SparseGradient(NamedTuple):

@@ -13,9 +13,13 @@ from numdnc.engines.cpu.kernels.sparse.sets import (
     clear_best,
     forget_places,
     insert_best,
+    less_than,
     place_slots,
 )
 from numdnc.engines.cpu.kernels.sparse.types import LANES, NONE
+
+PART = 1024
+"""Usages that are multiplied before it is looked whether the product is 0 already."""
 
 
 @kernel
@@ -107,10 +111,7 @@ def find_least_used(slots, negative, usage):
     last = len(slots) - 1
     for first in range(0, len(usage), LANES):
         part = usage[first : first + LANES]
-        least = part[0]
-        for n in range(1, len(part)):
-            least = min(least, part[n])
-        if -least > negative[last] or slots[last] == NONE:
+        if less_than(part, -negative[last]) or slots[last] == NONE:
             for n in range(len(part)):
                 if -part[n] > negative[last] or slots[last] == NONE:
                     insert_best(slots, negative, first + n, -part[n])
@@ -118,22 +119,36 @@ def find_least_used(slots, negative, usage):
 
 @kernel
 def lower_usages(usage, slot):
-    """Product of the usages of all slots before this one in the order of usage, but for zeros; and how many zeros."""
-    own = usage[slot]
-    product, zeros = 1.0, 0
-    if own == 0:
-        for n in range(slot):
-            zeros += usage[n] == 0
-        return product, zeros
-    for n in range(slot):
-        factor = np.float64(usage[n])
-        zeros += factor == 0
-        product *= factor if factor <= own and factor != 0 else 1.0
-    for n in range(slot + 1, len(usage)):
-        factor = np.float64(usage[n])
-        zeros += factor == 0
-        product *= factor if factor < own and factor != 0 else 1.0
-    return product, zeros
+    """Product of the usages of all slots before this one in the order of usage, but for zeros."""
+    own, product, N = usage[slot], 1.0, len(usage)
+    for first in range(0, slot, PART):
+        product *= _product_up_to(usage[first : min(first + PART, slot)], own)
+        if product == 0:
+            break
+    for first in range(slot + 1, N, PART):
+        if product == 0:
+            break
+        product *= _product_below(usage[first : min(first + PART, N)], own)
+    return product
+
+
+@kernel
+def _product_up_to(usage, own):
+    """Of those that are not 0 and at most `own`."""
+    product = 1.0
+    for n in range(len(usage)):
+        u = usage[n]
+        product *= np.float64(u) if u <= own and u != 0 else 1.0
+    return product
+
+
+@kernel
+def _product_below(usage, own):
+    product = 1.0
+    for n in range(len(usage)):
+        u = usage[n]
+        product *= np.float64(u) if u < own and u != 0 else 1.0
+    return product
 
 
 @kernel
@@ -150,12 +165,13 @@ def allocation_candidates(step, row, usage, content_slots, content_weights):
     for k in range(K):
         if content_weights[k] != 0:
             content[row.place[content_slots[k]]] = content_weights[k]
-    for position in range(count):
-        product, zeros = lower_usages(usage, row.slots[position])
-        products[position], row.zeros[position] = product, min(zeros, 2)
-        own = one - usage[row.slots[position]]
-        allocation[position] = own * products[position] if zeros == 0 else constant(0, usage)
     find_least_used(row.lowest, row.lowest_values, usage)
+    for position in range(count):
+        slot = row.slots[position]
+        zeros = _lower_zeros(row.lowest, usage, slot)
+        products[position] = lower_usages(usage, slot) if zeros < 2 else constant(0, usage)
+        row.zeros[position] = zeros
+        allocation[position] = (one - usage[slot]) * products[position] if zeros == 0 else constant(0, usage)
     found, product, zeros = count, 1.0, 0
     for k in range(len(row.lowest)):
         slot = row.lowest[k]
@@ -173,40 +189,64 @@ def allocation_candidates(step, row, usage, content_slots, content_weights):
 
 
 @kernel
-def allocate_backward(d_usage, d_allocation, usage, step, slots, lower):
-    """Adds to d_usage (N,), from the gradient (K,) with respect to the allocations of the slots written.
-
-    da[n]/du[n] = -prod of all lower usages;  da[n]/du[m] = (1 - u[n]) prod of all lower usages but u[m], m lower than n
-    """
-    one, needed = constant(1, d_usage), False
-    clear(lower)
-    for k in range(len(slots)):
-        if d_allocation[k] != 0 and step.lower_zeros[k] < 2:
-            lower[k] = d_allocation[k] * (one - usage[slots[k]]) * step.lower_product[k]
-            needed = True
-            if step.lower_zeros[k] == 0:
-                d_usage[slots[k]] -= d_allocation[k] * step.lower_product[k]
-    if needed:
-        for first in range(0, len(usage), LANES):
-            last = min(first + LANES, len(usage))
-            for k in range(len(slots)):
-                if lower[k] != 0:
-                    _through_lower_usages(
-                        d_usage[first:last], usage[first:last], slots[k] - first, usage[slots[k]], lower[k],
-                        step.lower_zeros[k],
-                    )
+def _lower_zeros(lowest, usage, slot):
+    """How many slots before this one in the order of usage have usage 0: 0, 1, or 2 for more; by the least used ones."""
+    zeros = 0
+    for k in range(min(len(lowest), 2)):
+        other = lowest[k]
+        if other != NONE and usage[other] == 0 and (usage[slot] != 0 or other < slot):
+            zeros += 1
+    return zeros
 
 
 @kernel
-def _through_lower_usages(d_usage, usage, slot, own, pull, zeros):
-    """Of the slots of a part of the memory, in which `slot` would have this position."""
-    zero, one = constant(0, pull), constant(1, pull)
+def allocate_backward(d_usage, d_allocation, usage, step, slots, pull, workspace):
+    """Adds to d_usage (N,), from the gradient (K,) with respect to the allocations of the slots written.
+
+    da[n]/du[n] = -prod of all lower usages;  da[n]/du[m] = (1 - u[n]) prod of all lower usages but u[m], m lower than n
+
+    pull (K,) and workspace (LANES,) need not be set.
+    """
+    one, needed, N = constant(1, d_usage), False, len(usage)
+    for k in range(len(slots)):
+        pull[k] = 0
+        if d_allocation[k] != 0 and step.lower_zeros[k] < 2:
+            pull[k] = d_allocation[k] * (one - usage[slots[k]]) * step.lower_product[k]
+            needed = needed or pull[k] != 0
+            if step.lower_zeros[k] == 0:
+                d_usage[slots[k]] -= d_allocation[k] * step.lower_product[k]
+    if needed:
+        for first in range(0, N, LANES):
+            part, sums = usage[first : min(first + LANES, N)], workspace[: min(LANES, N - first)]
+            clear(sums)
+            for k in range(len(slots)):
+                if pull[k] != 0:
+                    _pull_lower(sums, part, usage[slots[k]], slots[k] - first, pull[k], step.lower_zeros[k])
+            _divide_by_usages(d_usage[first : first + len(part)], sums, part)
+
+
+@kernel
+def _pull_lower(sums, usage, own, slot, pull, zeros):
+    """Add to the slots of a part of the memory that come before `slot`, which has this position in that part.
+
+    Where one usage is 0, to the slot of that one alone.
+    """
+    none = constant(0, pull)
+    if zeros == 1:
+        for n in range(len(usage)):
+            if usage[n] == 0 and (own != 0 or n < slot):
+                sums[n] += pull
+    else:
+        end = min(max(slot, 0), len(usage))
+        for n in range(end):
+            sums[n] += pull if usage[n] <= own else none
+        for n in range(end, len(usage)):
+            sums[n] += pull if usage[n] < own else none
+
+
+@kernel
+def _divide_by_usages(d_usage, sums, usage):
+    """Add sums / usage, where that is not 0."""
+    one = constant(1, usage)
     for n in range(len(usage)):
-        u = usage[n]
-        is_lower = u < own or (u == own and n < slot)
-        factor = zero
-        if zeros == 0:
-            factor = one / u if is_lower else zero
-        else:
-            factor = one if is_lower and u == 0 else zero
-        d_usage[n] += pull * factor
+        d_usage[n] += sums[n] / (usage[n] if usage[n] != 0 else one)
