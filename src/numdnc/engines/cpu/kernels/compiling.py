@@ -102,6 +102,11 @@ def view_kernel(function: Function) -> Function:
     return _for_kernels(function, _ANY_ORDER, forceinline=True)
 
 
+def optimised_kernel(function: Function) -> Function:
+    """The same, optimised by itself first: for a loop over much memory, whose code would suffer from what surrounds it."""
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=_ANY_ORDER, **_OPTIONS)(function)
+
+
 def inlined(function: Function) -> Function:
     """Let Numba inline this into the kernels that call it: for parts with one caller."""
     return njit(inline="always")(function)

@@ -7,7 +7,7 @@ import numpy as np
 
 from numdnc.engines.cpu.kernels.activations import apply_softmax
 from numdnc.engines.cpu.kernels.arrays import clear_rows, dot
-from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.compiling import kernel, optimised_kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.content import inverse_norm, raise_to_floor
 from numdnc.engines.cpu.kernels.products import add_product
@@ -51,7 +51,7 @@ def score_block(sizes, scores, norms, squares, interface, row, memory, inverse_n
                 scores[i, lane] *= inverse_norms[first + lane]
 
 
-@kernel
+@optimised_kernel
 def search(sizes, slots, best, scores, norms, squares, interface, row, memory, inverse_norms, first, last):
     """The candidates of each key, best first, among the blocks from `first` to `last`: slots and best (Q, L)."""
     for i in range(len(slots)):
