@@ -31,7 +31,7 @@ def store_initial_state(
 ) -> None:
     """Copy the state that a sequence starts from into its tape."""
     _store_layer_states(spec, tape.hidden[0], tape.cell[0], state)
-    if isinstance(memory, SparseTape) and spec.has_memory:
+    if isinstance(memory, SparseTape) and isinstance(spec, DNCSpec):
         sparse_buffers.store_initial_state(spec, memory, state)
     elif isinstance(memory, MemoryTape):
         memory.reads[0] = state.reads
@@ -42,7 +42,7 @@ def allocate_scratch(spec: Spec, plan: Plan, state: Any) -> Scratch | SparseScra
     """Allocate what the forward pass needs besides the tape, with the state's link in it."""
     scratch: Scratch | SparseScratch
     (scratch,) = allocate(plan.scratch, plan.dtype)
-    if isinstance(scratch, SparseScratch) and spec.has_memory:
+    if isinstance(scratch, SparseScratch) and isinstance(spec, DNCSpec):
         sparse_buffers.store_scratch(spec, scratch, state)
     elif isinstance(scratch, Scratch) and plan.sizes.links:
         _to_tiles(scratch.link, state.link, plan.sizes.tile)
@@ -59,7 +59,7 @@ def allocate_gradients(
         return controller, None
     (memory,) = rest
     controller.reads[:] = d_state.reads.reshape(controller.reads.shape)
-    if isinstance(tape, SparseTape) and spec.has_memory:
+    if isinstance(tape, SparseTape) and isinstance(spec, DNCSpec):
         sparse_buffers.store_gradients(spec, memory, tape, _last_state(plan.sizes), d_state)
         return controller, memory
     _store_memory_state([getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)], d_state)
@@ -83,7 +83,8 @@ def final_state(
     if isinstance(memory, SparseTape) and isinstance(scratch, SparseScratch):
         return sparse_buffers.final_state(spec, memory, scratch.recency, sizes.steps, last, layers)
     parts = [getattr(memory.state, name)[last] for name in ("memory", *_AS_THEY_ARE)]
-    return _load_state(spec, sizes, layers, parts, scratch.link, memory.reads[-1])
+    link = scratch.link if isinstance(scratch, Scratch) else None
+    return _load_state(spec, sizes, layers, parts, link, memory.reads[-1])
 
 
 def initial_state_gradient(
@@ -101,7 +102,8 @@ def initial_state_gradient(
     if isinstance(memory, SparseGradient) and isinstance(tape, SparseTape):
         return sparse_buffers.initial_state_gradient(spec, tape, memory, reads, layers)
     parts = [getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)]
-    return _load_state(spec, sizes, layers, parts, memory.link, reads)
+    link = memory.link if isinstance(memory, MemoryGradient) else None
+    return _load_state(spec, sizes, layers, parts, link, reads)
 
 
 def _last_state(sizes: Sizes) -> int:

@@ -81,7 +81,7 @@ def make_plan(
         "layer_norm": lstm and spec.normalisation,
         "vectors": not symbols,
         "usage_writing": not spec.recency,
-        "unmasked": not spec.masking,
+        "unmasked": not sizes.masking,
     }
     tape: tuple[Any, ...] = (Controller, ControllerTape)
     gradient: tuple[Any, ...] = (ControllerGradient,)

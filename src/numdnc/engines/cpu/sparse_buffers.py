@@ -1,6 +1,6 @@
 """The arrays of a sparse memory: copying states into them and out of them.
 
-Axes: B batch, R read heads, N slots, W word, K entries of a weighting or of a row of links, as in kernels/sparse/types.py.
+Axes: B batch, R read heads, N slots, W word, K entries of a weighting or of a row of links.
 """
 
 from typing import Any
@@ -46,7 +46,9 @@ def store_scratch(spec: DNCSpec, scratch: SparseScratch, state: Any) -> None:
         _store_ages(scratch.recency, state.age)
 
 
-def store_gradients(spec: DNCSpec, gradient: SparseGradient, tape: SparseTape, last: int, d_state: Any) -> None:
+def store_gradients(
+    spec: DNCSpec, gradient: SparseGradient, tape: SparseTape, last: int, d_state: Any
+) -> None:
     """Copy the gradient of the final state, and the memory as it is after the last step; `last` is its state's row."""
     for copy, kept in zip(gradient.now, tape.now, strict=True):
         copy[:] = kept
@@ -79,7 +81,7 @@ def final_state(
         parts[name] = _from_entries(
             getattr(tape.state, _slots_name(name))[last], getattr(tape.state, name)[last], N
         )
-    return memory_state(layers, parts)
+    return memory_state(spec, layers, parts)
 
 
 def initial_state_gradient(
@@ -91,14 +93,14 @@ def initial_state_gradient(
     if spec.usage_writing:
         parts["usage"] = row.usage.copy()
     if spec.recency:
-        parts["age"] = np.zeros(row.memory.shape[:1] + (N,), row.memory.dtype)
+        parts["age"] = np.zeros((len(row.memory), N), row.memory.dtype)
     if spec.links:
         _, parts["link_values"] = _list_links(gradient.now.link_slots, row.link)
         parts["link_slots"] = np.zeros_like(parts["link_values"])
     for name in _weightings(spec):
         slots, weights = getattr(tape.state, _slots_name(name))[0], getattr(tape.state, name)[0]
         parts[name] = _from_entries(slots, np.where(weights != 0, getattr(row, name), 0), N)
-    return memory_state(layers, parts)
+    return memory_state(spec, layers, parts)
 
 
 def _weightings(spec: DNCSpec) -> tuple[str, ...]:
@@ -143,7 +145,7 @@ def _store_ages(recency: Recency, age: Array) -> None:
 def _from_entries(slots: Array, weights: Array, count: int) -> Array:
     """A weighting (.., N) of slots and weights (.., K)."""
     weighting = np.zeros((*slots.shape[:-1], count), weights.dtype)
-    flat, at = weighting.reshape(-1, count), slots.reshape(-1, slots.shape[-1])
+    flat, at = weighting.reshape(-1, count), slots.reshape(-1, slots.shape[-1]).astype(np.intp)
     np.add.at(flat, (np.arange(len(flat))[:, None], at), weights.reshape(at.shape))
     return weighting
 

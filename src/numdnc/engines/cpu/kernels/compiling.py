@@ -103,7 +103,7 @@ def view_kernel(function: Function) -> Function:
 
 
 def optimised_kernel(function: Function) -> Function:
-    """The same, optimised by itself first: for a loop over much memory, whose code would suffer from what surrounds it."""
+    """The same, optimised by itself first: a loop over much memory, which comes out slower as a part of its caller."""
     return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, fastmath=_ANY_ORDER, **_OPTIONS)(function)
 
 

@@ -1,7 +1,7 @@
 """One step of a sparse memory, for one sequence, and back; read it beside reference/access.py and writing.py.
 
-`now` is the memory, which is changed in place; `before` and `after` are rows of `SparseState` around the step, `step` is
-one of `SparseStep`. Between `prepare_search` and `access`, search.py finds the candidates of each key.
+`now` is the memory, which is changed in place; `before` and `after` are rows of `SparseState` around the step, and
+`step` is one of `SparseStep`. Between `prepare_search` and `access`, search.py finds the candidates of each key.
 """
 
 from numdnc.engines.cpu.kernels.arrays import clear, clear_rows
@@ -45,7 +45,9 @@ def prepare_search(sizes, row, interface):
     """What the search needs of masked keys."""
     if sizes.masking:
         R, floor = sizes.heads, sizes.mask_floor
-        mask_keys(row.masked_keys[:R], row.squared_masks[:R], interface.read_keys, interface.read_masks, floor)
+        mask_keys(
+            row.masked_keys[:R], row.squared_masks[:R], interface.read_keys, interface.read_masks, floor
+        )
         if not sizes.recency:
             mask_keys(
                 row.masked_keys[R:], row.squared_masks[R:], interface.write_key, interface.write_mask, floor
@@ -79,9 +81,7 @@ def read_content(sizes, now, step, row, interface, candidates, best, scores, nor
     """
     count = step.counts[1]
     for i in range(sizes.heads):
-        choose_unchanged(
-            step.content_slots[i], step.content_weights[i], candidates[i], best[i], row.place
-        )
+        choose_unchanged(step.content_slots[i], step.content_weights[i], candidates[i], best[i], row.place)
     done = NONE
     for c in range(count):
         block = step.changed_slots[c] // LANES
@@ -101,9 +101,7 @@ def read_content(sizes, now, step, row, interface, candidates, best, scores, nor
 def _weigh(sizes, step, row, i, key, strength):
     """Turn the scores of the slots chosen into weights."""
     masked_key = row.masked_keys[i] if sizes.masking else key[:0]
-    weigh(
-        step.content_weights[i], step.similarity[i], step.content_slots[i], key, strength, masked_key
-    )
+    weigh(step.content_weights[i], step.similarity[i], step.content_slots[i], key, strength, masked_key)
 
 
 @kernel

@@ -6,7 +6,7 @@ from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.content import inverse_norm, raise_to_floor
 from numdnc.engines.cpu.kernels.sparse.types import LANES
-from numdnc.engines.cpu.kernels.sparse.words import add_to_word, add_word
+from numdnc.engines.cpu.kernels.sparse.words import add_to_word
 
 
 @kernel
@@ -73,9 +73,7 @@ def masked_content_weights_backward(
             d_product = d_similarity * inverse * norms[k]
             shrink = d_similarity * similarity[k] * norms[k] * norms[k]
             add_to_word(along, d_product, memory, slots[k])
-            _add_masked_gradient(
-                d_memory, squares, memory, slots[k], d_product, shrink, key, mask, floor
-            )
+            _add_masked_gradient(d_memory, squares, memory, slots[k], d_product, shrink, key, mask, floor)
     for w in range(len(key)):
         m = raise_to_floor(mask[w], floor)
         d_key[w] = m * m * (along[w] - key[w] * pull)

@@ -1,7 +1,7 @@
 """Sparse links of one sequence: at most K of each row and of each column. K entries, N slots, R read heads.
 
-link[i, j]: "i was written after j". Row i holds its links as slots j and values; column j holds the positions i K + k of
-its links there. A link keeps its position as long as it exists, and its gradient is kept at the same position. Every
+link[i, j]: "i was written after j". Row i holds its links as slots j and values; column j holds the positions i K + k
+of its links there. A link keeps its position as long as it exists, and its gradient is kept at the same position. Every
 position that a step overwrites is noted in its journal, from which `undo_links` takes the links back.
 """
 
@@ -128,7 +128,12 @@ def _fade_link(now, step, i, k, weight):
 def _update_row(now, step, row, before, i, weight):
     """The links of a slot that is written, those that stay in their positions and the new ones in the free ones."""
     one, K = constant(1, weight), now.link_slots.shape[1]
-    slots, values, positions, kept = row.slots[: 2 * K], row.values[0], row.order[: 2 * K], row.order[2 * K : 3 * K]
+    slots, values, positions, kept = (
+        row.slots[: 2 * K],
+        row.values[0],
+        row.order[: 2 * K],
+        row.order[2 * K : 3 * K],
+    )
     count = 0
     for k in range(K):
         j = now.link_slots[i, k]
@@ -167,7 +172,12 @@ def _update_row(now, step, row, before, i, weight):
 def _cap_column(now, step, row, after, j):
     """Add the new links of a column, those of the rows written that it has not got yet, and keep the K largest."""
     K = now.link_slots.shape[1]
-    rows, values, positions, kept = row.slots[: 2 * K], row.values[0], row.order[: 2 * K], row.order[2 * K : 3 * K]
+    rows, values, positions, kept = (
+        row.slots[: 2 * K],
+        row.values[0],
+        row.order[: 2 * K],
+        row.order[2 * K : 3 * K],
+    )
     count = 0
     for c in range(K):
         position = now.link_columns[j, c]
@@ -314,8 +324,10 @@ def read_weights(now, step, row, before, after, modes, head):
 
 
 @kernel
-def read_weights_backward(d_modes, d_content, d_link, d_read_weights, d_weights, now, step, row, before, after, modes, head):
-    """Sets d_modes and d_content (K,) of the content's slots, adds to d_link and d_read_weights (K,) of the slots before.
+def read_weights_backward(
+    d_modes, d_content, d_link, d_read_weights, d_weights, now, step, row, before, after, modes, head
+):
+    """Sets d_modes and d_content (K,), adds to d_link and to d_read_weights (K,) of the slots before.
 
     d_weights (K,) is of the slots after; `now` holds the links after the step.
     """

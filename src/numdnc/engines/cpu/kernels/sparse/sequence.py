@@ -1,5 +1,6 @@
 """A whole sequence of a model with sparse memory, forward and backward: one compiled call per thread."""
 
+from numdnc.engines.cpu.kernels.activations import layer_norm_backward
 from numdnc.engines.cpu.kernels.arrays import add, copy
 from numdnc.engines.cpu.kernels.compiling import entry, kernel
 from numdnc.engines.cpu.kernels.controller import (
@@ -8,7 +9,6 @@ from numdnc.engines.cpu.kernels.controller import (
     partial_product,
 )
 from numdnc.engines.cpu.kernels.interface import parse_interface_backward, split_interface
-from numdnc.engines.cpu.kernels.activations import layer_norm_backward
 from numdnc.engines.cpu.kernels.sequence import hidden_backward, interface_vector
 from numdnc.engines.cpu.kernels.sparse.access import (
     prepare_search,
@@ -108,12 +108,19 @@ def _access(sizes, interface, tape, scratch, work, t):
         before = state_row(tape.state, t % sizes.kept_states, b)
         step = step_row(tape.step, t % sizes.kept_steps, b)
         after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-        now, row, recency = memory_row(tape.now, b), scratch_row(scratch.row, b), recency_row(scratch.recency, b)
+        now, row, recency = (
+            memory_row(tape.now, b),
+            scratch_row(scratch.row, b),
+            recency_row(scratch.recency, b),
+        )
         leader = work.leader if work.link_shares > 1 else work.thread
         candidates, best = scratch.best_slots[leader, b], scratch.best_scores[leader, b]
         for member in range(1, work.link_shares):
             merge_candidates(
-                candidates, best, scratch.best_slots[leader + member, b], scratch.best_scores[leader + member, b]
+                candidates,
+                best,
+                scratch.best_slots[leader + member, b],
+                scratch.best_scores[leader + member, b],
             )
         parts, last = split_interface(step.interface, interface.offsets, sizes), len(candidates) - 1
         write_step(sizes, now, step, recency, row, parts, before, after, candidates[last], best[last])

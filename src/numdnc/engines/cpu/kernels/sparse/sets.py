@@ -63,8 +63,7 @@ def insert_best(slots, scores, slot, score):
     """Insert a candidate into those found, best first, if it is better than the last."""
     k = len(slots)
     while k > 0 and (
-        score > scores[k - 1]
-        or (score == scores[k - 1] and (slots[k - 1] == NONE or slot < slots[k - 1]))
+        score > scores[k - 1] or (score == scores[k - 1] and (slots[k - 1] == NONE or slot < slots[k - 1]))
     ):
         if k < len(slots):
             slots[k], scores[k] = slots[k - 1], scores[k - 1]

@@ -26,7 +26,9 @@ class SparseMemory(NamedTuple):
     memory: Annotated[Array, Axes("B blocks W lanes")]
     inverse_norms: Annotated[Array, Axes("B slots", "unmasked")]  # 1 / sqrt(|M[n]|^2 + eps)
     usage: Annotated[Array, Axes("B N", "usage_writing")]
-    link_slots: Annotated[Array, Axes("B N K", "links", dtype="int32")]  # row i: slots j; NONE where no link is
+    link_slots: Annotated[
+        Array, Axes("B N K", "links", dtype="int32")
+    ]  # row i: slots j; NONE where no link is
     link_values: Annotated[Array, Axes("B N K", "links")]
     link_columns: Annotated[Array, Axes("B N K", "links", dtype="int32")]
     """Column j: positions i K + k of its links in the two arrays above, in any order; NONE where no link is."""
@@ -64,7 +66,9 @@ class SparseStep(NamedTuple):
     content_norms: Annotated[Array, Axes("D B Q K")]  # inverse norms of these slots as the key sees them
     write_allocation: Annotated[Array, Axes("D B K")]  # a or I^U at the slots written
     write_content: Annotated[Array, Axes("D B K")]  # c^w, or the mean of the read weights before
-    lower_product: Annotated[Array, Axes("D B K", "usage_writing")]  # of usages before those slots, but for zeros
+    lower_product: Annotated[
+        Array, Axes("D B K", "usage_writing")
+    ]  # of usages before those slots, but for zeros
     lower_zeros: Annotated[Array, Axes("D B K", "usage_writing", dtype="int32")]  # how many zeros, at most 2
     usage_slots: Annotated[Array, Axes("D B U", "usage_writing", dtype="int32")]
     usage_before: Annotated[Array, Axes("D B U", "usage_writing")]

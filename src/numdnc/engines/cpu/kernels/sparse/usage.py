@@ -78,7 +78,15 @@ def update_usage_backward(
             d_write_weights[k] = d_written[row.place[before.write_slots[k]]]
     for i in range(len(free_gates)):
         _retain_backward(
-            d_read_weights[i], d_free_gates, i, d_retention, row.values[3], row.place, count, before, free_gates
+            d_read_weights[i],
+            d_free_gates,
+            i,
+            d_retention,
+            row.values[3],
+            row.place,
+            count,
+            before,
+            free_gates,
         )
     forget_places(slots, count, row.place)
 
@@ -190,7 +198,7 @@ def allocation_candidates(step, row, usage, content_slots, content_weights):
 
 @kernel
 def _lower_zeros(lowest, usage, slot):
-    """How many slots before this one in the order of usage have usage 0: 0, 1, or 2 for more; by the least used ones."""
+    """How many slots before this one in the order of usage have usage 0: 0, 1, or 2 for more."""
     zeros = 0
     for k in range(min(len(lowest), 2)):
         other = lowest[k]
