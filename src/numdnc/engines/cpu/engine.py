@@ -25,7 +25,7 @@ from numdnc.errors import UserError
 from numdnc.machine import count_processors
 from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
 from numdnc.spec import NTMSpec, Spec
-from numdnc.tree import zeros_like
+from numdnc.tree import map_leaves, zeros_like
 
 
 class Tape(NamedTuple):
@@ -161,6 +161,8 @@ class CPUEngine:
             product,
         )
         d_before = buffers.initial_state_gradient(spec, sizes, controller_gradient, memory, memory_gradient)
+        if T == 0:  # nothing was cut, so that nothing is lost
+            d_before = map_leaves(np.array, d_state)
         if memory_gradient is None or memory is None or d_weights is None:
             return RecurrentParams(d_layers, d_output), d_inputs, d_before
         d_bias, d_gain = matmuls.bias_and_gain(
