@@ -8,7 +8,16 @@ import pytest
 from helpers.examples import FAMILY, PUBLISHED
 from numdnc import DNCSpec, LSTMSpec, UserError, zero_params, zero_state
 
-FLAGS = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state", "recency")
+FLAGS = (
+    "masking",
+    "deallocation",
+    "sharpness",
+    "links",
+    "normalisation",
+    "learned_state",
+    "recency",
+    "bidirectional",
+)
 
 
 def dnc(**arguments):

@@ -65,11 +65,11 @@ def init_params(
 
     blank = zero_params(spec, dtype)
     params = from_named(blank, {name: first(name, zeros) for name, zeros in named_leaves(blank)})
-    if spec.controller == "lstm":
-        for layer, size in zip(params.controller, spec.hidden_sizes, strict=True):
-            layer.bias[size : 2 * size] = 1
-    for layer in params.controller:
-        layer.weights[: spec.input_size] *= layer.weights.dtype.type(input_scale)
+    for layers in filter(None, (params.controller, getattr(params, "reverse_controller", ()))):
+        for layer, size in zip(layers, spec.hidden_sizes, strict=True):
+            layer.weights[: spec.input_size] *= layer.weights.dtype.type(input_scale)
+            if spec.controller == "lstm":
+                layer.bias[size : 2 * size] = 1
     if init_scheme == "store":
         _set_store_biases(spec, params)
     return params

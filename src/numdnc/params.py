@@ -88,6 +88,8 @@ class DNCParams(NamedTuple):
     interface: Affine  # rows: h_all; columns: spec.interface_sizes
     output: Affine  # rows: [h_all ; reads]
     initial: LearnedState | tuple[()] = ()
+    reverse_controller: tuple[LayerParams, ...] = ()
+    """With `bidirectional`; layer rows: [input ; own hidden ; hidden below]."""
 
 
 class RecurrentState(NamedTuple, Generic[Leaf]):
@@ -157,23 +159,33 @@ def param_shapes(spec: Spec) -> Any:
     def affine(rows: int, columns: int, *, normalised: bool = False) -> Any:
         return Affine(_shape(rows, columns), _shape(columns), _shape(columns) if normalised else ())
 
-    outside, below = spec.input_size + spec.reads_size, 0
-    layers: list[LayerParams] = []
-    for size in spec.hidden_sizes:
-        own = 0 if spec.controller == "feedforward" else size
-        columns = GATES[spec.controller] * size
-        if spec.controller == "lstm":
-            gates = affine(outside + own + below, columns, normalised=spec.normalisation)
-            cell = (_shape(size), _shape(size)) if spec.normalisation else ((), ())
-            layers.append(LSTMParams(*gates, *cell))
-        else:
-            layers.append(affine(outside + own + below, columns))
-        below = size
+    def controller(outside: int) -> tuple[LayerParams, ...]:
+        below = 0
+        layers: list[LayerParams] = []
+        for size in spec.hidden_sizes:
+            own = 0 if spec.controller == "feedforward" else size
+            columns = GATES[spec.controller] * size
+            if spec.controller == "lstm":
+                gates = affine(outside + own + below, columns, normalised=spec.normalisation)
+                cell = (_shape(size), _shape(size)) if spec.normalisation else ((), ())
+                layers.append(LSTMParams(*gates, *cell))
+            else:
+                layers.append(affine(outside + own + below, columns))
+            below = size
+        return tuple(layers)
+
+    layers = controller(spec.input_size + spec.reads_size)
     output = affine(spec.hidden_total + spec.reads_size, spec.output_size)
     if not spec.has_memory:
-        return RecurrentParams(tuple(layers), output)
+        return RecurrentParams(layers, output)
     interface = affine(spec.hidden_total, spec.interface_size, normalised=spec.normalisation)
-    return DNCParams(tuple(layers), interface, output, _learned_shapes(spec) if spec.learned_state else ())
+    return DNCParams(
+        layers,
+        interface,
+        output,
+        _learned_shapes(spec) if spec.learned_state else (),
+        controller(spec.input_size) if spec.bidirectional else (),
+    )
 
 
 def state_shapes(spec: Spec, batch: int) -> Any:

@@ -75,6 +75,7 @@ class _WithoutMemory(_Spec):
     normalisation: ClassVar[bool] = False
     bypass_dropout: ClassVar[float] = 0.0
     learned_state: ClassVar[bool] = False
+    bidirectional: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +140,9 @@ class MemoryOptions(HeadOptions):
     recency: bool = False
     """Write to the least recently used slot or to where was read last, as SAM does (Rae et al. 2016); needs sparsity.
     With links it is SDNC."""
+    bidirectional: bool = False
+    """Let memory and output also see a second LSTM, which reads the inputs from the last to the first (Franke, Niehues
+    and Waibel 2018); for whole sequences only, so not for texts."""
 
 
 VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]
@@ -221,7 +225,8 @@ class DNCSpec(MemoryOptions, _WithMemory):
     """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
 
     The defaults of the variations (from `masking` on) give the paper's model. Variations can be combined freely, except
-    for a mask floor without masks, sharpness without links, and layer norm of a single unit.
+    for a mask floor without masks, sharpness without links, layer norm of a single unit, and two directions of another
+    controller than an LSTM.
     """
 
     kind: ClassVar[str] = "dnc"
@@ -250,6 +255,11 @@ class DNCSpec(MemoryOptions, _WithMemory):
             raise UserError(
                 f"DNCSpec.hidden_sizes must be 2 or more with normalisation, got {self.hidden_sizes}: "
                 "layer norm of a single number is always 0."
+            )
+        if self.bidirectional and self.controller != "lstm":
+            raise UserError(
+                f"DNCSpec.bidirectional must be False with a controller of the kind {self.controller}, got True: the "
+                "second direction is an LSTM like the first. Leave it out, or take the controller lstm."
             )
         if not _is_number(self.bypass_dropout) or not 0 <= self.bypass_dropout < 1:
             raise UserError(
@@ -309,6 +319,11 @@ class DNCSpec(MemoryOptions, _WithMemory):
         """Whether the write key has a mask."""
         return self.masking and not self.recency
 
+    @property
+    def hidden_total(self) -> int:
+        """Width of h_all, the hidden values of all layers concatenated; of both directions if there are two."""
+        return sum(self.hidden_sizes) * (1 + self.bidirectional)
+
 
 @dataclass(frozen=True, kw_only=True)
 class NTMSpec(NTMOptions, _WithMemory):
@@ -326,6 +341,7 @@ class NTMSpec(NTMOptions, _WithMemory):
     recency: ClassVar[bool] = False
     normalisation: ClassVar[bool] = False
     bypass_dropout: ClassVar[float] = 0.0
+    bidirectional: ClassVar[bool] = False
 
     @cached_property
     def axis_sizes(self) -> dict[str, int]:

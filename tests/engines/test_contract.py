@@ -51,14 +51,14 @@ def test_wrong_results_are_told(
 
 
 class MaskLeftOut(ReferenceEngine):
-    def forward(self, *given: Any, keep_tape: bool, bypass_mask: Any = None) -> Any:
-        return super().forward(*given, keep_tape=keep_tape)
+    def forward(self, *given: Any, keep_tape: bool, bypass_mask: Any = None, lengths: Any = None) -> Any:
+        return super().forward(*given, keep_tape=keep_tape, lengths=lengths)
 
 
 class MaskOfTheFirstStep(ReferenceEngine):
-    def forward(self, *given: Any, keep_tape: bool, bypass_mask: Any = None) -> Any:
+    def forward(self, *given: Any, keep_tape: bool, bypass_mask: Any = None, lengths: Any = None) -> Any:
         first = np.broadcast_to(bypass_mask[:1], bypass_mask.shape)
-        return super().forward(*given, keep_tape=keep_tape, bypass_mask=first)
+        return super().forward(*given, keep_tape=keep_tape, bypass_mask=first, lengths=lengths)
 
 
 class MaskLeftOutOfTheGradient(ReferenceEngine):

@@ -31,6 +31,8 @@ from numdnc.tree import from_named, map_leaves, named_leaves, zeros_like
 
 T, B = 9, 3
 
+_NOT_IN_ALL = ("content-only", "bidirectional", "sparsity", "recency")
+"""What excludes others: without links nothing is sharpened, and two directions cannot be computed in chunks."""
 _OUTSIDE = {"input_size": 6, "output_size": 10}
 _MEMORY = {**_OUTSIDE, "memory_size": 7, "word_size": 5}
 _ONE_LAYER = {**_MEMORY, "hidden_sizes": (8,), "read_heads": 2}
@@ -62,14 +64,11 @@ SPECS: dict[str, Spec] = {
     "dnc-D+S": DNCSpec(**{**_TWO_LAYERS, "hidden_sizes": (8, 8, 11)}, controller="rnn", **PUBLISHED["D+S"]),
     "dnc-M+D+S": DNCSpec(**_ONE_LAYER, **PUBLISHED["M+D+S"]),
     "dnc-ADNC": DNCSpec(**_ONE_LAYER, **PUBLISHED["ADNC"]),
+    "dnc-bidirectional": DNCSpec(**_TWO_LAYERS, bidirectional=True),
+    "dnc-BiADNC": DNCSpec(**_TWO_LAYERS, **PUBLISHED["BiADNC"]),
     "dnc-all": DNCSpec(
         **{**_ONE_LAYER, "read_heads": 4},
-        **{
-            flag: value
-            for name in FAMILY
-            if name not in ("content-only", "sparsity", "recency")
-            for flag, value in FAMILY[name].items()
-        },
+        **{flag: value for name in FAMILY if name not in _NOT_IN_ALL for flag, value in FAMILY[name].items()},
     ),
     "dnc-sparse": DNCSpec(**_TWO_LAYERS, sparsity=3),
     "dnc-sparse-4-heads": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=4, sparsity=2),
@@ -104,7 +103,7 @@ SPECS: dict[str, Spec] = {
 }
 CORE_SPECS = (
     *("rnn-2-layers", "lstm-2-layers", "dnc-2-layers", "dnc-ones"),
-    *("dnc-M+D", "dnc-D+S", "dnc-ADNC", "dnc-all", "dnc-sparse", "dnc-SAM", "dnc-SDNC"),
+    *("dnc-M+D", "dnc-D+S", "dnc-ADNC", "dnc-BiADNC", "dnc-all", "dnc-sparse", "dnc-SAM", "dnc-SDNC"),
     *("ntm-2-layers", "ntm-feedforward"),
 )
 """The models of `make test`: every controller and every variation. The others are behind the marker `thorough`, and so
@@ -127,6 +126,8 @@ class Problem(NamedTuple):
     d_state: Any
     bypass_mask: Any
     """An empty tuple where the model has no bypass dropout."""
+    lengths: Any
+    """An empty tuple where the model has one direction."""
 
 
 class Result(NamedTuple):
@@ -213,7 +214,8 @@ class Case:
 def forward(engine: Engine, spec: Spec, problem: Problem, *, keep_tape: bool = False) -> tuple[Any, Any, Any]:
     params, inputs, state = problem[:3]
     mask = None if isinstance(problem.bypass_mask, tuple) else problem.bypass_mask
-    return engine.forward(spec, params, inputs, state, keep_tape=keep_tape, bypass_mask=mask)
+    lengths = None if isinstance(problem.lengths, tuple) else problem.lengths
+    return engine.forward(spec, params, inputs, state, keep_tape=keep_tape, bypass_mask=mask, lengths=lengths)
 
 
 ENGINES = ENGINE_NAMES[1:]
@@ -262,6 +264,10 @@ for_each_fast_case_and_mix = for_each(fast(CASES + RANDOM_CASES))
 for_each_fast_mix = for_each(fast(RANDOM_CASES))
 
 
+for_each_case_in_chunks = for_each([case for case in CASES + RANDOM_CASES if not case.spec.bidirectional])
+"""Models that may be computed piece by piece: a second direction must know the whole sequence."""
+
+
 def for_each_dnc_that(has: Callable[[DNCSpec], object], *, fast_only: bool = False) -> Any:
     """Every engine and dtype with each DNC of the table of which this holds."""
     cases = [case for case in CASES if isinstance(case.spec, DNCSpec) and has(case.spec)]
@@ -294,7 +300,8 @@ def _distinct_problem(spec: Spec, steps: int, batch: int, gap: float, symbols: b
     for seed in range(1000):
         problem = _random_problem(spec, steps, batch, symbols, seed)
         mask = None if isinstance(problem.bypass_mask, tuple) else problem.bypass_mask
-        if nearest_tie(spec, *problem[:3], mask) > gap:
+        lengths = None if isinstance(problem.lengths, tuple) else problem.lengths
+        if nearest_tie(spec, *problem[:3], mask, lengths) > gap:
             return problem
     raise AssertionError(f"no problem of {steps} steps and {batch} rows stays {gap} from ties in {spec}")
 
@@ -313,7 +320,10 @@ def _random_problem(spec: Spec, steps: int, batch: int, symbols: bool, seed: int
     d_state = map_leaves(lambda leaf: rng.standard_normal(leaf.shape), state)
     params = map_leaves(jitter, init_params(spec, seed, "float64"))
     mask = draw_bypass_mask(spec, steps, batch, rng, "float64")
-    return Problem(params, inputs, state, d_outputs, d_state, () if mask is None else mask)
+    lengths: Any = ()
+    if spec.bidirectional:
+        lengths = rng.integers(0, steps, batch, endpoint=True)
+    return Problem(params, inputs, state, d_outputs, d_state, () if mask is None else mask, lengths)
 
 
 def each_step(engine: Engine, spec: Spec, problem: Problem) -> Iterator[tuple[NDArray[Any], Any]]:
@@ -330,7 +340,7 @@ def piece(problem: Problem, steps: slice) -> Problem:
         map_leaves(lambda leaf: leaf[steps], part)
         for part in (problem.inputs, problem.d_outputs, problem.bypass_mask)
     )
-    return problem._replace(inputs=inputs, d_outputs=d_outputs, bypass_mask=mask)
+    return problem._replace(inputs=inputs, d_outputs=d_outputs, bypass_mask=mask, lengths=())
 
 
 def _weightings(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -47,13 +47,23 @@ PUBLISHED = {
     "ADNC": FAMILY["content-only"] | FAMILY["normalisation"] | FAMILY["bypass-dropout"],  # Franke et al. 2018
     "SAM": FAMILY["recency"] | FAMILY["content-only"],  # Rae et al. 2016
 }
+PUBLISHED["BiADNC"] = PUBLISHED["ADNC"] | FAMILY["bidirectional"]
 """Mixes with published results."""
 
 VARIATIONS = {name: DNCSpec(**_MEMORY, **flags) for name, flags in (FAMILY | PUBLISHED).items()}
 """A DNC for each of these."""
 
 
-_MIXED = ("masking", "deallocation", "sharpness", "links", "normalisation", "learned_state", "recency")
+_MIXED = (
+    "masking",
+    "deallocation",
+    "sharpness",
+    "links",
+    "normalisation",
+    "learned_state",
+    "recency",
+    "bidirectional",
+)
 
 
 def random_spec(seed):
@@ -64,11 +74,13 @@ def random_spec(seed):
         return bool(rng.random() < 0.5)
 
     masking, links = flip(), flip()
+    outside = {"input_size": int(rng.integers(1, 5)), "output_size": int(rng.integers(2, 6))}
+    hidden_sizes = tuple(map(int, rng.integers(2, 8, rng.integers(1, 4))))
+    controller = str(rng.choice(CONTROLLERS))
     spec = DNCSpec(
-        input_size=int(rng.integers(1, 5)),
-        output_size=int(rng.integers(2, 6)),
-        hidden_sizes=tuple(map(int, rng.integers(2, 8, rng.integers(1, 4)))),
-        controller=str(rng.choice(CONTROLLERS)),
+        **outside,
+        hidden_sizes=hidden_sizes,
+        controller=controller,
         memory_size=int(rng.integers(1, 8)),
         word_size=int(rng.integers(1, 7)),
         read_heads=int(rng.integers(1, 5)),
@@ -81,6 +93,7 @@ def random_spec(seed):
         bypass_dropout=float(rng.choice([0, 0.3, 0.6])),
         learned_state=flip(),
         **{name: flip() for name in _FLAGS if name not in _MIXED},
+        bidirectional=controller == "lstm" and flip(),
     )
     if spec.sharpness or rng.random() < 0.6:
         return spec

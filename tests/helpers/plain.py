@@ -126,10 +126,21 @@ def controller_step(spec, layers, x, reads, states):
     return np.concatenate(hiddens), tuple(after)
 
 
-def dnc_step(spec, params, x, before, bypass_mask=1):
+def reverse_hidden(spec, layers, inputs):
+    """Hidden values (T, H) of the second direction, for one row without its padding."""
+    states = [LSTMState(np.zeros(size), np.zeros(size)) for size in spec.hidden_sizes]
+    found = []
+    for x in inputs[::-1]:
+        h_all, states = controller_step(spec, layers, x, [], states)
+        found.insert(0, h_all)
+    return found
+
+
+def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
     """Outputs (Y,) and the state after, for one row; bypass_mask (hidden_total,) where there is one."""
     N, W, R, K = spec.memory_size, spec.word_size, spec.read_heads, spec.sparsity
     h_all, controller = controller_step(spec, params.controller, x, before.reads.ravel(), before.controller)
+    h_all = np.concatenate([h_all, reverse])
     xi = h_all @ params.interface.weights
     if spec.normalisation:
         xi = layer_norm(xi, params.interface.gain, params.interface.bias)

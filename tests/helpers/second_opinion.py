@@ -46,15 +46,12 @@ def cut(array: Any, axis: int, **sizes: int) -> dict[str, Any]:
     return dict(zip(sizes, pieces, strict=True))
 
 
-def translate_params(spec: Any, params: Any) -> dict[str, Any]:
-    """Parameters, or their gradient, in this file's layout: a matrix per source of a layer and per use of xi.
-
-    What there is several times (gates of a layer, heads) stands on a first axis.
-    """
+def translate_layers(spec: Any, params: Any, *, reads: bool) -> list[dict[str, Any]]:
+    """The layers of a controller, or their gradient; `reads`: whether they see what the memory has read."""
     layers = []
-    for level, (layer, size) in enumerate(zip(params.controller, spec.hidden_sizes, strict=True)):
+    for level, (layer, size) in enumerate(zip(params, spec.hidden_sizes, strict=True)):
         sources = {"x": spec.input_size}
-        if hasattr(spec, "read_heads"):
+        if reads:
             sources["reads"] = spec.read_heads * spec.word_size
         if spec.controller != "feedforward":
             sources["own"] = size
@@ -68,12 +65,22 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
         if has(layer.gain):
             mine_of_layer |= {"cell_gain": layer.cell_gain, "cell_bias": layer.cell_bias}
         layers.append(mine_of_layer)
+    return layers
+
+
+def translate_params(spec: Any, params: Any) -> dict[str, Any]:
+    """Parameters, or their gradient, in this file's layout: a matrix per source of a layer and per use of xi.
+
+    What there is several times (gates of a layer, heads) stands on a first axis.
+    """
     mine: dict[str, Any] = {
-        "layers": layers,
+        "layers": translate_layers(spec, params.controller, reads=hasattr(spec, "read_heads")),
         "output": params.output.weights,
         "output_bias": params.output.bias,
     }
     if hasattr(spec, "read_heads"):
+        if spec.bidirectional:
+            mine["reverse"] = translate_layers(spec, params.reverse_controller, reads=False)
         R, W = spec.read_heads, spec.word_size
         parts = {"read_key": R * W, "read_strength": R}
         if not spec.recency:
@@ -307,12 +314,32 @@ def write_by_age(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[
     return {"memory": rewritten(before["memory"], oldest, write), "write_weights": write}
 
 
+def hidden_of(layers: Any, state: dict[str, Any]) -> Any:
+    return jnp.concatenate([state[f"hidden_{level}"] for level in range(len(layers))])
+
+
+def read_backward(spec: Any, layers: Any, inputs: Any, length: Any) -> Any:
+    """Hidden values (T, H) of one row's second direction; at and beyond its length they are 0."""
+    state = {
+        f"{part}_{level}": jnp.zeros(size)
+        for part in ("hidden", "cell")
+        for level, size in enumerate(spec.hidden_sizes)
+    }
+
+    def turn(state: dict[str, Any], given: tuple[Any, Any]) -> tuple[dict[str, Any], Any]:
+        x, t = given
+        state = {name: part * (t < length) for name, part in controller(spec, layers, x, state).items()}
+        return state, hidden_of(layers, state)
+
+    return jax.lax.scan(turn, state, (inputs, jnp.arange(len(inputs))), reverse=True)[1]
+
+
 def step(
-    spec: Any, params: Any, before: dict[str, Any], given: tuple[Any, Any]
+    spec: Any, params: Any, before: dict[str, Any], given: tuple[Any, Any, Any]
 ) -> tuple[dict[str, Any], Any]:
-    x, bypass = given
+    x, bypass, reverse = given
     after = controller(spec, params["layers"], x, before)
-    hidden = jnp.concatenate([after[f"hidden_{level}"] for level in range(len(params["layers"]))])
+    hidden = jnp.concatenate([hidden_of(params["layers"], after), reverse])
     everything = hidden * bypass
     if "xi_weights" in params:
         xi = {part: hidden @ weights for part, weights in params["xi_weights"].items()}
@@ -326,11 +353,15 @@ def step(
     return after, everything @ params["output"] + params["output_bias"]
 
 
-def sequences(spec: Any, params: Any, inputs: Any, state: Any, bypass: Any) -> tuple[Any, Any]:
+def sequences(spec: Any, params: Any, inputs: Any, state: Any, bypass: Any, lengths: Any) -> tuple[Any, Any]:
     """Outputs (T, B, Y) and the final state of all rows; what is learned of the start is added to `state`."""
     state = {name: part + params.get("start", {}).get(name, 0) for name, part in state.items()}
     row = partial(jax.lax.scan, partial(step, spec, params))
-    after, outputs = jax.vmap(row, in_axes=(0, 1), out_axes=(0, 1))(state, (inputs, bypass))
+    reverse = jnp.zeros((*inputs.shape[:2], 0))
+    if "reverse" in params:
+        back = partial(read_backward, spec, params["reverse"])
+        reverse = jax.vmap(back, in_axes=(1, 0), out_axes=1)(inputs, lengths)
+    after, outputs = jax.vmap(row, in_axes=(0, 1), out_axes=(0, 1))(state, (inputs, bypass, reverse))
     return outputs, after
 
 
@@ -366,13 +397,14 @@ def compiled(spec: Any) -> Any:
         inputs: Any,
         state: Any,
         bypass: Any,
+        lengths: Any,
         targets: Any,
         bits: Any,
         counts: Any,
         shares: Any,
         d_state: Any,
     ) -> tuple[Any, Any]:
-        outputs, after = sequences(spec, params, inputs, state, bypass)
+        outputs, after = sequences(spec, params, inputs, state, bypass, lengths)
         losses = softmax_loss(outputs, targets, counts), sigmoid_loss(outputs, bits, counts)
         told = sum(jnp.sum(after[name] * d_state[name]) for name in after)
         return shares[0] * losses[0] + shares[1] * losses[1] + told, (*losses, outputs, after)
@@ -387,18 +419,20 @@ def ask(
     state: Any,
     d_state: Any,
     bypass_mask: Any,
+    lengths: Any,
     targets: Any,
     bits: Any,
     counts: Any,
     shares: Any,
 ) -> Opinion:
     """The opinion on shares[0] softmax loss + shares[1] sigmoid loss + d_state . final state."""
-    everything = np.ones((*np.shape(inputs)[:2], sum(spec.hidden_sizes)))
+    everything = np.ones((*np.shape(inputs)[:2], spec.hidden_total))
     (d_params, d_inputs, d_before), (*losses, outputs, after) = compiled(spec)(
         translate_params(spec, params),
         inputs,
         translate_state(state),
         bypass_mask if has(bypass_mask) else everything,
+        lengths if has(lengths) else np.full(inputs.shape[1], len(inputs)),
         targets,
         bits,
         counts,

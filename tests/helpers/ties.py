@@ -12,7 +12,9 @@ from numdnc.reference import content, recency, sparse
 _LARGEST = sparse.largest
 
 
-def nearest_tie(spec: Any, params: Any, inputs: NDArray[Any], state: Any, mask: Any = None) -> float:
+def nearest_tie(
+    spec: Any, params: Any, inputs: NDArray[Any], state: Any, mask: Any = None, lengths: Any = None
+) -> float:
     """The smallest difference between two values that are compared to choose slots, at any step.
 
     These are usages, the last value that a cut keeps and the first that it drops, and, with `recency`, the weight of a
@@ -33,7 +35,9 @@ def nearest_tie(spec: Any, params: Any, inputs: NDArray[Any], state: Any, mask: 
         return _LARGEST(values, count)
 
     with mock.patch.object(sparse, "largest", watched), mock.patch.object(content, "largest", watched):
-        _, _, tape = reference.forward(spec, params, inputs, state, keep_tape=True, bypass_mask=mask)
+        _, _, tape = reference.forward(
+            spec, params, inputs, state, keep_tape=True, bypass_mask=mask, lengths=lengths
+        )
     for step in tape.steps if tape is not None else ():
         after = step.access.after
         if spec.recency:

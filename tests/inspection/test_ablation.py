@@ -13,6 +13,7 @@ from numdnc.inspection.ablation import ablations, without_head
 from numdnc.inspection.activity import observe
 from numdnc.reference.access import access
 from numdnc.reference.activations import affine
+from numdnc.reference.bidirectional import reverse_hidden
 from numdnc.reference.controller import controller_step
 from numdnc.reference.interface import parse_interface
 from numdnc.reference.ntm import access_ntm
@@ -30,12 +31,18 @@ def intervened(
     state: Any,
     interface: Callable[..., Any],
     reads: Callable[..., Any],
+    reverse: float = 1,
 ) -> Any:
-    """Outputs (T, B, Y) and last state where every step's interface and read vectors are tampered with by hand."""
-    outputs = []
-    for x in inputs:
+    """Outputs (T, B, Y) and last state where every step's interface and read vectors are tampered with by hand, and the
+    hidden values of the second direction multiplied by `reverse`.
+    """
+    outputs, other = [], np.zeros((*inputs.shape[:2], 0))
+    if spec.bidirectional:
+        other, _ = reverse_hidden(spec, params.reverse_controller, inputs, None)
+    for x, beside in zip(inputs, other, strict=True):
         seen = reads(state.reads).reshape(len(x), -1)
         hidden, controller, _ = controller_step(spec, params.controller, x, seen, state.controller)
+        hidden = np.concatenate([hidden, reverse * beside], axis=1)
         told = interface(parse_interface(spec, affine(params.interface, hidden)))
         state, _ = (access_ntm if isinstance(spec, NTMSpec) else access)(spec, told, state)
         outputs.append(affine(params.output, hidden, reads(state.reads).reshape(len(x), -1)))
@@ -43,7 +50,7 @@ def intervened(
     return np.array(outputs), state
 
 
-def by_hand(spec: MemorySpec, part: str) -> dict[str, Callable[..., Any]]:
+def by_hand(spec: MemorySpec, part: str) -> dict[str, Any]:
     """What an ablation means, as tampering: of the interface, and of the read vectors."""
 
     def as_it_is(value: Any) -> Any:
@@ -61,6 +68,8 @@ def by_hand(spec: MemorySpec, part: str) -> dict[str, Callable[..., Any]]:
         return {"interface": as_it_is, "reads": silent(slice(None))}
     if part.startswith("head "):
         return {"interface": as_it_is, "reads": silent(int(part.removeprefix("head ")))}
+    if part == "second direction":
+        return {"interface": as_it_is, "reads": as_it_is, "reverse": 0}
     only_content = np.array([0.0, 1.0, 0.0])
     told: dict[str, Callable[..., Any]] = {
         "writing": lambda i: i._replace(write_gate=np.zeros_like(i.write_gate)),
@@ -94,6 +103,8 @@ def test_every_ablation_is_what_its_equation_says(spec: MemorySpec) -> None:
     kept = map_leaves(np.copy, params)
     damaged = ablations(spec, params)
     heads = [f"head {head}" for head in range(spec.read_heads)] if spec.read_heads > 1 else []
+    if spec.bidirectional:
+        heads.insert(0, "second direction")
     assert list(damaged) == [
         "reads",
         "writing",

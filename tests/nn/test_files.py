@@ -123,7 +123,7 @@ def test_there_and_back() -> None:
     assert back.task == RunFolder(Path("run")).load_last().task
     assert back.position == RunFolder(Path("run")).load_best().position
 
-    def forward(inputs: Any, state: Any) -> Any:
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
         with torch.no_grad():
             output, after = module(torch.from_numpy(inputs), state)
         return output.numpy(), after

@@ -177,3 +177,23 @@ def test_lengths_where_there_is_no_place_for_them() -> None:
         module(x[:, 0], lengths=[3])
     with pytest.raises(UserError, match=r"input must be \(rows, 5\) of torch.float64"):
         module(pack_padded_sequence(x.float(), LENGTHS, enforce_sorted=False))
+
+
+@pytest.mark.parametrize("given", ["lengths", "packed"])
+def test_a_bidirectional_model_takes_each_row_to_its_own_end(given: str) -> None:
+    net = nn.DNC(3, 4, 2, memory_size=5, word_size=3, bidirectional=True, engine="torch", seed=0)
+    inputs, lengths = torch.randn(6, 4, 3), torch.tensor([4, 6, 1, 4])
+    if given == "packed":
+        packed = torch.nn.utils.rnn.pack_padded_sequence(inputs, lengths, enforce_sorted=False)
+        packed, state = net(packed)
+        output, _ = torch.nn.utils.rnn.pad_packed_sequence(packed)
+    else:
+        output, state = net(inputs, lengths=lengths)
+    for row, length in enumerate(lengths.tolist()):
+        alone, after = net(inputs[:length, row])
+        torch.testing.assert_close(output[:length, row], alone)
+        assert not output[length:, row].any()
+        torch.testing.assert_close(state.memory[row], after.memory)
+        torch.testing.assert_close(state.controller[0].cell[row], after.controller[0].cell)
+    with pytest.raises(UserError, match="state must be None for a bidirectional DNC, got one"):
+        net(inputs, state)

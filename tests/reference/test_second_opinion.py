@@ -50,8 +50,9 @@ def opinions(case: Case, problem: Problem, shares: tuple[int, int]) -> tuple[Opi
     inputs = problem.inputs
     if inputs.ndim == 2:
         inputs = np.eye(spec.input_size)[inputs]
-    params, _, state, _, d_state, mask = problem
-    return ours, second_opinion.ask(spec, params, inputs, state, d_state, mask, targets, bits, counts, shares)
+    params, _, state, _, d_state, mask, lengths = problem
+    asked = (params, inputs, state, d_state, mask, lengths, targets, bits, counts, shares)
+    return ours, second_opinion.ask(spec, *asked)
 
 
 def assert_agree(ours: Opinion, theirs: Opinion, quantity: str = "second opinion") -> None:

@@ -64,7 +64,7 @@ def knowing(
     for story in (*task.train, *task.validation, *task.test):
         answers[tuple(story.batch.inputs[:, 0].tolist())] = story.batch.targets[:, 0]
 
-    def forward(inputs: Any, state: Any) -> Any:
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
         assert state is None
         outputs = np.zeros((*inputs.shape, task.output_size))
         for row in range(inputs.shape[1]):

@@ -170,7 +170,7 @@ def test_a_walker_goes_by_edges_from_where_it_stands_and_by_nothing_else() -> No
 def test_what_is_fed_in_place_of_a_choice_is_walked_too() -> None:
     """Fed are targets alone: they make a path that arrives, whatever the model says."""
     task, batch = asked_on_the_ladder(0, 5, optimal_share=1.0)
-    says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
+    says_nothing = lambda inputs, state, lengths=None: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
     played = task.rollout(says_nothing, batch, np.random.default_rng(0))
     assert batch.mask is not None
     answers = to_labels(played.targets[batch.mask]).tolist()
@@ -180,7 +180,7 @@ def test_what_is_fed_in_place_of_a_choice_is_walked_too() -> None:
 
 def test_whether_a_choice_is_fed_is_drawn_for_each_step() -> None:
     task, batch = asked_on_the_ladder(0, 5, optimal_share=0.5)
-    says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
+    says_nothing = lambda inputs, state, lengths=None: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
     rng, mixed = np.random.default_rng(0), 0
     for _ in range(100):
         fed = decode(task.rollout(says_nothing, batch, rng).inputs[batch.mask])[1:]
@@ -192,7 +192,7 @@ def test_whether_a_choice_is_fed_is_drawn_for_each_step() -> None:
 def test_a_score_lets_the_model_choose_and_draws_no_random_number_of_training() -> None:
     settings = SequenceSettings(batch=4, evaluated=20)
     task = SequenceTask("paths", ShortestPath(lesson=1, planning=0, optimal_share=0.8), settings, 0)
-    says_nothing = lambda inputs, state: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
+    says_nothing = lambda inputs, state, lengths=None: (np.zeros((*inputs.shape[:2], task.output_size)), None)  # noqa: E731
     before = task.position()
     task.score(says_nothing)
     played = task.scoring_rollout(says_nothing, task.example(20))

@@ -329,7 +329,7 @@ def test_lessons_are_a_curriculum() -> None:
     task = SequenceTask("traversal", Traversal(), settings, seed=0)
     seen = []
 
-    def forward(inputs: Any, state: Any) -> Any:
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
         seen.append(inputs.shape[0])
         return np.zeros((*inputs.shape[:2], 90), np.float32), None
 
@@ -492,7 +492,7 @@ def test_own_choices_are_fed_back_and_nothing_else_changes() -> None:
     rng = np.random.default_rng(0)
     said = {}
 
-    def forward(inputs: Any, state: Any) -> Any:
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
         first = 0 if state is None else state
         outputs = rng.standard_normal((*inputs.shape[:2], 90)).astype(np.float32)
         for t in range(len(inputs)):

@@ -55,7 +55,7 @@ def right(task: SequenceTask, wrong: Any = lambda batch: False, size: float = 40
     """A model that knows the answers, but for the predictions that `wrong` says, (T, B, Y) or (T, B)."""
     batches = iter([*task.evaluation_batches()] * 9)
 
-    def forward(inputs: Any, state: Any) -> Any:
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
         assert state is None
         batch = next(batches)
         np.testing.assert_array_equal(inputs, batch.inputs)
@@ -232,7 +232,7 @@ def lengths(batch: Batch) -> Any:
     return batch.mask.sum(axis=0)
 
 
-def unsure(inputs: Any, state: Any) -> Any:
+def unsure(inputs: Any, state: Any, lengths: Any = None) -> Any:
     return np.zeros((*inputs.shape[:2], 2)), None
 
 
@@ -294,7 +294,7 @@ def test_who_knows_all_levels_is_done_on_the_first() -> None:
     all_of = *task.evaluation_batches(), *task.evaluation_batches(Copy(width=2, max_length=1))
     knows = {batch.inputs.tobytes(): batch for batch in all_of}
 
-    def forward(inputs: Any, state: Any) -> Any:
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
         return np.where(knows[inputs.tobytes()].targets > 0.5, 40.0, -40.0), None
 
     scores = task.score(forward)
@@ -345,7 +345,7 @@ def test_a_position_holds_the_level() -> None:
 def test_the_level_is_scored_on_its_own_sequences() -> None:
     task, seen = task_of(LONG, **GROWING), []
 
-    def forward(inputs: Any, state: Any) -> Any:
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
         seen.append(len(inputs))
         return np.full((*inputs.shape[:2], 2), -1.0), None
 

@@ -99,11 +99,11 @@ class Groups:
 def test_a_task_of_several_classes_is_scored() -> None:
     task = SequenceTask("a test", Groups(), SequenceSettings(batch=5, evaluated=70), seed=0)
     assert task.target_kind == "classes"
-    assert task.score(lambda inputs, state: (40 * inputs, None))["sequence_error"] == 0
-    swapped = task.score(lambda inputs, state: (40 * np.roll(inputs, 3, axis=2), None))
+    assert task.score(lambda inputs, state, lengths=None: (40 * inputs, None))["sequence_error"] == 0
+    swapped = task.score(lambda inputs, state, lengths=None: (40 * np.roll(inputs, 3, axis=2), None))
     assert swapped["bit_error"] == pytest.approx(2 / 3, abs=0.1)
 
-    def half(inputs: Any, state: Any) -> Any:
+    def half(inputs: Any, state: Any, lengths: Any = None) -> Any:
         inputs = inputs.copy()
         inputs[:, :, 3:] = 0
         inputs[1:, :, 3:] = 0

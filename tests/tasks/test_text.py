@@ -199,7 +199,7 @@ def test_every_held_out_character_is_scored_once_and_with_context(
         marked = numbers.copy().astype(int)
         marked[position] = wrong
 
-        def forward(inputs: Any, state: Any) -> tuple[Any, Any]:
+        def forward(inputs: Any, state: Any, lengths: Any = None) -> tuple[Any, Any]:
             # Knows the text by heart, with one mistake: finds each place by the 12 characters read before it.
             seen = inputs if state is None else np.concatenate([state, inputs])
             outputs = np.zeros((*inputs.shape, 6))
@@ -239,7 +239,7 @@ def test_the_score_is_that_of_one_long_reading_within_the_effect_of_the_warm_up(
 def test_a_limit_scores_the_first_held_out_characters_only() -> None:
     text = "ab" * 450 + "a" * 50 + "b" * 50
     task = task_of(text, score_limit=50)
-    prefers_a = lambda inputs, state: (np.broadcast_to([3.0, 0.0], (*inputs.shape, 2)), None)  # noqa: E731
+    prefers_a = lambda inputs, state, lengths=None: (np.broadcast_to([3.0, 0.0], (*inputs.shape, 2)), None)  # noqa: E731
     assert task.score(prefers_a)["bpc"] < 0.1 < 1 < task.score(prefers_a, whole=True)["bpc"]
 
 
@@ -279,7 +279,7 @@ def test_what_cannot_be_learned_from_is_refused(text: str, options: dict[str, An
         task_of(text, **options)
 
 
-def counting(inputs: Any, state: Any) -> tuple[Any, Any]:
+def counting(inputs: Any, state: Any, lengths: Any = None) -> tuple[Any, Any]:
     """A model that is all but sure that the next symbol is the last plus one, of five."""
     return 5.0 * np.eye(5)[(np.asarray(inputs, int) + 1) % 5], None
 
@@ -297,7 +297,7 @@ def test_sampling_reads_what_it_wrote() -> None:
 def test_sampling_reads_the_whole_prime_and_carries_the_state() -> None:
     """A model that says the symbol whose number is how many symbols it has read, of five."""
 
-    def length(inputs: Any, state: Any) -> tuple[Any, Any]:
+    def length(inputs: Any, state: Any, lengths: Any = None) -> tuple[Any, Any]:
         read = (state or 0) + np.arange(1, len(inputs) + 1)
         return 9.0 * np.eye(5)[read % 5][:, None], read[-1]
 

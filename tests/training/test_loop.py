@@ -217,7 +217,14 @@ def starts_and_masks(run: Run, task: TextTask, folder: RunFolder) -> list[tuple[
     forward = engine.forward
 
     def spy(
-        spec: Any, params: Any, inputs: Any, state: Any, *, keep_tape: bool, bypass_mask: Any = None
+        spec: Any,
+        params: Any,
+        inputs: Any,
+        state: Any,
+        *,
+        keep_tape: bool,
+        bypass_mask: Any = None,
+        **more: Any,
     ) -> Any:
         if keep_tape:
             seen.append((state, bypass_mask))

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from numdnc.errors import UserError
 from numdnc.params import Array, Inputs
@@ -37,13 +37,15 @@ class Engine(Protocol):
         *,
         keep_tape: bool,
         bypass_mask: Array | None = None,
+        lengths: NDArray[np.integer] | None = None,
     ) -> tuple[Array, Any, Any]:
         """Return outputs (T, B, Y), the state after the last step, and the tape for `backward` (None unless kept).
 
         inputs (T, B, X), or integer symbols (T, B) in [0, X) that mean one-hot rows. bypass_mask (T, B, hidden_total)
         multiplies the hidden values on their way to the output, for a spec with `bypass_dropout`; None multiplies by 1.
-        Engines draw no random numbers. The tape may refer to the arguments: do not modify them until `backward` has
-        run.
+        lengths (B,), each from 0 to T, say where the second direction of a bidirectional DNC begins in each row; None
+        means T. Nothing else depends on them: all T steps of all rows are computed. Engines draw no random numbers. The
+        tape may refer to the arguments: do not modify them until `backward` has run.
         """
         ...
 

@@ -20,8 +20,10 @@ def refuse_dtype(dtype: DTypeLike) -> str | None:
     return None if np.dtype(dtype) in _FLOATS else f"dtype {np.dtype(dtype)} is not a float32 or 64"
 
 
-def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask: Any) -> None:
-    """Raise UserError unless params, inputs, state and mask fit the spec and agree in batch and float dtype."""
+def check_forward(
+    spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask: Any, lengths: Any = None
+) -> None:
+    """Raise UserError unless all arguments fit the spec and agree in steps, batch and float dtype."""
     dtype = _float_dtype(params)
     _check_tree("params", _expected_params(spec, dtype), params)
     symbols = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu"
@@ -40,6 +42,8 @@ def check_forward(spec: Spec, params: Any, inputs: Any, state: Any, bypass_mask:
                 "bypass_mask must be None for a model without bypass dropout, got one. Set DNCSpec.bypass_dropout."
             )
         _check_leaf("bypass_mask", (*inputs.shape[:2], spec.hidden_total), dtype, bypass_mask)
+    if lengths is not None:
+        _check_lengths(len(inputs), inputs.shape[1], lengths)
 
 
 def check_tape(engine: str, kind: type[Any], spec: Spec, tape: Any) -> None:
@@ -64,6 +68,16 @@ def check_backward(spec: Spec, params: Any, steps: int, batch: int, d_outputs: A
     _check_tree("params", _expected_params(spec, dtype), params)
     _check_leaf("d_outputs", (steps, batch, spec.output_size), dtype, d_outputs)
     _check_tree("d_state", _expected_state(spec, batch, dtype), d_state)
+
+
+def _check_lengths(steps: int, batch: int, lengths: Any) -> None:
+    wanted = f"lengths must be an array ({batch},) of integers from 0 to {steps}"
+    if not isinstance(lengths, np.ndarray):
+        raise UserError(f"{wanted}, got a {type(lengths).__name__}.")
+    if lengths.shape != (batch,) or lengths.dtype.kind not in "iu":
+        raise UserError(f"{wanted}, got {lengths.shape} of {lengths.dtype}.")
+    if batch and (lengths.min() < 0 or lengths.max() > steps):
+        raise UserError(f"{wanted}, got {lengths.min()}..{lengths.max()}.")
 
 
 def _check_vectors(spec: Spec, dtype: np.dtype[Any], inputs: Any) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from numpy.typing import DTypeLike
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from numdnc import reference
 from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
@@ -31,10 +32,13 @@ class ReferenceEngine:
         *,
         keep_tape: bool,
         bypass_mask: Array | None = None,
+        lengths: NDArray[np.integer] | None = None,
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
-        check_forward(spec, params, inputs, state, bypass_mask)
-        return reference.forward(spec, params, inputs, state, keep_tape=keep_tape, bypass_mask=bypass_mask)
+        check_forward(spec, params, inputs, state, bypass_mask, lengths)
+        return reference.forward(
+            *(spec, params, inputs, state), keep_tape=keep_tape, bypass_mask=bypass_mask, lengths=lengths
+        )
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any

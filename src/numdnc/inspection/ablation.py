@@ -25,6 +25,8 @@ def ablations(spec: MemorySpec, params: DNCParams) -> dict[str, DNCParams]:
     elif spec.links:
         damaged["links"] = without_links(spec, params)
     damaged["content"] = without_content(spec, params)
+    if spec.bidirectional:
+        damaged["second direction"] = without_second_direction(spec, params)
     if spec.read_heads > 1:
         damaged |= {f"head {head}": without_head(spec, params, head) for head in range(spec.read_heads)}
     return damaged
@@ -84,6 +86,24 @@ def without_content(spec: MemorySpec, params: DNCParams) -> DNCParams:
     if isinstance(spec, NTMSpec):
         return _held(_held(params, columns["read_interpolation"], OFF), columns["write_interpolation"], OFF)
     return _held(params, columns["read_keys"], 0.0)
+
+
+def without_second_direction(spec: MemorySpec, params: DNCParams) -> DNCParams:
+    """The same model with the hidden values of its second direction set to zero.
+
+    They enter only through rows of the weights of interface and output, after the controller's.
+    """
+    rows = slice(sum(spec.hidden_sizes), spec.hidden_total)
+
+    def cleared(weights: Array) -> Array:
+        weights = weights.copy()
+        weights[rows] = 0
+        return weights
+
+    interface, output = (
+        part._replace(weights=cleared(part.weights)) for part in (params.interface, params.output)
+    )
+    return params._replace(interface=interface, output=output)
 
 
 def interface_columns(spec: MemorySpec) -> dict[str, NDArray[np.intp]]:

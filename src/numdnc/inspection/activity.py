@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.engines import Engine
-from numdnc.init import initial_state
-from numdnc.inspection.internals import step_internals
+from numdnc.inspection.internals import run_steps, step_internals
 from numdnc.params import Array, cast_inputs
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
-from numdnc.tasks.sequences import loss_mask
+from numdnc.tasks.sequences import loss_mask, sequence_lengths
 
 SATURATED = 0.99
 """A hidden value of larger magnitude hardly passes any gradient."""
@@ -48,15 +47,12 @@ def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
     "memory_peak" (T, B) is the largest magnitude in the memory.
     """
     inputs = cast_inputs(batch.inputs, params)
-    before = initial_state(spec, params, inputs.shape[1])
     steps: list[dict[str, Array]] = []
-    for t in range(len(inputs)):
-        outputs, after, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
-        found = {"outputs": outputs[0], **step_internals(spec, params, inputs[t], before, after)}
+    for t, step in enumerate(run_steps(spec, params, engine, inputs, sequence_lengths(batch))):
+        found = {"outputs": step.outputs, **step_internals(spec, params, inputs[t], step)}
         if "memory" in found:
             found["memory_peak"] = np.abs(found["memory"]).max(axis=(1, 2))
         steps.append({name: part for name, part in found.items() if name not in _LARGE})
-        before = after
     return Activity(_real(batch), {name: np.array([step[name] for step in steps]) for name in steps[0]})
 
 

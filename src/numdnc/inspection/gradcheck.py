@@ -1,7 +1,8 @@
 """Compare the analytical gradients of an engine with numerical ones of the definition, in float64.
 
 The loss depends on every output and on the whole final state; its gradients by every parameter, every input and every
-array of the initial state are checked. A model with bypass dropout gets a random mask.
+array of the initial state are checked. A model with bypass dropout gets a random mask, and a bidirectional
+one random lengths.
 """
 
 from collections.abc import Callable, Iterator
@@ -59,6 +60,7 @@ def gradcheck(
     inputs = rng.standard_normal((steps, batch, spec.input_size))
     mask = draw_bypass_mask(spec, steps, batch, rng, np.float64)
     targets = rng.integers(0, spec.output_size, (steps, batch))
+    lengths = rng.integers(1, steps, batch, endpoint=True) if spec.bidirectional else None
     pull = map_leaves(lambda leaf: rng.standard_normal(leaf.shape) / leaf.size, state)
 
     def begin() -> Any:
@@ -68,7 +70,7 @@ def gradcheck(
     def loss() -> tuple[float, list[Any]]:
         """The loss, and the choices made at each step: where one of them changes, there is no gradient."""
         outputs, final, tape = reference.forward(
-            spec, params, inputs, begin(), keep_tape=True, bypass_mask=mask
+            *(spec, params, inputs, begin()), keep_tape=True, bypass_mask=mask, lengths=lengths
         )
         nats, _ = softmax_cross_entropy(outputs, targets)
         pulled = sum(float((a * b).sum()) for a, b in zip(leaves(pull), leaves(final), strict=True))
@@ -80,6 +82,7 @@ def gradcheck(
         state=begin(),
         d_final_state=pull,
         bypass_mask=mask,
+        lengths=lengths,
     )
     d_params = initial_state_backward(spec, found.gradient, found.d_state)
     _, choices = loss()

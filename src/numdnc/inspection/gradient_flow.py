@@ -65,8 +65,10 @@ def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
         if owner == "interface" and spec.has_memory:
             for part, columns in _interface_parts(spec):
                 yield f"{name} ({part})", leaf[..., columns]
-        elif leaf.ndim == 2 and owner in ("controller", "output"):
-            rows = _output_rows(spec) if owner == "output" else _layer_rows(spec, int(name.split(".")[1]))
+        elif leaf.ndim == 2 and owner in ("controller", "reverse_controller", "output"):
+            rows = _output_rows(spec)
+            if owner != "output":
+                rows = _layer_rows(spec, int(name.split(".")[1]), reads=owner == "controller")
             first = 0
             for part, count in rows:
                 yield f"{name} ({part})", leaf[first : first + count]
@@ -84,8 +86,8 @@ def _interface_parts(spec: MemorySpec) -> Iterator[tuple[str, Any]]:
             yield name, columns.reshape(-1)
 
 
-def _layer_rows(spec: Spec, layer: int) -> list[tuple[str, int]]:
-    rows = [("input", spec.input_size), *_read_rows(spec)]
+def _layer_rows(spec: Spec, layer: int, *, reads: bool) -> list[tuple[str, int]]:
+    rows = [("input", spec.input_size), *(_read_rows(spec) if reads else [])]
     if spec.controller != "feedforward":
         rows.append(("own hidden values", spec.hidden_sizes[layer]))
     if layer:
@@ -95,6 +97,8 @@ def _layer_rows(spec: Spec, layer: int) -> list[tuple[str, int]]:
 
 def _output_rows(spec: Spec) -> list[tuple[str, int]]:
     hidden = [(f"hidden values of layer {layer}", size) for layer, size in enumerate(spec.hidden_sizes)]
+    if spec.bidirectional:
+        hidden += [(f"{name}, second direction", size) for name, size in hidden]
     return hidden + _read_rows(spec)
 
 
@@ -106,7 +110,8 @@ def _read_rows(spec: Spec) -> list[tuple[str, int]]:
 
 def _dead_units(spec: Spec, squares: Any) -> Iterator[str]:
     """Units whose biases have no gradient, which means that none of their gates has one at any step."""
-    for number, (layer, size) in enumerate(zip(squares.controller, spec.hidden_sizes, strict=True)):
-        dead = ~layer.bias.reshape(GATES[spec.controller], size).any(axis=0)
-        if not dead.all():
-            yield from (f"unit {unit} of controller.{number}" for unit in np.flatnonzero(dead))
+    for owner in ("controller", *(["reverse_controller"] if spec.bidirectional else [])):
+        for number, (layer, size) in enumerate(zip(getattr(squares, owner), spec.hidden_sizes, strict=True)):
+            dead = ~layer.bias.reshape(GATES[spec.controller], size).any(axis=0)
+            if not dead.all():
+                yield from (f"unit {unit} of {owner}.{number}" for unit in np.flatnonzero(dead))

@@ -33,7 +33,8 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
     For an NTM: "read_interpolation", "write_interpolation", "read_sharpening" and "write_sharpening", means, and the
     last two of a DNC.
     For every model: "hidden_saturated", share of hidden values beyond 0.99; "largest_parameter", a magnitude; and
-    "gradient_controller", "gradient_interface", "gradient_output", norm of the loss's gradient by each part.
+    "gradient_controller", "gradient_interface", "gradient_output", norm of the loss's gradient by each part;
+    "gradient_reverse_controller" with two directions.
     """
     figures: dict[str, float] = {}
     with np.errstate(all="ignore"):
@@ -43,7 +44,7 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
         figures["hidden_saturated"] = saturated(activity.of("hidden"))
         figures["largest_parameter"] = max(float(np.abs(leaf).max()) for leaf in leaves(params))
         gradient = loss_and_gradient(spec, params, engine, batch, loss).gradient
-        for part in ("controller", "interface", "output"):
+        for part in ("controller", "reverse_controller", "interface", "output"):
             squares = [float((leaf**2).sum()) for leaf in leaves(getattr(gradient, part, ()))]
             if squares:
                 figures[f"gradient_{part}"] = float(np.sqrt(sum(squares)))

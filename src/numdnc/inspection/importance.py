@@ -19,6 +19,7 @@ from numdnc.inspection.ablation import ablations
 from numdnc.params import cast_inputs
 from numdnc.spec import MemorySpec
 from numdnc.tasks import Batch
+from numdnc.tasks.sequences import sequence_lengths
 
 MATTERS = 0.01
 """A part matters if the loss without it is higher by more than this share, ..."""
@@ -52,10 +53,11 @@ def sampling_error(
     """
     inputs = cast_inputs(batch.inputs, params)
     B = inputs.shape[1]
+    lengths = sequence_lengths(batch) if spec.bidirectional else None
 
     def each(params: Any) -> tuple[Any, Any]:
         state = initial_state(spec, params, B)
-        outputs, _, _ = engine.forward(spec, params, inputs, state, keep_tape=False)
+        outputs, _, _ = engine.forward(spec, params, inputs, state, keep_tape=False, lengths=lengths)
         rows = [slice(row, row + 1) for row in range(B)]
         found = [loss(outputs[:, row], batch.rows(row))[:2] for row in rows]
         return np.array([nats for nats, _ in found]), np.array([count for _, count in found])

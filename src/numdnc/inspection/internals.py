@@ -4,18 +4,23 @@ Engines need not return them, so any engine can be inspected. Axes: B batch, R r
 W word, H hidden units of all layers, K links kept of a row.
 """
 
+from collections.abc import Iterator
 from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from numdnc.engines import Engine
+from numdnc.init import initial_state
 from numdnc.params import Array, DNCParams, DNCState, Inputs, NTMState
 from numdnc.parts import Interface, NTMInterface, OptionalArray, Part
 from numdnc.reference.activations import affine
 from numdnc.reference.allocation import allocate, retain
+from numdnc.reference.bidirectional import reverse_hidden
 from numdnc.reference.content import content_weights, look_up
 from numdnc.reference.controller import controller_step
+from numdnc.reference.dnc import dnc_step
 from numdnc.reference.interface import parse_interface
 from numdnc.reference.linkage import follow_links
 from numdnc.reference.recency import least_recent
@@ -46,9 +51,43 @@ WEIGHTINGS: dict[str, Any] = {"dnc": Weightings, "ntm": NTMWeightings}
 """The intermediate values of each kind of model with a memory."""
 
 
-def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> dict[str, Array]:
-    """Name -> array (B, ..) of the step from state `before` to state `after` with input x, (B, X) or symbols (B,)."""
-    found = {"hidden": _hidden(spec, params, x, before, after)}
+class Step(NamedTuple):
+    """One step of a sequence."""
+
+    outputs: Array  # (B, Y)
+    before: Any
+    """The state before the step, ..."""
+    after: Any
+    """... and after it."""
+    reverse: Array  # (B, H) hidden values of the second direction; H = 0 without one
+
+
+def run_steps(
+    spec: Spec, params: Any, engine: Engine, inputs: Inputs, lengths: NDArray[np.integer]
+) -> Iterator[Step]:
+    """Run sequences from the initial state step by step; inputs (T, B, X) or symbols (T, B), lengths (B,).
+
+    Since an engine computes a bidirectional model only as a whole, its steps are the definition's.
+    """
+    T, B = inputs.shape[:2]
+    state = initial_state(spec, params, B)
+    reverse = np.zeros((T, B, 0), params.output.bias.dtype)
+    if isinstance(spec, DNCSpec) and spec.bidirectional:
+        reverse, _ = reverse_hidden(spec, params.reverse_controller, inputs, lengths)
+    for t in range(T):
+        before = state
+        if isinstance(spec, DNCSpec) and spec.bidirectional:
+            outputs, state, _ = dnc_step(spec, params, inputs[t], before, reverse=reverse[t])
+        else:
+            (outputs,), state, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
+        yield Step(outputs, before, state, reverse[t])
+
+
+def step_internals(spec: Spec, params: Any, x: Inputs, step: Step) -> dict[str, Array]:
+    """Name -> array (B, ..) of a step with input x, (B, X) or symbols (B,)."""
+    _, before, after, reverse = step
+    hidden = _hidden(spec, params, x, before, after)
+    found = {"hidden": np.concatenate([hidden, reverse], axis=1)}
     if spec.controller == "lstm":
         found["cell"] = np.concatenate([layer.cell for layer in after.controller], axis=1)
     if spec.has_memory:
@@ -57,7 +96,7 @@ def step_internals(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) 
 
 
 def _hidden(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> Array:
-    """h_all (B, H); a feed-forward controller has none in its state and is run again."""
+    """h_all of the controller (B, H); a feed-forward controller has none in its state and is run again."""
     if spec.controller != "feedforward":
         return np.concatenate([layer.hidden for layer in after.controller], axis=1)
     reads = before.reads.reshape(len(x), spec.reads_size)

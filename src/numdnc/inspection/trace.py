@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from numdnc.engines import get_engine
 from numdnc.errors import UserError
-from numdnc.init import initial_state
-from numdnc.inspection.internals import WEIGHTINGS, step_internals, strongest_links
+from numdnc.inspection.internals import WEIGHTINGS, run_steps, step_internals, strongest_links
 from numdnc.params import STATE_TYPES, cast_inputs
 from numdnc.parts import parts_of
 from numdnc.schema import Count, Size
@@ -110,7 +109,7 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
         "hidden": (spec.hidden_total,),
     }
     if spec.controller == "lstm":
-        shapes |= {"cell": (spec.hidden_total,)}
+        shapes |= {"cell": (sum(spec.hidden_sizes),)}
     if spec.has_memory:
         for kind in (spec.interface_type, WEIGHTINGS[spec.kind], STATE_TYPES[spec.kind]):
             shapes |= {
@@ -133,7 +132,8 @@ def truncates_links(spec: Spec, steps: int) -> bool:
 def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     """Run the only sequence of `batch` through a model step by step, from the initial state, and record all values.
 
-    States and outputs are those of the engine that `about` names; internal values are computed from them by the
+    States and outputs are those of the engine that `about` names (of the definition, if the model is bidirectional);
+    internal values are computed from them by the
     definition. Everything is stored in float32.
     """
     engine = get_engine(about.engine)
@@ -150,16 +150,16 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     thinned = truncates_links(spec, steps)
     if "link_values" in shapes:
         arrays["link_slots"] = np.empty(arrays["link_values"].shape, np.int32)
-    before = initial_state(spec, params, 1)
-    for t in range(steps):
-        outputs, after, _ = engine.forward(spec, params, inputs[t : t + 1], before, keep_tape=False)
-        found = {"outputs": outputs[0], **step_internals(spec, params, inputs[t], before, after)}
+    for t, step in enumerate(run_steps(spec, params, engine, inputs, np.array([steps]))):
+        found: dict[str, NDArray[Any]] = {
+            "outputs": step.outputs,
+            **step_internals(spec, params, inputs[t], step),
+        }
         found["probabilities"] = probabilities(found["outputs"], batch.targets[t])
         if thinned:
             found["link_slots"], found["link_values"] = strongest_links(found.pop("link"), STRONGEST)
         for name, value in found.items():
             arrays[name][t] = value[0].reshape(arrays[name].shape[1:])
-        before = after
     return Trace(spec, about, arrays)
 
 

@@ -122,6 +122,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
             None.
         recency: Write to the least recently used slot or to where was read last, as SAM does (Rae et al. 2016); needs
             sparsity. With links it is SDNC. Default: False.
+        bidirectional: Let memory and output also see a second LSTM, which reads the inputs from the last to the first
+            (Franke, Niehues and Waibel 2018); for whole sequences only, so not for texts. Default: False.
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
         engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
@@ -159,6 +161,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
         learned_state: bool = DNCSpec.learned_state,
         sparsity: int | None = DNCSpec.sparsity,
         recency: bool = DNCSpec.recency,
+        bidirectional: bool = DNCSpec.bidirectional,
         batch_first: bool = False,
         engine: str = "auto",
         init_scheme: InitScheme = "plain",
@@ -185,6 +188,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
             learned_state=learned_state,
             sparsity=sparsity,
             recency=recency,
+            bidirectional=bidirectional,
         )
         super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
 

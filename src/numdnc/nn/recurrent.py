@@ -19,7 +19,13 @@ from numdnc.init import InitScheme, init_params
 from numdnc.nn.autograd import DTYPES, run_engine, run_engine_uncompiled
 from numdnc.nn.checks import check_input, check_state, check_symbols, checked_lengths, is_symbols
 from numdnc.nn.recorders import find_recorder, refuse_lengths, refuse_symbolic_trace
-from numdnc.nn.states import initial_state, over_lengths, over_packed
+from numdnc.nn.states import (
+    initial_state,
+    over_lengths,
+    over_packed,
+    over_whole_packed,
+    over_whole_rows,
+)
 from numdnc.params import zero_params
 from numdnc.spec import Spec
 from numdnc.tree import from_named, leaves, map_leaves, named_leaves
@@ -129,9 +135,10 @@ class Recurrent(nn.Module, Generic[State]):
         input: (T, B, X), with batch_first (B, T, X), without a batch (T, X), or a PackedSequence of (.., X); integers
             without the last axis mean one-hot rows.
         state: as an earlier call returned it, a state of `numdnc.params` (`DNCState`, ..) of tensors with the batch
-            as the first axis, if there is one; None for the initial state.
+            as the first axis, if there is one; None for the initial state, from which a bidirectional DNC must begin.
         lengths: (B,), each from 0 to T. Input beyond a row's length is ignored, its output there is 0 and its final
-            state is that at its end; a row of length 0 keeps its state.
+            state is that at its end; a row of length 0 keeps its state. A bidirectional DNC computes rows of equal
+            length together.
 
         Results share no memory with arguments or parameters. Under autocast everything is computed in the dtype of the
         parameters. Invalid arguments raise `numdnc.UserError`.
@@ -156,7 +163,10 @@ class Recurrent(nn.Module, Generic[State]):
             check_input(self.spec, given.data, ("rows",), like)
             if lengths is not None:
                 raise UserError("lengths must be None with a PackedSequence, which holds them, got some.")
-            return over_packed(self._run, given, self._checked_state((int(given.batch_sizes[0]),), state))
+            state = self._checked_state((int(given.batch_sizes[0]),), state)
+            if self.spec.bidirectional:
+                return over_whole_packed(self._run, given, state)
+            return over_packed(self._run, given, state)
         names = ("B, T", "T") if self.batch_first else ("T, B", "T")
         batched = check_input(self.spec, given, names, like) == 2
         if not batched:
@@ -171,7 +181,8 @@ class Recurrent(nn.Module, Generic[State]):
         if lengths is None or not B:
             output, state = self._run(inputs, state)
         else:
-            output, state = over_lengths(self._run, inputs, checked_lengths(lengths, T, B), state)
+            over = over_whole_rows if self.spec.bidirectional else over_lengths
+            output, state = over(self._run, inputs, checked_lengths(lengths, T, B), state)
         return output.transpose(0, 1) if self.batch_first else output, state
 
     def _run(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -224,6 +235,11 @@ class Recurrent(nn.Module, Generic[State]):
         """Check and return a state, or make the initial one if it is None. rows: (B,), or ()."""
         like = self._like()
         if state is not None:
+            if self.spec.bidirectional:
+                raise UserError(
+                    "state must be None for a bidirectional DNC, got one: its second direction begins at the last "
+                    "step, so that a sequence cannot be computed in chunks. Pass whole sequences."
+                )
             check_state(self.spec, state, rows, like)
             return state
         initial = getattr(self.params(), "initial", ())

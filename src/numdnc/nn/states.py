@@ -89,5 +89,29 @@ def over_packed(step: Step, packed: PackedSequence, state: Any) -> tuple[PackedS
     return whole, _in_order(state, packed.unsorted_indices)
 
 
+def over_whole_rows(step: Step, inputs: Tensor, lengths: Tensor, state: Any) -> tuple[Tensor, Any]:
+    """The same as `over_lengths` for a model that must see whole sequences: a call for all rows of the same length."""
+    found, outputs, ended = [], [], []
+    for length in lengths.unique().tolist():
+        rows = (lengths == length).nonzero()[:, 0]
+        output, after = step(inputs[:length, rows.to(inputs.device)], _in_order(state, rows))
+        found.append(rows)
+        outputs.append(functional.pad(output, (0, 0, 0, 0, 0, len(inputs) - length)))
+        ended.append(after)
+    back = torch.cat(found).argsort()
+    state = map_leaves(lambda *parts: torch.cat(parts), *ended)
+    return torch.cat(outputs, dim=1)[:, back.to(inputs.device)], _in_order(state, back)
+
+
+def over_whole_packed(step: Step, packed: PackedSequence, state: Any) -> tuple[PackedSequence, Any]:
+    """The same as `over_packed` for a model that must see whole sequences."""
+    inputs, lengths = pad_packed_sequence(packed)
+    output, state = over_whole_rows(step, inputs, lengths, state)
+    order = packed.sorted_indices
+    output = output if order is None else output[:, order]
+    data = pack_padded_sequence(output, lengths.sort(descending=True).values).data
+    return packed._replace(data=data), state
+
+
 def _in_order(state: Any, order: Tensor | None) -> Any:
     return state if order is None else map_leaves(lambda leaf: leaf[order.to(leaf.device)], state)

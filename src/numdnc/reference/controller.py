@@ -48,7 +48,8 @@ def controller_step_backward(
     d_hiddens = np.split(d_hidden_all, np.cumsum(spec.hidden_sizes)[:-1], axis=1)
     d_params, d_states = [], []
     d_x: Array | None = None
-    d_reads, d_below = np.zeros((len(d_hidden_all), spec.reads_size), d_hidden_all.dtype), 0
+    d_reads: Any = 0
+    d_below: Any = 0
     for i in reversed(range(len(params))):
         layer_d_params, layer_d_x, layer_d_reads, d_below, layer_d_state = layer_backward(
             params[i], tapes[i], d_hiddens[i] + d_below, d_state[i]

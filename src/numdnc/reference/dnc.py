@@ -5,6 +5,8 @@ Axes: B batch, X input, Y output, R read heads, W word.
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from numdnc.params import Array, DNCParams, Inputs
 from numdnc.reference.access import AccessTape, access, access_backward
 from numdnc.reference.activations import affine, affine_backward
@@ -31,19 +33,27 @@ class DNCTape(NamedTuple):
 
 
 def dnc_step(
-    spec: DNCSpec | NTMSpec, params: DNCParams, x: Inputs, before: Any, bypass_mask: Array | None = None
+    spec: DNCSpec | NTMSpec,
+    params: DNCParams,
+    x: Inputs,
+    before: Any,
+    bypass_mask: Array | None = None,
+    reverse: Array | None = None,
 ) -> tuple[Array, Any, DNCTape]:
     """Outputs (B, Y), the state after, and the tape.
 
     chi = [x ; reads of t-1],  h_all = controller(chi),  xi = h_all W_xi + b_xi,  y = [h_all ; reads of t] W_y + b_y
 
     Variations (Franke, Niehues and Waibel 2018): the product h_all W_xi passes layer norm if the interface has a gain;
-    the output sees h_all * bypass_mask (B, hidden_total) where there is one.
+    the output sees h_all * bypass_mask (B, hidden_total) where there is one; with two directions h_all is
+    [controller(chi) ; reverse], `reverse` (B, H) being the step's hidden values of `reverse_hidden`.
     """
     B, (step_memory, _) = len(x), _MEMORIES[spec.kind]
     hidden_all, controller, tape = controller_step(
         spec, params.controller, x, before.reads.reshape(B, spec.reads_size), before.controller
     )
+    if reverse is not None:
+        hidden_all = np.concatenate([hidden_all, reverse], axis=1)
     xi = affine(params.interface, hidden_all)
     after, access_tape = step_memory(spec, parse_interface(spec, xi), before)
     bypass = hidden_all if bypass_mask is None else hidden_all * bypass_mask
@@ -53,8 +63,11 @@ def dnc_step(
 
 def dnc_step_backward(
     spec: DNCSpec | NTMSpec, params: DNCParams, tape: DNCTape, d_outputs: Array, d_after: Any
-) -> tuple[DNCParams, Array | None, Any]:
-    """Gradients with respect to parameters, x and the state before; `d_after` comes from the step after."""
+) -> tuple[DNCParams, Array | None, Any, Array]:
+    """Gradients with respect to parameters, x, the state before and `reverse`; `d_after` comes from the step after.
+
+    The last is (B, 0) without a second direction.
+    """
     B, (_, step_memory_backward) = len(d_outputs), _MEMORIES[spec.kind]
     hidden_all, reads = tape.hidden_all, tape.access.after.reads
     bypass = hidden_all if tape.bypass_mask is None else hidden_all * tape.bypass_mask
@@ -67,9 +80,11 @@ def dnc_step_backward(
     d_interface, d_before = step_memory_backward(spec, tape.access, d_after)
     d_xi = parse_interface_backward(tape.access.interface, d_interface)
     d_interface_params, (d_hidden_xi,) = affine_backward(params.interface, (hidden_all,), d_xi)
+    d_hidden, d_reverse = np.split(d_hidden_output + d_hidden_xi, [sum(spec.hidden_sizes)], axis=1)
     d_controller, d_x, d_reads, d_controller_state = controller_step_backward(
-        spec, params.controller, tape.controller, d_hidden_output + d_hidden_xi, d_after.controller
+        spec, params.controller, tape.controller, d_hidden, d_after.controller
     )
     d_before = d_before._replace(controller=d_controller_state, reads=d_reads.reshape(reads.shape))
-    d_initial = zeros_like(params.initial)  # it enters only through the state before the first step
-    return DNCParams(d_controller, d_interface_params, d_output, d_initial), d_x, d_before
+    # Learned initial state and second direction enter only through the state before the first step and `reverse`.
+    elsewhere = zeros_like((params.initial, params.reverse_controller))
+    return DNCParams(d_controller, d_interface_params, d_output, *elsewhere), d_x, d_before, d_reverse

@@ -41,6 +41,8 @@ class NewTask(NamedTuple):
     """The task in a line or two."""
     stem: str
     """The run's folder is runs/STEM-MODEL-1, -2, .. unless the user names one."""
+    in_parts: str = ""
+    """Why sequences reach the model in parts, which a bidirectional model cannot use; empty if they are whole."""
 
 
 class TaskRun(ABC):

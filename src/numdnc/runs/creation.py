@@ -1,6 +1,7 @@
 """A new run of a task."""
 
 from numdnc.engines import select_engine
+from numdnc.errors import UserError
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.kinds import open_run
 from numdnc.spec import Spec
@@ -19,6 +20,11 @@ def begin_run(
     custom_task: str | None = None,
 ) -> TaskRun:
     """A run before its first iteration, if the states it needs at once fit into this machine's memory."""
+    if spec.bidirectional and new.in_parts:
+        raise UserError(
+            f"bidirectional must be left out with the task {new.task.name}, got it: {new.in_parts}, but the second "
+            "direction begins at the last step of a whole sequence."
+        )
     chosen = select_engine(engine, spec, training.precision)
     check_memory(spec, chosen, training.precision, new.states, new.batch)
     run = new_run(

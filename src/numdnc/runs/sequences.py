@@ -36,6 +36,7 @@ from numdnc.training.events import Report
 from numdnc.training.run import Run
 
 NOUN = "a task"
+ROLLOUT = "its inputs depend on the model's outputs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,7 @@ class SequenceRun(TaskRun):
             states=max(settings.batch * (steps + 2), 3 * EVAL_BATCH),
             about=about,
             stem=file_name(name.rpartition(":")[2].lower()),
+            in_parts="" if optional_attribute(generator, "rollout") is None else ROLLOUT,
         )
 
     @classmethod

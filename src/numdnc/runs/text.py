@@ -101,6 +101,7 @@ class TextRun(TaskRun):
             about=f"{task.corpus_name}: {trained:,} characters to train on, {held_out:,} held out, "
             f"{task.input_size} symbols",
             stem="text",
+            in_parts="a text is read window by window",
         )
 
     @cached_property

@@ -14,8 +14,19 @@ from numdnc.schema import validated
 
 Position = TypeVar("Position")
 
-Forward = Callable[[Inputs, Any], tuple[Array, Any]]
-"""(inputs, state) -> (outputs, state): a model to score or to sample from; None stands for its initial state."""
+
+class Forward(Protocol):
+    """A model to score or to sample from."""
+
+    def __call__(
+        self, inputs: Inputs, state: Any, lengths: NDArray[np.integer] | None = None
+    ) -> tuple[Array, Any]:
+        """Return outputs (T, B, Y) and the state after the last step; a state of None is the initial one.
+
+        lengths (B,) are the steps of each sequence without its padding; None means T. A bidirectional model needs them,
+        and must be given whole sequences from the initial state.
+        """
+        ...
 
 
 class Batch(NamedTuple):

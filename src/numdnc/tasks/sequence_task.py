@@ -26,6 +26,7 @@ from numdnc.tasks.sequences import (
     loss_mask,
     optional_attribute,
     pad_and_concat,
+    sequence_lengths,
     single_sequence,
 )
 from numdnc.tasks.targets import are_classes, cross_entropy, errors
@@ -212,7 +213,7 @@ class SequenceTask:
         nats = predictions = wrong = failed = asked = missed = 0.0
         for given in self.evaluation_batches(generator):
             batch = self.scoring_rollout(forward, given)
-            outputs, _ = forward(batch.inputs, None)
+            outputs, _ = forward(batch.inputs, None, sequence_lengths(batch))
             mean, count, _ = self.loss(outputs, batch)
             misses = errors(outputs, batch.targets, batch.choices) & loss_mask(batch)[..., None]
             nats += mean * count

@@ -104,26 +104,29 @@ def answer_numbers(mask: NDArray[Any]) -> NDArray[np.int64]:
     return numbers
 
 
-def sequence_length(batch: Batch, row: int) -> int:
-    """Steps of one sequence of a batch, without the padding at its end."""
-    if batch.mask is None:
-        return len(batch.inputs)
-    used = batch.mask[:, row].astype(bool)
-    for array in (batch.inputs, batch.targets):
-        used = used | (array[:, row].reshape(len(used), -1) != 0).any(axis=1)
-    return int(np.flatnonzero(used)[-1]) + 1 if used.any() else len(used)
+def sequence_lengths(batch: Batch) -> NDArray[np.intp]:
+    """Steps of each sequence (B,) without the padding at its end, in which inputs, targets and mask are 0.
 
-
-def digests(batch: Batch) -> list[bytes]:
-    """A digest of each sequence's inputs without its padding, by which equal sequences are recognised."""
+    Where a sequence is 0 everywhere, all its steps count.
+    """
     steps, rows = batch.inputs.shape[:2]
     used = loss_mask(batch).astype(bool)
     for array in (batch.inputs, batch.targets):
         used = used | (array.reshape(steps, rows, -1) != 0).any(axis=2)
-    ends = steps - used[::-1].argmax(axis=0)
+    lengths: NDArray[np.intp] = steps - used[::-1].argmax(axis=0)
+    return lengths
+
+
+def sequence_length(batch: Batch, row: int) -> int:
+    """Steps of one sequence of a batch, without the padding at its end."""
+    return int(sequence_lengths(batch.rows(slice(row, row + 1)))[0])
+
+
+def digests(batch: Batch) -> list[bytes]:
+    """A digest of each sequence's inputs without its padding, by which equal sequences are recognised."""
     return [
         hashlib.blake2b(batch.inputs[:end, row].tobytes(), digest_size=16).digest()
-        for row, end in enumerate(ends)
+        for row, end in enumerate(sequence_lengths(batch))
     ]
 
 

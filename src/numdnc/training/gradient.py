@@ -6,16 +6,27 @@ Axes: T steps, B batch, X input, Y output.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from numdnc.engines import Engine
+from numdnc.errors import UserError
 from numdnc.init import initial_state, initial_state_backward
 from numdnc.params import Array, cast_inputs
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
+from numdnc.tasks.sequences import sequence_lengths
 from numdnc.training.workers import SINGLE, Workers
 from numdnc.tree import zeros_like
 
 Loss = Callable[[Array, Batch], tuple[float, float, Array]]
 """`Task.loss`: (outputs, batch) -> (loss in nats per prediction, number of predictions, gradient by the outputs)."""
+
+
+PART_OF_A_SEQUENCE = (
+    "a bidirectional DNC must be given whole sequences, got a part of one: its second direction begins at the last "
+    "step. Train a model without --bidirectional to go on step by step or window by window."
+)
 
 
 class LossAndGradient(NamedTuple):
@@ -47,6 +58,7 @@ def loss_and_gradient(
     state: Any = None,
     d_final_state: Any = None,
     bypass_mask: Array | None = None,
+    lengths: NDArray[np.integer] | None = None,
     workers: Workers = SINGLE,
 ) -> LossAndGradient:
     """Run a model over a batch and back.
@@ -56,15 +68,20 @@ def loss_and_gradient(
 
     Sequences start in the model's initial state, to which the gradient of a learned state flows back, or go on from
     `state`, which is a constant. `d_final_state`, zero by default, is what else depends on the state after the last
-    step. Of several `workers`, which all pass the same batch and mask, each computes its own sequences (`state` is
+    step. `lengths` (B,), which only a bidirectional model needs, are by default those of the batch without its padding.
+    Of several `workers`, which all pass the same batch, mask and lengths, each computes its own sequences (`state` is
     that of these), and loss and gradient are averaged over all.
     """
     rows = workers.shard(batch.inputs.shape[1])
     batch = batch._replace(inputs=cast_inputs(batch.inputs, params)).rows(rows)
     mask = None if bypass_mask is None else bypass_mask[:, rows]
     before = initial_state(spec, params, batch.inputs.shape[1]) if state is None else state
+    if spec.bidirectional:
+        if not batch.starts_sequence:
+            raise UserError(PART_OF_A_SEQUENCE)
+        lengths = sequence_lengths(batch) if lengths is None else lengths[rows]
     outputs, after, tape = engine.forward(
-        spec, params, batch.inputs, before, keep_tape=True, bypass_mask=mask
+        *(spec, params, batch.inputs, before), keep_tape=True, bypass_mask=mask, lengths=lengths
     )
     value, count, d_outputs = loss(outputs, batch)
     d_after = zeros_like(after) if d_final_state is None else d_final_state

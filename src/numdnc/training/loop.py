@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numdnc.init import draw_bypass_mask
 from numdnc.params import Array, DNCParams, Inputs
@@ -129,8 +130,9 @@ def _bypass_mask(run: Run, batch: Batch) -> Array | None:
 def _sharded(forward: Forward, workers: Workers) -> Forward:
     """The same model, of which each worker computes its rows and gets all outputs; the state is that of its rows."""
 
-    def sharded(inputs: Inputs, state: Any) -> tuple[Array, Any]:
-        outputs, state = forward(inputs[:, workers.shard(inputs.shape[1])], state)
+    def sharded(inputs: Inputs, state: Any, lengths: NDArray[np.integer] | None = None) -> tuple[Array, Any]:
+        rows = workers.shard(inputs.shape[1])
+        outputs, state = forward(inputs[:, rows], state, None if lengths is None else lengths[rows])
         return workers.all_gather(outputs, axis=1), state
 
     return sharded

@@ -39,12 +39,14 @@ def find_not_finite(
     bad, at = first_not_finite("params", params), state
     if bad is None and state is not None:
         bad = first_not_finite("state", state)
-    for t in range(len(inputs)):
+    chunk = len(inputs) if run.spec.bidirectional else 1
+    for t in range(0, len(inputs), chunk):
         if bad is not None:
             break
-        outputs, at = forward(inputs[t : t + 1], at)
+        outputs, at = forward(inputs[t : t + chunk], at)
         bad = first_not_finite("state", at) or first_not_finite("outputs", outputs)
-        bad = f"{bad} at step {t} of the window" if bad else None
+        where = f" at step {t} of the window" if chunk == 1 else ""
+        bad = f"{bad}{where}" if bad else None
     if bad is None:
         own = loss_and_gradient(run.spec, params, run.engine, batch, task.loss, state=state, bypass_mask=mask)
         bad = first_not_finite("gradient", own.gradient)

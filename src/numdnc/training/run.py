@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
@@ -13,6 +14,7 @@ from numdnc.params import Array, Inputs, cast_inputs
 from numdnc.schema import Count, Finite
 from numdnc.spec import Spec
 from numdnc.tasks import Forward
+from numdnc.training.gradient import PART_OF_A_SEQUENCE
 from numdnc.training.optimizers import OptimizerSettings, first_moments, learning_rate_at
 
 Precision = Literal["float32", "float64"]
@@ -124,9 +126,11 @@ class Run(Progress):
         """Learning rate of the current iteration."""
         return self.rate_scale * learning_rate_at(self.optimizer, self.iteration, self.training.steps)
 
-    def forward(self, inputs: Inputs, state: Any) -> tuple[Array, Any]:
+    def forward(
+        self, inputs: Inputs, state: Any, lengths: NDArray[np.integer] | None = None
+    ) -> tuple[Array, Any]:
         """`Forward` with the current parameters."""
-        return forward_with(self.engine, self.spec, self.params)(inputs, state)
+        return forward_with(self.engine, self.spec, self.params)(inputs, state, lengths)
 
 
 def new_run(
@@ -158,10 +162,14 @@ def new_run(
 def forward_with(engine: Engine, spec: Spec, params: Any) -> Forward:
     """The model as a function of inputs and state."""
 
-    def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
+    def forward(inputs: Inputs, state: Any, lengths: NDArray[np.integer] | None = None) -> tuple[Array, Any]:
         if state is None:
             state = initial_state(spec, params, inputs.shape[1])
-        outputs, state, _ = engine.forward(spec, params, cast_inputs(inputs, params), state, keep_tape=False)
+        elif spec.bidirectional:
+            raise UserError(PART_OF_A_SEQUENCE)
+        inputs = cast_inputs(inputs, params)
+        lengths = lengths if spec.bidirectional else None
+        outputs, state, _ = engine.forward(spec, params, inputs, state, keep_tape=False, lengths=lengths)
         return outputs, state
 
     return forward
@@ -171,9 +179,9 @@ def finite_forward(engine: Engine, spec: Spec, params: Any) -> Forward:
     """`forward_with`, but with a UserError if an output is not finite."""
     plain = forward_with(engine, spec, params)
 
-    def forward(inputs: Inputs, state: Any) -> tuple[Array, Any]:
+    def forward(inputs: Inputs, state: Any, lengths: NDArray[np.integer] | None = None) -> tuple[Array, Any]:
         with np.errstate(all="ignore"):  # overflow ends in an error in words
-            outputs, state = plain(inputs, state)
+            outputs, state = plain(inputs, state, lengths)
         if not np.isfinite(outputs).all():
             raise UserError(
                 "outputs of the model must be finite, got some that are not: its parameters are too large. "

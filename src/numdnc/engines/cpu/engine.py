@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.engines.cpu import buffers, matmuls
@@ -63,9 +63,11 @@ class CPUEngine:
         self._together = together
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model but an NTM, in float32 and float64."""
+        """Every model but an NTM and those of two directions, in float32 and float64."""
         if isinstance(spec, NTMSpec):
             return "it has no kernels for an NTM"
+        if spec.bidirectional:
+            return "it has no second direction"
         return refuse_dtype(dtype)
 
     def forward(
@@ -77,9 +79,10 @@ class CPUEngine:
         *,
         keep_tape: bool,
         bypass_mask: Array | None = None,
+        lengths: NDArray[np.integer] | None = None,
     ) -> tuple[Array, Any, Tape | None]:
         """See `Engine.forward`."""
-        check_forward(spec, params, inputs, state, bypass_mask)
+        check_forward(spec, params, inputs, state, bypass_mask, lengths)
         with single_threaded_blas():
             return self._forward(spec, params, inputs, state, keep_tape, bypass_mask)
 

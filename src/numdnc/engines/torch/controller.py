@@ -52,6 +52,30 @@ def controller_step(
     return torch.cat(hiddens, dim=1), tuple(after)
 
 
+def reverse_hidden(
+    spec: Spec, params: tuple[Any, ...], inputs: Tensor, lengths: Tensor | None
+) -> tuple[Tensor, ...]:
+    """Hidden values (B, H) of the second direction at each step, 0 beyond a row's end; lengths (B,), None for T.
+
+    inputs as for `input_part`. Each row is turned around, so that it begins with its last step and its padding is last.
+    """
+    T, B = inputs.shape[:2]
+    if not T:
+        return ()
+    steps, rows = torch.arange(T, device=inputs.device)[:, None], torch.arange(B, device=inputs.device)
+    mirrored = (T if lengths is None else lengths) - 1 - steps
+    outside, mirrored = (mirrored < 0)[..., None], mirrored.clamp(min=0)
+    turned = inputs[mirrored, rows]
+    x_parts = [input_part(spec, layer, turned) for layer in params]
+    nothing = x_parts[0].new_zeros(B, 0)
+    state: Any = tuple(LSTMState(*x_parts[0].new_zeros(2, B, size)) for size in spec.hidden_sizes)
+    hiddens = []
+    for parts in zip(*[part.unbind(0) for part in x_parts], strict=True):
+        hidden, state = controller_step(spec, params, parts, nothing, state)
+        hiddens.append(hidden)
+    return tuple(torch.stack(hiddens)[mirrored, rows].masked_fill(outside, 0).unbind(0))
+
+
 def _lstm(params: Any, z: Tensor, before: LSTMState) -> LSTMState:
     """i, f, g, o from z (B, 4 H); c = f c + i g, h = o tanh(c), with layer norm of c if the layer has it."""
     i, f, g, o = z.chunk(4, dim=1)

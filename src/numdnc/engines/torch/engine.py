@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.errors import UserError, missing_package
@@ -58,15 +58,16 @@ class TorchEngine:
         *,
         keep_tape: bool,
         bypass_mask: Array | None = None,
+        lengths: NDArray[np.integer] | None = None,
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
-        check_forward(spec, params, inputs, state, bypass_mask)
+        check_forward(spec, params, inputs, state, bypass_mask, lengths)
         given = map_leaves(self._tensor, (params, inputs, state))
-        mask = None if bypass_mask is None else self._tensor(bypass_mask)
+        mask, rows = (None if part is None else self._tensor(part) for part in (bypass_mask, lengths))
         with torch.set_grad_enabled(keep_tape):
             if keep_tape:
                 given = map_leaves(_require_grad, given)
-            outputs, after = forward(spec, *given, mask)
+            outputs, after = forward(spec, *given, mask, rows)
         tape = Tape(spec, *given, outputs, after) if keep_tape else None
         return _array(outputs), map_leaves(_array, after), tape
 

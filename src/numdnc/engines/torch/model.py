@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from numdnc.engines.torch.controller import affine, controller_step, input_part
+from numdnc.engines.torch.controller import affine, controller_step, input_part, reverse_hidden
 from numdnc.engines.torch.memory import access
 from numdnc.engines.torch.ntm import access_ntm
 from numdnc.spec import NTMSpec, Spec
@@ -16,18 +16,26 @@ from numdnc.tree import map_leaves
 
 
 def forward(
-    spec: Spec, params: Any, inputs: Tensor, state: Any, bypass_mask: Tensor | None = None
+    spec: Spec,
+    params: Any,
+    inputs: Tensor,
+    state: Any,
+    bypass_mask: Tensor | None = None,
+    lengths: Tensor | None = None,
 ) -> tuple[Tensor, Any]:
     """Outputs (T, B, Y) and the state after the last step; torch differentiates both by all that is passed in.
 
     inputs (T, B, X), or integers (T, B) that mean one-hot rows; params and state are the trees of `numdnc.params` with
     tensors in place of arrays, all of one dtype and on one device; bypass_mask (T, B, hidden_total) multiplies the
-    hidden values on their way to the output. Work that does not depend on the previous step is done for all steps at
-    once. Results share no memory with arguments.
+    hidden values on their way to the output; lengths (B,) are the steps of each row, where a second direction begins
+    (None: T). Work that does not depend on the previous step is done for all steps at once. Results share no memory
+    with arguments.
     """
     B = inputs.shape[1]
     x_parts = [input_part(spec, layer, inputs) for layer in params.controller]
-    hiddens, reads = [], []
+    reverse = reverse_hidden(spec, params.reverse_controller, inputs, lengths) if spec.bidirectional else ()
+    hiddens: list[Tensor] = []
+    reads: list[Tensor] = []
     seen = x_parts[0].new_zeros(B, 0)
     step_memory: Any = access_ntm if isinstance(spec, NTMSpec) else access
     # A graph that was recorded from unbind refuses another number of steps; one from part[t] would leave them out.
@@ -35,6 +43,8 @@ def forward(
         if spec.has_memory:
             seen = state.reads.reshape(B, spec.reads_size)
         hidden, controller = controller_step(spec, params.controller, parts, seen, state.controller)
+        if reverse:
+            hidden = torch.cat([hidden, reverse[len(hiddens)]], dim=1)
         hiddens.append(hidden)
         state = state._replace(controller=controller)
         if spec.has_memory:

@@ -18,7 +18,7 @@ from numdnc.tasks.babi.batches import batches_by_length, padding_share
 from numdnc.tasks.babi.files import BabiFiles
 from numdnc.tasks.babi.induction import INDUCTION_TASK, augment_induction
 from numdnc.tasks.babi.stories import Story, StoryEncoder, Vocabulary, drop_duplicates, parse_stories
-from numdnc.tasks.sequences import loss_mask, pad_and_concat
+from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_lengths
 
 _ORDER, _SPLIT, _AUGMENT = 0, 1, 2
 """Separate the random numbers for the order of stories, the choice of validation stories and augmentation."""
@@ -219,7 +219,7 @@ class BabiTask:
         for first in range(0, len(stories), EVAL_BATCH):
             group = stories[first : first + EVAL_BATCH]
             batch = pad_and_concat([story.batch for story in group])
-            outputs, _ = forward(batch.inputs, None)
+            outputs, _ = forward(batch.inputs, None, sequence_lengths(batch))
             mean, count, _ = self.loss(outputs, batch)
             nats, words = nats + mean * count, words + count
             right = outputs.argmax(axis=2) == batch.targets
