@@ -20,7 +20,10 @@ arrays._matrix_view = lambda flat, rows, columns: flat.reshape(rows, columns)
 activations.split_exp = lambda x: (
     activations._split_exp_float32(x) if x.dtype == np.float32 else activations._split_exp_float64(x)
 )
-SPECS = ("dnc-all", "dnc-ADNC", "dnc-D+S", "dnc-2-layers", "dnc-odd", "rnn-2-layers", "lstm-2-layers")
+SPECS = (
+    *("dnc-all", "dnc-ADNC", "dnc-D+S", "dnc-2-layers", "dnc-odd", "rnn-2-layers", "lstm-2-layers"),
+    *("ntm-2-layers", "ntm-odd"),
+)
 
 
 @pytest.mark.parametrize("spec_name", SPECS)

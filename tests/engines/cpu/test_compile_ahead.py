@@ -55,7 +55,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("spec_name", ["lstm-2-layers", "dnc-odd", "dnc-all", "dnc-content-only"])
+@pytest.mark.parametrize("spec_name", ["lstm-2-layers", "dnc-odd", "dnc-all", "dnc-content-only", "ntm-odd"])
 def test_signatures_are_the_types_that_kernels_are_called_with(
     spec_name: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,28 +14,38 @@ from numdnc.engines.cpu.kernels.types import (
     ControllerTape,
     MemoryGradient,
     MemoryTape,
+    NTMGradient,
+    NTMTape,
     Scratch,
     Sizes,
 )
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.plans import Plan
-from numdnc.params import Array, DNCState, LayerState, LSTMState, RecurrentState, RNNState, memory_state
-from numdnc.spec import DNCSpec, Spec
+from numdnc.params import (
+    Array,
+    LayerState,
+    LSTMState,
+    RecurrentState,
+    RNNState,
+    memory_state,
+    state_part_shapes,
+)
+from numdnc.spec import DNCSpec, MemorySpec, Spec
 
-_AS_THEY_ARE = ("usage", "precedence", "write_weights", "read_weights")
-"""Parts of the state that kernels keep in the same order of axes; the memory is kept by columns, the link in tiles."""
+_REARRANGED = ("memory", "link", "reads")
+"""Parts of the state that kernels keep in another way: the memory by columns, the link in tiles, reads beside both."""
 
 
 def store_initial_state(
-    spec: Spec, tape: ControllerTape, memory: MemoryTape | SparseTape | None, state: Any
+    spec: Spec, tape: ControllerTape, memory: MemoryTape | SparseTape | NTMTape | None, state: Any
 ) -> None:
     """Copy the state that a sequence starts from into its tape."""
     _store_layer_states(spec, tape.hidden[0], tape.cell[0], state)
     if isinstance(memory, SparseTape) and isinstance(spec, DNCSpec):
         sparse_buffers.store_initial_state(spec, memory, state)
-    elif isinstance(memory, MemoryTape):
+    elif memory is not None:
         memory.reads[0] = state.reads
-        _store_memory_state([getattr(memory.state, name)[0] for name in ("memory", *_AS_THEY_ARE)], state)
+        _store_memory_state(_state_arrays(spec, memory.state, 0), state)
 
 
 def allocate_scratch(spec: Spec, plan: Plan, state: Any) -> Scratch | SparseScratch:
@@ -50,8 +60,8 @@ def allocate_scratch(spec: Spec, plan: Plan, state: Any) -> Scratch | SparseScra
 
 
 def allocate_gradients(
-    spec: Spec, plan: Plan, tape: MemoryTape | SparseTape | None, d_state: Any
-) -> tuple[ControllerGradient, MemoryGradient | SparseGradient | None]:
+    spec: Spec, plan: Plan, tape: MemoryTape | SparseTape | NTMTape | None, d_state: Any
+) -> tuple[ControllerGradient, MemoryGradient | SparseGradient | NTMGradient | None]:
     """Allocate the gradients of the controller's and the memory's values, with those of the final state in them."""
     controller, *rest = allocate(plan.gradient, plan.dtype)
     _store_layer_states(spec, controller.hidden, controller.cell, d_state)
@@ -62,7 +72,7 @@ def allocate_gradients(
     if isinstance(tape, SparseTape) and isinstance(spec, DNCSpec):
         sparse_buffers.store_gradients(spec, memory, tape, _last_state(plan.sizes), d_state)
         return controller, memory
-    _store_memory_state([getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)], d_state)
+    _store_memory_state(_state_arrays(spec, memory.row, ...), d_state)
     if plan.sizes.links:
         _to_tiles(memory.link, d_state.link, plan.sizes.tile)
     return controller, memory
@@ -72,38 +82,36 @@ def final_state(
     spec: Spec,
     sizes: Sizes,
     tape: ControllerTape,
-    memory: MemoryTape | SparseTape | None,
+    memory: MemoryTape | SparseTape | NTMTape | None,
     scratch: Scratch | SparseScratch,
 ) -> Any:
     """Copy the state after the last step."""
     last = _last_state(sizes)
     layers = _load_layer_states(spec, tape.hidden[-1], tape.cell[last])
-    if memory is None or not isinstance(spec, DNCSpec):
+    if memory is None or not spec.has_memory:
         return RecurrentState(layers)
-    if isinstance(memory, SparseTape) and isinstance(scratch, SparseScratch):
+    if isinstance(memory, SparseTape) and isinstance(scratch, SparseScratch) and isinstance(spec, DNCSpec):
         return sparse_buffers.final_state(spec, memory, scratch.recency, sizes.steps, last, layers)
-    parts = [getattr(memory.state, name)[last] for name in ("memory", *_AS_THEY_ARE)]
     link = scratch.link if isinstance(scratch, Scratch) else None
-    return _load_state(spec, sizes, layers, parts, link, memory.reads[-1])
+    return _load_state(spec, sizes, layers, _state_arrays(spec, memory.state, last), link, memory.reads[-1])
 
 
 def initial_state_gradient(
     spec: Spec,
     sizes: Sizes,
     controller: ControllerGradient,
-    tape: MemoryTape | SparseTape | None,
-    memory: MemoryGradient | SparseGradient | None,
+    tape: MemoryTape | SparseTape | NTMTape | None,
+    memory: MemoryGradient | SparseGradient | NTMGradient | None,
 ) -> Any:
     """Copy the gradient with respect to the initial state."""
     layers = _load_layer_states(spec, controller.hidden, controller.cell)
-    if memory is None or not isinstance(spec, DNCSpec):
+    if memory is None or not spec.has_memory:
         return RecurrentState(layers)
     reads = controller.reads.reshape(-1, spec.read_heads, spec.word_size)
-    if isinstance(memory, SparseGradient) and isinstance(tape, SparseTape):
+    if isinstance(memory, SparseGradient) and isinstance(tape, SparseTape) and isinstance(spec, DNCSpec):
         return sparse_buffers.initial_state_gradient(spec, tape, memory, reads, layers)
-    parts = [getattr(memory.row, name) for name in ("memory", *_AS_THEY_ARE)]
     link = memory.link if isinstance(memory, MemoryGradient) else None
-    return _load_state(spec, sizes, layers, parts, link, reads)
+    return _load_state(spec, sizes, layers, _state_arrays(spec, memory.row, ...), link, reads)
 
 
 def _last_state(sizes: Sizes) -> int:
@@ -111,33 +119,32 @@ def _last_state(sizes: Sizes) -> int:
     return sizes.steps % sizes.kept_states
 
 
-def _store_memory_state(parts: list[Array], state: Any) -> None:
+def _state_arrays(spec: Spec, kept: Any, at: Any) -> dict[str, Array]:
+    """Arrays of one step, from `kept`, for the parts of the state that are not in tiles or on a tape of their own."""
+    names = ("memory", *(name for name in state_part_shapes(spec) if name not in _REARRANGED))
+    return {name: getattr(kept, name)[at] for name in names}
+
+
+def _store_memory_state(arrays: dict[str, Array], state: Any) -> None:
     """Copy a memory's state into arrays of one step."""
-    memory, *others = parts
-    memory[:] = state.memory.swapaxes(1, 2)
-    for array, name in zip(others, _AS_THEY_ARE, strict=True):
-        if not isinstance(getattr(state, name), tuple):
-            array[:] = getattr(state, name)
+    for name, array in arrays.items():
+        array[:] = state.memory.swapaxes(1, 2) if name == "memory" else getattr(state, name)
 
 
 def _load_state(
-    spec: DNCSpec,
+    spec: MemorySpec,
     sizes: Sizes,
     layers: tuple[LayerState, ...],
-    parts: list[Array],
+    arrays: dict[str, Array],
     link: Array | None,
     reads: Array,
-) -> DNCState:
+) -> Any:
     """Copy a model's state out of arrays of one step."""
-    memory, *others = parts
-    copies: dict[str, Any] = {name: array.copy() for name, array in zip(_AS_THEY_ARE, others, strict=True)}
+    copies = {name: array.copy() for name, array in arrays.items() if name != "memory"}
     if link is not None and spec.links:
         copies["link"] = _from_tiles(link, sizes.tile)
-    else:
-        copies["precedence"] = ()
-    copies |= {"memory": memory.swapaxes(1, 2).copy(), "reads": reads.copy()}
-    after: DNCState = memory_state(spec, layers, copies)
-    return after
+    memory = arrays["memory"].swapaxes(1, 2).copy()
+    return memory_state(spec, layers, {**copies, "memory": memory, "reads": reads.copy()})
 
 
 def _to_tiles(tiles: Array, link: Array, width: int) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -17,8 +18,6 @@ from typing import Any
 import numpy as np
 
 from numdnc.engines.cpu.cache import why_not_kept
-from numdnc.engines.cpu.kernels import sequence
-from numdnc.engines.cpu.kernels.sparse import sequence as sparse
 from numdnc.engines.cpu.signatures import signature
 
 _CODE = """
@@ -62,7 +61,7 @@ def await_compiled(kernel: Any, dtype: np.dtype[Any]) -> None:
 
 
 def _key(kernel: Any, dtype: np.dtype[Any]) -> _Key:
-    return os.getpid(), kernel.__name__, dtype.name
+    return os.getpid(), f"{kernel.__module__}:{kernel.__name__}", dtype.name
 
 
 def _is_kept(kernel: Any, dtype: np.dtype[Any]) -> bool:
@@ -102,7 +101,8 @@ def main(name: str, dtype: str) -> None:
     """The helper's program: compile this kernel into the cache; end early if the parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    kernel = getattr(sparse if hasattr(sparse, name) else sequence, name)
+    module, _, name = name.partition(":")
+    kernel = getattr(import_module(module), name)
     kernel.compile(signature(kernel, np.dtype(dtype)))
 
 

@@ -12,10 +12,10 @@ from numdnc.engines.check import check_backward, check_forward, check_tape, refu
 from numdnc.engines.cpu import buffers, matmuls
 from numdnc.engines.cpu.blas import single_threaded_blas
 from numdnc.engines.cpu.compile_ahead import await_compiled, compile_meanwhile
-from numdnc.engines.cpu.kernels import sequence
+from numdnc.engines.cpu.kernels import ntm, sequence
 from numdnc.engines.cpu.kernels.sparse import sequence as sparse
 from numdnc.engines.cpu.kernels.sparse.types import SparseTape
-from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, InterfaceParams, MemoryTape
+from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, InterfaceParams, MemoryTape, NTMTape
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.packing import pack_controller, pack_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
@@ -38,7 +38,7 @@ class Tape(NamedTuple):
     controller: Controller
     interface: InterfaceParams | None
     controller_tape: ControllerTape
-    memory_tape: MemoryTape | SparseTape | None
+    memory_tape: MemoryTape | SparseTape | NTMTape | None
     bypass_mask: Array | None
 
 
@@ -63,9 +63,7 @@ class CPUEngine:
         self._together = together
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model but an NTM and those of two directions, in float32 and float64."""
-        if isinstance(spec, NTMSpec):
-            return "it has no kernels for an NTM"
+        """Every model but those of two directions, in float32 and float64."""
         if spec.bidirectional:
             return "it has no second direction"
         return refuse_dtype(dtype)
@@ -95,8 +93,8 @@ class CPUEngine:
         plan = make_plan(spec, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
         controller, tape, *rest = allocate(plan.tape, plan.dtype)
         interface: Any = None
-        memory: MemoryTape | SparseTape | None = None
-        if rest:  # those only a DNC has
+        memory: MemoryTape | SparseTape | NTMTape | None = None
+        if rest:  # those only a model with a memory has
             interface, memory = rest
         controller = pack_controller(spec, plan, params, inputs, controller, threads)
         buffers.store_initial_state(spec, tape, memory, state)
@@ -195,6 +193,8 @@ class CPUEngine:
 
 def _kernels(spec: Spec) -> tuple[Any, Any]:
     """The kernels of a model, forward and backward."""
+    if isinstance(spec, NTMSpec):
+        return ntm.ntm_forward, ntm.ntm_backward
     if spec.sparsity is not None:
         return sparse.sparse_forward, sparse.sparse_backward
     if spec.has_memory:

@@ -23,12 +23,14 @@ from numdnc.engines.cpu.kernels.types import (
     InterfaceParams,
     MemoryGradient,
     MemoryTape,
+    NTMGradient,
+    NTMTape,
     Scratch,
     Sizes,
 )
 from numdnc.engines.cpu.layouts import Layout, lay_out
 from numdnc.params import Array
-from numdnc.spec import GATES, VARIATIONS, Spec
+from numdnc.spec import GATES, VARIATIONS, NTMSpec, Spec
 
 _CONTROLLERS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 
@@ -86,7 +88,9 @@ def make_plan(
     tape: tuple[Any, ...] = (Controller, ControllerTape)
     gradient: tuple[Any, ...] = (ControllerGradient,)
     scratch: Any = Scratch
-    if spec.sparsity is not None:
+    if isinstance(spec, NTMSpec):
+        tape, gradient = (*tape, InterfaceParams, NTMTape), (*gradient, NTMGradient)
+    elif spec.sparsity is not None:
         tape, gradient = (*tape, InterfaceParams, SparseTape), (*gradient, SparseGradient)
         scratch = SparseScratch
     elif spec.has_memory:
@@ -129,6 +133,7 @@ def axis_sizes(
         "N": N,
         "W": sizes.word,
         "R": R,
+        "V": sizes.write_heads,
         "RW": sizes.reads,
         "RN": R * N,
         "2R": 2 * R,
@@ -204,11 +209,13 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         word=spec.word_size,
         heads=spec.read_heads,
         # A bool as an int, and an absent size as 0.
-        **{name: +(getattr(spec, name) or 0) for name in VARIATIONS if name in Sizes._fields},
+        **{name: +(getattr(spec, name, 0) or 0) for name in VARIATIONS if name in Sizes._fields},
         segment=1 if few else _STRIDE * max(1, round((steps / _STRIDE) ** 0.5)),
         stride=1 if few else _STRIDE,
         tile=tile_width(spec.memory_size),
         rows=_rows_at_once(spec.memory_size),
+        write_heads=spec.axis_sizes.get("V", 0),
+        shifts=spec.axis_sizes.get("S", 0),
     )
 
 

@@ -131,6 +131,21 @@ def apply_oneplus(v):
 
 
 @kernel
+def apply_softplus(v):
+    """v = log(1 + e^v), overflow-free."""
+    zero = constant(0, v)
+    for i in range(len(v)):
+        v[i] = max(v[i], zero) + log1p(exp(-abs(v[i])))
+
+
+@kernel
+def softplus_backward(d_z, s):
+    """dz = ds (1 - e^-s), in place."""
+    for i in range(len(s)):
+        d_z[i] *= -expm1(-s[i])
+
+
+@kernel
 def sigmoid_backward(d_z, s):
     """dz = ds s (1 - s), in place."""
     one = constant(1, d_z)

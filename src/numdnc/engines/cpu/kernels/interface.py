@@ -6,16 +6,20 @@ from numdnc.engines.cpu.kernels.activations import (
     apply_oneplus,
     apply_sigmoid,
     apply_softmax,
+    apply_softplus,
     oneplus_backward,
     sigmoid_backward,
     softmax_backward,
+    softplus_backward,
 )
 from numdnc.engines.cpu.kernels.arrays import as_matrix
 from numdnc.engines.cpu.kernels.compiling import kernel, view_kernel
-from numdnc.parts import Activation, Interface
+from numdnc.parts import Activation, Interface, NTMInterface
 
 ACTIVATIONS = get_args(Activation)
-_ONEPLUS, _SIGMOID, _SOFTMAX = (ACTIVATIONS.index(name) for name in ("oneplus", "sigmoid", "softmax"))
+_ONEPLUS, _SOFTPLUS, _SIGMOID, _SOFTMAX = (
+    ACTIVATIONS.index(name) for name in ("oneplus", "softplus", "sigmoid", "softmax")
+)
 
 
 @kernel
@@ -25,6 +29,8 @@ def parse_interface(xi, spans):
         first, last, activation, width = spans[s, 0], spans[s, 1], spans[s, 2], spans[s, 3]
         if activation == _ONEPLUS:
             apply_oneplus(xi[first:last])
+        elif activation == _SOFTPLUS:
+            apply_softplus(xi[first:last])
         elif activation == _SIGMOID:
             apply_sigmoid(xi[first:last])
         elif activation == _SOFTMAX:
@@ -39,6 +45,8 @@ def parse_interface_backward(d_xi, xi, spans):
         first, last, activation, width = spans[s, 0], spans[s, 1], spans[s, 2], spans[s, 3]
         if activation == _ONEPLUS:
             oneplus_backward(d_xi[first:last], xi[first:last])
+        elif activation == _SOFTPLUS:
+            softplus_backward(d_xi[first:last], xi[first:last])
         elif activation == _SIGMOID:
             sigmoid_backward(d_xi[first:last], xi[first:last])
         elif activation == _SOFTMAX:
@@ -66,4 +74,24 @@ def split_interface(xi, at, sizes):
         read_masks=as_matrix(xi, at.read_masks, R * masks, W),
         forward_sharpness=xi[at.forward_sharpness : at.forward_sharpness + R * sharp],
         backward_sharpness=xi[at.backward_sharpness : at.backward_sharpness + R * sharp],
+    )
+
+
+@view_kernel
+def split_ntm_interface(xi, at, sizes):
+    """Views of the parts of xi, as `NTMInterface` declares them."""
+    R, V, W, S = sizes.heads, sizes.write_heads, sizes.word, sizes.shifts
+    return NTMInterface(
+        read_keys=as_matrix(xi, at.read_keys, R, W),
+        read_strengths=xi[at.read_strengths : at.read_strengths + R],
+        read_interpolation=xi[at.read_interpolation : at.read_interpolation + R],
+        read_shifts=as_matrix(xi, at.read_shifts, R, S),
+        read_sharpening=xi[at.read_sharpening : at.read_sharpening + R],
+        write_keys=as_matrix(xi, at.write_keys, V, W),
+        write_strengths=xi[at.write_strengths : at.write_strengths + V],
+        write_interpolation=xi[at.write_interpolation : at.write_interpolation + V],
+        write_shifts=as_matrix(xi, at.write_shifts, V, S),
+        write_sharpening=xi[at.write_sharpening : at.write_sharpening + V],
+        erase=as_matrix(xi, at.erase, V, W),
+        write_vectors=as_matrix(xi, at.write_vectors, V, W),
     )

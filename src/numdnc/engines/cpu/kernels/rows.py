@@ -1,7 +1,14 @@
 """Views of one sequence: from a named tuple of arrays to one of the same kind with a row of each."""
 
 from numdnc.engines.cpu.kernels.compiling import view_kernel
-from numdnc.engines.cpu.kernels.types import MemoryState, MemoryStep, RowGradient
+from numdnc.engines.cpu.kernels.types import (
+    MemoryState,
+    MemoryStep,
+    NTMMemory,
+    NTMRowGradient,
+    NTMStep,
+    RowGradient,
+)
 
 
 def row_view(kind, indices):
@@ -15,3 +22,6 @@ def row_view(kind, indices):
 state_row = row_view(MemoryState, "s, b")
 step_row = row_view(MemoryStep, "d, b")
 gradient_row = row_view(RowGradient, "b")
+ntm_row = row_view(NTMMemory, "s, b")
+ntm_step_row = row_view(NTMStep, "d, b")
+ntm_gradient_row = row_view(NTMRowGradient, "b")

@@ -4,7 +4,7 @@ From a declaration follow an array's shape and place in memory (layouts.py), its
 views of one sequence (rows.py). `plans.axis_sizes` gives the size of every axis:
 
     T steps, T1 = T + 1; S states and D steps that are kept: T + 1 and T with a tape, else 2 and 1, used in turn
-    B batch, N slots, W word, R read heads, RN = R N, I interface vector
+    B batch, N slots, W word, R read heads, RN = R N, V write heads of an NTM, I interface vector
     L layers, H hidden units and G gates of all layers, P inputs of all layers, without those of the model
 
 Kernels keep the memory by columns (W, N), so that every inner loop runs over slots; where a state comes in or goes out
@@ -13,7 +13,7 @@ it is (N, W).
 
 from typing import Annotated, Any, NamedTuple
 
-from numdnc.parts import Interface
+from numdnc.parts import Interface, NTMInterface
 
 Array = Any
 
@@ -59,9 +59,12 @@ class Sizes(NamedTuple):
     stride: int = 1  # within a segment that is computed again, before every multiple of this
     tile: int = 1  # columns of a tile of the link
     rows: int = 4  # of a tile that are worked on at once
+    write_heads: int = 0  # V, of an NTM
+    shifts: int = 0  # of its heads
 
 
-InterfaceOffsets = NamedTuple("InterfaceOffsets", [(name, int) for name in Interface._fields])
+_PARTS = dict.fromkeys((*Interface._fields, *NTMInterface._fields))
+InterfaceOffsets = NamedTuple("InterfaceOffsets", [(name, int) for name in _PARTS])
 """The first number of each part of the interface vector; 0 where the model does not have the part."""
 
 
@@ -151,6 +154,39 @@ class MemoryTape(NamedTuple):
     ]  # before each multiple of `segment`
 
 
+class NTMMemory(NamedTuple):
+    """What the memory of an NTM carries from step to step, and the norms of slots."""
+
+    memory: Annotated[Array, Axes("S B W N")]
+    inverse_norms: Annotated[Array, Axes("S B N")]
+    write_weights: Annotated[Array, Axes("S B V N")]
+    read_weights: Annotated[Array, Axes("S B R N")]
+
+
+class NTMStep(NamedTuple):
+    """What else a step of an NTM's memory computes: the stages of each head's weighting."""
+
+    interface: Annotated[Array, Axes("D B I")]
+    interface_standard: Annotated[Array, Axes("D B I", "normalisation")]
+    interface_deviation: Annotated[Array, Axes("D B 1", "normalisation")]
+    write_content: Annotated[Array, Axes("D B V N")]
+    write_similarity: Annotated[Array, Axes("D B V N")]
+    write_mixed: Annotated[Array, Axes("D B V N")]
+    write_shifted: Annotated[Array, Axes("D B V N")]
+    read_content: Annotated[Array, Axes("D B R N")]
+    read_similarity: Annotated[Array, Axes("D B R N")]
+    read_mixed: Annotated[Array, Axes("D B R N")]
+    read_shifted: Annotated[Array, Axes("D B R N")]
+
+
+class NTMTape(NamedTuple):
+    """The values of an NTM's memory."""
+
+    state: NTMMemory
+    step: NTMStep
+    reads: Annotated[Array, Axes("T1 B R W")]
+
+
 class Scratch(NamedTuple):
     """Workspace of the forward pass; threads that work on the same rows share it."""
 
@@ -222,6 +258,26 @@ class MemoryGradient(NamedTuple):
         Array, Axes("threads 2 B N", "links")
     ]  # .. of the write weights, by rows and columns; ..
     share_d_precedence: Annotated[Array, Axes("threads B N", "links")]  # .. and of the precedence before
+
+
+class NTMRowGradient(NamedTuple):
+    """Gradients that kernels for one sequence of an NTM use; those of a state as in `RowGradient`."""
+
+    memory: Annotated[Array, Axes("B W N")]
+    write_weights: Annotated[Array, Axes("B V N")]
+    read_weights: Annotated[Array, Axes("B R N")]
+    write_content: Annotated[Array, Axes("B V N")]
+    read_content: Annotated[Array, Axes("B R N")]
+    scratch: Annotated[Array, Axes("B N")]
+
+
+class NTMGradient(NamedTuple):
+    """Gradients of the values of an NTM's memory."""
+
+    row: NTMRowGradient
+    reads_out: Annotated[Array, Axes("T B R W")]  # of reads, through the output
+    interface: Annotated[Array, Axes("T B I")]  # of the products with the weights
+    interface_out: Annotated[Array, Axes("T B I", "normalisation")]  # of the result of layer norm
 
 
 class WorkShare(NamedTuple):
