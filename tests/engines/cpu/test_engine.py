@@ -53,6 +53,8 @@ IN_TEAMS = (
     "dnc-ADNC",
     "dnc-content-only",
     "dnc-all",
+    "ntm-2-layers",
+    "ntm-odd",
 )
 FEW_SLOTS = [name for name, spec in RANDOM_SPECS.items() if spec.links and spec.memory_size < 4]
 """Models of the mixes in which threads that share the links of a row find less than four slots."""
