@@ -162,7 +162,7 @@ def _sparse_axis_sizes(spec: Spec, sizes: Sizes) -> dict[str, int]:
     return {
         "K": K,
         "Q": R + 1 - sizes.recency,
-        "L": K + word_changes,
+        "candidates": K + word_changes,
         "U": usage_changes,
         "C": word_changes,
         "J": 8 * K * K,

@@ -1,6 +1,6 @@
 """The arrays of a sparse memory, declared as in kernels/types.py. Axes besides those listed there:
 
-    K entries of a weighting, Q keys looked up: R for reading, then one for writing; L candidates of a search
+    K entries of a weighting, Q keys looked up: R for reading, then one for writing; candidates of a search
     U slots whose usage a step may change, C slots whose words a step may change, J changes of links in a step
     blocks of LANES slots; "slots" of blocks, LANES times as many, at least N
 
@@ -119,8 +119,10 @@ class SparseScratch(NamedTuple):
     products: Annotated[Array, Axes("threads batch_outputs")]  # as in Scratch
     row: RowScratch
     recency: Recency
-    best_slots: Annotated[Array, Axes("threads B Q L", dtype="int32")]  # each thread's candidates, best first
-    best_scores: Annotated[Array, Axes("threads B Q L")]
+    best_slots: Annotated[
+        Array, Axes("threads B Q candidates", dtype="int32")
+    ]  # each thread's candidates, best first
+    best_scores: Annotated[Array, Axes("threads B Q candidates")]
     scores: Annotated[Array, Axes("threads Q lanes")]
     masked_norms: Annotated[Array, Axes("threads Q lanes", "masking")]
     squares: Annotated[Array, Axes("threads W lanes", "masking")]
