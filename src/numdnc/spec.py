@@ -15,6 +15,9 @@ EPSILON = 1e-6
 """Added to every squared norm and variance that something is divided by, and to every weighting that is raised to a
 power: a vector of zeros has similarity 0 and gradients stay bounded."""
 
+ACCESSED = 0.005
+"""With `recency`, a slot counts as accessed where its write weight and all its read weights sum to more than this."""
+
 ControllerKind = Literal["lstm", "rnn", "feedforward"]
 
 GATES: dict[ControllerKind, int] = {"lstm": 4, "rnn": 1, "feedforward": 1}

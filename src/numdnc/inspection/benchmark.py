@@ -46,6 +46,7 @@ class Shape(NamedTuple):
     read_heads: int
     batch: int
     steps: int
+    sparsity: int | None = None
 
     @property
     def spec(self) -> DNCSpec:
@@ -57,6 +58,7 @@ class Shape(NamedTuple):
             memory_size=self.memory_size,
             word_size=self.word_size,
             read_heads=self.read_heads,
+            sparsity=self.sparsity,
         )
 
 
@@ -67,8 +69,10 @@ SHAPES = {
     "babi": Shape(160, (256,), 160, 256, 64, 4, batch=8, steps=100),
     "traversal": Shape(92, (256, 256, 256), 90, 256, 50, 5, batch=2, steps=120),
     "large": Shape(64, (128,), 64, 1024, 32, 4, batch=1, steps=64),
+    "sparse": Shape(64, (128,), 64, 256, 32, 4, batch=8, steps=64, sparsity=8),
+    "large-sparse": Shape(64, (128,), 64, 1024, 32, 4, batch=1, steps=64, sparsity=8),
 }
-"""From characters and small tasks to the paper's tasks and a memory of many slots."""
+"""From characters and small tasks to the paper's tasks and a memory of many slots, dense and sparse."""
 
 
 class MachineRates(NamedTuple):
@@ -222,7 +226,8 @@ def lower_bound_ms(shape: Shape, rates: MachineRates) -> float:
     """A lower bound of the milliseconds for forward and backward of a shape.
 
     The longer of two times: the multiply-adds, three times those of a forward pass, at the machine's rate for matrix
-    products; and writing and reading each link matrix once in memory.
+    products; and writing and reading each link matrix once in memory. With sparsity: the similarities of a forward
+    pass, what is done with K words of each head, and reading the memory once.
     """
     N, W, R = shape.memory_size, shape.word_size, shape.read_heads
     spec = shape.spec
@@ -233,10 +238,14 @@ def lower_bound_ms(shape: Shape, rates: MachineRates) -> float:
     forward += (
         spec.hidden_total * (spec.interface_size + spec.output_size) + spec.reads_size * spec.output_size
     )
-    forward += N * W * (2 * R + 3) + N * N * (2 * R + 2.5)
     steps = shape.batch * shape.steps
-    operations, link_bytes = 3 * 2 * forward * steps, 2 * 4 * N * N * steps
-    return 1e3 * max(operations / (rates.gflops * 1e9), link_bytes / (rates.gbytes * 1e9))
+    if (K := shape.sparsity) is None:
+        forward += N * W * (2 * R + 3) + N * N * (2 * R + 2.5)
+        operations, moved_bytes = 3 * 2 * forward * steps, 2 * 4 * N * N * steps
+    else:
+        forward += K * W * (2 * R + 3)
+        operations, moved_bytes = 2 * (3 * forward + N * W * (R + 1)) * steps, 4 * N * W * steps
+    return 1e3 * max(operations / (rates.gflops * 1e9), moved_bytes / (rates.gbytes * 1e9))
 
 
 class PeakMemory:

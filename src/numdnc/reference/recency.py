@@ -8,9 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numdnc.params import Array
-
-ACCESSED = 0.005
-"""A slot counts as accessed where the sum of its write weight and all its read weights exceeds this."""
+from numdnc.spec import ACCESSED
 
 
 class RecencyTape(NamedTuple):

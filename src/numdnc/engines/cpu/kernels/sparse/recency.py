@@ -3,7 +3,7 @@
 from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.sparse.sets import forget_places, place_slots
-from numdnc.reference.recency import ACCESSED
+from numdnc.spec import ACCESSED
 
 
 @kernel
