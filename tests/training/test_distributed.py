@@ -1,70 +1,39 @@
-"""Several processes train as one: the same run to rounding, written once, stopped and resumed whole."""
+"""Several processes train as one: the same run to rounding, written once, stopped and resumed whole.
 
-import json
+Those that torchrun starts are in test_torchrun.py, shared sweeps in test_shared_sweep.py.
+"""
+
 import os
 import re
 import shutil
 import signal
-import socket
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 from unittest import mock
 
-import numpy as np
 import pytest
 
-from helpers.commands import (
-    LAUNCH_PROGRAM,
-    SMALL,
-    TEXT,
-    WITH_STAND_IN,
-    contents,
-    done,
-    finish,
-    metrics,
-    program,
-    refused,
+from helpers.commands import SMALL, TEXT, contents, done, finish, metrics, program, refused
+from helpers.launcher import (
+    LEARN_COPY,
+    LEARN_TEXT,
+    PRECISE,
+    TOLERANCE,
+    Launcher,
+    difference,
+    done_by,
+    enter,
+    wait_for_report,
 )
 from helpers.marks import thorough_but
-from helpers.patience import PATIENCE, without_notice
 from numdnc.engines.cpu.threads import count_threads
 from numdnc.machine import count_processors
 from numdnc.training import distributed
-from numdnc.training import sweep as sweeps
 from numdnc.training.checkpoint import load_checkpoint
 from numdnc.training.workers import SINGLE
 
-TOLERANCE = 1e-13
-"""Relative, in float64, between one process and several after 18 updates; measured 1.4e-14."""
-PRECISE = ("--engine", "reference", "--precision", "float64", "--sample-every", 0)
-LEARN_TEXT = ("train", "text", "-c", "text.txt", *SMALL.split(), *PRECISE, "--report-every", 9)
-LEARN_COPY = (
-    *(
-        "train",
-        "copy",
-        "-m",
-        "dnc",
-        "-H",
-        6,
-        "-N",
-        5,
-        "-W",
-        4,
-        "-R",
-        1,
-        "--batch",
-        5,
-        "--evaluated",
-        7,
-        *PRECISE,
-    ),
-    *("--max-length", 5, "--grow", "max_length", "--pass-at", 1, "--report-every", 9),
-)
 FAMILY = (
     *("--masking", "--deallocation", "--sharpness", "--normalisation", "--learned-state"),
     *("--bypass-dropout", 0.2, "--weight-noise", 0.01, "--weight-decay", 0.01, "--clip-norm", 0.1),
@@ -72,81 +41,8 @@ FAMILY = (
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    for name in (*distributed.ENVIRONMENT, "NUMDNC_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "text.txt").write_text(TEXT)
-    return tmp_path
-
-
-class Ended(NamedTuple):
-    """How processes ended, each by its rank."""
-
-    codes: list[int]
-    out: list[str]
-    err: list[str]
-
-    @property
-    def line(self) -> str:
-        """The one line of an error in which they all ended, said by one of them."""
-        (line,) = "".join(self.err).splitlines()
-        assert line.startswith("error: "), line
-        return line
-
-
-class Launcher:
-    """Starts several processes at a time, see launch_program.py."""
-
-    def __init__(self) -> None:
-        self._program = subprocess.Popen(
-            [sys.executable, LAUNCH_PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={
-                **os.environ,
-                "OPENBLAS_NUM_THREADS": "1",
-                "TORCH_CPP_LOG_LEVEL": "ERROR",
-            },  # as `join` has it
-        )
-        self.running: list[int] = []
-
-    def _answer(self, line: str) -> list[int]:
-        assert self._program.stdin
-        assert self._program.stdout
-        self._program.stdin.write(line + "\n")
-        self._program.stdin.flush()
-        late = threading.Timer(PATIENCE, self.kill)
-        late.start()
-        try:
-            answer: list[int] = json.loads(self._program.stdout.readline())
-        finally:
-            late.cancel()
-        return answer
-
-    def start(self, count: int, *words: object) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        order = {"count": count, "words": [*map(str, words)], "folder": str(Path.cwd()), "port": port}
-        self.running = self._answer(json.dumps(order))
-
-    def wait(self) -> Ended:
-        codes, self.running = self._answer(""), []
-        out, err = (
-            [without_notice(Path(f"{name}.{rank}").read_text()) for rank in range(len(codes))]
-            for name in ("out", "err")
-        )
-        return Ended(codes, out, err)
-
-    def run(self, count: int, *words: object) -> Ended:
-        self.start(count, *words)
-        return self.wait()
-
-    def kill(self) -> None:
-        for process in (*self.running, self._program.pid):
-            os.kill(process, signal.SIGKILL)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enter(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -155,55 +51,6 @@ def launcher() -> Iterator[Launcher]:
     yield started
     started.kill()
     started._program.communicate()
-
-
-def done_by(launcher: Launcher, count: int, *words: object) -> str:
-    """What a command prints that must succeed in every process and is heard from the first alone."""
-    ended = launcher.run(count, *words)
-    assert ended == ([0] * count, [ended.out[0], *[""] * (count - 1)], [""] * count)
-    return ended.out[0]
-
-
-def wait_for_report(folder: Path, iteration: int) -> None:
-    until = time.monotonic() + PATIENCE
-    while (
-        not (folder / "metrics.jsonl").exists()
-        or f'"iteration": {iteration},' not in (folder / "metrics.jsonl").read_text()
-    ):
-        assert time.monotonic() < until, f"a report of iteration {iteration} must come"
-        time.sleep(0.02)
-
-
-def worst(one: Any, other: Any, name: str = "") -> float:
-    """The largest relative difference between numbers that stand at the same place of JSON-like values."""
-    if isinstance(one, dict):
-        assert one.keys() == other.keys(), (name, one, other)
-        return max((worst(one[key], other[key], f"{name}.{key}") for key in one), default=0.0)
-    if isinstance(one, float) and isinstance(other, float):
-        return abs(one - other) / max(abs(one), abs(other), 1e-3)
-    assert one == other, (name, one, other)
-    return 0.0
-
-
-def difference(one: Path, other: Path) -> float:
-    """The largest relative difference between two runs: reports, and every array and number of both checkpoints."""
-    found = [worst(*pair) for pair in zip(metrics(one), metrics(other), strict=True)]
-    assert sorted(file.name for file in one.iterdir()) == sorted(file.name for file in other.iterdir())
-    for name in ("last", "best"):
-        (arrays, plain), (others, others_plain) = (
-            load_checkpoint(folder / f"{name}.safetensors") for folder in (one, other)
-        )
-        for numbers in (plain, others_plain):
-            numbers.pop("seconds")
-        found.append(worst(plain, others_plain, name))
-        assert {key: (a.shape, a.dtype) for key, a in arrays.items()} == {
-            key: (a.shape, a.dtype) for key, a in others.items()
-        }
-        found += [
-            float(np.abs(array - others[key]).max() / max(1e-3, np.abs(array).max()))
-            for key, array in arrays.items()
-        ]
-    return max(found)
 
 
 # The same as one process.
@@ -231,20 +78,8 @@ def test_a_text_whose_state_is_carried(launcher: Launcher) -> None:
 
 @pytest.mark.thorough
 def test_single_precision_and_the_fast_engine(launcher: Launcher) -> None:
-    words = (
-        "train",
-        "text",
-        "-c",
-        "text.txt",
-        *SMALL.split(),
-        "--steps",
-        6,
-        "--report-every",
-        3,
-        "-m",
-        "rnn",
-    )
-    words = (*words, "--engine", "cpu")
+    settings = ("--steps", 6, "--report-every", 3, "-m", "rnn", "--engine", "cpu")
+    words = ("train", "text", "-c", "text.txt", *SMALL.split(), *settings)
     done(*words, "--out", "alone")
     done_by(launcher, 2, *words, "--out", "together")
     assert difference(Path("alone"), Path("together")) < 1e-6  # measured 1.4e-7
@@ -337,19 +172,8 @@ def test_time_is_up_for_all(launcher: Launcher) -> None:
 
 
 def test_what_is_not_finite_is_said_once(launcher: Launcher) -> None:
-    words = (
-        "--learning-rate",
-        1e308,
-        "--clip-norm",
-        0,
-        "--optimizer",
-        "sgd",
-        "--steps",
-        24,
-        "--out",
-        "together",
-    )
-    ended = launcher.run(2, *LEARN_TEXT, "-m", "lstm", *words)
+    words = "--learning-rate 1e308 --clip-norm 0 --optimizer sgd --steps 24 --out together"
+    ended = launcher.run(2, *LEARN_TEXT, "-m", "lstm", *words.split())
     assert ended.codes == [2, 2]
     assert "training must stay finite, but " in ended.line
     assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == 0
@@ -530,82 +354,6 @@ def test_processes_of_one_machine_share_its_processors(monkeypatch: pytest.Monke
     assert count_threads() == 3
 
 
-# By torchrun itself.
-
-
-def torchrun(*words: object) -> "subprocess.Popen[str]":
-    """`numdnc WORDS` in two processes; where one fails all are started again, once."""
-    options = ("--standalone", "--nproc-per-node", "2", "--max-restarts", "1")
-    return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", *options, "-m", "numdnc", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-    )
-
-
-def workers(agent: int) -> dict[int, int]:
-    """Rank -> process number of what torchrun has started."""
-    found = {}
-    for child in Path(f"/proc/{agent}/task/{agent}/children").read_text().split():
-        for word in Path(f"/proc/{child}/environ").read_text().split("\0"):
-            if word.startswith("RANK="):
-                found[int(word.removeprefix("RANK="))] = int(child)
-    return found
-
-
-@pytest.mark.thorough
-def test_torchrun_starts_a_resume_again_where_a_worker_was_killed() -> None:
-    """And what comes of it is what one process gives that was never stopped."""
-    done(*LEARN_COPY, "--steps", 9, "--out", "together")
-    shutil.copytree("together", "alone")
-    done("resume", "alone", "--steps", 45, "--sample-every", 0)
-    agent = torchrun("resume", "together", "--steps", 45, "--sample-every", 0)
-    try:
-        wait_for_report(Path("together"), 18)
-        os.kill(workers(agent.pid)[1], signal.SIGKILL)
-        out, err = agent.communicate(timeout=PATIENCE)
-    finally:
-        agent.kill()
-    assert agent.returncode == 0, err
-    assert err.count("error: ") == err.count("error: all 2 processes must stay until the end") <= 1
-    assert out.count("resuming together at iteration ") == 2
-    assert difference(Path("alone"), Path("together")) < 10 * TOLERANCE
-
-
-@pytest.mark.thorough
-def test_ctrl_c_on_torchrun_saves() -> None:
-    agent = torchrun(*LEARN_TEXT, "-m", "rnn", "--steps", 10**6, "--out", "together")
-    try:
-        wait_for_report(Path("together"), 9)
-        agent.send_signal(signal.SIGINT)
-        out, err = agent.communicate(timeout=PATIENCE)
-    finally:
-        agent.kill()
-    match = re.search(r"^interrupted at iteration (\d+); ", out, re.MULTILINE)
-    assert match
-    assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == int(match[1])
-    assert err.count("finishing this iteration, then saving") == 1
-
-
-@pytest.mark.thorough
-def test_workers_notice_that_torchrun_was_killed() -> None:
-    """Nobody is left then who could tell them to stop."""
-    agent = torchrun(*LEARN_TEXT, "-m", "rnn", "--steps", 10**6, "--out", "together")
-    try:
-        wait_for_report(Path("together"), 9)
-        agent.kill()
-        out, err = agent.communicate(timeout=PATIENCE)  # which its workers hold open until they end
-    finally:
-        agent.kill()
-    match = re.search(r"^stopped, since torchrun is gone, at iteration (\d+); ", out, re.MULTILINE)
-    assert match, (out, err)
-    assert "Traceback" not in err
-    assert load_checkpoint(Path("together/last.safetensors"))[1]["iteration"] == int(match[1])
-    done("resume", "together", "--steps", int(match[1]) + 1, "--sample-every", 0)
-
-
 def test_ctrl_c_ends_a_process_that_waits_for_the_others_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which torch does for ten minutes without listening to Python's signals."""
     for name, value in (
@@ -637,64 +385,3 @@ def test_only_torchrun_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
         assert joined.launcher_exited()
         assert not SINGLE.launcher_exited()
-
-
-# Sweeps.
-
-
-def share(number: int, count: int, *words: object) -> "subprocess.Popen[bytes]":
-    variables = {"RANK": str(number), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": "2"}
-    before = f"import os; os.environ |= {variables}{WITH_STAND_IN}"
-    return program("sweep", "all", *words, before=before)
-
-
-def test_processes_share_a_sweep() -> None:
-    words = ("--seeds", 3, "--vary", "hidden=3,4", "--", "easy")
-    results = [finish(started) for started in [share(number, 2, *words) for number in range(2)]]
-    assert [(result.code, result.err) for result in results] == [(0, "")] * 2
-    for number, hidden in ((0, 3), (1, 4)):
-        assert f"3 of 3 runs to do in share {number} of 2, " in results[number].out
-        assert [f"hidden={hidden},seed={seed}  solved" in results[number].out for seed in range(3)] == [
-            True
-        ] * 3
-        assert f"hidden={7 - hidden},seed=0  solved" not in results[number].out
-    begun = [line for line in Path("journal.txt").read_text().splitlines() if line.startswith("begin ")]
-    assert len(begun) == 6
-    assert "0 of 6 runs to do\n" in done("sweep", "all")
-    assert re.findall(r"^hidden=(\d) +3 +3 +0 ", done("sweep", "all", "--table"), re.MULTILINE) == ["3", "4"]
-
-
-@pytest.mark.thorough
-def test_a_share_of_a_sweep_is_left_to_one_process() -> None:
-    started = [share(number, 2, "--seeds", 2, "--", "patient") for number in range(2)]
-    try:
-        until = time.monotonic() + PATIENCE
-        while not Path("journal.txt").exists() or Path("journal.txt").read_text().count("ready") < 2:
-            assert [process.poll() for process in started] == [None, None]
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        again = finish(share(1, 2))
-        assert again.code == 2
-        assert "error: share 1 of 2 of the runs of all must be run by one process, but process " in again.err
-        assert f"process {started[1].pid} on " in again.err
-        again = finish(share(2, 3))
-        assert again.code == 2
-        assert (
-            "share the runs of all must have the same WORLD_SIZE, got 3 here and another one in process "
-            in again.err
-        )
-        with mock.patch.object(sweeps, "PROGRAM", ()):
-            refused("sweep", "all", expect="the runs of all must be run by one process, but process ")
-    finally:
-        for process in started:
-            process.send_signal(signal.SIGINT)
-        ended = [finish(process).code for process in started]
-    assert ended == [130, 130]
-
-
-def test_runs_of_a_sweep_train_alone() -> None:
-    started = share(0, 2, "--seeds", 1, "--", "easy")
-    assert finish(started).code == 0
-    lines = Path("journal.txt").read_text().splitlines()
-    assert "--seed 0" in lines[0]
-    assert not [line for line in lines if line.startswith("beside ")]  # nothing says that it has others
