@@ -13,7 +13,7 @@ from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.inference import _with_walks
 from numdnc.tasks.graphs.lessons import INFERENCE
 from numdnc.tasks.graphs.named import Edge, NamedGraph, NamedGraphTask
-from numdnc.tasks.graphs.shortest_path import read_walkers
+from numdnc.tasks.graphs.rollout import read_walkers
 from numdnc.tasks.graphs.task import Question
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 
@@ -149,7 +149,7 @@ def asked_on_the_ladder(start: int, end: int, **settings: Any) -> tuple[Shortest
 
 def test_a_walker_goes_by_edges_from_where_it_stands_and_by_nothing_else() -> None:
     _, batch = asked_on_the_ladder(1, 4)
-    (walker,) = read_walkers(batch.inputs[:, 0])
+    (walker,) = read_walkers(batch.inputs[:, 0], 9)
     assert (walker.at, walker.end) == (1, 4)
     for choice in (
         (3, 7, 4),
@@ -160,11 +160,12 @@ def test_a_walker_goes_by_edges_from_where_it_stands_and_by_nothing_else() -> No
     ):  # from elsewhere, or no edges at all
         walker.go(choice)
         assert walker.at == 1
-        assert walker.optimal() == walker.options() == [(1, 7, 2), (1, 8, 2)]
+        assert to_labels(walker.options().digits).tolist() == [[1, 7, 2], [1, 8, 2]]
+        assert walker.options().optimal.all()
     for choice in ((1, 8, 2), (2, 7, 3), (3, 7, 4)):
         walker.go(choice)
         assert walker.at == choice[2]
-    assert walker.optimal() == walker.options() == [(0, 0, 0)]
+    assert to_labels(walker.options().digits).tolist() == [[0, 0, 0]]
 
 
 def test_what_is_fed_in_place_of_a_choice_is_walked_too() -> None:

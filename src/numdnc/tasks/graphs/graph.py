@@ -73,6 +73,14 @@ class Graph:
         """Node -> number of edges of a shortest path from it, for all nodes from which `end` can be reached."""
         return self.reversed().distances_from(end)
 
+    def shortest_edges(self, at: int, distances: dict[int, int]) -> list[Triple]:
+        """The edges of a node that begin a shortest path; `distances` are those of `distances_to` its end."""
+        if not distances.get(at):
+            return []
+        return [
+            edge for edge in self.edges_from(at) if distances.get(edge.destination, -1) == distances[at] - 1
+        ]
+
     def reversed(self) -> "Graph":
         """The graph with every edge reversed."""
         return Graph(Triple(d, e, s) for s, e, d in self.triples)

@@ -1,31 +1,17 @@
 """Shortest path: plan a path, then output its edges, each of which becomes the next input."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numdnc.errors import UserError
-from numdnc.params import Array
 from numdnc.tasks import Batch, Forward
-from numdnc.tasks.graphs.encoding import (
-    ABSENT,
-    ANSWER,
-    END,
-    FLAGS,
-    PHASE,
-    decode,
-    one_hot,
-    predicted_labels,
-    to_digits,
-)
+from numdnc.tasks.graphs.encoding import ABSENT, END
 from numdnc.tasks.graphs.graph import Graph, Triple
 from numdnc.tasks.graphs.lessons import PAPER_SHORTEST_PATH, SHORTEST_PATH, Lesson
+from numdnc.tasks.graphs.rollout import roll_out
 from numdnc.tasks.graphs.task import GraphTask, Planning, Question, check_planning
-from numdnc.tasks.targets import choice_logits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +88,7 @@ class ShortestPath(GraphTask):
         steps = graph.distances_to(end)
         path, at = list[Triple](), start
         while at != end:
-            edges = _optimal(graph, steps, at)
+            edges = graph.shortest_edges(at, steps)
             path.append(edges[int(rng.integers(len(edges)))])
             at = path[-1].destination
         return Question([(start, ABSENT, end)], [*path, END], feed_back=True)
@@ -112,89 +98,4 @@ class ShortestPath(GraphTask):
 
         Without `rng` all choices are the model's own; with it, each is the target with probability `optimal_share`.
         """
-        inputs, targets = batch.inputs.copy(), batch.targets.copy()
-        walkers: dict[int, list[tuple[int, Walker]]] = {}
-        for row in range(inputs.shape[1]):
-            for walker in read_walkers(inputs[:, row]):
-                for t in walker.answer:
-                    walkers.setdefault(t, []).append((row, walker))
-        options: dict[tuple[int, int], list[tuple[int, ...]]] = {}
-        state, begin = None, 0
-        for t in sorted(walkers):
-            outputs, state = forward(inputs[begin : t + 1], state)
-            begin = t + 1
-            for row, walker in walkers[t]:
-                output = outputs[-1, row]
-                options[t, row] = walker.options()
-                target = self._likeliest(output, walker.optimal())
-                targets[t, row] = to_digits(target, self.digits)
-                choice = target
-                if rng is None or rng.random() >= self.optimal_share:
-                    choice = self._choice(output, options[t, row])
-                walker.go(choice)
-                if t + 1 in walker.answer:
-                    inputs[t + 1, row, :-FLAGS] = one_hot(choice, self.digits)
-        choices = self._padded(options, targets.shape) if self.valid_edges else None
-        return batch._replace(inputs=inputs, targets=targets, choices=choices)
-
-    def _choice(self, output: Array, options: list[tuple[int, ...]]) -> tuple[int, ...]:
-        """What the model chooses by its output (Y,)."""
-        if self.valid_edges:
-            return self._likeliest(output, options)
-        return tuple(predicted_labels(output).tolist())
-
-    def _likeliest(self, output: Array, options: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-        """The likeliest of some edges, or END, by the output (Y,)."""
-        return options[int(choice_logits(output, to_digits(options, self.digits)).argmax())]
-
-    def _padded(
-        self, options: dict[tuple[int, int], list[tuple[int, ...]]], shape: tuple[int, ...]
-    ) -> NDArray[np.int64]:
-        """Options by step and row as the `choices` of a batch whose targets have the shape (T, B, G)."""
-        most = max(map(len, options.values()))
-        choices = np.full((*shape[:2], most, shape[2]), ABSENT)
-        for (t, row), edges in options.items():
-            choices[t, row, : len(edges)] = to_digits(edges, self.digits)
-        return choices
-
-
-class Walker:
-    """The node that the choices of one answer have reached so far."""
-
-    def __init__(self, graph: Graph, start: int, end: int, answer: range) -> None:
-        self.graph, self.at, self.end, self.answer = graph, start, end, answer
-        self._steps = graph.distances_to(end)
-
-    def optimal(self) -> list[tuple[int, ...]]:
-        """The edges that begin a shortest path; END at the end of the path, or where it can no longer be reached."""
-        return [*_optimal(self.graph, self._steps, self.at)] or [END]
-
-    def options(self) -> list[tuple[int, ...]]:
-        """The edges of the current node; END where `optimal` gives that."""
-        best = self.optimal()
-        return best if best == [END] else [*self.graph.edges_from(self.at)]
-
-    def go(self, choice: tuple[int, ...]) -> None:
-        """Follow the choice if it is an edge of the current node."""
-        if choice in self.graph.edges_from(self.at):
-            self.at = choice[2]
-
-
-def read_walkers(inputs: Array) -> list[Walker]:
-    """A walker for each question of a sequence, whose `inputs` (T, X) show graph and questions."""
-    labels, starts = decode(inputs), np.flatnonzero(inputs[:, PHASE] > 0).tolist()
-    graph = Graph(Triple(*triple) for triple in labels[: starts[0]].tolist())
-    found = []
-    for begin, end in pairwise([*starts, len(inputs)]):
-        due = begin + np.flatnonzero(inputs[begin:end, ANSWER] > 0)
-        found.append(
-            Walker(graph, int(labels[begin, 0]), int(labels[begin, 2]), range(int(due[0]), int(due[-1]) + 1))
-        )
-    return found
-
-
-def _optimal(graph: Graph, steps: dict[int, int], at: int) -> list[Triple]:
-    """The edges of a node that begin a shortest path; `steps` gives each node's distance to the end."""
-    if not steps.get(at):
-        return []
-    return [edge for edge in graph.edges_from(at) if steps.get(edge.destination, -1) == steps[at] - 1]
+        return roll_out(forward, batch, rng, self.optimal_share, valid_edges=self.valid_edges)
