@@ -474,6 +474,29 @@ def test_dark_and_light(show: Show, trace: Trace) -> None:
     assert page.run(background) == by_system
 
 
+def test_an_ntm_shows_weightings_gates_and_shifts_of_each_head(show: Show) -> None:
+    trace = bits_trace("ntm", write_heads=3, shift_range=2)
+    arrays, page = trace.arrays, show(trace)
+    shown = {panel["name"]: panel["rows"] for panel in page.run("numdnc.panels()")}
+    wanted = {
+        f"{name} {head}": arrays[name][:, head]
+        for name in (
+            *("write_weights", "read_weights", "write_content", "read_content"),
+            *("write_keys", "read_keys", "erase", "write_vectors", "reads"),
+        )
+        for head in range(arrays[name].shape[1])
+    }
+    for part in ("interpolation", "shifts", "sharpening", "strengths"):
+        both = np.concatenate([arrays[f"read_{part}"], arrays[f"write_{part}"]], 1)
+        wanted[part] = both.reshape(trace.steps, -1)
+    for name, values in wanted.items():
+        assert shown[name] == values.shape[1], name
+        for row, step in ((0, 0), (values.shape[1] - 1, 7)):
+            got = page.run(f"numdnc.valueAt({json.dumps(name)}, {row}, {step})")
+            assert got == pytest.approx(values[step, row], rel=DIGITS, abs=1e-30), name
+    assert "3 write heads" in page.run("document.getElementById('facts').textContent")
+
+
 @pytest.mark.parametrize("kind", ["rnn", "lstm"])
 def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> None:
     trace = bits_trace(kind)
@@ -489,6 +512,8 @@ def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> Non
     "trace",
     [
         bits_trace(R=1, links=False),
+        bits_trace("ntm", R=1),
+        bits_trace("ntm", write_heads=3, shift_range=4, learned_state=True),
         bits_trace(masking=True, sharpness=True, deallocation=True, learned_state=True),
         bits_trace(steps=1, N=1, W=1, R=1),
         class_trace(symbols=True),
@@ -502,6 +527,8 @@ def test_models_without_memory_show_what_they_have(show: Show, kind: str) -> Non
     ],
     ids=[
         "no links",
+        "an NTM",
+        "an NTM with several write heads",
         "variations",
         "smallest",
         "symbols",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helpers.examples import random_params
-from numdnc import DNCSpec
+from numdnc import DNCSpec, NTMSpec
 from numdnc.inspection.provenance import LEAST, NONE
 from numdnc.inspection.trace import About, Trace, record
 from numdnc.spec import SPECS, Spec
@@ -36,10 +36,12 @@ def about(spec: Spec, **fields: Any) -> About:
 def bits_trace(
     kind: str = "dnc", *, steps: int = 12, N: int = 6, W: int = 4, R: int = 2, seed: int = 0, **flags: Any
 ) -> Trace:
-    """Of a random model on random bits; in a DNC the heads are made to read sharply, and to free what they read."""
+    """Of a random model on random bits; with a memory the heads are made to read and write sharply."""
     sizes: dict[str, Any] = {"input_size": 3, "output_size": 4, "hidden_sizes": (16,)}
     if kind == "dnc":
         spec: Spec = DNCSpec(**sizes, memory_size=N, word_size=W, read_heads=R, **flags)
+    elif kind == "ntm":
+        spec = NTMSpec(**sizes, memory_size=N, word_size=W, read_heads=R, **flags)
     else:
         spec = SPECS[kind](**sizes)
     rng = np.random.default_rng(seed)
@@ -50,7 +52,7 @@ def bits_trace(
         mask=rng.random((steps, 1)) < 0.7,
     )
     trace = record(spec, params, batch, about(spec))
-    return sharpened(trace) if kind == "dnc" else trace
+    return sharpened(trace) if spec.has_memory else trace
 
 
 def sharpened(trace: Trace) -> Trace:
@@ -62,7 +64,9 @@ def sharpened(trace: Trace) -> Trace:
 
     arrays = {**trace.arrays}
     arrays["read_weights"] = sharp(arrays["read_weights"])
-    arrays["write_weights"] = sharp(arrays["write_weights"]) * arrays["write_gate"][:, None]
+    arrays["write_weights"] = sharp(arrays["write_weights"])
+    if "write_gate" in arrays:
+        arrays["write_weights"] = arrays["write_weights"] * arrays["write_gate"][:, None]
     return trace._replace(arrays=arrays)
 
 

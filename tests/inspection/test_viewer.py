@@ -28,7 +28,7 @@ from helpers.traces import (
     text_trace,
     with_arrays,
 )
-from numdnc import DNCSpec
+from numdnc import DNCSpec, NTMSpec
 from numdnc.inspection import trace_plot
 from numdnc.inspection.provenance import LEAST, NONE, provenance
 from numdnc.inspection.trace import Trace
@@ -84,6 +84,17 @@ def test_where_nothing_is_erased_the_newest_of_equal_writes_counts() -> None:
     reads = [[1.0, 0]] * 4
     arrays = by_hand([[1, 0], [0.95, 0], [0.4, 0], [0.6, 0]], reads, erase=0.0)
     assert [write for _, write in origin(arrays)] == [0, 1, 1, 3]
+
+
+def test_of_several_write_heads_the_strongest_wrote_it_and_all_erase() -> None:
+    """Step 1 writes weakly by both heads: together they erase more than half of what step 0 wrote."""
+    arrays = by_hand([[1.0], [0.4]], [[1.0]] * 2)
+    heads = np.array([[[1.0], [0.0]], [[0.4], [0.4]]], np.float32)
+    arrays |= {"write_weights": heads, "erase": np.ones((2, 2, 2), np.float32)}
+    spec = NTMSpec(input_size=1, output_size=1, write_heads=2)
+    assert provenance(spec, arrays).writes[:, 0].tolist() == [0, 1]
+    arrays["write_weights"] = heads * np.float32([[[1], [1]], [[0.5], [0.5]]])
+    assert provenance(spec, arrays).writes[:, 0].tolist() == [0, 0]
 
 
 def test_what_deallocation_wipes_is_gone() -> None:

@@ -16,7 +16,7 @@ from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_st
 from numdnc.params import Array, zero_state
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.reference.sparse import cap_links, cut, list_links
-from numdnc.spec import Spec
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.training.gradient import loss_and_gradient
 from numdnc.tree import leaves, map_leaves, named_leaves
@@ -105,7 +105,7 @@ def mean_cross_entropy(outputs: Array, batch: Batch) -> tuple[float, float, Arra
 
 def _choices(spec: Spec, step: Any) -> list[Any]:
     """The order of the slots by usage, and with `sparsity` the slots and links that are not cut, in one step's tape."""
-    if not spec.has_memory:
+    if not isinstance(spec, DNCSpec):
         return []
     writing, after = step.access.writing, step.access.after
     choices = [writing.allocation.order] if spec.usage_writing else []

@@ -54,7 +54,7 @@ function drawGraph() {
   const current = !asked && shown.find((edge) => edge.step === now.step);
   if (current) lines.push([current, { colour: theme.cursor, alpha: 1, width: 3, labelled: true }]);
   lines.forEach(([edge, look]) => drawEdge(context, edge, look));
-  if (about.kind === "dnc") edgesRead().forEach(({ edge, head }) => markEdge(context, edge, head));
+  if (hasMemory()) edgesRead().forEach(({ edge, head }) => markEdge(context, edge, head));
   const seen = new Set(shown.flatMap((edge) => [edge.from, edge.to]));
   const walked = new Set(lines.filter(([, look]) => look.width > 1).flatMap(([edge]) => [edge.from, edge.to]));
   for (const number of seen) drawNode(context, number, asked ? input[question] : [], walked.has(number));

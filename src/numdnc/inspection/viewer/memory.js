@@ -4,7 +4,7 @@ const CHANGED = 0.1;
 const MEMORY_LABELS = 44;
 const memory = { canvas: document.getElementById("memory"), columns: [], cell: null, wide: 1, high: 1, top: 16 };
 
-/** Columns from left to right: usage or age, write weight, the word's numbers, read weights; `x` in cells, gaps between. */
+/** Columns from left to right: usage or age, write weights, the word's numbers, read weights; `x` in cells, gaps between. */
 function buildMemory() {
   const { word_size: W, read_heads: R } = about.spec;
   memory.largest = largest("memory") || 1;
@@ -12,17 +12,21 @@ function buildMemory() {
   const add = (title, name, x, value, more = {}) =>
     memory.columns.push({ title, name, x, value, limits: [0, 1], signed: false, ...more });
   if (arrays.has("usage")) add("u", "usage", 0, (slot) => at("usage", now.step, slot));
-  else add("a", "age", 0, (slot) => at("age", now.step, slot), { limits: [0, about.steps] });
-  add("w", "write weight", 1, (slot) => at("write_weights", now.step, slot));
+  else if (arrays.has("age")) add("a", "age", 0, (slot) => at("age", now.step, slot), { limits: [0, about.steps] });
+  for (let writer = 0; writer < writers(); writer++) {
+    const [title, name] = writers() > 1 ? [`w${writer}`, `write weight of head ${writer}`] : ["w", "write weight"];
+    add(title, name, memory.columns.length, (slot) => writeWeight(now.step, slot, writer));
+  }
+  memory.left = memory.columns.length;
   for (let k = 0; k < W; k++) {
     const value = (slot) => at("memory", keptIndex(now.step), slot, k);
-    add(String(k), `number ${k}`, 2.5 + k, value, { limits, signed: true, number: k });
+    add(String(k), `number ${k}`, memory.left + 0.5 + k, value, { limits, signed: true, number: k });
   }
   for (let head = 0; head < R; head++) {
     const value = (slot) => at("read_weights", now.step, head, slot);
-    add(`r${head}`, `read weight of head ${head}`, 3 + W + head, value, { head });
+    add(`r${head}`, `read weight of head ${head}`, memory.left + 1 + W + head, value, { head });
   }
-  memory.across = 3 + W + R;
+  memory.across = memory.left + 1 + W + R;
 }
 
 /** How much a number has changed since the previous kept step; unknown at first with a learned initial state. */
@@ -68,7 +72,14 @@ function columnTitle({ title, number, head }) {
   if (number !== undefined) return memory.wide >= 15 || number % 8 === 0 ? title : "";
   if (memory.wide >= 15) return title;
   if (memory.wide >= 8) return head === undefined ? title : String(head);
-  return title === "w" ? `${memory.columns[0].title}w` : head === 0 ? "r" : "";
+  if (head !== undefined) return head === 0 ? "r" : "";
+  return title === memory.columns[memory.left - 1].title ? leftTitle() : "";
+}
+
+/** One title for the columns left of the words: "uw", "aw" or "w". */
+function leftTitle() {
+  const first = memory.columns[0].title;
+  return first.startsWith("w") ? "w" : `${first}w`;
 }
 
 /** Frames around the three groups of columns. */
@@ -76,9 +87,9 @@ function drawFrames(context, rows) {
   const { word_size: W, read_heads: R } = about.spec;
   context.strokeStyle = theme.line;
   for (const [x, count] of [
-    [0, 2],
-    [2.5, W],
-    [3 + W, R],
+    [0, memory.left],
+    [memory.left + 0.5, W],
+    [memory.left + 1 + W, R],
   ]) {
     context.strokeRect(MEMORY_LABELS + x * memory.wide, memory.top, count * memory.wide, rows * memory.high);
   }

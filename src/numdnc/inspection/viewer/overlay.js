@@ -12,7 +12,7 @@ function drawOverlay() {
     context.lineWidth = 1.5;
     context.strokeRect(x - 0.75, y - 1, cellWidth() + 1.5, rowHeight(panel) * panel.rows + 2);
   }
-  if (about.kind === "dnc" && inView) drawReads(context);
+  if (hasMemory() && inView) drawReads(context);
   for (const cell of [now.cell, now.hover]) {
     if (!cell || !cell.panel.open) continue;
     context.strokeStyle = theme.ink;
@@ -23,7 +23,6 @@ function drawOverlay() {
 
 function drawReads(context) {
   const { writes } = about.provenance;
-  const written = panels.find((panel) => panel.name === "write_weights");
   for (const reading of panels.filter((panel) => panel.reads && panel.open)) {
     const write = writes[now.step][reading.head];
     const row = rowRead(reading.head, now.step);
@@ -33,7 +32,10 @@ function drawReads(context) {
     context.lineWidth = 2;
     disc(context, toX, toY, 5);
     context.stroke();
-    if (write === NOTHING || write < view.first || !written.open) continue;
+    if (write === NOTHING || write < view.first) continue;
+    const writer = strongestWriter(write, about.provenance.slots[now.step][reading.head]);
+    const written = panels.find((panel) => panel.writer === writer);
+    if (!written.open) continue;
     const [fromX, fromY] = middle(written, row, write);
     disc(context, fromX, fromY, 5);
     context.stroke();

@@ -11,7 +11,7 @@ function make(tag, kind, content = []) {
 
 const byId = (id) => document.getElementById(id);
 const inText = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
-const MODELS = { rnn: "RNN", lstm: "LSTM", dnc: "DNC" };
+const MODELS = { rnn: "RNN", lstm: "LSTM", dnc: "DNC", ntm: "NTM" };
 
 function showHeading() {
   const { spec, settings } = about;
@@ -19,10 +19,11 @@ function showHeading() {
   document.title = `${about.task} · ${MODELS[about.kind]} · numdnc`;
   const facts = [
     `iteration ${about.iteration}`,
-    ...(about.kind === "dnc"
+    ...(hasMemory()
       ? [
           `${spec.memory_size} slots of ${spec.word_size}`,
           `${spec.read_heads} read head${spec.read_heads === 1 ? "" : "s"}`,
+          ...(about.kind === "ntm" ? [`${writers()} write head${writers() === 1 ? "" : "s"}`] : []),
         ]
       : []),
     `${spec.hidden_sizes.join(" + ")} hidden units`,
@@ -84,7 +85,7 @@ function showPanels() {
 
 function showLegend() {
   const shown = new Set(panels.map((panel) => panel.meaning));
-  if (about.kind === "dnc") shown.add(WORDS.memory[2]);
+  if (hasMemory()) shown.add(WORDS.memory[2]);
   if (hasLinks()) shown.add(WORDS.link[2]);
   const list = make("dl");
   for (const [title, equation, meaning] of Object.values(WORDS)) {
@@ -267,7 +268,7 @@ async function start() {
     byId("graph-part").hidden = false;
     buildGraph();
   }
-  if (about.kind === "dnc") {
+  if (hasMemory()) {
     findSlots();
     showMemory();
   } else {

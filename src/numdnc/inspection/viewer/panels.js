@@ -6,7 +6,8 @@ function buildPanels() {
   const panels = [];
   const add = (name, words, rows, label, value, more = {}) => {
     const [title, equation, meaning] = WORDS[words];
-    const head = more.head === undefined ? "" : ` ${more.head}`;
+    const number = more.head ?? (writers() > 1 ? more.number : undefined);
+    const head = number === undefined ? "" : ` ${number}`;
     panels.push({
       name,
       title: title + head,
@@ -28,7 +29,7 @@ function buildPanels() {
     });
   };
   addTask(add);
-  if (about.kind === "dnc") addMemory(add);
+  if (hasMemory()) (about.kind === "ntm" ? addNTM : addMemory)(add);
   addController(add);
   return panels;
 }
@@ -193,32 +194,13 @@ function addSide(add, name, array, channels, counts) {
 function addMemory(add) {
   const { memory_size: N, read_heads: R } = about.spec;
   const heads = [...Array(R).keys()];
-  const slot = (row) => `slot ${slots.shown[row]}`;
-  const perSlot = (name, open, words = name) => {
+  const perSlot = (name, open, words = name, more = {}) => {
     const value = (row, step) => at(name, step, slots.shown[row]);
-    if (arrays.has(name)) add(name, words, N, slot, value, { slots: true, open, ...weightScale(name) });
+    if (arrays.has(name)) add(name, words, N, slotLabel, value, { slots: true, open, ...weightScale(name), ...more });
   };
-  const perHead = (name, open) => {
-    if (!arrays.has(name)) return;
-    const shared = { slots: true, open, reads: name === "read_weights", ...weightScale(name) };
-    for (const head of heads) {
-      const value = (row, step) => at(name, step, head, slots.shown[row]);
-      add(`${name} ${head}`, name, N, slot, value, { head, ...shared });
-    }
-  };
-  perSlot("write_weights", true);
-  const { writes } = about.provenance;
-  add(
-    "arcs",
-    "arcs",
-    R,
-    (row) => `head ${row}`,
-    (row, step) => writes[step][row],
-    {
-      kind: "arcs",
-      describe: (row, step) => (writes[step][row] === NOTHING ? "reads nothing that was written" : inWords(row, step)),
-    },
-  );
+  const perHead = (name, open) => addPerHead(add, name, open, name);
+  perSlot("write_weights", true, "write_weights", { writer: 0 });
+  addArcs(add);
   perHead("read_weights", true);
   perSlot("usage", true);
   perSlot("age", true);
@@ -245,14 +227,8 @@ function addMemory(add) {
   perSlot("retention", false);
   perSlot("write_content", false);
   for (const name of ["read_content", "forward", "backward"]) perHead(name, false);
-  const above = (name, words, wide, label, value) => {
-    const limits = [0, 1];
-    for (let row = 0; row < wide; row++) {
-      for (let step = 0; step < about.steps; step++) limits[1] = Math.max(limits[1], value(row, step));
-    }
-    add(name, words, wide, label, value, { limits: () => limits, open: false });
-  };
-  above(
+  addAbove(
+    add,
     "strengths",
     "read_strengths",
     R + Number(arrays.has("write_strength")),
@@ -260,7 +236,8 @@ function addMemory(add) {
     (row, step) => (row < R ? at("read_strengths", step, row) : at("write_strength", step)),
   );
   if (arrays.has("forward_sharpness")) {
-    above(
+    addAbove(
+      add,
       "sharpness",
       "sharpness",
       2 * R,
@@ -272,6 +249,86 @@ function addMemory(add) {
     addVector(add, name, (row) => `number ${row}`, {});
   for (const name of ["read_keys", "read_masks", "reads"]) {
     for (const head of heads) addVector(add, name, (row) => `number ${row}`, { head });
+  }
+}
+
+const slotLabel = (row) => `slot ${slots.shown[row]}`;
+
+/** A panel of slots for each head that reads, or, of an NTM, writes. */
+function addPerHead(add, name, open, words) {
+  if (!arrays.has(name)) return;
+  const { memory_size: N } = about.spec;
+  const shared = { slots: true, open, reads: name === "read_weights", ...weightScale(name) };
+  for (let head = 0; head < arrays.get(name).shape[1]; head++) {
+    const value = (row, step) => at(name, step, head, slots.shown[row]);
+    const who = name.startsWith("read") || about.kind === "dnc" ? { head } : { number: head };
+    if (name === "write_weights") who.writer = head;
+    add(`${name} ${head}`, words, N, slotLabel, value, { ...who, ...shared });
+  }
+}
+
+/** The panel of arcs from writes to reads. */
+function addArcs(add) {
+  const { writes } = about.provenance;
+  add(
+    "arcs",
+    "arcs",
+    about.spec.read_heads,
+    (row) => `head ${row}`,
+    (row, step) => writes[step][row],
+    {
+      kind: "arcs",
+      describe: (row, step) => (writes[step][row] === NOTHING ? "reads nothing that was written" : inWords(row, step)),
+    },
+  );
+}
+
+/** A panel of numbers from 0 up. */
+function addAbove(add, name, words, wide, label, value) {
+  const limits = [0, 1];
+  for (let row = 0; row < wide; row++) {
+    for (let step = 0; step < about.steps; step++) limits[1] = Math.max(limits[1], value(row, step));
+  }
+  add(name, words, wide, label, value, { limits: () => limits, open: false });
+}
+
+/** The memory of an NTM: where its heads write and read, and how they come there. */
+function addNTM(add) {
+  const { read_heads: R, shift_range: far } = about.spec;
+  const heads = [
+    ...[...Array(R).keys()].map((head) => ["read", head]),
+    ...[...Array(writers()).keys()].map((head) => ["write", head]),
+  ];
+  const who = (row) => heads[row].join(" ");
+  const ofHead = (part) => (row, step) => at(`${heads[row][0]}_${part}`, step, heads[row][1]);
+  addPerHead(add, "write_weights", true, "ntm_write_weights");
+  addArcs(add);
+  addPerHead(add, "read_weights", true, "ntm_read_weights");
+  add("interpolation", "interpolation", heads.length, who, ofHead("interpolation"));
+  const S = 2 * far + 1;
+  const offset = (row) => {
+    const moved = (row % S) - far;
+    return moved > 0 ? `+${moved}` : String(moved).replace("-", "−");
+  };
+  add(
+    "shifts",
+    "shifts",
+    S * heads.length,
+    (row) => `${who(Math.floor(row / S))} ${offset(row)}`,
+    (row, step) => {
+      const [kind, head] = heads[Math.floor(row / S)];
+      return at(`${kind}_shifts`, step, head, row % S);
+    },
+  );
+  addAbove(add, "sharpening", "sharpening", heads.length, who, ofHead("sharpening"));
+  addAbove(add, "strengths", "head_strengths", heads.length, who, ofHead("strengths"));
+  addPerHead(add, "write_content", false, "write_content");
+  addPerHead(add, "read_content", false, "read_content");
+  for (const name of ["write_keys", "erase", "write_vectors"]) {
+    for (let writer = 0; writer < writers(); writer++) addVector(add, name, (row) => `number ${row}`, { writer });
+  }
+  for (const name of ["read_keys", "reads"]) {
+    for (let head = 0; head < R; head++) addVector(add, name, (row) => `number ${row}`, { head });
   }
 }
 
@@ -287,17 +344,18 @@ function weightScale(name) {
 const GATE_LIKE = new Set(["erase", "write_mask", "read_masks"]);
 
 /** Panel of a vector for each step, or for one head at each step. */
-function addVector(add, name, label, { head, open = false }) {
+function addVector(add, name, label, { head, writer, open = false }) {
   if (!arrays.has(name)) return;
   const { shape } = arrays.get(name);
   const most = largest(name) || 1;
-  const value = head === undefined ? (row, step) => at(name, step, row) : (row, step) => at(name, step, head, row);
+  const one = head ?? writer;
+  const value = one === undefined ? (row, step) => at(name, step, row) : (row, step) => at(name, step, one, row);
   const scale = GATE_LIKE.has(name) ? {} : { signed: true, limits: () => [-most, most] };
-  add(head === undefined ? name : `${name} ${head}`, name, shape.at(-1), label, value, { ...scale, head, open });
+  add(one === undefined ? name : `${name} ${one}`, name, shape.at(-1), label, value, { ...scale, head, number: writer, open });
 }
 
 function addController(add) {
-  const open = about.kind !== "dnc";
+  const open = !hasMemory();
   addVector(add, "hidden", (row) => `unit ${row}`, { open });
   addVector(add, "cell", (row) => `cell ${row}`, { open });
 }
@@ -310,5 +368,5 @@ function inWords(head, step) {
   const read = `reads slot ${slot} (${inDigits(at("read_weights", step, head, slot))})`;
   const write = writes[step][head];
   if (write === NOTHING) return `${read}, which was not written`;
-  return `${read}, written at step ${write} (${inDigits(at("write_weights", write, slot))})`;
+  return `${read}, written at step ${write} (${inDigits(mostWritten(write, slot))})`;
 }

@@ -5,10 +5,10 @@ function drawSide() {
   const happens = byId("happens");
   if (byId("side").offsetParent === null) return;
   const focused = [...happens.querySelectorAll("button")].indexOf(document.activeElement);
-  happens.replaceChildren(...outcome(), ...(about.kind === "dnc" ? [writeNow(), ...readsNow()] : []));
+  happens.replaceChildren(...outcome(), ...(hasMemory() ? [writeNow(), ...readsNow()] : []));
   if (focused >= 0) (happens.querySelectorAll("button")[focused] ?? byId("play")).focus();
   if (about.graph) drawGraph();
-  if (about.kind !== "dnc") return;
+  if (!hasMemory()) return;
   const old = keptStep(now.step) === now.step ? "" : `as of step ${keptStep(now.step)}`;
   byId("memory-note").textContent = old;
   byId("links-note").textContent = old;
@@ -74,8 +74,8 @@ function outcomeOfGroups() {
 function writeNow() {
   const N = about.spec.memory_size;
   let slot = 0;
-  for (let n = 1; n < N; n++) if (at("write_weights", now.step, n) > at("write_weights", now.step, slot)) slot = n;
-  const weight = at("write_weights", now.step, slot);
+  for (let n = 1; n < N; n++) if (mostWritten(now.step, n) > mostWritten(now.step, slot)) slot = n;
+  const weight = mostWritten(now.step, slot);
   const badge = make("b", "", "write");
   if (weight < about.least) return make("p", "event", [badge, "nothing to speak of"]);
   const reads = [];

@@ -73,7 +73,7 @@ function openingStep() {
   const all = [...Array(about.steps).keys()];
   const counting = all.filter((step) => at("mask", step) === 1);
   const asked = counting.length ? counting : all;
-  const writes = about.kind === "dnc" ? about.provenance.writes : [];
+  const writes = hasMemory() ? about.provenance.writes : [];
   const reading = asked.filter((step) => writes[step]?.some((write) => write !== NOTHING && write < step));
   const chosen = reading.length ? reading : asked;
   return chosen[Math.floor(chosen.length / 2)];

@@ -57,6 +57,25 @@ function linkAt(kept, i, j) {
 /** How much a slot is in use, in [0, 1]: its usage, or, for a model without, how recently it was accessed. */
 const inUse = (step, slot) => (arrays.has("usage") ? at("usage", step, slot) : 1 / (1 + at("age", step, slot)));
 
+const hasMemory = () => "provenance" in about;
+
+/** Number of write heads, of which an NTM may have several. */
+const writers = () => about.spec.write_heads ?? 1;
+
+/** With which weight a head writes to a slot at a step, ... */
+const writeWeight = (step, slot, writer) =>
+  about.kind === "ntm" ? at("write_weights", step, writer, slot) : at("write_weights", step, slot);
+
+/** ... and which head writes most to it. */
+function strongestWriter(step, slot) {
+  let most = 0;
+  for (let writer = 1; writer < writers(); writer++)
+    if (writeWeight(step, slot, writer) > writeWeight(step, slot, most)) most = writer;
+  return most;
+}
+
+const mostWritten = (step, slot) => writeWeight(step, slot, strongestWriter(step, slot));
+
 const hasLinks = () => arrays.has("link") || arrays.has("link_slots");
 
 /** A number with four digits, the page's precision; whole numbers unchanged. */

@@ -40,6 +40,24 @@ const WORDS = {
     "w = π₁ b + π₂ c + π₃ f",
     "How much of each slot the head reads, after this step's write.",
   ],
+  ntm_write_weights: [
+    "write weights",
+    "w = sharpen(shift(g c + (1 − g) w′, s), γ)",
+    "Where the head writes: from its look-up (c) and where it was before (w′), shifted, and sharpened by the power γ.",
+  ],
+  ntm_read_weights: [
+    "read weights",
+    "w = sharpen(shift(g c + (1 − g) w′, s), γ)",
+    "Where the head reads after this step's write: from its look-up (c) and where it was before (w′), shifted, and sharpened.",
+  ],
+  interpolation: [
+    "interpolation gates",
+    "g = sigmoid",
+    "Whether each head begins at the slots like its key (1) or where it was at the step before (0).",
+  ],
+  shifts: ["shifts", "s = softmax", "By how many slots each head moves; the last slot is followed by the first."],
+  sharpening: ["sharpening", "γ = 1 + log(1 + eˣ)", "The power that each shifted weighting is raised to, from 1 up."],
+  head_strengths: ["strengths", "β = log(1 + eˣ)", "How sharply each head compares its key with the slots, from 0 up."],
   usage: [
     "usage",
     "u = (u′ + w′ − u′ w′) ψ",
@@ -75,6 +93,8 @@ const WORDS = {
     "The power that forward and backward weightings are raised to, from 1 up.",
   ],
   write_key: ["write key", "k", "The word that the write looks up."],
+  write_keys: ["write key", "k", "The word that the write head looks up."],
+  write_vectors: ["write vector", "a", "The word that the write head adds to the slots written to."],
   write_mask: ["write mask", "sigmoid", "Which numbers of the words are compared with the write key."],
   read_keys: ["read key", "kᵣ", "The word that the head looks up."],
   read_masks: ["read mask", "sigmoid", "Which numbers of the words are compared with the read key."],
@@ -86,7 +106,7 @@ const WORDS = {
   memory: [
     "memory",
     "M = M′ (1 − w eᵀ) + w vᵀ",
-    "All slots with their words after this step's write. Frames mark the numbers that changed most since the step before; beside the words are usage u (or age a), write weights w and each head's read weights.",
+    "All slots with their words after this step's write. Frames mark the numbers that changed most since the step before; beside the words are usage u (or age a; an NTM has neither), write weights w and each head's read weights.",
   ],
   link: [
     "links",
