@@ -19,12 +19,19 @@ from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, Interfa
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.packing import pack_controller, pack_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
+from numdnc.engines.cpu.reverse import ReverseTape, mirror, reverse_spec
 from numdnc.engines.cpu.teams import abort_barrier, share_work, useful_threads
-from numdnc.engines.cpu.threads import available_threads, count_threads, run_in_parallel, warn_too_many
+from numdnc.engines.cpu.threads import (
+    available_threads,
+    count_threads,
+    matmul,
+    run_in_parallel,
+    warn_too_many,
+)
 from numdnc.errors import UserError
 from numdnc.machine import count_processors
-from numdnc.params import Affine, Array, DNCParams, Inputs, RecurrentParams
-from numdnc.spec import NTMSpec, Spec
+from numdnc.params import Affine, Array, DNCParams, Inputs, LayerParams, RecurrentParams, zero_state
+from numdnc.spec import DNCSpec, NTMSpec, Spec
 from numdnc.tree import map_leaves, zeros_like
 
 
@@ -40,6 +47,7 @@ class Tape(NamedTuple):
     controller_tape: ControllerTape
     memory_tape: MemoryTape | SparseTape | NTMTape | None
     bypass_mask: Array | None
+    reverse: ReverseTape | None
 
 
 class CPUEngine:
@@ -63,9 +71,7 @@ class CPUEngine:
         self._together = together
 
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
-        """Every model but those of two directions, in float32 and float64."""
-        if spec.bidirectional:
-            return "it has no second direction"
+        """Every model, in float32 and float64."""
         return refuse_dtype(dtype)
 
     def forward(
@@ -82,10 +88,17 @@ class CPUEngine:
         """See `Engine.forward`."""
         check_forward(spec, params, inputs, state, bypass_mask, lengths)
         with single_threaded_blas():
-            return self._forward(spec, params, inputs, state, keep_tape, bypass_mask)
+            return self._forward(spec, params, inputs, state, keep_tape, bypass_mask, lengths)
 
     def _forward(
-        self, spec: Spec, params: Any, inputs: Inputs, state: Any, keep_tape: bool, bypass_mask: Array | None
+        self,
+        spec: Spec,
+        params: Any,
+        inputs: Inputs,
+        state: Any,
+        keep_tape: bool,
+        bypass_mask: Array | None,
+        lengths: NDArray[np.integer] | None,
     ) -> tuple[Array, Any, Tape | None]:
         inputs = np.ascontiguousarray(inputs)
         T, B = inputs.shape[:2]
@@ -98,6 +111,10 @@ class CPUEngine:
             interface, memory = rest
         controller = pack_controller(spec, plan, params, inputs, controller, threads)
         buffers.store_initial_state(spec, tape, memory, state)
+        reverse = None
+        if isinstance(spec, DNCSpec) and spec.bidirectional:
+            reverse = self._reverse(spec, params, inputs, lengths, keep_tape, threads)
+            tape.hidden[1:, :, sum(spec.hidden_sizes) :] = reverse.mirror.turn_values(reverse.tape.hidden[1:])
         scratch = buffers.allocate_scratch(spec, plan, state)
         kernel, backward_kernel = _kernels(spec)
         if keep_tape and self._allowed_threads() > 1:
@@ -113,8 +130,57 @@ class CPUEngine:
         hidden = _bypass(tape, bypass_mask)
         outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
         after = buffers.final_state(spec, plan.sizes, tape, memory, scratch)
-        kept = Tape(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask)
+        kept = Tape(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask, reverse)
         return outputs.reshape(T, B, spec.output_size), after, kept if keep_tape else None
+
+    def _reverse(
+        self,
+        spec: DNCSpec,
+        params: DNCParams,
+        inputs: Inputs,
+        lengths: NDArray[np.integer] | None,
+        keep_tape: bool,
+        threads: int,
+    ) -> ReverseTape:
+        """Run the second direction."""
+        (T, B), lstm, turn = inputs.shape[:2], reverse_spec(spec), mirror(inputs, lengths)
+        turned = turn.turn(inputs)
+        plan = make_plan(lstm, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
+        controller, tape = allocate(plan.tape, plan.dtype)
+        layers = RecurrentParams(params.reverse_controller, params.output)
+        controller = pack_controller(lstm, plan, layers, turned, controller, threads)
+        state = zero_state(lstm, B, plan.dtype)
+        buffers.store_initial_state(lstm, tape, None, state)
+        scratch = buffers.allocate_scratch(lstm, plan, state)
+        nothing = np.empty((T + 1, B, 0), plan.dtype)
+        arguments = (plan.sizes, controller, tape, nothing, scratch.products)
+        self._run(lstm, B, threads, sequence.recurrent_forward, *arguments)
+        return ReverseTape(lstm, turn, turned, plan, controller, tape)
+
+    def _reverse_backward(
+        self, params: DNCParams, tape: ReverseTape, d_hidden: Array, threads: int
+    ) -> tuple[tuple[LayerParams, ...], Array | None]:
+        """Gradients of its parameters and inputs, from that of its hidden values (T, B, H)."""
+        B = d_hidden.shape[1]
+        blank = zero_state(tape.spec, B, tape.plan.dtype)
+        gradient, _ = buffers.allocate_gradients(tape.spec, tape.plan, None, blank)
+        gradient.hidden_out[:] = tape.mirror.turn_values(d_hidden)
+        kernel = sequence.recurrent_backward
+        await_compiled(kernel, tape.plan.dtype)
+        self._run(tape.spec, B, threads, kernel, tape.plan.sizes, tape.controller, tape.tape, gradient)
+        d_layers, d_inputs = matmuls.weight_gradients(
+            *(
+                threads,
+                tape.spec,
+                params.reverse_controller,
+                tape.inputs,
+                tape.controller,
+                tape.tape,
+                gradient,
+            ),
+            None,
+        )
+        return d_layers, None if d_inputs is None else tape.mirror.turn_values(d_inputs)
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
@@ -173,7 +239,21 @@ class CPUEngine:
             memory.step.interface_standard[:T],
         )
         d_interface = Affine(d_weights, d_bias, d_gain)
-        return DNCParams(d_layers, d_interface, d_output, zeros_like(params.initial)), d_inputs, d_before
+        d_reverse: tuple[LayerParams, ...] = ()
+        if tape.reverse is not None:
+            own = slice(
+                len(d_weights) // 2, None
+            )  # of the second direction, whose hidden values come after the others
+            through_xi = np.empty_like(d_hidden[..., own])
+            (d_xi,) = _as_rows(memory_gradient.interface)
+            matmul(threads, (*_as_rows(through_xi), d_xi, params.interface.weights[own].T))
+            d_reverse, d_more = self._reverse_backward(
+                params, tape.reverse, d_hidden[..., own] + through_xi, threads
+            )
+            if d_inputs is not None and d_more is not None:
+                d_inputs += d_more
+        d_params = DNCParams(d_layers, d_interface, d_output, zeros_like(params.initial), d_reverse)
+        return d_params, d_inputs, d_before
 
     def _threads_for(self, spec: Spec, steps: int, batch: int) -> int:
         """The number asked for, or as many as the work is worth."""
