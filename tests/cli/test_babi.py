@@ -13,11 +13,13 @@ import pytest
 
 from helpers.babi_stories import FOLDER, TITLES, files, save_archive, save_folder
 from helpers.commands import call, contents, done, interrupted_after, metrics, refused, rewrite
+from numdnc import UserError
 from numdnc.inspection.trace_file import load_trace
 from numdnc.runs.kinds import load_run
 from numdnc.tasks import Batch
 from numdnc.tasks.babi import Vocabulary
 from numdnc.tasks.babi.asking import story_with_answers
+from numdnc.tasks.sequences import pad_and_concat, sequence_lengths
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import forward_with
 
@@ -245,6 +247,55 @@ def test_a_run_on_changed_stories_says_so_in_every_result() -> None:
     assert any(line.startswith("mean error") and line.endswith(f"({changes})") for line in lines)
     assert f"({changes}); 15 stories of the test" in done("eval", "other")
     assert json.loads(done("eval", "other", "--json"))["changes"] == changes
+
+
+def test_a_model_of_two_directions() -> None:
+    """Trained, scored, asked and looked into; a story's answers are the same alone and beside longer ones."""
+    done(*words("both", "--bidirectional", "--engine", "reference", "--sample-every", 0))
+    found = json.loads(done("eval", "both", "--json"))
+    opened = load_run("both", engine="reference")
+    whole = opened.task.score(opened.forward, whole=True)
+    assert found["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+    stories = [story.batch for story in opened.task.test]
+    padded = pad_and_concat(stories)
+    lengths = sequence_lengths(padded)
+    outputs, _ = opened.forward(padded.inputs, None, lengths)
+    for row, story in enumerate(stories):
+        alone, _ = opened.forward(story.inputs, None)
+        np.testing.assert_allclose(outputs[: lengths[row], row], alone[:, 0], rtol=2e-4, atol=1e-6)
+    assert len(set(lengths.tolist())) > 2
+    (first, _) = json.loads(done("ask", "both", STORY, "--json"))
+    assert first["question"] == "where is ann ?"
+    done("trace", "both", "-o", "both.safetensors")
+    trace = load_trace(Path("both.safetensors"))
+    story = opened.task.evaluated[0].batch
+    np.testing.assert_allclose(
+        trace.arrays["outputs"], opened.forward(story.inputs, None)[0][:, 0], rtol=1e-4, atol=1e-6
+    )
+    assert (trace.arrays["hidden"].shape[1], trace.arrays["cell"].shape[1]) == (10, 5)
+    diagnosed = json.loads(done("diagnose", "both", "--json"))
+    assert "second direction" in diagnosed["scores"]
+    assert "reverse_controller.0.weights" in done("info", "both")
+    with pytest.raises(UserError, match="must be given whole sequences, got a part of one"):
+        opened.forward(story.inputs, opened.forward(story.inputs, None)[1])
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        ("text", "a text is read window by window"),
+        ("shortest-path", "its inputs depend on the model's outputs"),
+    ],
+)
+def test_what_is_read_in_parts_refuses_two_directions(task: str, why: str) -> None:
+    refused(
+        "train",
+        task,
+        "--controller",
+        "lstm",
+        "--bidirectional",
+        expect=f"bidirectional must be left out with the task {task}, got it: {why}",
+    )
 
 
 def test_early_stop() -> None:

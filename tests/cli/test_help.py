@@ -200,7 +200,13 @@ def test_published_settings_are_found_by_name() -> None:
     assert found("--published", "--steps", "3") == (len, ["--steps", "3"])
     assert found("--steps", "3", "--published", "b") == (sum, ["--steps", "3"])
     assert found("--published", "a", "-N", "3") == (len, ["-N", "3"])
-    refused("train", "babi", "--published", "adcn", expect="must be one of graves, adnc|, or alone, got adcn")
+    refused(
+        "train",
+        "babi",
+        "--published",
+        "adcn",
+        expect="must be one of graves, adnc, biadnc|, or alone, got adcn",
+    )
 
 
 def test_published_adnc_is_that_of_franke() -> None:
@@ -215,3 +221,8 @@ def test_published_adnc_is_that_of_franke() -> None:
     assert (training.steps, training.report_every, training.early_stop) == (87_050, 1741, 10)
     assert (optimizer.optimizer, optimizer.learning_rate, optimizer.momentum) == ("rmsprop", 3e-5, 0.9)
     assert (optimizer.clip_norm, optimizer.clip_value, optimizer.schedule) == (0, 10, "constant")
+    found = commands()["train babi"].published["biadnc"]
+    both = inspect.signature(found).parameters["model"].default
+    assert (both.hidden, both.memory_size, both.word_size, both.read_heads) == (172, 128, 64, 4)
+    assert (both.bidirectional, model.bidirectional) == (True, False)
+    assert inspect.signature(found).parameters["optimizer"].default == optimizer

@@ -3,7 +3,14 @@
 import numpy as np
 
 from numdnc.tasks import Batch
-from numdnc.tasks.sequences import digests, loss_mask, pad_and_concat, sequence_length, single_sequence
+from numdnc.tasks.sequences import (
+    digests,
+    loss_mask,
+    pad_and_concat,
+    sequence_length,
+    sequence_lengths,
+    single_sequence,
+)
 from numdnc.tasks.targets import targets_problem
 
 INPUTS = np.zeros((5, 3, 2), np.float32)
@@ -55,3 +62,16 @@ def test_targets_are_in_range() -> None:
     groups = np.array([[[1, 1]]])
     assert targets_problem(groups, 1, 1, 4) is None
     assert targets_problem(groups, 1, 1, 2) == "integer targets in 0..0, got 1..1"
+
+
+def test_lengths_end_where_nothing_follows() -> None:
+    """The last step with an input, a target or a place in the loss; a sequence of nothing but zeros counts whole."""
+    inputs, targets, mask = np.zeros((5, 5, 2)), np.zeros((5, 5, 3)), np.zeros((5, 5), bool)
+    inputs[1, 0, 1] = targets[2, 1, 0] = mask[3, 2] = mask[4, 3] = 1
+    batch = Batch(inputs, targets, mask=mask)
+    assert sequence_lengths(batch).tolist() == [2, 3, 4, 5, 5]
+    assert [sequence_length(batch, row) for row in range(5)] == [2, 3, 4, 5, 5]
+    assert sequence_lengths(batch._replace(mask=None)).tolist() == [5] * 5
+    assert sequence_lengths(
+        Batch(inputs[..., 0].astype(int), inputs[..., 1].astype(int), mask=mask)
+    ).tolist() == [2, 5, 4, 5, 5]

@@ -113,5 +113,9 @@ def _franke_babi(model: ModelOptions) -> dict[str, Any]:
     }
 
 
-BABI = {"graves": _GRAVES_BABI, "adnc": _franke_babi(dnc(256, 192, 64, 4))}
+BABI = {
+    "graves": _GRAVES_BABI,
+    "adnc": _franke_babi(dnc(256, 192, 64, 4)),
+    "biadnc": _franke_babi(replace(dnc(172, 128, 64, 4), bidirectional=True)),
+}
 """Those of bAbI (Graves et al. 2016; Franke et al. 2018) by name, each by the parameter of `train_babi`."""

@@ -71,7 +71,7 @@ def train_babi(
 
     On stories made by the published simulator 15 % of the test is wrong after 40,000 updates, 3 hours on one core, and
     10 % with masking, deallocation and layer norm (1 seed each). --published takes the settings of Graves et al. 2016,
-    --published adnc those of Franke et al. 2018, who report 6.3 %.
+    --published adnc and biadnc those of Franke et al. 2018, who report 6.3 and 3.2 %.
 
     Args:
         data_folder: The published archive, its unpacked folder, or a folder with either (or set NUMDNC_DATA).
