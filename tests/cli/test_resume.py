@@ -165,6 +165,17 @@ def test_the_comparison_sees_one_bit(straight: Any) -> None:
         assert found["metrics"] != expected["metrics"]
 
 
+def test_another_learning_rate_is_the_whole_rate_of_a_schedule_that_has_fallen(place: Path) -> None:
+    train("run", "--steps", 8, "--schedule", "plateau", "--learning-rate", 0.01, corpus="../text.txt")
+    run = RunFolder(Path("run")).load_last()
+    run.rate_scale = 0.25
+    RunFolder(Path("run")).save_last(run)
+    for steps, options in ((16, ()), (24, ("--learning-rate", 0.002))):
+        done("resume", "run", "--steps", steps, "--sample-every", 0, *options)
+    rates = [line["learning_rate"] for line in metrics(Path("run"))]
+    assert rates == pytest.approx([0.01, 0.01, 0.0025, 0.0025, 0.002, 0.002])
+
+
 def test_a_run_can_go_on_at_another_learning_rate(place: Path) -> None:
     train("run", "--steps", 8, "--schedule", "constant", "--learning-rate", 0.01, corpus="../text.txt")
     done("resume", "run", "--steps", 16, "--sample-every", 0, "--learning-rate", 0.002)

@@ -45,7 +45,8 @@ def resume(
         folder: The run's folder.
         steps: Train until this iteration (default: the last target; a solved run trains no further).
         minutes: Stop after this many minutes, if the steps are not done before.
-        learning_rate: Go on with this peak learning rate; the schedule stays (default: as before).
+        learning_rate: Go on with this peak learning rate; the schedule stays, but plateau begins again at the peak
+            (default: as before).
         memory_size: Go on with this many memory slots of a DNC, on which no parameter depends (default: as before; not
             for a text).
         engine: Go on with this engine (default: the one used so far).
