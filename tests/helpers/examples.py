@@ -95,7 +95,7 @@ def random_spec(seed):
         **{name: flip() for name in _FLAGS if name not in _MIXED},
         bidirectional=controller == "lstm" and flip(),
     )
-    if spec.sharpness or rng.random() < 0.6:
+    if spec.sharpness or spec.word_size == 1 or rng.random() < 0.6:  # words of one number are all alike
         return spec
     sparsity = int(rng.integers(1, spec.memory_size + 1))
     recency = flip()

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc import DNCSpec, reference
-from numdnc.reference import content, recency, sparse
+from numdnc.reference import content, sparse
+from numdnc.spec import ACCESSED
 
 _LARGEST = sparse.largest
 
@@ -41,7 +42,7 @@ def nearest_tie(
     for step in tape.steps if tape is not None else ():
         after = step.access.after
         if spec.recency:
-            note(recency.ACCESSED, after.write_weights + after.read_weights.sum(axis=1))
+            note(ACCESSED, after.write_weights + after.read_weights.sum(axis=1))
         else:
             usages = np.sort(after.usage, axis=-1)
             gaps.append(float(np.diff(usages, axis=-1).min(initial=np.inf)))

@@ -482,7 +482,8 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
         assert memory.words == f"This model has none (it is an {spec.kind})."
     figures = health(spec, params, engine, Batch(inputs, targets), task.loss)
     assert all(map(math.isfinite, figures.values()))
-    assert ("usage" in figures) == isinstance(spec, DNCSpec)
+    assert ("usage" in figures) == (isinstance(spec, DNCSpec) and spec.usage_writing)
+    assert ("slots_accessed" in figures) == (isinstance(spec, DNCSpec) and spec.recency)
     assert ("read_interpolation" in figures) == isinstance(spec, NTMSpec)
     assert ("gradient_interface" in figures) == spec.has_memory
     assert ("mode_content" in figures) == (isinstance(spec, DNCSpec) and spec.links)

@@ -10,7 +10,6 @@ from numdnc import DNCSpec, zero_state
 from numdnc.parts import Interface
 from numdnc.reference.access import access, access_backward
 from numdnc.reference.recency import (
-    ACCESSED,
     least_recent,
     recency_weights,
     recency_weights_backward,
@@ -19,6 +18,7 @@ from numdnc.reference.recency import (
     write_over_backward,
 )
 from numdnc.reference.sparse import link_matrix
+from numdnc.spec import ACCESSED
 
 WORDS = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
 BACKWARD, CONTENT, FORWARD = np.eye(3)

@@ -25,8 +25,9 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
         N, W = spec.memory_size, spec.word_size
         seen = spec.deallocation + (1 + spec.read_heads) * spec.masking  # memories beside the memory itself
         state += N * W
-        lists = spec.sparsity is not None and not engine.expands_links
-        links = (2 * (spec.sparsity or 0) if lists else N) * spec.links
+        links = N * spec.links
+        if spec.sparsity is not None:  # matrices before and after the cut, or slots and values
+            links = 2 * spec.links * (N if engine.expands_links else spec.sparsity)
         fixed += whole * N * (links + W * seen)
     needed = (fixed + states * state) * np.dtype(precision).itemsize
     if needed > here:

@@ -17,9 +17,7 @@ from numdnc.spec import EPSILON, DNCSpec, NTMSpec
 def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
     """Free, allocate, write, link, read; xi (B, interface_size). The controller's state passes through unchanged."""
     interface = parse_interface(spec, xi)
-    retention = _product(
-        [1 - interface["free_gates"][:, i, None] * w for i, w in _heads(before.read_weights)]
-    )
+    retention = product([1 - interface["free_gates"][:, i, None] * w for i, w in _heads(before.read_weights)])
     usage = (before.usage + before.write_weights - before.usage * before.write_weights) * retention
     content = look_up(
         spec,
@@ -138,7 +136,7 @@ def _heads(read_weights: Tensor) -> list[tuple[int, Tensor]]:
     return list(enumerate(read_weights.unbind(1)))
 
 
-def _product(factors: list[Tensor]) -> Tensor:
+def product(factors: list[Tensor]) -> Tensor:
     """Multiply one after another: the gradient of torch's own product divides."""
     product = factors[0]
     for factor in factors[1:]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from numdnc.engines.torch.controller import affine, controller_step, input_part, reverse_hidden
 from numdnc.engines.torch.memory import access
 from numdnc.engines.torch.ntm import access_ntm
+from numdnc.engines.torch.sparse import access_sparse
 from numdnc.spec import NTMSpec, Spec
 from numdnc.tree import map_leaves
 
@@ -37,7 +38,9 @@ def forward(
     hiddens: list[Tensor] = []
     reads: list[Tensor] = []
     seen = x_parts[0].new_zeros(B, 0)
-    step_memory: Any = access_ntm if isinstance(spec, NTMSpec) else access
+    step_memory: Any = access if spec.sparsity is None else access_sparse
+    if isinstance(spec, NTMSpec):
+        step_memory = access_ntm
     # A graph that was recorded from unbind refuses another number of steps; one from part[t] would leave them out.
     for parts in zip(*[part.unbind(0) for part in x_parts], strict=True):
         if spec.has_memory:

@@ -1,0 +1,42 @@
+"""Choosing slots, and rows at slots, so that torch remembers the slots and not the whole.
+
+Axes: B batch, N slots, A slots chosen.
+"""
+
+import torch
+from torch import Tensor
+
+
+def largest(values: Tensor, count: int) -> Tensor:
+    """The slots of the `count` largest values (.., N) in rising order (.., count), ties by index; no gradient."""
+    values, N = values.detach(), values.shape[-1]
+    least = values.topk(count, dim=-1).values[..., -1:]
+    above, equal = values > least, values == least
+    wanted = count - above.sum(-1, keepdim=True)
+    kept = above | (equal & (equal.cumsum(-1) <= wanted))
+    falling = torch.arange(N, 0, -1, device=values.device)
+    return (kept * falling).topk(count, dim=-1).indices
+
+
+def through_nonzero(weights: Tensor) -> Tensor:
+    """The same weights, without a gradient where they are 0."""
+    return torch.where(weights != 0, weights, 0)
+
+
+def cut(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The slots of the `count` largest weights (.., N), and the weights with all others 0."""
+    slots = largest(weights, count)
+    kept = through_nonzero(weights.gather(-1, slots))
+    return slots, torch.zeros_like(weights).scatter(-1, slots, kept)
+
+
+def rows_of(tensor: Tensor, slots: Tensor) -> Tensor:
+    """Rows of a tensor (B, N, ..) at slots (B, ..), which torch remembers by their slots alone."""
+    batch = torch.arange(len(tensor), device=tensor.device)
+    return tensor[batch.reshape(-1, *[1] * (slots.dim() - 1)), slots]
+
+
+def with_rows(tensor: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
+    """A copy of a tensor (B, N, ..) with other rows at slots (B, A), all different."""
+    batch = torch.arange(len(tensor), device=tensor.device)[:, None]
+    return tensor.index_put((batch, slots), rows)
