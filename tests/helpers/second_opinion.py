@@ -168,11 +168,14 @@ def controller(spec: Any, layers: Any, x: Any, before: dict[str, Any]) -> dict[s
 
 
 def is_kept(values: Any, count: int | None) -> Any:
-    """Whether each value is among the `count` largest: fewer than that are larger, or equal and come first."""
+    """Whether each value is among the `count` largest: fewer than that are larger, or equal and come first.
+
+    XLA may compute a value twice with another rounding, so none is compared with itself.
+    """
     slots = jnp.arange(len(values))
 
     def kept(n: Any) -> Any:
-        first = (values > values[n]) | ((values == values[n]) & (slots < n))
+        first = (slots != n) & ((values > values[n]) | ((values == values[n]) & (slots < n)))
         return jnp.sum(first) < (len(values) if count is None else count)
 
     return jax.vmap(kept)(slots)

@@ -83,7 +83,9 @@ def test_agrees_with_jax(spec_name: str) -> None:
     case = Case("reference", spec_name, "float64")
     assert_agree(*opinions(case, case.problem(steps=STEPS), (0, 1)))
     assert_agree(*opinions(case, case.problem(steps=STEPS, symbols=True), (1, 0)))
-    ours, theirs = opinions(case, case.blank_problem(steps=STEPS), (1, 1))
+    # Of a sparse model one step, which writes words of one direction: to choose among these is to choose by rounding.
+    blank = case.blank_problem(steps=STEPS if case.spec.sparsity is None else 1)
+    ours, theirs = opinions(case, blank, (1, 1))
     assert_agree(without_slots(ours), without_slots(theirs))
 
 

@@ -77,6 +77,27 @@ def test_half_precision_comes_near(flags: dict[str, Any], dtype: torch.dtype) ->
     assert all(leaf.grad is not None and leaf.grad.isfinite().all() for leaf in leaves(half[0].output))
 
 
+@pytest.mark.parametrize("flags", [{}, {"deallocation": True, "masking": True}, {"recency": True}], ids=str)
+def test_the_graph_of_a_sparse_step_keeps_rows_and_not_the_memory(flags: dict[str, Any]) -> None:
+    N, W = 300, 40
+    spec = DNCSpec(
+        input_size=3, output_size=4, hidden_sizes=(5,), memory_size=N, word_size=W, read_heads=2, sparsity=3
+    )
+    params, inputs, state = given(dataclasses.replace(spec, **flags))
+    state = map_leaves(lambda leaf: leaf.clone().requires_grad_(), state)
+    kept: list[int] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs, _ = forward(dataclasses.replace(spec, **flags), params, inputs, state)
+    outputs.sum().backward()
+    assert len(kept) > 100
+    assert max(kept) < 2 * N * W  # of the batch of two; weightings of N are the largest
+
+
 def test_no_tape_means_no_graph() -> None:
     params, inputs, state = map_leaves(torch.Tensor.numpy, given(SPEC))
     engine = get_engine("torch")
