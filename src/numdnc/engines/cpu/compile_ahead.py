@@ -29,7 +29,7 @@ main(*sys.argv[1:3])
 _MAX_SECONDS = 300
 """A helper that takes longer is stopped."""
 
-_Key = tuple[int, str, str]
+_Key = tuple[int, str, np.dtype[Any]]
 _started: set[_Key] = set()
 _helpers: dict[_Key, subprocess.Popen[bytes]] = {}
 """By this process (a fork has none of its parent's), kernel and dtype."""
@@ -61,7 +61,7 @@ def await_compiled(kernel: Any, dtype: np.dtype[Any]) -> None:
 
 
 def _key(kernel: Any, dtype: np.dtype[Any]) -> _Key:
-    return os.getpid(), f"{kernel.__module__}:{kernel.__name__}", dtype.name
+    return os.getpid(), f"{kernel.__module__}:{kernel.__name__}", dtype
 
 
 def _is_kept(kernel: Any, dtype: np.dtype[Any]) -> bool:
@@ -75,7 +75,7 @@ def _start(key: _Key) -> None:
     _, name, dtype = key
     if not Path(sys.executable or "").name.startswith("python") or getattr(sys, "frozen", False):
         return
-    words = [sys.executable, "-c", _CODE, name, dtype, *map(str, sys.path)]
+    words = [sys.executable, "-c", _CODE, name, dtype.name, *map(str, sys.path)]
     try:
         _helpers[key] = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

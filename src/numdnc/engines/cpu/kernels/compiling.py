@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from llvmlite.binding import Linkage
 from numba import njit
 from numba._dynfunc import make_function
 from numba.core import event
@@ -82,6 +83,31 @@ class _KernelCompiler(CompilerBase):
         return [passes]
 
 
+class _EntryLibrary(JITCodeLibrary):
+    """The code of an entry and of all kernels it calls, which nothing else calls.
+
+    LLVM is told so, and need not pass a kernel the arguments that it does not use: hundreds, where these are tuples of
+    arrays.
+    """
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
+                function.linkage = "internal"
+        super()._optimize_final_module()
+
+
+class _EntryCompiler(CompilerBase):
+    """Numba's compiler with such a library."""
+
+    def define_pipelines(self) -> list[Any]:
+        """Called by Numba."""
+        state = self.state
+        state.library = _EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return [DefaultPassBuilder.define_nopython_pipeline(state)]
+
+
 def _for_kernels(function: Function, fastmath: set[str], **options: Any) -> Function:
     options = {**_OPTIONS, **options, "fastmath": fastmath, "pipeline_class": _KernelCompiler}
     return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
@@ -114,7 +140,8 @@ def inlined(function: Function) -> Function:
 
 def entry(function: Function) -> Function:
     """Compile for calls from Python, and cache the machine code on disk."""
-    compiled = njit(**_OPTIONS, fastmath=_ANY_ORDER)(function)
+    options = {**_OPTIONS, "fastmath": _ANY_ORDER, "pipeline_class": _EntryCompiler}
+    compiled = njit(no_cfunc_wrapper=True, **options)(function)
     compiled._cache = KernelCache(function.__name__)
     _ENTRIES.add(function)
     return compiled
