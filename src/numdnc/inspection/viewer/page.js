@@ -26,7 +26,7 @@ function showHeading() {
           ...(about.kind === "ntm" ? [`${writers()} write head${writers() === 1 ? "" : "s"}`] : []),
         ]
       : []),
-    `${spec.hidden_sizes.join(" + ")} hidden units`,
+    `${spec.hidden_sizes.join(" + ")} hidden units${spec.bidirectional ? " in both directions" : ""}`,
     `engine ${about.engine}`,
     `${about.steps} steps`,
     errorsInWords(),

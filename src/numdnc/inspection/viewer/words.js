@@ -101,7 +101,7 @@ const WORDS = {
   erase: ["erase gates", "e", "How much of each number is erased in the slots written to."],
   write_vector: ["write vector", "v", "The word that is added to the slots written to."],
   reads: ["read vector", "r = Σ w[n] M[n]", "The word that the head has read."],
-  hidden: ["controller", "h", "Hidden values of the controller's layers, lowest first."],
+  hidden: ["controller", "h", "Hidden values of the controller's layers, lowest first; with two directions then those of the second."],
   cell: ["cells", "c", "Cells of the LSTM layers, lowest first."],
   memory: [
     "memory",
