@@ -208,8 +208,12 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         slots=spec.memory_size,
         word=spec.word_size,
         heads=spec.read_heads,
-        # A bool as an int, and an absent size as 0.
-        **{name: +(getattr(spec, name, 0) or 0) for name in VARIATIONS if name in Sizes._fields},
+        # As the type that is declared, for which kernels are compiled; what is absent is 0.
+        **{
+            name: number(getattr(spec, name, None) or 0)
+            for name, number in Sizes.__annotations__.items()
+            if name in VARIATIONS
+        },
         segment=1 if few else _STRIDE * max(1, round((steps / _STRIDE) ** 0.5)),
         stride=1 if few else _STRIDE,
         tile=tile_width(spec.memory_size),
