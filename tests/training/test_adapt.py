@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+import numdnc
 from helpers.workers import in_each
 from numdnc import DNCSpec, UserError, map_leaves, named_leaves
+from numdnc.runs.sequences import SequenceRun
 from numdnc.tasks.bits import Copy
 from numdnc.tasks.sequence_task import SequenceSettings, SequenceTask
 from numdnc.training.adapt import restart_from_best
-from numdnc.training.events import Report
+from numdnc.training.events import Report, Tick
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import train
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Run, TrainingSettings, new_run
+from numdnc.training.run import Run, TrainingSettings, forward_with, new_run
 from numdnc.tree import leaves
 
 PLATEAU = OptimizerSettings(learning_rate=0.016, schedule="plateau", patience=2)
@@ -45,7 +47,7 @@ def make_run(
         spec,
         settings,
         optimizer,
-        task={"name": "copy"},
+        task=SequenceRun.prepare("copy", task.generator, task.settings, seed=0).metadata,
         position=task.position(),
         batch=2,
         engine="reference",
@@ -110,7 +112,7 @@ def test_updates_and_reports_use_the_rate(tmp_path: Path) -> None:
     for event in train(run, scripted(task, itertools.repeat(1.0)), folder):
         if isinstance(event, Report):
             lines.append(event)
-        elif type(event).__name__ == "Tick":
+        elif isinstance(event, Tick):
             moved = np.sqrt(
                 sum(float(((a - b) ** 2).sum()) for a, b in zip(before, leaves(run.params), strict=True))
             )
@@ -127,14 +129,18 @@ def test_other_schedules_do_not_follow_scores(tmp_path: Path) -> None:
 
 
 def test_after_a_collapse_a_run_goes_on_from_its_best_at_a_lower_rate(tmp_path: Path) -> None:
-    run, folder, task = make_run(tmp_path / "run", restart_above=3.0)
+    run, folder, task = make_run(tmp_path / "run", restart_above=3.0, average_decay=0.7)
     heard: list[Any] = []
     task.on_scores = heard.append  # type: ignore[method-assign]
     after = []
     for event in train(run, scripted(task, [2.0, 1.0, 3.0, 3.1, 2.9, 0.9, 3.0, 1.0, 1.0]), folder):
         if isinstance(event, Report):
             best = folder.load_best()
-            after.append([same(run.params, best.params) and same(run.moments, best.moments), run.rate_scale])
+            kept = [
+                same(getattr(run, tree), getattr(best, tree)) for tree in ("params", "moments", "average")
+            ]
+            assert len(set(kept)) == 1
+            after.append([all(kept), run.rate_scale])
     assert [kept for kept, _ in after] == [True, True, False, True, False, True, True, False, False]
     assert [scale for _, scale in after] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125]
     assert [scores["loss"] for scores in heard] == [2.0, 1.0, 3.0, 2.9, 0.9, 1.0, 1.0]
@@ -188,13 +194,49 @@ def test_the_memory_grows_with_the_level_and_a_resumed_run_keeps_it(tmp_path: Pa
     assert begun.state.usage.shape == (2, 6)
 
 
+def test_an_average_of_the_parameters_is_scored_saved_and_used(tmp_path: Path) -> None:
+    """By hand: a += (1 - d) (p - a), d = min(0.6, (1 + t) / (10 + t)), after each update t."""
+    run, folder, task = make_run(tmp_path / "run", average_decay=0.6)
+    average, expected, scored = leaves(run.params), [], list[Any]()
+    score = task.score
+
+    def noted(forward: Any, **options: Any) -> Any:
+        scored.append(forward(task.example(1).inputs, None)[0])
+        return score(forward, **options)
+
+    task.score = noted  # type: ignore[method-assign]
+    for event in train(run, task, folder):
+        if isinstance(event, Report):
+            expected.append(evaluate(run, average, task))
+        elif isinstance(event, Tick):
+            decay = min(0.6, (1 + event.iteration) / (10 + event.iteration))
+            average = [a + (1 - decay) * (p - a) for a, p in zip(average, leaves(run.params), strict=True)]
+    assert len(scored) == 9
+    for found, wanted in zip(scored, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+    last = folder.load_last()
+    assert same(last.average, run.average)
+    assert not same(last.evaluated, last.params)
+    opened = numdnc.load_run(tmp_path / "run", last=True, engine="reference")
+    np.testing.assert_array_equal(opened.forward(task.example(1).inputs, None)[0], scored[-1])
+    assert make_run(tmp_path / "other")[0].average == ()
+
+
+def evaluate(run: Run, parameters: list[Any], task: SequenceTask) -> Any:
+    each = iter(parameters)
+    tree = map_leaves(lambda _: next(each), run.params)
+    return forward_with(run.engine, run.spec, tree)(task.example(1).inputs, None)[0]
+
+
 @pytest.mark.parametrize("stop", [5, 8, 13])
 def test_a_resumed_run_goes_on_bit_for_bit(stop: int, tmp_path: Path) -> None:
     """With a level passed, falls of the rate and collapses, before and after the stop."""
     scores = [(1, 2.0), (2, 4.0), (2, 4.0), (2, 8.1), (2, 4.0), (2, 4.0), (2, 9.0), (3, 9.0), (3, 8.0)]
-    whole, folder, task = make_run(tmp_path / "whole", grow="max_length", restart_above=2.0)
+    whole, folder, task = make_run(
+        tmp_path / "whole", grow="max_length", restart_above=2.0, average_decay=0.7
+    )
     expected = reports(train(whole, scripted(task, scores), folder))
-    run, folder, task = make_run(tmp_path / "parts", grow="max_length", restart_above=2.0)
+    run, folder, task = make_run(tmp_path / "parts", grow="max_length", restart_above=2.0, average_decay=0.7)
     ticks = itertools.count()
     first = reports(train(run, scripted(task, scores), folder, interrupted=lambda: next(ticks) >= stop))
     run = folder.load_last()
@@ -208,7 +250,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(stop: int, tmp_path: Path) -> None:
             other.train,
             other.learning_rate,
         )
-    for tree in ("params", "moments", "state"):
+    for tree in ("params", "moments", "state", "average"):
         assert same(getattr(run, tree), getattr(whole, tree))
     for name in ("rate_scale", "rate_iteration", "best_iteration", "position"):
         assert getattr(run, name) == getattr(whole, name)
@@ -226,6 +268,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(stop: int, tmp_path: Path) -> None:
             lambda: TrainingSettings(slots_per_vector=-1.0),
             "slots_per_vector must be at least 0 and finite, got -1.0",
         ),
+        (lambda: TrainingSettings(average_decay=1.0), r"average_decay must lie in \[0, 1\), got 1.0"),
         (lambda: TrainingSettings(restart_above=1.0), "restart_above must be 0 or above 1, got 1.0"),
         (lambda: TrainingSettings(restart_above=float("nan")), "restart_above must be 0 or above 1, got nan"),
         (lambda: TrainingSettings(restart_above=float("inf")), "restart_above must be 0 or above 1, got inf"),

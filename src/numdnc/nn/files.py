@@ -64,7 +64,7 @@ def from_run(folder: str | Path, *, last: bool = False, **options: Any) -> Modul
     run = place.load_last() if last else place.load_best()
     module = module_for(run.spec, **{"dtype": getattr(torch, run.training.precision), **options})
     with torch.no_grad():
-        map_leaves(lambda p, array: p.copy_(torch.from_numpy(array)), module.params(), run.params)
+        map_leaves(lambda p, array: p.copy_(torch.from_numpy(array)), module.params(), run.evaluated)
     module.origin = origin_of(run)
     return module
 

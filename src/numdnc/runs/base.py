@@ -70,8 +70,8 @@ class TaskRun(ABC):
 
     @property
     def params(self) -> Any:
-        """The parameters, a tree of arrays."""
-        return self.checkpoint.params
+        """The parameters, a tree of arrays; their average, if the run keeps one."""
+        return self.checkpoint.evaluated
 
     @property
     def name(self) -> str:

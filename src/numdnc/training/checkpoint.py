@@ -43,7 +43,7 @@ def _kind() -> FileKind:
     )
 
 
-_TREES = ("params", "moments", "state")
+_TREES = ("params", "moments", "state", "average")
 
 
 def save_run(path: Path, run: Run) -> None:
@@ -85,7 +85,8 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
         check_layers(spec, arrays)
         count, precision = moment_count(stored.optimizer), stored.training.precision
         params = param_shapes(spec)
-        shapes = (params, (params,) * count, state_shapes(spec, stored.batch))
+        averages = int(stored.training.average_decay > 0)
+        shapes = (params, (params,) * count, state_shapes(spec, stored.batch), (params,) * averages)
         trees = {
             name: fill_shapes(tree, arrays, name, precision)
             for name, tree in zip(_TREES, shapes, strict=True)

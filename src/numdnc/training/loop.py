@@ -18,7 +18,7 @@ from numdnc.training.folder import RunFolder
 from numdnc.training.gradient import loss_and_gradient
 from numdnc.training.not_finite import find_not_finite, first_not_finite, not_finite
 from numdnc.training.optimizers import clip, gradient_norm, update, with_noise
-from numdnc.training.run import Run
+from numdnc.training.run import Run, forward_with
 from numdnc.training.timer import Timer
 from numdnc.training.workers import SINGLE, Workers
 from numdnc.tree import leaves, map_leaves
@@ -99,7 +99,7 @@ def _next_batch(run: Run, task: Task, workers: Workers) -> Batch:
     """The next batch, the same in all workers, with the model's choices where the task lets it choose."""
     batch = task.next_batch()
     if isinstance(task, Interactive):
-        batch = task.rollout(_sharded(run.forward, workers), batch)
+        batch = task.rollout(_sharded(forward_with(run.engine, run.spec, run.params), workers), batch)
     workers.record(batch.inputs, batch.targets)
     return batch
 
@@ -113,6 +113,7 @@ def _update_parameters(run: Run, gradient: Any, *, continues: bool) -> None:
         params = _with_initial_of(run.params, params)
         moments = tuple(map(_with_initial_of, run.moments, moments))
     run.params, run.moments = params, moments
+    run.update_average()
 
 
 def _with_initial_of(before: Any, after: Any) -> Any:
@@ -208,7 +209,12 @@ def _save(run: Run, folder: RunFolder, workers: Workers, *, best: bool = False) 
     run = replace(run, state=map_leaves(workers.all_gather, run.state))
     if workers.rank > 0:
         return
-    trees = (("params", run.params), ("moments", run.moments), ("state", run.state))
+    trees = (
+        ("params", run.params),
+        ("moments", run.moments),
+        ("state", run.state),
+        ("average", run.average),
+    )
     bad = next(filter(None, (first_not_finite(name, tree) for name, tree in trees)), None)
     if bad is not None:
         raise not_finite(bad, run.iteration)

@@ -16,6 +16,7 @@ from numdnc.spec import Spec
 from numdnc.tasks import Forward
 from numdnc.training.gradient import PART_OF_A_SEQUENCE
 from numdnc.training.optimizers import OptimizerSettings, first_moments, learning_rate_at
+from numdnc.tree import map_leaves
 
 Precision = Literal["float32", "float64"]
 
@@ -30,6 +31,9 @@ class TrainingSettings:
     """Iterations between reports; each scores the held-out data and saves a checkpoint."""
     early_stop: int = 0
     """Stop after this many reports without a better score, and again after as many more; 0 = never."""
+    average_decay: float = 0.0
+    """Score, and use for all but training, an average of the parameters over some 1 / (1 - this) updates, for example
+    0.998; 0 = the parameters as they are."""
     restart_above: float = 0.0
     """Go back to the parameters of the best checkpoint once a score is more than this times the best one on the same
     level, which means that training has collapsed; 0 = never."""
@@ -57,6 +61,8 @@ class TrainingSettings:
             )
         if not 0 < self.input_scale < math.inf:
             raise UserError(f"input_scale must be above 0 and finite, got {self.input_scale}.")
+        if not 0 <= self.average_decay < 1:
+            raise UserError(f"average_decay must lie in [0, 1), got {self.average_decay}.")
         if not (self.restart_above == 0 or 1 < self.restart_above < math.inf):
             raise UserError(f"restart_above must be 0 or above 1, got {self.restart_above}.")
         if not 0 <= self.slots_per_vector < math.inf:
@@ -108,6 +114,8 @@ class Run(Progress):
     moments: tuple[Any, ...]
     state: Any
     """The model's state before the next window."""
+    average: tuple[Any, ...] = ()
+    """With `average_decay`, the one average of the parameters."""
 
     @property
     def engine(self) -> Engine:
@@ -122,6 +130,21 @@ class Run(Progress):
         return patience > 0 and self.iteration % every == 0 and since_best > 0 and since_best % patience == 0
 
     @property
+    def evaluated(self) -> Any:
+        """The parameters that are scored and used: their average, if there is one."""
+        return self.average[0] if self.average else self.params
+
+    def update_average(self) -> None:
+        """Move the average towards the parameters after an update; it begins with averages over fewer updates.
+
+        a += (1 - d) (p - a),   d = min(average_decay, (1 + t) / (10 + t)),   t the iteration
+        """
+        decay = min(self.training.average_decay, (1 + self.iteration) / (10 + self.iteration))
+        self.average = map_leaves(
+            lambda a, p: a + (1 - decay) * (p - a), self.average, (self.params,) * len(self.average)
+        )
+
+    @property
     def learning_rate(self) -> float:
         """Learning rate of the current iteration."""
         return self.rate_scale * learning_rate_at(self.optimizer, self.iteration, self.training.steps)
@@ -129,8 +152,8 @@ class Run(Progress):
     def forward(
         self, inputs: Inputs, state: Any, lengths: NDArray[np.integer] | None = None
     ) -> tuple[Array, Any]:
-        """`Forward` with the current parameters."""
-        return forward_with(self.engine, self.spec, self.params)(inputs, state, lengths)
+        """`Forward` with the parameters that are scored and used."""
+        return forward_with(self.engine, self.spec, self.evaluated)(inputs, state, lengths)
 
 
 def new_run(
@@ -154,6 +177,7 @@ def new_run(
         params=params,
         moments=first_moments(optimizer, params),
         state=initial_state(spec, params, batch),
+        average=(params,) if training.average_decay else (),
         position=position,
         target=training.steps,
     )
