@@ -228,8 +228,8 @@ class DNCSpec(MemoryOptions, _WithMemory):
     """The Differentiable Neural Computer (Graves et al. 2016): a controller with an external memory.
 
     The defaults of the variations (from `masking` on) give the paper's model. Variations can be combined freely, except
-    for a mask floor without masks, sharpness without links or with sparsity, layer norm of a single unit, recency without
-    sparsity or with deallocation, and two directions of another controller than an LSTM.
+    for a mask floor without masks, sharpness without links or with sparsity, layer norm of a single unit, recency
+    without sparsity or with deallocation, and two directions of another controller than an LSTM.
     """
 
     kind: ClassVar[str] = "dnc"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from numdnc.engines import Engine
 from numdnc.inspection.internals import run_steps, step_internals
+from numdnc.inspection.sparsity import weight_sums
 from numdnc.params import Array, cast_inputs
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
@@ -44,7 +45,8 @@ class Activity(NamedTuple):
 def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
     """Run an engine over a batch step by step, from the initial state, and record the internal values.
 
-    "memory_peak" (T, B) is the largest magnitude in the memory.
+    "memory_peak" (T, B) is the largest magnitude in the memory; of a sparse model there are also the sums of
+    inspection/sparsity.py.
     """
     inputs = cast_inputs(batch.inputs, params)
     steps: list[dict[str, Array]] = []
@@ -52,6 +54,8 @@ def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
         found = {"outputs": step.outputs, **step_internals(spec, params, inputs[t], step)}
         if "memory" in found:
             found["memory_peak"] = np.abs(found["memory"]).max(axis=(1, 2))
+        if spec.has_memory and spec.sparsity is not None:
+            found |= weight_sums(spec, found, step.before)
         steps.append({name: part for name, part in found.items() if name not in _LARGE})
     return Activity(_real(batch), {name: np.array([step[name] for step in steps]) for name in steps[0]})
 

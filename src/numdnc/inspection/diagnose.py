@@ -15,6 +15,7 @@ from numdnc.inspection.ablation import ablations
 from numdnc.inspection.activity import Activity, accessed, concentration, in_use, observe, saturated
 from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
 from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
+from numdnc.inspection.sparsity import judge_cut
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, MemorySpec, NTMSpec, Spec
 from numdnc.tasks import Scores, Task
@@ -77,6 +78,8 @@ def diagnose(
             else:
                 findings += [_usage(spec, activity), *_modes(spec, activity)]
             findings += [*_sharpness(spec, activity), *_gates(spec, activity)]
+            if not isinstance(spec, NTMSpec) and spec.sparsity is not None:
+                findings += judge_cut(spec, activity.of("write_sums"), activity.of("read_sums"))
         else:
             findings.append(
                 Finding("memory", True, f"This model has none (it is an {spec.kind}).", {"slots": 0})
