@@ -239,3 +239,46 @@ def test_unknown_engine_is_named() -> None:
 def test_engines_know_their_name(engine_name: str) -> None:
     assert Case(engine_name, "rnn", "float32").engine.name == engine_name
     assert select_engine("auto", SPECS["dnc"]).name in ENGINES
+
+
+SPARSE = Case("reference", "dnc-sparse", "float32").problem()
+
+
+def first_row(values: list[float]) -> Any:
+    """A change of the first row of an array (B, N, K)."""
+
+    def change(array: Any) -> Any:
+        array = array.copy()
+        array[0, 0] = values
+        return array
+
+    return change
+
+
+BAD_SPARSE = {
+    "too many write weights": ("write_weights", lambda a: a + 0.01, "at most 3 weights|sparsity 3|got 7"),
+    "too many read weights": ("read_weights", lambda a: a + 0.01, "at most 3 weights|sparsity 3|got 7"),
+    "too many in the precedence": ("precedence", lambda a: a + 0.01, "at most 3 weights|got 7"),
+    "NaN": ("read_weights", lambda a: a * np.nan, "at most 3 weights|got 7"),
+    "part of a slot": ("link_slots", lambda a: a + 0.5, "whole numbers in 0..6"),
+    "slot below 0": ("link_slots", lambda a: a - 7, "whole numbers in 0..6"),
+    "slot too large": ("link_slots", lambda a: a + 7, "whole numbers in 0..6"),
+    "slot that is NaN": ("link_slots", lambda a: a * np.nan, "whole numbers in 0..6"),
+    "slots that fall": ("link_slots", first_row([5, 3, 1]), "must rise along each row"),
+    "slots twice": ("link_slots", first_row([1, 1, 3]), "must rise along each row"),
+    "weights after zeros": ("link_values", first_row([0, 0.1, 0.1]), "first and then zeros"),
+    "slot where there is no link": ("link_values", first_row([0.1, 0.1, 0]), "zeros, with slot 0"),
+    "too many in a column": (
+        "link_slots",
+        lambda a: np.broadcast_to(np.array([1, 2, 3], a.dtype), a.shape).copy(),
+        "a slot at most 3 times|got 7",
+    ),
+}
+
+
+@for_each_engine
+@pytest.mark.parametrize(("name", "change", "words"), BAD_SPARSE.values(), ids=BAD_SPARSE)
+def test_states_that_are_not_sparse_are_refused(engine_name: str, name: str, change: Any, words: str) -> None:
+    state = with_leaf(SPARSE.state, name, change)
+    case = Case(engine_name, "dnc-sparse", "float32")
+    assert_refused(f"state.{name}|{words}|earlier call", case.forward, SPARSE._replace(state=state))
