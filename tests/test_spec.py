@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from helpers.examples import FAMILY, PUBLISHED
-from numdnc import DNCSpec, LSTMSpec, UserError, zero_params, zero_state
+from numdnc import DNCSpec, LSTMSpec, NTMSpec, UserError, zero_params, zero_state
 
 FLAGS = (
     "masking",
@@ -198,3 +198,46 @@ def test_sparse_state_lists_its_links_and_with_recency_has_ages():
 def test_a_model_without_a_memory_has_no_variations(flag):
     with pytest.raises(TypeError, match=flag):
         LSTMSpec(input_size=5, output_size=6, **{flag: True})
+
+
+def ntm(**arguments):
+    return NTMSpec(input_size=5, output_size=6, memory_size=7, word_size=4, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"write_heads": 0}, "write_heads|whole number of at least 1|0"),
+        ({"read_heads": 1.5}, "read_heads|whole number of at least 1|1.5"),
+        ({"shift_range": 0}, "shift_range|whole number of at least 1|0"),
+        ({"shift_range": True}, "shift_range|True"),
+        ({"learned_state": 1}, "learned_state|True or False|1"),
+        ({"controller": "gru"}, "controller|lstm, rnn, feedforward|'gru'"),
+    ],
+    ids=str,
+)
+def test_ntm_spec_refuses(arguments, words):
+    with pytest.raises(UserError) as refusal:
+        ntm(**arguments)
+    for word in ["NTMSpec", "must", *words.split("|")]:
+        assert word in str(refusal.value)
+
+
+def test_interface_sizes_of_an_ntm():
+    R, V, W, S = 2, 3, 4, 5
+    sizes = ntm(read_heads=R, write_heads=V, shift_range=2).interface_sizes
+    reading = {"keys": R * W, "strengths": R, "interpolation": R, "shifts": R * S, "sharpening": R}
+    writing = {"keys": V * W, "strengths": V, "interpolation": V, "shifts": V * S, "sharpening": V}
+    assert list(sizes.items()) == [
+        *((f"read_{name}", size) for name, size in reading.items()),
+        *((f"write_{name}", size) for name, size in writing.items()),
+        ("erase", V * W),
+        ("write_vectors", V * W),
+    ]
+    assert sum(sizes.values()) == R * (W + S + 3) + V * (3 * W + S + 3)
+
+
+@pytest.mark.parametrize("flag", ["masking", "links", "normalisation", "bypass_dropout"])
+def test_an_ntm_has_no_variations_of_a_dnc(flag):
+    with pytest.raises(TypeError, match=flag):
+        ntm(**{flag: True})

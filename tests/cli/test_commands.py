@@ -145,11 +145,13 @@ def test_newlines_are_universal(place: Path) -> None:
         assert all(np.array_equal(mine[name], other[name]) for name in mine)
 
 
+NTM = "ntm --write-heads 3 --shift-range 2 --learned-state"
 FLAGS = "--masking --learned-state --bypass-dropout 0.3"
 
 
 @pytest.mark.parametrize(
-    "model", thorough_but(["lstm", f"dnc {FLAGS}"], ["rnn", "lstm", "dnc", f"dnc {FLAGS}", "dnc --no-links"])
+    "model",
+    thorough_but(["lstm", f"dnc {FLAGS}"], ["rnn", "lstm", "dnc", f"dnc {FLAGS}", "dnc --no-links", NTM]),
 )
 def test_gradcheck_passes(model: str) -> None:
     result = json.loads(done("gradcheck", "-m", *model.split(), *GRADCHECK.split(), "--json"))
