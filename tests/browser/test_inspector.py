@@ -375,6 +375,31 @@ def test_memory_and_links_say_their_numbers(show: Show, trace: Trace) -> None:
     assert "right after slot" in readout(page)
 
 
+def test_ages_and_listed_links_of_a_sparse_model(show: Show) -> None:
+    """Without usage there are ages; a link that no list has is 0."""
+    trace = bits_trace(seed=3, sparsity=2, recency=True)
+    page = show(trace)
+    fold_out(page)
+    names = {panel["name"] for panel in page.run("numdnc.panels()")}
+    assert {"age", "allocation", "gates", "strengths"} <= names
+    assert not {"usage", "retention", "write_content", "erase"} & names
+    for step, row in np.ndindex(trace.arrays["age"].shape):
+        assert page.run(f"numdnc.valueAt('age', {row}, {step})") == trace.arrays["age"][step, row]
+    step, i, k = (int(index[-1]) for index in np.nonzero(trace.arrays["link_values"]))
+    j = int(trace.arrays["link_slots"][step, i, k])
+    page.run(f"numdnc.goTo({step})")
+    page.run("document.getElementById('links-matrix').click()")
+    page.settle()
+    page.run("document.getElementById('links').focus()")
+    page.press("ArrowDown")
+    page.press("ArrowDown", times=i)
+    page.press("ArrowRight", times=j)
+    assert f"from slot {j} to slot {i} · step {step}" in readout(page)
+    assert float(readout(page).split("= ")[1]) == pytest.approx(
+        trace.arrays["link_values"][step, i, k], rel=DIGITS
+    )
+
+
 def test_the_real_pointer_reads_memory_and_links(show: Show, trace: Trace) -> None:
     page = show(trace)
     page.run("numdnc.goTo(8)")
