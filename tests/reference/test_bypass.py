@@ -109,8 +109,11 @@ def test_gradient(controller, rng):
     )
 
 
-def test_gradient_of_a_sequence_goes_through_the_mask_of_each_step(rng):
+def test_gradient_of_a_sequence_goes_through_the_mask_of_each_step():
     """By the outputs alone: the way through the memory is not masked and could cover an error."""
+    rng = np.random.default_rng(
+        1
+    )  # usages that nearly tie have no slope to measure; here they are 0.002 apart
     spec = spec_of("feedforward")
     params, _, state = case(spec, rng)
     params.interface.weights[:] = 0

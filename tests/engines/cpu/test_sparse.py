@@ -13,7 +13,13 @@ from numdnc.engines.cpu.plans import make_plan
 from numdnc.inspection.gradcheck import random_state
 from numdnc.tree import leaves, named_leaves
 
-SIZES: dict[str, Any] = {"input_size": 3, "output_size": 4, "hidden_sizes": (6,), "word_size": 5, "read_heads": 2}
+SIZES: dict[str, Any] = {
+    "input_size": 3,
+    "output_size": 4,
+    "hidden_sizes": (6,),
+    "word_size": 5,
+    "read_heads": 2,
+}
 MANY_SLOTS = 2 * LANES + 22
 TOLERANCE = 1e-12
 """The largest error measured is 8e-15."""
@@ -63,7 +69,9 @@ def test_free_slots(free: int) -> None:
     assert worst_error(spec, state) < TOLERANCE
 
 
-@pytest.mark.parametrize("flags", [{}, {"recency": True}, {"links": False}], ids=["usage", "recency", "content"])
+@pytest.mark.parametrize(
+    "flags", [{}, {"recency": True}, {"links": False}], ids=["usage", "recency", "content"]
+)
 def test_a_memory_that_fills_up(flags: dict[str, Any]) -> None:
     spec = spec_of(11, 3, **flags)
     assert worst_error(spec, zero_state(spec, 2, np.float64), steps=25) < TOLERANCE
