@@ -18,7 +18,7 @@ def learn(task: Copy, updates: int) -> float:
     model = numdnc.nn.DNC(task.input_size, 64, task.output_size, memory_size=16, word_size=16)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for update in range(1, updates + 1):
-        inputs, targets, _, mask = (torch.as_tensor(part) for part in task.draw(rng, 32))  # (T, B, ..)
+        inputs, targets, mask = tensors(task.draw(rng, 32))
         outputs, _ = model(inputs)
         loss = cross_entropy(outputs[mask], targets[mask])
         optimizer.zero_grad()
@@ -30,9 +30,14 @@ def learn(task: Copy, updates: int) -> float:
         if loss.item() < 0.002:
             break
     with torch.no_grad():
-        inputs, targets, _, mask = (torch.as_tensor(part) for part in task.draw(rng, 256))
+        inputs, targets, mask = tensors(task.draw(rng, 256))
         wrong = (model(inputs)[0] > 0) != (targets > 0.5)
     return wrong[mask].float().mean().item()
+
+
+def tensors(batch):
+    """Inputs, targets and mask of a batch, each (T, B, ..)."""
+    return (torch.as_tensor(part) for part in (batch.inputs, batch.targets, batch.mask))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,8 @@ def trained_in_torch(module: Any, task: Any, updates: int) -> None:
     """A user's own loop."""
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-2)
     for _ in range(updates):
-        inputs, targets, _, mask = (torch.as_tensor(part) for part in task.next_batch())
+        batch = task.next_batch()
+        inputs, targets, mask = map(torch.as_tensor, (batch.inputs, batch.targets, batch.mask))
         outputs, _ = module(inputs)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(outputs[mask], targets[mask])
         optimizer.zero_grad()
