@@ -192,7 +192,9 @@ def test_the_floor_of_two_layers() -> None:
 
 def test_shapes_make_the_models_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert list(benchmark.SHAPES) == ["char", "copy", "repeat", "babi", "traversal", "large"]
+    dense, sparse = ["char", "copy", "repeat", "babi", "traversal", "large"], ["sparse", "large-sparse"]
+    assert list(benchmark.SHAPES) == [*dense, *sparse]
+    assert [name for name, shape in benchmark.SHAPES.items() if shape.spec.sparsity] == sparse
     for shape in benchmark.SHAPES.values():
         spec = shape.spec
         assert spec.hidden_sizes == shape.hidden_sizes

@@ -21,7 +21,7 @@ class Knows:
     def __init__(self, digits: int = 3, choose: Any = None) -> None:
         self.digits, self.choose, self.calls = digits, choose, list[int]()
 
-    def __call__(self, inputs: Any, state: Any) -> Any:
+    def __call__(self, inputs: Any, state: Any, lengths: Any = None) -> Any:
         before = inputs[:0] if state is None else state
         whole = np.concatenate([before, inputs])
         self.calls.append(len(inputs))

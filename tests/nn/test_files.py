@@ -254,7 +254,7 @@ UNSAVED: dict[str, Any] = {
     ),
     "a model around it": (
         lambda: torch.nn.Sequential(nn.RNN(2, 3, 2)),
-        "save must be given an RNN, LSTM or DNC of numdnc.nn, got a Sequential. Save the one inside",
+        "save must be given an RNN, LSTM, DNC or NTM of numdnc.nn, got a Sequential. Save the one inside",
     ),
     "two dtypes": (
         lambda: in_two_dtypes(nn.RNN(2, 3, 2)),

@@ -85,7 +85,7 @@ def test_a_model_that_knows_all_answers_has_no_error(task: GraphTask) -> None:
 def test_questions_and_sequences_are_scored() -> None:
     """Two of 3 questions about each of 70 graphs, in two batches, are answered wrongly at every step."""
 
-    def forgets_two(inputs: Any, state: Any) -> Any:
+    def forgets_two(inputs: Any, state: Any, lengths: Any = None) -> Any:
         outputs, whole = knows(inputs, state)
         later = whole[:, :, -2].cumsum(axis=0)[-len(inputs) :] >= 2
         outputs[later] = -outputs[later]

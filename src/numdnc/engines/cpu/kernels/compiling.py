@@ -87,13 +87,15 @@ class _EntryLibrary(JITCodeLibrary):
     """The code of an entry and of all kernels it calls, which nothing else calls.
 
     LLVM is told so, and need not pass a kernel the arguments that it does not use: hundreds, where these are tuples of
-    arrays.
+    arrays. The kernel has another name here, for its code cannot be called in place of that of the whole kernel, which
+    LLVM's loader, going by names, would do.
     """
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions:
             if function.linkage == Linkage.linkonce_odr and not function.is_declaration:
                 function.linkage = "internal"
+                function.name += f".in.{self.name}"
         super()._optimize_final_module()
 
 
