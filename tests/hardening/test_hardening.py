@@ -31,7 +31,8 @@ def tried(script: str, count: int, *words: str) -> list[str]:
         check=False,
     )
     lines = result.stdout.splitlines()
-    assert (result.returncode, without_notice(result.stderr)) == (0, ""), lines
+    wrong = [line for line in lines if "FAILED" in line]
+    assert (wrong, result.returncode, without_notice(result.stderr)) == ([], 0, "")
     assert re.fullmatch(rf"{script}: tried {count}, failed 0 \(.*\)", lines[-1]), lines
     assert len(lines) == count + 1
     return lines
