@@ -149,7 +149,7 @@ def faults(process: Process, number: signal.Signals, kind: Kind) -> list[str]:
         process.kill()
         said = process.communicate()[0].decode("utf-8", "replace")
         wrong.append("it did not end")
-    if "Traceback" in said:
+    if "Traceback" in said and "numdnc/" in said:  # an interpreter that is starting prints its own
         wrong.append(f"a traceback: {said[-2000:]}")
     outlived = kind.sweep and "must be run by one process, but " in said  # by runs of a killed sweep
     if process.returncode not in may_end(number, kind) and not outlived:
