@@ -219,16 +219,6 @@ def test_consecutive_duplicates_are_dropped_in_every_story() -> None:
     assert len(in_words(kept, kept.test[0])[0]) == 4 * 3 + 5 * 2
 
 
-def test_longest_counts_what_is_left_without_duplicates() -> None:
-    text = "1 Ann ran home.\n2 Ann ran home.\n3 Where is Ann?\thome\n" * 4 + "1 Who ran?\tAnn\n" * 4
-    dropped, kept = (
-        task_of({TRAIN: text, TEST: text}, drop_duplicates=drop, longest=9) for drop in (True, False)
-    )
-    assert {story.steps for story in dropped.train} == {4, 9}
-    assert {story.steps for story in kept.train} == {4}
-    assert len(dropped.train) == 7
-
-
 def test_binary_cross_entropy_of_the_answers() -> None:
     """Summed over symbols, mean over answer words, written out; training and scores use it, errors do not."""
     task, plain = given(loss="binary_cross_entropy"), given()
@@ -705,3 +695,13 @@ def test_the_real_archive() -> None:
         expected = [(tuple(read), tuple(wanted)) for read, wanted in plain_reading(found.test[number])]
         same = [in_words(task, story) for story in task.test if story.task == number] == expected
         assert same, number
+
+
+def test_longest_counts_what_is_left_without_duplicates() -> None:
+    text = "1 Ann ran home.\n2 Ann ran home.\n3 Where is Ann?\thome\n" * 4 + "1 Who ran?\tAnn\n" * 4
+    dropped, kept = (
+        task_of({TRAIN: text, TEST: text}, drop_duplicates=drop, longest=9) for drop in (True, False)
+    )
+    assert {story.steps for story in dropped.train} == {4, 9}
+    assert {story.steps for story in kept.train} == {4}
+    assert len(dropped.train) == 7
