@@ -10,17 +10,21 @@ from numdnc.engines.cpu.kernels.sparse.content import (
     content_weights_backward,
     masked_content_weights_backward,
 )
-from numdnc.engines.cpu.kernels.sparse.links import (
+from numdnc.engines.cpu.kernels.sparse.links import update_links, update_links_backward
+from numdnc.engines.cpu.kernels.sparse.reading import (
     read_weights,
     read_weights_backward,
-    update_links,
-    update_links_backward,
     update_precedence,
     update_precedence_backward,
 )
 from numdnc.engines.cpu.kernels.sparse.recency import least_recent, note_access
 from numdnc.engines.cpu.kernels.sparse.search import choose_unchanged, mask_keys, score_block, weigh
-from numdnc.engines.cpu.kernels.sparse.sets import forget_places, insert_best
+from numdnc.engines.cpu.kernels.sparse.sets import (
+    forget_places,
+    forget_slots,
+    insert_best,
+    number_slots,
+)
 from numdnc.engines.cpu.kernels.sparse.types import LANES, NONE
 from numdnc.engines.cpu.kernels.sparse.usage import (
     allocate_backward,
@@ -222,16 +226,12 @@ def write_step_backward(sizes, d_interface, gradient, interface, now, step, row,
 @kernel
 def _gather_content(d_content, d_written, row, slots, after):
     """From the gradient at the slots written to that at the slots found by content."""
-    for k in range(len(slots)):
-        if after.write_weights[k] != 0:
-            row.place[after.write_slots[k]] = k
+    number_slots(row.place, after.write_slots, after.write_weights)
     for k in range(len(slots)):
         d_content[k] = 0
         if row.place[slots[k]] != NONE:
             d_content[k] = d_written[row.place[slots[k]]]
-    for k in range(len(slots)):
-        if after.write_weights[k] != 0:
-            row.place[after.write_slots[k]] = NONE
+    forget_slots(row.place, after.write_slots, after.write_weights)
 
 
 @kernel
@@ -239,18 +239,14 @@ def _read_before_backward(d_read_weights, d_mean, row, before, after):
     """Adds to d_read_weights (R, K), from the gradient with respect to their mean at the slots written."""
     heads, K = before.read_slots.shape
     share = d_mean.dtype.type(1) / d_mean.dtype.type(heads)
-    for k in range(K):
-        if after.write_weights[k] != 0:
-            row.place[after.write_slots[k]] = k
+    number_slots(row.place, after.write_slots, after.write_weights)
     for i in range(heads):
         for k in range(K):
             if before.read_weights[i, k] != 0:
                 position = row.place[before.read_slots[i, k]]
                 if position != NONE:
                     d_read_weights[i, k] += share * d_mean[position]
-    for k in range(K):
-        if after.write_weights[k] != 0:
-            row.place[after.write_slots[k]] = NONE
+    forget_slots(row.place, after.write_slots, after.write_weights)
 
 
 @kernel

@@ -34,6 +34,22 @@ def forget_places(slots, count, place):
 
 
 @kernel
+def number_slots(place, slots, weights):
+    """place[slots] = their positions in a weighting, where the weights are not 0."""
+    for k in range(len(slots)):
+        if weights[k] != 0:
+            place[slots[k]] = k
+
+
+@kernel
+def forget_slots(place, slots, weights):
+    """place = NONE again at these slots."""
+    for k in range(len(slots)):
+        if weights[k] != 0:
+            place[slots[k]] = NONE
+
+
+@kernel
 def clear_best(slots, scores):
     """No candidates yet: any score is better, NaN excepted."""
     for k in range(len(slots)):
