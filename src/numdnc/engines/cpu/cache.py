@@ -25,7 +25,11 @@ from numba.core.serialize import dumps
 
 _LOG = logging.getLogger("numdnc")
 
-_SOURCES = {"numdnc.engines.cpu.kernels": None, "numdnc": ("parts", "spec")}
+_SOURCES = {
+    "numdnc.engines.cpu.kernels": None,
+    "numdnc.engines.cpu.kernels.sparse": None,
+    "numdnc": ("parts", "spec"),
+}
 """Packages whose modules kernels are made of: all of them, or those named."""
 _SETTINGS = ("BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "OPT", "SLP_VECTORIZE")
 """Settings of Numba that change the machine code; the processor is part of the codegen's own key."""
