@@ -248,6 +248,26 @@ def test_a_level_is_passed_at_its_error_and_the_last_is_the_task() -> None:
     assert "level" not in task_of(LONG, **GROWING).score(unsure, whole=True)
 
 
+def test_levels_can_double() -> None:
+    task = task_of(replace(LONG, max_length=20), **GROWING | {"grow_from": 3}, double=True, fall_at=0.5)
+    levels = []
+    for error in (0.0, 0.0, 0.2, 0.4, 0.6, 0.0, 0.0):
+        levels.append(task.position()["level"])
+        task.on_scores(task.score(unsure) | {"sequence_error": error})
+    assert levels == [3, 6, 12, 20, 20, 12, 20]
+    assert [level.max_length for level in task_of(LONG, **GROWING, double=True)._curriculum.levels] == [
+        1,
+        2,
+        4,
+        6,
+    ]  # type: ignore[union-attr]
+
+
+def test_levels_that_double_from_nothing_end_too() -> None:
+    with pytest.raises(UserError, match="max_length must be at least 1, got 0"):
+        task_of(LONG, **GROWING | {"grow_from": 0}, double=True)
+
+
 def test_a_level_is_lost_where_its_error_rises_after_it_was_low() -> None:
     task, levels = task_of(LONG, **GROWING, fall_at=0.5), []
     errors = (

@@ -4,6 +4,7 @@ Training goes back a level where the model fails at the current one after it had
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -15,16 +16,25 @@ from numdnc.tasks.sequences import SequenceGenerator, resolved_settings
 class Curriculum:
     """The levels of a task; a level is the value of the setting that grows."""
 
-    def __init__(self, whole: SequenceGenerator, grow: str, first: int, step: int, easier: float) -> None:
+    def __init__(
+        self,
+        whole: SequenceGenerator,
+        grow: str,
+        first: int,
+        step: int,
+        easier: float,
+        *,
+        doubling: bool = False,
+    ) -> None:
         settings = resolved_settings(whole)
         growing = sorted(name for name, value in settings.items() if type(value) is int)
         if grow not in growing:
             raise UserError(f"grow must be one of {', '.join(growing)}, got {grow!r}.")
         first = min(first, settings[grow])
         self._whole, self._grow, self._easier = whole, grow, easier
-        self._first, self._step = first, step
         self.last = int(settings[grow])
         """The last level: the task's own value of the setting."""
+        self._values = [*_values(first, self.last, step, doubling=doubling), self.last]
         self.level = first
         """The current level."""
         self._held = False
@@ -43,8 +53,7 @@ class Curriculum:
     @property
     def levels(self) -> list[SequenceGenerator]:
         """The generators of all levels; the last is the task itself."""
-        values = dict.fromkeys([*range(self._first, self.last, self._step), self.last])
-        return [self._at(value) for value in values]
+        return [self._at(value) for value in self._values]
 
     @property
     def on_last_level(self) -> bool:
@@ -57,13 +66,11 @@ class Curriculum:
         Going back needs an error rate that was at most `fall_at` before: a level that has just begun is not left.
         """
         if error <= pass_at:
-            self._go_to(min(self.level + self._step, self.last))
+            self._go_to(next((value for value in self._values if value > self.level), self.last))
         elif error <= fall_at:
             self._held = True
         elif self._held:
-            # The last level may be less than a step away from the one before.
-            before = (self.level - self._first - 1) // self._step
-            self._go_to(self._first + max(0, before) * self._step)
+            self._go_to(max((value for value in self._values if value < self.level), default=self._values[0]))
 
     def position(self) -> dict[str, Any]:
         """The level and whether it was held, as JSON for `move_to`."""
@@ -71,7 +78,7 @@ class Curriculum:
 
     def has_level(self, level: int) -> bool:
         """Whether `level` can be one of the levels."""
-        return self._first <= level <= self.last
+        return self._values[0] <= level <= self.last
 
     def move_to(self, level: int, *, held: bool) -> None:
         """Continue from a `position`."""
@@ -87,7 +94,7 @@ class Curriculum:
 
         A sequence comes from an earlier level with probability `easier`, all of them being equally likely.
         """
-        earlier = range(self._first, self.level, self._step)
+        earlier = [value for value in self._values if value < self.level]
         levels = np.full(count, self.level)
         if earlier:
             easy = rng.random(count) < self._easier
@@ -96,3 +103,10 @@ class Curriculum:
 
     def _at(self, level: int) -> SequenceGenerator:
         return cast(SequenceGenerator, dataclasses.replace(cast(Any, self._whole), **{self._grow: level}))
+
+
+def _values(first: int, last: int, step: int, *, doubling: bool) -> Iterator[int]:
+    """The levels before the last."""
+    while first < last:
+        yield first
+        first = max(2 * first, first + 1) if doubling else first + step

@@ -55,6 +55,8 @@ class SequenceSettings:
     """Value of that setting on the first level, unless the task's own is lower."""
     grow_by: int = 1
     """Its increase from level to level."""
+    double: bool = False
+    """Double it from level to level instead."""
     pass_at: float = 0.1
     """A level is passed once at most this share of its sequences, or of their questions, has an error."""
     fall_at: float = 1.0
@@ -107,7 +109,12 @@ class SequenceTask:
         self._curriculum = None
         if settings.grow:
             self._curriculum = Curriculum(
-                generator, settings.grow, settings.grow_from, settings.grow_by, settings.easier
+                generator,
+                settings.grow,
+                settings.grow_from,
+                settings.grow_by,
+                settings.easier,
+                doubling=settings.double,
             )
 
     def next_batch(self) -> Batch:
