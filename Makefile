@@ -3,11 +3,23 @@ PYTHON ?= python3
 BIN := .venv/bin
 # On Linux PyPI's torch brings some 20 packages of CUDA; this index has the same release for the processor alone.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+WALK := "Oxford Circus -Central Line-> ? -Central Line-> ?"
 
-.PHONY: train test test-all check bench torch
+.PHONY: train demo test test-all check bench results torch
 
 train: .venv/installed
 	$(BIN)/numdnc train text --minutes 2.5
+
+# A walk through the Underground if a model of it comes with this version, else a copy; then the inspector.
+demo: .venv/installed
+ifneq ($(wildcard src/numdnc/models/traversal),)
+	$(BIN)/numdnc ask model:traversal $(WALK) --engine reference
+	$(BIN)/numdnc trace model:traversal --input $(WALK) --out demo.safetensors
+else
+	$(BIN)/numdnc eval model:copy --show --sequences 16 --engine reference
+	$(BIN)/numdnc trace model:copy --out demo.safetensors
+endif
+	$(BIN)/numdnc view demo.safetensors
 
 # On every processor that this process may use. The programs that tests start find compiled modules.
 test test-all: export PYTHONDONTWRITEBYTECODE =
@@ -26,6 +38,10 @@ check: .venv/installed-check
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/ring.py
+
+# The first part of docs/results.md, of docs/results/.
+results: .venv/installed
+	$(BIN)/python benchmarks/results.py
 
 torch: .venv/installed-torch
 

@@ -45,7 +45,7 @@ class FileKind(NamedTuple):
 
 _KINDS = {"format": "a checkpoint", "schema": "a trace"}
 """Name of the version number -> kind of file."""
-_DTYPES = {"F32", "F64", "I32", "U8"}
+_DTYPES = {"F16", "F32", "F64", "I32", "U8"}
 """Names of our dtypes in safetensors; it has others that NumPy lacks."""
 MAX_TEXT_BYTES = 1 << 28
 """Most bytes of a file of JSON or lines that is read."""

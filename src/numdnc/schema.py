@@ -77,6 +77,10 @@ def _entries(value: Any) -> list[Any]:
 
 def _unknown(given: Any, known: Any, at: str) -> str | None:
     """Path of a name in `given` that `known`, which was made from it, lacks; None if there is none."""
+    if isinstance(given, list) and isinstance(known, list | tuple):
+        entries = zip(given, known, strict=False)
+        unknown = (_unknown(*pair, f"{at}[{number}]") for number, pair in enumerate(entries))
+        return next(filter(None, unknown), None)
     if not isinstance(given, dict) or not isinstance(known, dict):
         return None
     for name, value in given.items():

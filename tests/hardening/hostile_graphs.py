@@ -8,7 +8,7 @@ from pathlib import Path
 from hardening.strange import NAMES, USUAL, Rng, damaged, one_line_end, one_of, saved
 from helpers.graph_models import Knows
 from numdnc.tasks.graphs import GraphTask, Inference, ShortestPath, Traversal
-from numdnc.tasks.graphs.asking import ask_graph
+from numdnc.tasks.graphs.asking import answer, pose
 from numdnc.tasks.graphs.named import NamedGraph, read_graph
 from numdnc.tasks.graphs.questions import parse_question
 from numdnc.tasks.graphs.relations import read_relations
@@ -115,8 +115,8 @@ def question(rng: Rng, place: Path) -> None:
             assert list(asked.path) == walk
         else:
             assert asked.nodes[-1] == at
-    answer = ask_graph(task, forward, words, place / "graph.csv", two_way=two_way)
-    assert all(step.right for step in answer.steps)
+    found = answer(pose(task, forward, words, place / "graph.csv", two_way=two_way), forward)
+    assert all(step.right for step in found.steps)
 
 
 def path_by_hand(graph: NamedGraph, start: str, end: str) -> list[str]:

@@ -100,13 +100,13 @@ def test_a_run_that_lies(name: str) -> None:
     assert any(fragment in line for fragment in expect.split("|")), line
 
 
-@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2", "F4", "C64", "F16", "I64"])
+@pytest.mark.parametrize("dtype", ["BF16", "F8_E4M3", "F8_E5M2", "F4", "C64", "I64"])
 def test_numbers_of_types_that_we_do_not_write(dtype: str, place: Path) -> None:
-    size = {"F4": 1, "BF16": 4, "F16": 4, "C64": 16, "I64": 16}.get(dtype, 2)
+    size = {"F4": 1, "BF16": 4, "C64": 16, "I64": 16}.get(dtype, 2)
     header = {"a": {"dtype": dtype, "shape": [2], "data_offsets": [0, size]}}
     text = json.dumps({**header, "__metadata__": {"format": "5", "json": "{}", "sha256": ""}}).encode()
     (place / "x.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * size)
-    with pytest.raises(UserError, match=f"a is of {dtype}, not one of F32, F64, I32, U8"):
+    with pytest.raises(UserError, match=f"a is of {dtype}, not one of F16, F32, F64, I32, U8"):
         load_run(place / "x.safetensors")
 
 

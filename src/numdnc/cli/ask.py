@@ -41,12 +41,13 @@ def ask(
         numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
 
     Args:
-        folder: The run's folder, or a checkpoint.
+        folder: The run's folder, a checkpoint, or model:NAME.
         question: Sentences and one or more questions; or "A -line-> ? -line-> ?" for a run of traversal, "A -> B" of
             shortest-path, "A -relation-> ?" of inference (default: what standard input says).
         words: How many words each answer has (stories; default: 1).
         shown: How many of the likeliest words to show for each (stories; default: 4).
-        graph: A CSV file that begins with the line source,edge,destination and has an edge a line (graphs).
+        graph: A CSV file that begins with the line source,edge,destination and has an edge a line (graphs;
+            default: the one that model:NAME comes with).
         two_way: Take each edge of the file in both directions (graphs).
         nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
         relations: A CSV file of relation,path, as in grandmother,mother/mother (inference).

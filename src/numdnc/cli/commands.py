@@ -19,8 +19,10 @@ from numdnc.cli.export import export_model
 from numdnc.cli.gradcheck import check_gradients
 from numdnc.cli.groups import Group, command, find
 from numdnc.cli.info import show_info
+from numdnc.cli.models import list_models
 from numdnc.cli.parse import parse
 from numdnc.cli.paths import REGISTRY
+from numdnc.cli.reproduce import reproduce
 from numdnc.cli.resume import resume
 from numdnc.cli.sample import sample_text
 from numdnc.cli.sweep import run_sweep
@@ -38,6 +40,8 @@ NUMDNC = Group(
             "train": TRAIN,
             "resume": command(resume),
             "sweep": command(run_sweep),
+            "reproduce": command(reproduce),
+            "models": command(list_models),
             "eval": command(evaluate),
             "ask": command(ask),
             "sample": command(sample_text),

@@ -25,7 +25,7 @@ def diagnose_run(
     Each part of the memory is taken away in turn, and the loss is that of a progress line.
 
     Args:
-        folder: The run's folder, or a checkpoint.
+        folder: The run's folder, a checkpoint, or model:NAME.
         last: Examine the last checkpoint, not the best.
         engine: What computes the model; auto takes the fastest that can.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.

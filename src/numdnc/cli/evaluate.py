@@ -39,7 +39,7 @@ def evaluate(
     the share of wrong answers on the stories of the test.
 
     Args:
-        folder: The run's folder, or a checkpoint.
+        folder: The run's folder, a checkpoint, or model:NAME.
         last: Score the last checkpoint, not the best.
         no_reads: Also score the DNC with every read vector set to zero.
         memory_size: Run a DNC with this many memory slots (default: as it was trained).

@@ -7,9 +7,14 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from numdnc import console
+from numdnc.cli.consent import confirm
 from numdnc.errors import UserError
 from numdnc.files import file_name
+from numdnc.formatting import format_bytes
+from numdnc.models import WEIGHTS, model_name
+from numdnc.recipes.results import FILE, read_result
 from numdnc.runs.folders import new_folder
+from numdnc.runs.trained_model import export_trained_model
 from numdnc.training.folder import RunFolder
 from numdnc.training.workers import SINGLE
 
@@ -17,41 +22,76 @@ from numdnc.training.workers import SINGLE
 def export_model(
     source: Positional[Path],
     *,
-    to: Literal["torch", "run"],
+    to: Literal["torch", "run", "model"],
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     last: bool = False,
     like: Path | None = None,
+    recipe: str | None = None,
 ) -> None:
-    """Write a model as a PyTorch file, or make a run from such a file (needs PyTorch).
+    """Write a model as a PyTorch file, make a run from such a file (both need PyTorch), or keep its weights alone.
 
     A run made from a file has the task and the settings of the run that the model came from; its optimizer and its
-    count of iterations start anew.
+    count of iterations start anew. A model of weights alone is small and serves every command but `resume`.
 
     Args:
-        source: The run's folder; to make a run, the file.
+        source: The run's folder or model:NAME; to make a run, the file.
         to: torch makes a file that `numdnc.nn.load` and `torch.load(.., weights_only=True)` read; run makes a run's
-            folder for `eval`, `trace`, `view`, `diagnose` and `resume`.
-        out: The file or folder to write (default: model.pt in the run's folder, or runs/TASK-MODEL-1, -2, ..).
-        last: Export the last checkpoint, not the best (--to torch only).
+            folder for `eval`, `trace`, `view`, `diagnose` and `resume`; model makes a folder with the weights alone, in
+            float16 where no score is worse for it.
+        out: The file or folder to write (default: model.pt or the folder model in the run's folder; runs/TASK-MODEL-1,
+            -2, ..).
+        last: Export the last checkpoint, not the best (not with --to run).
         like: A run's folder to take task and settings from, for a model that did not come from a run (--to run only).
+        recipe: The recipe that trained the model, if it was not `numdnc reproduce` (--to model only).
 
     """
-    from numdnc.nn import files, from_run, load, save
-
+    if to != "run" and like is not None:
+        raise UserError(f"--like must be given with --to run, got {like} with --to {to}. Leave it out.")
+    if to != "model" and recipe is not None:
+        raise UserError(f"--recipe must be given with --to model, got {recipe} with --to {to}. Leave it out.")
     if to == "torch":
-        if like is not None:
-            raise UserError(f"--like must be given with --to run, got {like} with --to torch. Leave it out.")
-        module = from_run(source, last=last)
-        out = source / "model.pt" if out is None else out
-        if out.resolve() in (RunFolder(source).last.resolve(), RunFolder(source).best.resolve()):
-            raise UserError(f"--out must not be a checkpoint of the run, got {out}. Give another name.")
-        save(module, out)
-        path = repr(str(out))
-        console.say(f"{_described(module)} in {out}")
-        console.say(f"next:  numdnc.nn.load({path}), or torch.load({path}, weights_only=True)")
-        return
-    if last:
-        raise UserError("--last must be given with --to torch, got it with --to run. Leave it out.")
+        _to_torch(source, out, last=last)
+    elif to == "model":
+        _to_model(source, out, recipe, last=last)
+    elif last:
+        raise UserError("--last must be given with --to torch or model, got it with --to run. Leave it out.")
+    else:
+        _to_run(source, out, like)
+
+
+def _to_torch(source: Path, out: Path | None, *, last: bool) -> None:
+    from numdnc.nn import from_run, save
+
+    module = from_run(source, last=last)
+    if out is None:
+        name = model_name(source)
+        out = source / "model.pt" if name is None else Path(f"{name}.pt")
+    if out.resolve() in (RunFolder(source).last.resolve(), RunFolder(source).best.resolve()):
+        raise UserError(f"--out must not be a checkpoint of the run, got {out}. Give another name.")
+    save(module, out)
+    path = repr(str(out))
+    console.say(f"{_described(module)} in {out}")
+    console.say(f"next:  numdnc.nn.load({path}), or torch.load({path}, weights_only=True)")
+
+
+def _to_model(source: Path, out: Path | None, recipe: str | None, *, last: bool) -> None:
+    if out is None:
+        name = model_name(source)
+        out = source / "model" if name is None else Path(f"{name}-model")
+    made_by = source.parent / FILE
+    if recipe is None:
+        recipe = read_result(made_by).recipe if made_by.exists() else ""
+    with console.waiting_for("scoring"):
+        about = export_trained_model(source, out, recipe=recipe, last=last, confirm=confirm)
+    size = format_bytes((out / WEIGHTS).stat().st_size)
+    console.say(f"{size} of {about.dtype} in {out}; {about.score}")
+    place, program = shlex.quote(str(out)), console.command()
+    console.say(f"next:  {program} eval {place}\n       {program} view {place}")
+
+
+def _to_run(source: Path, out: Path | None, like: Path | None) -> None:
+    from numdnc.nn import files, load
+
     module = load(source)
     origin = module.origin if like is None else files.origin_of(RunFolder(like).load_last())
     if origin is None:

@@ -16,6 +16,7 @@ from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import check_minutes, saved_first, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.models import model_name
 from numdnc.runs.folders import last_run
 from numdnc.runs.kinds import custom_task_of, open_run
 from numdnc.training.folder import RunFolder
@@ -60,6 +61,11 @@ def resume(
     """
     check_minutes(minutes)
     check_tensorboard(tensorboard)
+    if model_name(folder) is not None:
+        raise UserError(
+            f"resume must be given a run's folder, got {folder}, a trained model without its optimizer. Train a run of "
+            "your own, such as its recipe: `numdnc models` names it."
+        )
     place = RunFolder(folder)
 
     def start(workers: Workers) -> None:

@@ -23,7 +23,7 @@ def sample_text(
     """Write text with a model that was trained on text.
 
     Args:
-        folder: The run's folder, whose best checkpoint is taken, or a checkpoint.
+        folder: The run's folder, whose best checkpoint is taken, a checkpoint, or model:NAME.
         length: Characters to write.
         prime: Text that the model reads first (default: a line break, or the first symbol it knows).
         temperature: Divides the logits: below 1 the text is more regular, above 1 less; 0 = take the likeliest.

@@ -1,9 +1,11 @@
 """`sweep`."""
 
 import dataclasses
+import math
 import shlex
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,23 +57,21 @@ def run_sweep(
 
     """
     place = SweepFolder(folder)
-    if jobs is not None and jobs < 1:
-        raise UserError(f"jobs must be at least 1, got {jobs}.")
     if table:
         if train or vary or seeds is not None:
             raise UserError("--table must be given with a folder alone, got more. Leave the rest out.")
         sweep = place.load()
     else:
-        varied = _varied(vary)
-        planned = place.plan(train, varied, seeds)
-        agreed = _agreed_task(folder, planned, train[0] if train else custom_task)
-        if not any(place.result(run).status for run in planned.runs):
-            check_settings(dataclasses.replace(planned, custom_task=agreed))
-        share = rank_and_world_size()
-        with console.outliving_output(), place.lock(train, varied, seeds, share) as (sweep, locks):
-            sweep = dataclasses.replace(sweep, custom_task=agreed)
-            at_once = max(1, count_processors() // local_world_size()) if jobs is None else jobs
-            _run(place, sweep, share, at_once, locks, quiet=as_json)
+        sweep = train_runs(
+            place,
+            train,
+            _varied(vary),
+            seeds,
+            custom_task=custom_task,
+            jobs=jobs,
+            quiet=as_json,
+            again=f"sweep {shlex.quote(str(folder))}",
+        )
     results = [place.result(run) for run in sweep.runs]
     if as_json:
         console.say_json(_as_json(sweep, results))
@@ -79,6 +79,36 @@ def run_sweep(
         _say_table(sweep, results)
     if any(result.failure is not None for result in results):
         sys.exit(1)
+
+
+def train_runs(
+    place: SweepFolder,
+    train: Sequence[str],
+    varied: Mapping[str, tuple[str, ...]],
+    seeds: int | None,
+    *,
+    custom_task: str | None = None,
+    jobs: int | None = None,
+    minutes: float = math.inf,
+    quiet: bool = False,
+    again: str,
+) -> Sweep:
+    """Begin or continue a sweep, as `run_sweep` says; return it when its runs have ended, or after so many minutes.
+
+    `again` is the command that continues it after an interruption.
+    """
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs must be at least 1, got {jobs}.")
+    planned = place.plan(train, varied, seeds)
+    agreed = _agreed_task(place.path, planned, train[0] if train else custom_task)
+    if not any(place.result(run).status for run in planned.runs):
+        check_settings(dataclasses.replace(planned, custom_task=agreed))
+    share = rank_and_world_size()
+    with console.outliving_output(), place.lock(train, varied, seeds, share) as (sweep, locks):
+        sweep = dataclasses.replace(sweep, custom_task=agreed)
+        at_once = max(1, count_processors() // local_world_size()) if jobs is None else jobs
+        _run(place, sweep, share, at_once, locks, minutes=minutes, quiet=quiet, again=again)
+    return sweep
 
 
 def _agreed_task(folder: Path, sweep: Sweep, named: str | None) -> str | None:
@@ -123,7 +153,9 @@ def _run(
     jobs: int,
     locks: tuple[int, ...],
     *,
+    minutes: float,
     quiet: bool,
+    again: str,
 ) -> None:
     """Train the runs of a share that are not done, and print a line as each ends."""
     number, count = share
@@ -145,10 +177,18 @@ def _run(
         disable=quiet or not console.console.is_terminal,
     )
     width = max(len(run.name) for run in sweep.runs)
+    end = time.monotonic() + 60 * minutes
     with console.stop_on_signals() as interrupted:
         with bar:
             task = bar.add_task("", total=len(before), completed=done)
-            for event in run_all(place, sweep, todo, jobs=jobs, locks=locks, interrupted=interrupted):
+            for event in run_all(
+                place,
+                sweep,
+                todo,
+                jobs=jobs,
+                locks=locks,
+                interrupted=lambda: interrupted() or time.monotonic() > end,
+            ):
                 if isinstance(event, SweepProgress):
                     left = event.running + event.waiting
                     text = f"{event.running} running, {event.waiting} waiting"
@@ -158,12 +198,11 @@ def _run(
         if not interrupted():
             return
     over = sum(place.result(run).ended for run in runs)
-    folder = shlex.quote(str(place.path))
     lost = console.lost_output()
     console.warn(
         f"{'interrupted' if lost is None else f'the output can no longer be written ({lost.strerror})'}; "
         f"{over} of {len(before)} runs have ended, the others are saved\n"
-        f"next:  {console.command()} sweep {folder} --jobs {jobs}"
+        f"next:  {console.command()} {again} --jobs {jobs}"
     )
     console.exit_stopped()
 

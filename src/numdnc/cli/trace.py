@@ -14,6 +14,7 @@ from numdnc.errors import UserError
 from numdnc.formatting import format_bytes
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import save_trace
+from numdnc.models import model_name
 from numdnc.names import shorten
 from numdnc.runs.kinds import call, open_path
 from numdnc.training.folder import RunFolder
@@ -27,6 +28,9 @@ def trace_run(
     length: Annotated[int | None, arg(aliases=["-n"])] = None,
     last: bool = False,
     overrides: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
+    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
+    two_way: bool = False,
+    nodes: int | None = None,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     engine: EngineName = "auto",
     corpus: str | None = None,
@@ -38,21 +42,26 @@ def trace_run(
     """Record everything inside a model at every step of one sequence, for `numdnc view`.
 
     Args:
-        folder: The run's folder, or a checkpoint.
+        folder: The run's folder, a checkpoint, or model:NAME.
         user_input: A sequence of your own. Of a text: characters, each but the first to be predicted. Of bAbI:
-            sentences and a question. Of another task: its input, a row of digits for each step, as "10010 01100"; or a
-            CSV file with a row of numbers for each step.
+            sentences and a question. Of graphs: a question as for `ask`. Of another task: its input, a row of digits
+            for each step, as "10010 01100"; or a CSV file with a row of numbers for each step.
         number: Which sequence of the task: of those it is scored on, or which stretch of the held-out text (default: 0,
             the first).
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
         last: Take the last checkpoint, not the best.
         overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
+        graph: A CSV file of source,edge,destination that the question is about (graphs; default: the one that
+            model:NAME comes with).
+        two_way: Take each edge of the file in both directions (graphs).
+        nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
         memory_size: Run a DNC with this many memory slots (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
-        out: The file to write (default: trace.safetensors in the run's folder).
+        out: The file to write (default: trace.safetensors in the run's folder; of model:NAME, NAME-trace.safetensors
+            here).
         as_json: Print the result as one JSON object.
 
     """
@@ -66,7 +75,7 @@ def trace_run(
         custom_task=custom_task,
         confirm=confirm,
     )
-    out = _file_to_write(RunFolder(folder.parent if folder.suffix == ".safetensors" else folder), out)
+    out = _file_to_write(folder, out)
     if user_input is not None and (number is not None or length is not None or overrides):
         raise UserError(
             "--input must be given without --sample, --length and --set, got both. Leave one or the other out."
@@ -78,17 +87,27 @@ def trace_run(
         number=number,
         length=length,
         overrides=parse_overrides(overrides),
+        graph=graph,
+        two_way=two_way,
+        nodes=nodes,
     )
     save_trace(out, trace)
     _say(out, trace, as_json=as_json)
 
 
-def _file_to_write(place: RunFolder, out: Path | None) -> Path:
+def _file_to_write(source: Path, out: Path | None) -> Path:
     """The file to write, which must not be a checkpoint."""
-    out = place.path / "trace.safetensors" if out is None else out
+    place = RunFolder(source.parent if source.suffix == ".safetensors" else source)
+    out = trace_file(source, place) if out is None else out
     if out.resolve() in (place.last.resolve(), place.best.resolve()):
         raise UserError(f"--out must not be a checkpoint of the run, got {out}. Give another name.")
     return out
+
+
+def trace_file(source: Path, place: RunFolder) -> Path:
+    """Where the trace of a run is kept: in its folder; of model:NAME, which is only read, in the working folder."""
+    model = model_name(source)
+    return place.path / "trace.safetensors" if model is None else Path(f"{model}-trace.safetensors")
 
 
 def trace_summary(trace: Trace) -> str:

@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
-from numdnc.cli.trace import trace_summary
+from numdnc.cli.trace import trace_file, trace_summary
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
 from numdnc.formatting import format_bytes
@@ -17,7 +17,8 @@ from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.inspection.trace_plot import save_trace_plot
 from numdnc.inspection.viewer.export import page
-from numdnc.runs.kinds import custom_task_of, open_run
+from numdnc.models import model_name
+from numdnc.runs.kinds import custom_task_of, load_run, open_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
 
@@ -35,9 +36,9 @@ def view_trace(
     The page has a timeline, the memory and its links; it is one file that any browser opens.
 
     Args:
-        source: A trace file, or a run's folder: its trace.safetensors, which is recorded if there is none or the run
-            has been trained further.
-        out: The HTML file to write (default: named as the trace).
+        source: A trace file; a run's folder, for its trace.safetensors, which is recorded if there is none or the run
+            has been trained further; or model:NAME, of which a trace is recorded, but not kept.
+        out: The HTML file to write (default: named as the trace; of model:NAME, NAME-trace.html here).
         open_page: Only write the page; do not open it.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         plot: Save a figure instead of the page, or besides it with --out: a PNG, PDF or SVG file (needs matplotlib).
@@ -45,9 +46,15 @@ def view_trace(
     """
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out must be named .html, got {out}. Give another name.")
-    of_run = source.is_dir() or (not source.exists() and source.suffix != ".safetensors")
-    file = source / "trace.safetensors" if of_run else source
-    trace = _trace_of_run(RunFolder(source), file, custom_task) if of_run else load_trace(file)
+    place = RunFolder(source)
+    if model_name(source) is not None:
+        file, trace = trace_file(source, place), load_run(source).trace()
+        console.say(f"recorded {trace_summary(trace)}")
+    elif source.is_dir() or (not source.exists() and source.suffix != ".safetensors"):
+        file = trace_file(source, place)
+        trace = _trace_of_run(place, file, custom_task)
+    else:
+        file, trace = source, load_trace(source)
     if plot is not None:
         save_trace_plot(plot, trace)
         console.say(f"figure in {plot}")

@@ -13,6 +13,7 @@ from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.files import check_layers, digest, write_atomically
 from numdnc.init import initial_state
+from numdnc.models import locate
 from numdnc.nn.modules import Module, module_for
 from numdnc.nn.pickles import read_tensors
 from numdnc.params import param_shapes
@@ -59,8 +60,8 @@ class _Metadata:
 
 
 def from_run(folder: str | Path, *, last: bool = False, **options: Any) -> Module:
-    """Load the best model of a run's folder, or the last; options: batch_first, engine, device, dtype."""
-    place = RunFolder(Path(folder))
+    """Load the best model of a run's folder or model:NAME, or the last; options: batch_first, engine, device, dtype."""
+    place = RunFolder(locate(Path(folder)))
     run = place.load_last() if last else place.load_best()
     module = module_for(run.spec, **{"dtype": getattr(torch, run.training.precision), **options})
     with torch.no_grad():

@@ -2,15 +2,19 @@
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from numdnc.errors import UserError
-from numdnc.inspection.trace import About
+from numdnc.input_files import MAX_CSV_BYTES, read_file
+from numdnc.inspection.trace import About, Trace
 from numdnc.runs.results import Evaluation, GraphAnswer
 from numdnc.runs.sequences import SequenceRun, generator_class
+from numdnc.schema import Size, parse_json, validated
+from numdnc.tasks import Batch
 from numdnc.tasks.graphs import GraphTask
-from numdnc.tasks.graphs.asking import ask_graph, draw_on_graph
+from numdnc.tasks.graphs.asking import Posed, answer, draw_on_graph, pose
 from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.tasks.sequences import resolved_settings
 from numdnc.training.run import Run
@@ -19,8 +23,23 @@ _ASK_STATES = 3
 """Held at once: before a step and after it, and where the answer began."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnGraph:
+    """The graph that a trained model comes with: graph.json beside its weights."""
+
+    graph: str
+    """A CSV file in the same folder, as `ask` takes it."""
+    two_way: bool = False
+    nodes: Size | None = None
+    relations: str | None = None
+    """A CSV file in the same folder."""
+
+
 class GraphRun(SequenceRun):
     """A run of a graph task. Graphs of the user's own are CSV files of source,edge,destination."""
+
+    own_graph: OwnGraph | None = None
+    """What `ask` asks about if no graph is named, with paths of its files."""
 
     noun: ClassVar[str] = "a graph task"
 
@@ -72,16 +91,68 @@ class GraphRun(SequenceRun):
     ) -> GraphAnswer:
         """Ask about the graph of a file, in its own names: "A -line-> ?", "A -> B" or "A -relation-> ?".
 
-        With `nodes` the model is shown only this many nodes, around those of the answer. `relations` is a CSV file of
-        relation,path. `seed` is that of the numbering of names and the order of edges.
+        Without `graph` it is the one that a trained model comes with. With `nodes` the model is shown only this many
+        nodes, around those of the answer. `relations` is a CSV file of relation,path. `seed` is that of the numbering
+        of names and the order of edges.
         """
-        if graph is None:
-            raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")
         if seed < 0:
             raise UserError(f"seed must be at least 0, got {seed}.")
         self._check_memory(_ASK_STATES, 1)
+        found = answer(self._pose(question, graph, two_way, nodes, relations, seed), self.forward)
+        return GraphAnswer(
+            **found._asdict(),
+            iteration=self.checkpoint.iteration,
+            warnings=self._edge_warnings(found.edges),
+        )
+
+    def trace(
+        self,
+        *,
+        user_input: str | None = None,
+        number: int | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        graph: str | Path | None = None,
+        two_way: bool = False,
+        nodes: int | None = None,
+    ) -> Trace:
+        """Record one of the sequences that are scored, or one of the user's own; `overrides` as in `evaluate`.
+
+        `user_input` is a question, with graph, two_way and nodes as in `ask`, or else as of every run of sequences.
+        """
+        question = user_input is not None and "->" in user_input
+        if not question and (graph is not None or two_way or nodes is not None):
+            raise UserError(
+                "--graph, --two-way and --nodes must be given with a question as --input, got none. "
+                "Ask one, or leave them out."
+            )
+        if user_input is None or not question:
+            return super().trace(user_input=user_input, number=number, overrides=overrides)
+
+        def make() -> tuple[Batch, About]:
+            posed = self._pose(user_input, graph, two_way, nodes, None, 0)
+            return posed.batch, self._about(self.task, f"the question {user_input}")
+
+        return self._trace(make)
+
+    def _pose(
+        self,
+        question: str,
+        graph: str | Path | None,
+        two_way: bool,
+        nodes: int | None,
+        relations: str | Path | None,
+        seed: int,
+    ) -> Posed:
+        """A question about the graph of a file, or of the model's own, as a sequence."""
+        if graph is None and self.own_graph is not None:
+            own = self.own_graph
+            graph, two_way = own.graph, own.two_way
+            nodes = own.nodes if nodes is None else nodes
+            relations = own.relations if relations is None else relations
+        if graph is None:
+            raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")
         self.task.move_to(self.checkpoint.position)  # the lesson says which relations the model may know
-        answer = ask_graph(
+        return pose(
             cast(GraphTask, self.task.current),
             self.forward,
             question,
@@ -90,11 +161,6 @@ class GraphRun(SequenceRun):
             nodes=nodes,
             relations=None if relations is None else Path(relations),
             seed=seed,
-        )
-        return GraphAnswer(
-            **answer._asdict(),
-            iteration=self.checkpoint.iteration,
-            warnings=self._edge_warnings(answer.edges),
         )
 
     def _edge_warnings(self, edges: int) -> tuple[str, ...]:
@@ -108,3 +174,20 @@ class GraphRun(SequenceRun):
     def _about(self, task: SequenceTask, sequence: str) -> About:
         digits = cast(GraphTask, task.generator).digits
         return dataclasses.replace(super()._about(task, sequence), digits=digits)
+
+
+def read_own_graph(folder: Path) -> OwnGraph | None:
+    """What graph.json of a trained model says, with paths of its files; None if there is none."""
+    file = folder / "graph.json"
+    try:
+        stored = validated(OwnGraph, parse_json(read_file(file, MAX_CSV_BYTES)))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{file} must be readable, got: {error.strerror}. Check its permissions.") from None
+    except (ValueError, UserError) as error:
+        raise UserError(
+            f"{file} must say what graph the model comes with, got something else ({error})."
+        ) from None
+    relations = None if stored.relations is None else str(folder / Path(stored.relations).name)
+    return dataclasses.replace(stored, graph=str(folder / Path(stored.graph).name), relations=relations)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from numdnc.errors import UserError
+from numdnc.models import locate
 from numdnc.names import quoted
 from numdnc.runs.babi import BabiRun
 from numdnc.runs.base import TaskRun
 from numdnc.runs.consent import Confirm, allowed_source, refuse
-from numdnc.runs.graphs import GraphRun
+from numdnc.runs.graphs import GraphRun, read_own_graph
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
 from numdnc.training.checkpoint import load_run as load_checkpoint_run
@@ -46,7 +47,8 @@ def load_run(
     """Open a trained run to score it, ask it and look into it; see `TaskRun`.
 
     Args:
-        path: The run's folder, or one of its checkpoints, NAME.safetensors.
+        path: The run's folder, one of its checkpoints, NAME.safetensors, or model:NAME of a model that comes with
+            numdnc (`numdnc models`).
         last: Of a folder, take the last checkpoint, not the best.
         finite: Refuse parameters that are NaN or infinite; without it only `diagnose` is of use.
         engine: What computes the model; "auto" takes the fastest that can.
@@ -88,6 +90,7 @@ def open_path(
 
     A run that does not have the method `needs` is refused before that.
     """
+    path = locate(path)
     if path.suffix == ".safetensors":
         if last:
             raise UserError(f"--last must be given with a run's folder, got {path}. Leave it out.")
@@ -98,7 +101,10 @@ def open_path(
     if not any(_has(kind, needs) for kind in _stored_as(run)):
         refuse_method(_stored_as(run)[-1], needs, str(run.task.get("name")))
     source = custom_task_of(run, folder, custom_task, confirm)
-    return open_run(run, source, engine=engine, memory_size=memory_size, **where)
+    opened = open_run(run, source, engine=engine, memory_size=memory_size, **where)
+    if isinstance(opened, GraphRun) and run.trained_model is not None:
+        opened.own_graph = read_own_graph(folder)
+    return opened
 
 
 def custom_task_of(run: Run, folder: Path, named: str | None, confirm: Confirm = refuse) -> str | None:

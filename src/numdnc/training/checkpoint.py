@@ -13,8 +13,8 @@ from numdnc.files import FileKind, check_layers, fill_shapes, load_arrays, save_
 from numdnc.params import Array, param_shapes, state_shapes
 from numdnc.schema import Size, validated, validated_spec
 from numdnc.training.optimizers import OptimizerSettings, moment_count
-from numdnc.training.run import Progress, Run, TrainingSettings
-from numdnc.tree import leaves, named_leaves
+from numdnc.training.run import Progress, Run, TrainedModel, TrainingSettings
+from numdnc.tree import leaves, map_leaves, named_leaves
 
 FORMAT = 6
 """Increased whenever an older numdnc could not read the file. 3 was left out: one flipped bit makes it a 2."""
@@ -50,14 +50,24 @@ def save_run(path: Path, run: Run) -> None:
     """Write a checkpoint from which `load_run` restores the run."""
     trees = tuple((name, getattr(run, name)) for name in _TREES)
     arrays = {name: leaf for tree_name, tree in trees for name, leaf in named_leaves(tree, tree_name)}
-    metadata = {
+    save_checkpoint(path, arrays, _metadata(run))
+
+
+def save_model(path: Path, run: Run, about: TrainedModel) -> None:
+    """Write a checkpoint of a trained model: the parameters that are used, without what only training needs."""
+    params = map_leaves(lambda array: array.astype(about.dtype), run.evaluated)
+    arrays = dict(named_leaves(params, "params"))
+    save_checkpoint(path, arrays, {**_metadata(run), "model": dataclasses.asdict(about)})
+
+
+def _metadata(run: Run) -> dict[str, Any]:
+    return {
         **{field.name: getattr(run, field.name) for field in dataclasses.fields(Progress)},
         "batch": len(leaves(run.state)[0]),
         "spec": {"kind": run.spec.kind, **dataclasses.asdict(run.spec)},
         "training": dataclasses.asdict(run.training),
         "optimizer": dataclasses.asdict(run.optimizer),
     }
-    save_checkpoint(path, arrays, metadata)
 
 
 @dataclass(kw_only=True)
@@ -70,12 +80,15 @@ class _Described(Progress):
     batch: Size
     numdnc: str
     numpy: str
+    model: TrainedModel | None = None
+    """Only in a checkpoint of a trained model."""
 
 
 def load_run(path: Path, *, finite: bool = True) -> Run:
     """Load the run of a checkpoint; a UserError says what is wrong with the file.
 
-    With `finite`, parameters that are NaN or infinite are an error too; inspection passes False.
+    With `finite`, parameters that are NaN or infinite are an error too; inspection passes False. A trained
+    model has no optimizer: the moments and the state of its run are zeros that take no memory.
     """
     arrays, metadata = load_checkpoint(path)
     try:
@@ -87,10 +100,13 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
         params = param_shapes(spec)
         averages = int(stored.training.average_decay > 0)
         shapes = (params, (params,) * count, state_shapes(spec, stored.batch), (params,) * averages)
-        trees = {
-            name: fill_shapes(tree, arrays, name, precision)
-            for name, tree in zip(_TREES, shapes, strict=True)
-        }
+        if stored.model is None:
+            trees = {
+                name: fill_shapes(tree, arrays, name, precision)
+                for name, tree in zip(_TREES, shapes, strict=True)
+            }
+        else:
+            trees = _model_trees(shapes, fill_shapes(params, arrays, "params", stored.model.dtype), precision)
     except UserError as error:
         raise UserError(
             f"{path} must hold a run of a model that this version knows, got something else ({error}). "
@@ -100,7 +116,27 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
         params = named_leaves(trees["params"])
         check_finite(path, ((name, bool(np.isfinite(array).all())) for name, array in params))
     progress = {field.name: getattr(stored, field.name) for field in dataclasses.fields(Progress)}
-    return Run(**progress, **trees, spec=spec, training=stored.training, optimizer=stored.optimizer)
+    return Run(
+        **progress,
+        **trees,
+        spec=spec,
+        training=stored.training,
+        optimizer=stored.optimizer,
+        trained_model=stored.model,
+    )
+
+
+def _model_trees(shapes: tuple[Any, ...], params: Any, precision: str) -> dict[str, Any]:
+    """The trees of a run of which only the parameters are known."""
+    zero = np.zeros((), precision)
+    try:
+        moments, state = (
+            map_leaves(lambda shape: np.broadcast_to(zero, shape.sizes), tree) for tree in shapes[1:3]
+        )
+    except ValueError:
+        raise UserError("its state has more numbers than an array can have") from None
+    used = map_leaves(lambda array: array.astype(precision), params)
+    return {"params": used, "moments": moments, "state": state, "average": ()}
 
 
 def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:

@@ -133,7 +133,13 @@ class RunFolder:
     def load_last(self, *, finite: bool = True) -> Run:
         """Load the last checkpoint, see `load_run`. Nothing on disk is changed: the run may be training meanwhile."""
         self._check_present(self.last)
-        return load_run(self.last, finite=finite)
+        run = load_run(self.last, finite=finite)
+        if run.trained_model is not None:
+            raise UserError(
+                f"{self.last} must hold a run that can be trained further, got a trained model without its optimizer. "
+                f"Rename it to {self.best.name} to use it as it is."
+            )
+        return run
 
     def load_best(self, *, finite: bool = True) -> Run:
         """Load the best checkpoint; before the first report, the last one."""
@@ -141,6 +147,12 @@ class RunFolder:
             chosen = self.best if self.best.exists() else self.last
         self._check_present(chosen)
         return load_run(chosen, finite=finite)
+
+    def load_newest(self, *, finite: bool = True) -> Run:
+        """Load the last checkpoint; of a trained model, which has only its best, that."""
+        with self._usable():
+            only_best = self.best.exists() and not self.last.exists()
+        return self.load_best(finite=finite) if only_best else self.load_last(finite=finite)
 
     def clean_up(self, run: Run) -> None:
         """Remove what a killed process left behind, before `run`, as loaded by `load_last`, is continued.

@@ -103,6 +103,18 @@ class Progress:
     """... and the seconds of training until then."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """What the checkpoint of a trained model, with its parameters alone, says besides what every checkpoint does."""
+
+    dtype: Literal["float16", "float32", "float64"]
+    """In which its parameters are stored; they are computed with in the precision of the run."""
+    recipe: str
+    """Name of the recipe that trained it; empty if none did."""
+    score: str
+    """Its score, in words."""
+
+
 @dataclass(kw_only=True)
 class Run(Progress):
     """Everything that an iteration changes, and the settings it needs."""
@@ -116,6 +128,8 @@ class Run(Progress):
     """The model's state before the next window."""
     average: tuple[Any, ...] = ()
     """With `average_decay`, the one average of the parameters."""
+    trained_model: TrainedModel | None = None
+    """Set if the run was loaded from a trained model, which cannot be trained further."""
 
     @property
     def engine(self) -> Engine:

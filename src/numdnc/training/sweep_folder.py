@@ -61,7 +61,7 @@ class SweepFolder:
         A sweep of which no run has saved anything yet, perhaps because its options were wrong, may be replaced, unless
         it is `shared` with other processes that are running it.
         """
-        new = bool(train) and not (self._description.exists() and (shared or self._has_runs()))
+        new = bool(train) and not (self._description.exists() and (shared or self.begun))
         if new:
             return Sweep(train=tuple(train), vary=vary, seeds=DEFAULT_SEEDS if seeds is None else seeds)
         begun = self.load()
@@ -78,7 +78,11 @@ class SweepFolder:
             )
         return sweep
 
-    def _has_runs(self) -> bool:
+    @property
+    def begun(self) -> bool:
+        """Whether a run of the sweep has saved something."""
+        if not self._description.exists():
+            return False
         return any(RunFolder(self.path / run.name).last.exists() for run in self.load().runs)
 
     @contextmanager

@@ -51,7 +51,20 @@ def draw_on_graph(task: GraphTask, file: Path, *, two_way: bool, nodes: int | No
     return NamedGraphTask(task, graph, nodes or 0)
 
 
-def ask_graph(
+class Posed(NamedTuple):
+    """A question about the graph of a file as a sequence."""
+
+    batch: Batch
+    """The sequence, alone; with the model's choices where the task lets it choose."""
+    asked: ParsedQuestion
+    numbering: Numbering
+    relation: int
+    """Label of the relation asked for; ABSENT for other tasks."""
+    graph: NamedGraph
+    """What of the graph is shown."""
+
+
+def pose(
     task: GraphTask,
     forward: Forward,
     question: str,
@@ -61,8 +74,8 @@ def ask_graph(
     nodes: int | None = None,
     relations: Path | None = None,
     seed: int = 0,
-) -> Answer:
-    """Ask a model a question about the graph of a file; names are numbered at random, as the seed says."""
+) -> Posed:
+    """Put a question about the graph of a file into labels; names are numbered at random, as the seed says."""
     whole = read_graph(file, two_way=two_way)
     rng = np.random.default_rng(seed)
     asked = parse_question(task, whole, question, relations)
@@ -77,9 +90,14 @@ def ask_graph(
     batch = task.sequence(rng, triples, [_question(task, asked, numbering, relation, Graph(triples), rng)])
     if isinstance(task, ShortestPath):
         batch = task.rollout(forward, batch, None)
-    outputs, _ = forward(batch.inputs, None)
-    steps = _steps(batch, outputs, numbering, {relation: asked.relation})
-    return Answer(steps, asked.notes, len(graph.nodes), len(triples))
+    return Posed(batch, asked, numbering, relation, graph)
+
+
+def answer(posed: Posed, forward: Forward) -> Answer:
+    """What a model answers to a question, in names."""
+    outputs, _ = forward(posed.batch.inputs, None)
+    steps = _steps(posed.batch, outputs, posed.numbering, {posed.relation: posed.asked.relation})
+    return Answer(steps, posed.asked.notes, len(posed.graph.nodes), len(posed.graph.edges))
 
 
 def _question(

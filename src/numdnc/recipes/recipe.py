@@ -1,0 +1,74 @@
+"""A recipe: a published experiment as a file NAME.toml beside this one."""
+
+import shlex
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from numdnc.errors import UserError
+from numdnc.names import closest_names, quoted
+from numdnc.schema import Finite, Size, validated
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number to compare: how it is measured on a trained run, and what was published."""
+
+    name: str
+    """What is scored."""
+    eval: str = ""
+    """The options of `numdnc eval RUN`; $NUMDNC_DATA stands for the data folder."""
+    score: str
+    """Name of the number in what `numdnc eval --json` prints."""
+    unit: str
+    """"% right" for 100 (1 - score), "% wrong" for 100 score; anything else for the score as it is."""
+    published: Finite | None = None
+    published_sd: Finite | None = None
+    source: str = ""
+    """Where the published number is from."""
+
+    def in_unit(self, score: float) -> float:
+        """A score in the figure's unit."""
+        return {"% right": 100 * (1 - score), "% wrong": 100 * score}.get(self.unit, score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that a training and its scoring need."""
+
+    summary: str
+    """What is learned, in a sentence."""
+    source: str
+    """Where the experiment is published."""
+    train: str
+    """What follows `numdnc train`: task, model, lessons, optimizer, schedule, stopping rule. Lines as in a shell."""
+    seeds: Size
+    """Number of runs, with seeds 0, 1, ..; --seeds asks for another number."""
+    hours: Finite | None = None
+    """How long one run took on one core, if it was measured."""
+    note: str = ""
+    """What must be said beside the figures."""
+    figures: tuple[Figure, ...]
+
+    @property
+    def train_words(self) -> tuple[str, ...]:
+        """The words after `numdnc train`."""
+        return tuple(shlex.split(self.train, comments=True))
+
+
+def recipe_names() -> list[str]:
+    """The names of all recipes."""
+    return sorted(file.stem for file in FOLDER.glob("*.toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe of this name; UserError if there is none."""
+    known = recipe_names()
+    if name not in known:
+        near = closest_names(name, known, 1)
+        hint = f"Perhaps {near[0]} is meant." if near else "`numdnc reproduce --list` shows them."
+        raise UserError(f"a recipe must be one of {', '.join(known)}, got {quoted(name)}. {hint}")
+    file = FOLDER / f"{name}.toml"
+    return validated(Recipe, tomllib.loads(file.read_text(encoding="utf-8")))

@@ -1,0 +1,226 @@
+"""Results of a recipe: our figures beside the published ones, as JSON, as Markdown, as rows of a table."""
+
+import math
+import os
+import platform
+import statistics
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from numdnc import __version__
+from numdnc.errors import UserError
+from numdnc.files import MAX_TEXT_BYTES
+from numdnc.input_files import read_file
+from numdnc.machine import count_processors
+from numdnc.recipes.recipe import Figure
+from numdnc.schema import Count, Finite, json_text, parse_json, validated
+
+FILE = "results.json"
+"""Name of the file in the folder of a reproduction; the same table is in results.md."""
+WIDTH = 110
+"""Columns of the commands in Markdown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What the runs were computed with."""
+
+    processor: str
+    processors: Count
+    """How many of them this process may use."""
+    system: str
+    versions: dict[str, str]
+    """Of Python and of the packages that compute."""
+
+    @classmethod
+    def here(cls) -> "Machine":
+        """Describe the machine that this process runs on."""
+        from importlib.metadata import version  # slow to import
+
+        packages = {name: version(name) for name in ("numpy", "numba")}
+        return cls(
+            processor=_processor(),
+            processors=count_processors(),
+            system=platform.system(),
+            versions={"numdnc": __version__, "Python": platform.python_version(), **packages},
+        )
+
+    def __str__(self) -> str:
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return f"{self.processor} ({self.processors} processors), {self.system}; {versions}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One run."""
+
+    seed: Count
+    state: str
+    """solved, done, begun or failed, as a sweep says."""
+    iterations: Count
+    solved_iteration: Count | None
+    hours: Finite
+    """Of training and the scoring within, on one core."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureResult:
+    """A figure, measured on every run that did not fail."""
+
+    figure: Figure
+    seeds: tuple[Count, ...]
+    values: tuple[Finite, ...]
+    """In the unit of the figure, in the order of the seeds."""
+    mean: Finite | None
+    sd: Finite | None
+    """The sample standard deviation; None of fewer than two values."""
+    errors: tuple[str, ...]
+    """Why runs could not be scored."""
+
+    @classmethod
+    def of(cls, figure: Figure, scores: dict[int, float], errors: Sequence[str]) -> "FigureResult":
+        """The result of these scores, by seed."""
+        values = tuple(figure.in_unit(score) for score in scores.values())
+        return cls(
+            figure=figure,
+            seeds=tuple(scores),
+            values=values,
+            mean=statistics.fmean(values) if values else None,
+            sd=statistics.stdev(values) if len(values) > 1 else None,
+            errors=tuple(dict.fromkeys(errors)),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """All that a reproduction has found so far."""
+
+    recipe: str
+    summary: str
+    source: str
+    note: str
+    train: str
+    """What followed `numdnc train`."""
+    machine: Machine
+    runs: tuple[RunRecord, ...]
+    figures: tuple[FigureResult, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every run has ended and was scored."""
+        ended = all(run.state in ("solved", "done") for run in self.runs)
+        return ended and not any(figure.errors for figure in self.figures)
+
+    @property
+    def hours(self) -> float:
+        """Hours of one core that all runs took together."""
+        return sum(run.hours for run in self.runs)
+
+    def to_json(self) -> str:
+        """The contents of results.json."""
+        return json_text(asdict(self), indent=1) + "\n"
+
+
+def read_result(path: Path) -> Result:
+    """The result in a file results.json."""
+    try:
+        return validated(Result, parse_json(read_file(path, MAX_TEXT_BYTES)))
+    except OSError as error:
+        raise UserError(f"{path} must be readable, got: {error.strerror}. Check its name.") from None
+    except (ValueError, UserError) as error:
+        raise UserError(
+            f"{path} must hold the results of a recipe, got something else ({error}). Make it again."
+        ) from None
+
+
+def rows(result: Result) -> list[list[str]]:
+    """The table of figures, heads first."""
+    return [
+        ["figure", "ours, mean (sd)", "seeds", "published"],
+        *(
+            [
+                f"{found.figure.name}, {found.figure.unit}",
+                _spread(found.figure, found.mean, found.sd),
+                str(len(found.values)),
+                _spread(found.figure, found.figure.published, found.figure.published_sd),
+            ]
+            for found in result.figures
+        ),
+    ]
+
+
+def status(result: Result) -> str:
+    """How the runs ended and how long they took, in a sentence."""
+    count = len(result.runs)
+    solved = [run.solved_iteration for run in result.runs if run.solved_iteration is not None]
+    ended = sum(run.state in ("solved", "done") for run in result.runs)
+    parts = [f"{ended} of {count} runs have ended"]
+    if solved:
+        mean, sd = statistics.fmean(solved), statistics.stdev(solved) if len(solved) > 1 else None
+        spread = f"{mean:,.0f}" + ("" if sd is None else f" ({sd:,.0f})")
+        parts.append(f"{len(solved)} solved after {spread} updates")
+    if left := [run for run in result.runs if run.state not in ("solved", "done")]:
+        parts.append(", ".join(f"seed {run.seed} {run.state}, at update {run.iterations:,}" for run in left))
+    if result.runs:
+        parts.append(f"{_hours(result.hours / count)} a run on one core")
+    return "; ".join(parts)
+
+
+def markdown(result: Result, level: int = 1) -> str:
+    """The result as a section; its title has `level` number signs."""
+    heads, *body = rows(result)
+    sources = [
+        f"{found.figure.name}: {found.figure.source}" for found in result.figures if found.figure.source
+    ]
+    commands = [f"numdnc reproduce {result.recipe} --seeds {len(result.runs)}"]
+    trained = f"trains: numdnc train {result.train}"
+    commands += [f"# {line}" for line in textwrap.wrap(trained, WIDTH, break_on_hyphens=False)]
+    for found in result.figures:
+        commands.append(f"# {found.figure.name}: numdnc eval RUN {found.figure.eval}".rstrip())
+    errors = [
+        f"Not scored: {found.figure.name}, {error}" for found in result.figures for error in found.errors
+    ]
+    parts = [
+        f"{'#' * level} {result.recipe}",
+        f"{result.summary} Published in: {result.source}.",
+        *([] if result.finished else ["**Not finished**: these figures are provisional."]),
+        "\n".join(
+            [_row(heads), _row(["---"] * len(heads)), *(_row([c[0], f"**{c[1]}**", *c[2:]]) for c in body)]
+        ),
+        *([f"Published figures. {'; '.join(dict.fromkeys(sources))}."] if sources else []),
+        f"{status(result)}. {result.machine}.",
+        *([result.note] if result.note else []),
+        *errors,
+        "\n".join(f"    {line}" for line in commands),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(figure: Figure, mean: float | None, sd: float | None) -> str:
+    """Mean (sd), with one decimal of a percentage and three of anything else."""
+    if mean is None:
+        return "-"
+    places = 1 if figure.unit.startswith("%") else 3
+    return f"{mean:.{places}f}" + ("" if sd is None else f" ({sd:.{places}f})")
+
+
+def _hours(hours: float) -> str:
+    minutes = 60 * hours
+    return f"{hours:.1f} hours" if hours >= 1 else f"{math.ceil(minutes)} min"
+
+
+def _processor() -> str:
+    """The name of the processor, where the system says it."""
+    info = Path("/proc/cpuinfo")
+    if os.path.exists(info):  # noqa: PTH110 - never raises
+        for line in info.read_text(errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

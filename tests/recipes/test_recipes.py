@@ -1,0 +1,92 @@
+"""Every recipe is a training that can begin and figures that can be scored, on data of the right form."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from helpers.babi_stories import FOLDER, files, save_archive
+from helpers.commands import TEXT, done, refused
+from helpers.marks import thorough_but
+from numdnc.errors import UserError
+from numdnc.recipes import load_recipe, recipe, recipe_names
+from numdnc.recipes.scoring import eval_words
+
+ROOT = Path(__file__).parents[2]
+CORE = ("copy", "text", "shortest-path")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with data of the same form as what recipes need."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMDNC_DATA", str(tmp_path))
+    Path("text.txt").write_text(TEXT)
+    shutil.copytree(ROOT / "examples", "examples")
+    save_archive(tmp_path / f"{FOLDER}.tar.gz", files())
+    lines = [
+        (f"{x} {y}", line, f"{x + dx} {y + dy}")
+        for x in range(6)
+        for y in range(6)
+        for line, dx, dy in (("East Line", 1, 0), ("North Line", 0, 1))
+    ]
+    rows = ["source,edge,destination", *(",".join(edge) for edge in lines)]
+    Path("london_underground.csv").write_text("\n".join(rows))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", thorough_but(CORE, recipe_names()))
+def test_a_recipe_trains_and_its_figures_are_scored(name: str) -> None:
+    found = load_recipe(name)
+    words = ["text.txt" if word == "alice29" else word for word in found.train_words]
+    done("train", *words, "--minutes", 1e-9, "--sample-every", 0, "--out", "run")
+    assert found.figures
+    for figure in found.figures:
+        options = re.sub(r"--sequences \d+", "--sequences 1", " ".join(eval_words(Path("run"), figure)))
+        scores = json.loads(done(*options.split(), "--engine", "reference"))
+        assert figure.in_unit(scores[figure.score]) >= 0
+        assert (figure.published is None) == (figure.source == ""), "a published number has a source"
+
+
+def test_the_list_has_every_recipe_and_its_hours() -> None:
+    out = done("reproduce", "--list")
+    assert [line.split()[0] for line in out.splitlines()[::2]] == recipe_names()
+    assert "3 seeds; a run on one core: 0.02 hours" in out
+    listed = json.loads(done("reproduce", "--list", "--json"))
+    assert listed["copy"]["train"] == list(load_recipe("copy").train_words)
+
+
+def test_a_figure_in_its_unit() -> None:
+    whole = recipe.Figure(name="f", score="s", unit="% right")
+    assert whole.in_unit(0.25) == 75
+    assert recipe.Figure(name="f", score="s", unit="% wrong").in_unit(0.25) == 25
+    assert recipe.Figure(name="f", score="s", unit="BPC").in_unit(2.5) == 2.5
+
+
+def test_a_recipe_with_another_name_in_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "FOLDER", tmp_path)
+    text = 'summary = "s"\nsource = "s"\nseeds = 1\ntrain = "copy"\n'
+    figure = '[[figures]]\nname = "n"\nscore = "s"\nunit = "BPC"\n'
+    for wrong in (
+        f"{text}minuts = 3\n{figure}",
+        f"{text}{figure}publishd = 3\n",
+        f"{text}{figure}published = true\n",
+    ):
+        (tmp_path / "mine.toml").write_text(wrong)
+        with pytest.raises(UserError, match=r"minuts|publishd|published"):
+            load_recipe("mine")
+
+
+@pytest.mark.usefixtures("place")
+def test_wrong_names_and_options_are_refused() -> None:
+    refused("reproduce", expect="must be given a recipe, got none. `numdnc reproduce --list`")
+    refused(
+        "reproduce", "coppy", expect="a recipe must be one of babi-adnc, |got 'coppy'. Perhaps copy is meant."
+    )
+    refused("reproduce", "copy", "--list", expect="--list must be given without a recipe, got copy")
+    refused("reproduce", "copy", "--minutes", 0, expect="minutes must be above 0")
+    refused("reproduce", "copy", "--jobs", 0, expect="jobs must be at least 1")
+    refused("reproduce", "text", expect="alice29 must be on disk|numdnc data fetch alice29")

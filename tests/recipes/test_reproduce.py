@@ -1,0 +1,172 @@
+"""`numdnc reproduce`: what is trained and scored, what is written, how it goes on."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+
+from helpers.commands import STAND_IN, call, done, on_disk, refused
+from numdnc.recipes import recipe
+from numdnc.recipes.results import markdown, read_result
+from numdnc.training import sweep as sweeps
+
+RECIPE = """
+summary = "Learn what a stand-in learns."
+source = "A paper"
+seeds = 2
+note = "Nothing is computed."
+train = '''
+{what}
+    --steps 20
+'''
+
+[[figures]]
+name = "as trained"
+eval = "--sequences 7"
+score = "sequence_error"
+unit = "% right"
+published = 95.0
+published_sd = 1.5
+source = "Another paper"
+
+[[figures]]
+name = "score"
+eval = "--graph $NUMDNC_DATA/map.csv"
+score = "held_out_bpc"
+unit = "BPC"
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Recipes `easy`, `halts` and so on, run by a program that learns nothing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NUMDNC_DATA", "the data")
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    for what in ("easy", "halts", "bad", "patient"):
+        (folder / f"{what}.toml").write_text(RECIPE.format(what=what))
+    monkeypatch.setattr(recipe, "FOLDER", folder)
+    with (
+        mock.patch.object(sweeps, "PROGRAM", STAND_IN),
+        mock.patch("numdnc.cli.sweep.check_settings", lambda sweep: None),
+    ):
+        yield tmp_path
+
+
+def journal(word: str) -> list[str]:
+    lines = Path("journal.txt").read_text().splitlines() if Path("journal.txt").exists() else []
+    return [line.removeprefix(f"{word} ") for line in lines if line.split()[0] == word]
+
+
+def test_every_seed_is_trained_and_scored_and_the_table_is_written() -> None:
+    out = done("reproduce", "easy", "--jobs", 2)
+    home = Path("runs/reproduce/easy")
+    assert sorted(journal("begin")) == [
+        f"1 train easy --steps 20 --seed {seed} --out {home}/seed={seed}" for seed in (0, 1)
+    ]
+    assert sorted(journal("eval")) == sorted(
+        f"{home}/seed={seed} {options} --json"
+        for seed in (0, 1)
+        for options in ("--sequences 7", "--graph the data/map.csv")
+    )
+    lines = out.splitlines()
+    assert lines[-7].split("  ")[0] == "figure"
+    assert lines[-6].split() == ["as", "trained,", "%", "right", "85.0", "(7.1)", "2", "95.0", "(1.5)"]
+    assert lines[-5].split() == ["score,", "BPC", "1.500", "(0.707)", "2", "-"]
+    assert lines[-3] == "2 of 2 runs have ended; 2 solved after 10 (0) updates; 1 min a run on one core"
+    assert lines[-2] == f"written to {home}/results.json and {home}/results.md"
+    found = read_result(home / "results.json")
+    assert found.finished
+    assert found.train == "easy --steps 20"
+    assert [run.state for run in found.runs] == ["solved", "solved"]
+    first, second = found.figures
+    assert (first.seeds, first.values) == ((0, 1), (90.0, 80.0))
+    assert (first.mean, round(first.sd or 0, 4)) == (85.0, 7.0711)
+    assert second.values == (1.0, 2.0)
+    assert found.machine.processors >= 1
+    assert {"numdnc", "Python", "numpy", "numba"} == found.machine.versions.keys()
+    page = (home / "results.md").read_text()
+    assert page == markdown(found)
+    assert "| as trained, % right | **85.0 (7.1)** | 2 | 95.0 (1.5) |" in page
+    assert "Nothing is computed." in page
+    assert "Published figures. as trained: Another paper." in page
+
+
+def test_the_same_command_trains_nothing_again_and_adds_seeds() -> None:
+    done("reproduce", "easy", "--seeds", 1)
+    Path("journal.txt").unlink()
+    before = on_disk(Path())
+    assert done("reproduce", "easy").startswith("0 of 1 runs to do\n")
+    assert journal("begin") == []
+    Path("journal.txt").unlink()
+    assert on_disk(Path()) == before
+    found = json.loads(done("reproduce", "easy", "--seeds", 2, "--json"))
+    assert journal("begin") == ["1 train easy --steps 20 --seed 1 --out runs/reproduce/easy/seed=1"]
+    assert [figure["values"] for figure in found["figures"]] == [[90.0, 80.0], [1.0, 2.0]]
+    refused("reproduce", "easy", "--seeds", 1, expect="seeds must be at least 2|got 1")
+
+
+def test_an_unfinished_result_says_so_and_goes_on() -> None:
+    out = done("reproduce", "halts", "--seeds", 1, "--out", "here")
+    assert "0 of 1 runs have ended; seed 0 begun, at update 1;" in out
+    assert out.splitlines()[-1].endswith("reproduce halts --out here")
+    assert "**Not finished**" in Path("here/results.md").read_text()
+    out = done("reproduce", "halts", "--out", "here")
+    assert journal("begin")[1:] == ["1 resume here/seed=0"]
+    assert "1 of 1 runs have ended;" in out
+    assert "**Not finished**" not in Path("here/results.md").read_text()
+
+
+def test_minutes_stop_the_training_and_what_there_is_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=lambda: 61.0 if len(journal("ready")) == 1 else 0.0)
+    monkeypatch.setattr("numdnc.cli.sweep.time", clock)
+    out = done("reproduce", "patient", "--minutes", 1, "--seeds", 1)
+    assert journal("told") == ["1"]
+    assert "0 of 1 runs have ended; seed 0 begun, at update 2;" in out
+    assert "next:" in out
+    assert len(journal("eval")) == 2
+
+
+def test_failures_count_in_no_figure() -> None:
+    result = call("reproduce", "bad", "--jobs", 2)
+    assert result.code == 1
+    assert "seed=1  FAILED, exit code 2: error: training must stay finite" in result.out
+    found = read_result(Path("runs/reproduce/bad/results.json"))
+    assert not found.finished
+    assert [(run.seed, run.state) for run in found.runs] == [(0, "done"), (1, "failed")]
+    assert [figure.seeds for figure in found.figures] == [(0,), (0,)]
+    assert found.figures[0].sd is None
+
+
+def test_what_cannot_be_scored_is_said() -> None:
+    Path("no-map.txt").touch()
+    result = call("reproduce", "easy", "--seeds", 1)
+    assert result.code == 1
+    assert "not scored: score: --graph must name a CSV file" in result.out
+    found = read_result(Path("runs/reproduce/easy/results.json"))
+    assert (found.finished, found.figures[1].mean) == (False, None)
+    assert "Not scored: score, --graph must name" in Path("runs/reproduce/easy/results.md").read_text()
+    Path("no-map.txt").unlink()
+    done("reproduce", "easy")
+    assert read_result(Path("runs/reproduce/easy/results.json")).finished
+
+
+def test_runs_of_an_earlier_recipe_are_not_taken_for_those_of_this_one() -> None:
+    done("reproduce", "easy", "--seeds", 1)
+    text = RECIPE.format(what="easy").replace("--steps 20", "--steps 40")
+    Path("recipes/easy.toml").write_text(text)
+    refused(
+        "reproduce", "easy", expect="must hold runs of the recipe as it is now, got some of `easy --steps 20`"
+    )
+    done("reproduce", "easy", "--seeds", 1, "--out", "other")
+
+
+def test_results_of_something_else_are_refused(tmp_path: Path) -> None:
+    for text in ("{", "[]", '{"recipe": 3}'):
+        (tmp_path / "r.json").write_text(text)
+        with pytest.raises(Exception, match="must hold the results of a recipe, got something else"):
+            read_result(tmp_path / "r.json")

@@ -1,0 +1,64 @@
+"""docs/results.md shows what docs/results/*.json hold, and nothing else in the part that is made."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from numdnc.errors import UserError
+from numdnc.recipes import recipe_names
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("results_script", ROOT / "benchmarks" / "results.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_the_script_makes(script: ModuleType) -> None:
+    """After a change of docs/results/ or of a recipe: make results."""
+    text = script.PAGE.read_text(encoding="utf-8")
+    assert script.page(text) == text
+    assert "Not finished" not in script.made()
+    assert {file.stem for file in script.RESULTS.glob("*.json")} <= set(recipe_names())
+
+
+def test_a_figure_that_changes_is_noticed(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = ROOT / "docs" / "results" / "copy.json"
+    stored = json.loads(file.read_text())
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    stored["figures"][0]["mean"] = 12.5
+    (tmp_path / "results.json").write_text(json.dumps(stored))
+    script.take(tmp_path)
+    (tmp_path / "results.json").unlink()
+    assert "**12.5 (" in script.made()
+    assert "has changed since" not in script.made()
+    text = script.PAGE.read_text(encoding="utf-8")
+    assert script.page(text) != text
+    stored["train"] += " --no-links"
+    (tmp_path / "copy.json").write_text(json.dumps(stored))
+    assert "The recipe has changed since" in script.made()
+    stored["recipe"] = "another"
+    (tmp_path / "copy.json").write_text(json.dumps(stored))
+    assert "This recipe no longer exists." in script.made()
+    with pytest.raises(UserError, match="must have the lines"):
+        script.page("a page of another form")
+
+
+def test_a_file_that_is_no_result_is_refused(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "RESULTS", tmp_path / "kept")
+    shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "results.json")
+    with pytest.raises(UserError, match="must hold the results of a recipe"):
+        script.take(tmp_path)
