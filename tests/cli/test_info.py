@@ -122,7 +122,8 @@ def test_people_see_a_table() -> None:
     assert "kept of each step of a sequence of vectors until backward, by engine cpu" in out
 
 
-def test_refusals() -> None:
+def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     for words in (("-N", 3), ("-X", 3), ("--precision", "float32")):
         refused("info", OLD, *words, expect="a folder or the options of a model, got both")
     refused("info", "-X", 0, expect="input_size must be a whole number of at least 1, got 0")
