@@ -14,12 +14,12 @@ train: .venv/installed
 demo: .venv/installed
 ifneq ($(wildcard src/numdnc/models/traversal),)
 	$(BIN)/numdnc ask model:traversal $(WALK) --engine reference
-	$(BIN)/numdnc trace model:traversal --input $(WALK) --out demo.safetensors
+	$(BIN)/numdnc trace model:traversal --input $(WALK) --out demo.safetensors --json > demo.json
+	$(BIN)/numdnc view demo.safetensors
 else
 	$(BIN)/numdnc eval model:copy --show --sequences 16 --engine reference
-	$(BIN)/numdnc trace model:copy --out demo.safetensors
+	$(BIN)/numdnc view model:copy --out demo.html
 endif
-	$(BIN)/numdnc view demo.safetensors
 
 # On every processor that this process may use. The programs that tests start find compiled modules.
 test test-all: export PYTHONDONTWRITEBYTECODE =

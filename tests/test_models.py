@@ -12,6 +12,7 @@ from helpers.commands import TEXT, done, on_disk, refused, rewrite, train, train
 from numdnc import models
 from numdnc.models import FOLDER, WEIGHTS, model_names
 from numdnc.recipes import recipe_names
+from numdnc.runs import trained_model
 from numdnc.training.checkpoint import load_run
 from numdnc.training.folder import RunFolder
 from numdnc.tree import leaves
@@ -106,8 +107,11 @@ def test_weights_alone_score_as_the_run_and_are_a_fraction_of_it() -> None:
     assert "in run/model/trace.safetensors" in done("trace", "run/model")
 
 
-def test_what_float16_would_cost_is_kept_in_full() -> None:
+def test_what_float16_would_cost_is_kept_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     train_copy("run", "--precision", "float64")
+    with monkeypatch.context() as patch:
+        patch.setattr(trained_model, "TOLERANCE", -1.0)
+        assert "of float64 in worse" in done("export", "run", "--to", "model", "--out", "worse")
     place = RunFolder(Path("run"))
     run = place.load_best()
     large = run.params.output.bias.copy()

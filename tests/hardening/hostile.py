@@ -25,6 +25,7 @@ from numdnc import UserError, files, nn
 from numdnc.files import digest
 from numdnc.inspection import trace_file
 from numdnc.inspection.viewer.export import page
+from numdnc.models import FOLDER, WEIGHTS
 from numdnc.nn import files as nn_files
 from numdnc.runs.kinds import open_run
 from numdnc.training import checkpoint
@@ -321,6 +322,7 @@ KINDS = {
         Kind("command", _of_arrays(checkpoint._kind(), TODAY / "copy.safetensors"), _command),
         Kind("copy checkpoint", _of_arrays(checkpoint._kind(), TODAY / "copy.safetensors"), _read_run),
         Kind("text checkpoint.", _of_arrays(checkpoint._kind(), TODAY / "text.safetensors"), _read_run),
+        Kind("model", _of_arrays(checkpoint._kind(), FOLDER / "copy" / WEIGHTS), _read_run),
         Kind(
             "trace",
             _of_arrays(trace_file._kind(), TODAY / "trace.safetensors"),
