@@ -45,7 +45,7 @@ def test_a_recipe_trains_and_its_figures_are_scored(name: str) -> None:
     done("train", *words, "--minutes", 1e-9, "--sample-every", 0, "--out", "run")
     assert found.figures
     for figure in found.figures:
-        options = re.sub(r"--sequences \d+", "--sequences 1", " ".join(eval_words(Path("run"), figure)))
+        options = re.sub(r"--sequences \d+", "--sequences 1", " ".join(eval_words(Path("run"), figure.eval)))
         scores = json.loads(done(*options.split(), "--engine", "reference"))
         assert figure.in_unit(scores[figure.score]) >= 0
         assert (figure.published is None) == (figure.source == ""), "a published number has a source"

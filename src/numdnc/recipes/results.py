@@ -162,9 +162,9 @@ def status(result: Result) -> str:
         spread = f"{mean:,.0f}" + ("" if sd is None else f" ({sd:,.0f})")
         parts.append(f"{len(solved)} solved after {spread} updates")
     if left := [run for run in result.runs if run.state not in ("solved", "done")]:
-        parts.append(", ".join(f"seed {run.seed} {run.state}, at update {run.iterations:,}" for run in left))
-    if result.runs:
-        parts.append(f"{_hours(result.hours / count)} a run on one core")
+        parts.append(", ".join(f"seed {run.seed} {_progress(run)}" for run in left))
+    if begun := sum(run.iterations > 0 for run in result.runs):
+        parts.append(f"{_hours(result.hours / begun)} a run on one core")
     return "; ".join(parts)
 
 
@@ -184,18 +184,22 @@ def markdown(result: Result, level: int = 1) -> str:
     ]
     parts = [
         f"{'#' * level} {result.recipe}",
-        f"{result.summary} Published in: {result.source}.",
+        _filled(f"{result.summary} Published in: {result.source}."),
         *([] if result.finished else ["**Not finished**: these figures are provisional."]),
         "\n".join(
             [_row(heads), _row(["---"] * len(heads)), *(_row([c[0], f"**{c[1]}**", *c[2:]]) for c in body)]
         ),
-        *([f"Published figures. {'; '.join(dict.fromkeys(sources))}."] if sources else []),
-        f"{status(result)}. {result.machine}.",
-        *([result.note] if result.note else []),
+        *([_filled(f"Published figures. {'; '.join(sources)}.")] if sources else []),
+        _filled(f"{status(result)}. {result.machine}."),
+        *([_filled(result.note)] if result.note else []),
         *errors,
         "\n".join(f"    {line}" for line in commands),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 120, break_on_hyphens=False)
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -208,6 +212,10 @@ def _spread(figure: Figure, mean: float | None, sd: float | None) -> str:
         return "-"
     places = 1 if figure.unit.startswith("%") else 3
     return f"{mean:.{places}f}" + ("" if sd is None else f" ({sd:.{places}f})")
+
+
+def _progress(run: RunRecord) -> str:
+    return f"{run.state}, at update {run.iterations:,}" if run.iterations else run.state
 
 
 def _hours(hours: float) -> str:

@@ -4,9 +4,10 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from numdnc.data import FOLDER_VARIABLE, default_folder
 from numdnc.recipes.recipe import Figure, Recipe
@@ -26,19 +27,17 @@ def score_runs(name: str, recipe: Recipe, place: SweepFolder, planned: Sweep, jo
     """Score every run that did not fail at its best checkpoint, `jobs` of them at a time."""
     runs = [place.result(run) for run in planned.runs]
     todo = [run for run in runs if run.state != "failed" and run.status is not None]
+    ways = dict.fromkeys(figure.eval for figure in recipe.figures)
     with ThreadPoolExecutor(jobs) as pool:
-
-        def measure(figure: Figure) -> FigureResult:
-            scores, errors = {}, []
-            futures = [(run.seed, pool.submit(_score, place.path / run.name, figure)) for run in todo]
-            for seed, future in futures:
-                try:
-                    scores[seed] = future.result()
-                except NotScoredError as error:
-                    errors.append(str(error))
-            return FigureResult.of(figure, scores, errors)
-
-        figures = tuple(map(measure, recipe.figures))
+        found = {
+            (run.seed, way): pool.submit(_evaluate, place.path / run.name, way)
+            for way in ways
+            for run in todo
+        }
+        figures = tuple(
+            _result(figure, {run.seed: found[run.seed, figure.eval] for run in todo})
+            for figure in recipe.figures
+        )
     return Result(
         recipe=name,
         summary=recipe.summary,
@@ -51,17 +50,31 @@ def score_runs(name: str, recipe: Recipe, place: SweepFolder, planned: Sweep, jo
     )
 
 
-def eval_words(folder: Path, figure: Figure) -> list[str]:
-    """The words after `numdnc` that score a run."""
-    options = shlex.split(figure.eval)
-    data = f"${FOLDER_VARIABLE}"
-    return ["eval", str(folder), *(word.replace(data, str(default_folder())) for word in options), "--json"]
+def _result(figure: Figure, scored: Mapping[int, Future[dict[str, Any]]]) -> FigureResult:
+    """The result of a figure from the scores of each seed."""
+    scores, errors = {}, []
+    for seed, future in scored.items():
+        try:
+            found = future.result()
+            if not isinstance(found.get(figure.score), int | float):
+                raise NotScoredError(f"there is no score {figure.score}, only {', '.join(found)}")
+            scores[seed] = float(found[figure.score])
+        except NotScoredError as error:
+            errors.append(str(error))
+    return FigureResult.of(figure, scores, errors)
 
 
-def _score(folder: Path, figure: Figure) -> float:
+def eval_words(folder: Path, options: str) -> list[str]:
+    """The words after `numdnc` that score a run by these options of `eval`."""
+    data, place = f"${FOLDER_VARIABLE}", str(default_folder())
+    return ["eval", str(folder), *(word.replace(data, place) for word in shlex.split(options)), "--json"]
+
+
+def _evaluate(folder: Path, options: str) -> dict[str, Any]:
+    """What `numdnc eval --json` prints of a run."""
     inherited = {key: value for key, value in os.environ.items() if key not in ENVIRONMENT}
     ended = subprocess.run(
-        [*sweep.PROGRAM, *eval_words(folder, figure)],
+        [*sweep.PROGRAM, *eval_words(folder, options)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
@@ -71,14 +84,12 @@ def _score(folder: Path, figure: Figure) -> float:
     )
     if ended.returncode != 0:
         raise NotScoredError(_last_line(ended.stderr) or f"exit code {ended.returncode}")
-    scores = json.loads(ended.stdout)
-    if not isinstance(scores.get(figure.score), int | float):
-        raise NotScoredError(f"there is no score {figure.score}, only {', '.join(scores)}")
-    return float(scores[figure.score])
+    scores: dict[str, Any] = json.loads(ended.stdout)
+    return scores
 
 
 def _last_line(text: str) -> str:
-    lines: Sequence[str] = text.strip().splitlines()
+    lines = text.strip().splitlines()
     return lines[-1].removeprefix("error: ") if lines else ""
 
 
