@@ -75,6 +75,7 @@ class Page:
         """Until a JavaScript condition holds."""
         end = time.monotonic() + PATIENCE
         while not self.run(condition):
+            assert not self.complaints, self.complaints
             assert time.monotonic() < end, (condition, self.complaints)
             time.sleep(0.02)
 

@@ -400,6 +400,50 @@ def test_ages_and_listed_links_of_a_sparse_model(show: Show) -> None:
     )
 
 
+def test_a_large_sparse_memory_shows_the_slots_kept_under_their_own_numbers(show: Show) -> None:
+    trace = bits_trace(seed=3, N=100_000, W=3, sparsity=2, recency=True, learned_state=True, engine="cpu")
+    assert trace.slots is not None
+    slots, arrays, page = trace.slots.tolist(), trace.arrays, show(trace)
+    S = len(slots)
+    assert 6 < S < 60
+    assert slots[-1] > 1000
+    fold_out(page)
+    rows = {panel["name"]: panel["rows"] for panel in page.run("numdnc.panels()")}
+    assert (rows["write_weights"], rows["read_weights 1"], rows["age"]) == (S, S, S)
+    assert f"only the {S} of 100,000 that the sequence touches" in page.run(
+        "document.getElementById('note').textContent"
+    )
+    assert "100,000 slots of 3" in page.run("document.getElementById('facts').textContent")
+    page.point(*place(page, "age", S - 1, 5))
+    assert f"slot {slots[-1]} · step 5 " in readout(page)
+    assert float(readout(page).split("= ")[1]) == arrays["age"][5, -1]
+    step, i, k = (int(index[-1]) for index in np.nonzero(arrays["link_values"]))
+    j = int(arrays["link_slots"][step, i, k])
+    page.run(f"numdnc.goTo({step})")
+    page.run("document.getElementById('links-matrix').click()")
+    page.settle()
+    page.run("document.getElementById('links').focus()")
+    page.press("ArrowDown")
+    page.press("ArrowDown", times=i)
+    page.press("ArrowRight", times=j)
+    assert f"link from slot {slots[j]} to slot {slots[i]} · step {step}" in readout(page)
+    assert float(readout(page).split("= ")[1]) == pytest.approx(arrays["link_values"][step, i, k], rel=DIGITS)
+    page.run("document.getElementById('links-graph').click()")
+    page.settle()
+    page.run("document.getElementById('links').focus()")
+    page.press("ArrowDown")
+    assert readout(page).startswith(f"slot {slots[0]} · step {step}: ")
+    page.run("document.getElementById('memory').focus()")
+    page.press("ArrowDown", times=2)
+    page.press("ArrowRight", times=2)
+    assert f"memory, number 0 · slot {slots[1]} · step {step} = " in readout(page)
+    reads = [(t, int(arrays["read_weights"][t, 0].argmax())) for t in range(trace.steps)]
+    t, slot = next((t, slot) for t, slot in reads if arrays["read_weights"][t, 0, slot] > 0.5)
+    page.run(f"numdnc.goTo({t})")
+    page.settle()
+    assert f"head 0slot {slots[slot]} (" in page.run("document.getElementById('happens').textContent")
+
+
 def test_the_real_pointer_reads_memory_and_links(show: Show, trace: Trace) -> None:
     page = show(trace)
     page.run("numdnc.goTo(8)")

@@ -34,7 +34,15 @@ def about(spec: Spec, **fields: Any) -> About:
 
 
 def bits_trace(
-    kind: str = "dnc", *, steps: int = 12, N: int = 6, W: int = 4, R: int = 2, seed: int = 0, **flags: Any
+    kind: str = "dnc",
+    *,
+    steps: int = 12,
+    N: int = 6,
+    W: int = 4,
+    R: int = 2,
+    seed: int = 0,
+    engine: str = "reference",
+    **flags: Any,
 ) -> Trace:
     """Of a random model on random bits; with a memory the heads are made to read and write sharply."""
     sizes: dict[str, Any] = {"input_size": 3, "output_size": 4, "hidden_sizes": (16,)}
@@ -51,7 +59,7 @@ def bits_trace(
         rng.integers(2, size=(steps, 1, 4)).astype(np.float32),
         mask=rng.random((steps, 1)) < 0.7,
     )
-    trace = record(spec, params, batch, about(spec))
+    trace = record(spec, params, batch, about(spec, engine=engine))
     return sharpened(trace) if spec.has_memory else trace
 
 

@@ -135,7 +135,7 @@ def test_what_is_off_is_exactly_off_in_float32(engine: str, name: str) -> None:
     batch = Batch(inputs, np.zeros((6, 3), int))
     damaged = ablations(spec, params)
     seen = {part: observe(spec, damaged[part], get_engine(engine), batch) for part in damaged}
-    assert (seen["writing"].of("write_weights") == 0).all()
+    assert (seen["writing"].of("write_total") == 0).all()
     assert (seen["writing"].of("memory_peak") == 0).all()
     assert (seen["links"].of("read_modes") == [0, 1, 0]).all()
     for values in seen["content"].of("read_keys"):

@@ -298,6 +298,29 @@ def test_a_larger_trace_is_thinned_and_says_so() -> None:
     np.testing.assert_allclose(found["memory"], trace.arrays["memory"][:: described["every"]], rtol=EXACT)
 
 
+def test_a_page_of_a_large_sparse_memory_is_small_and_knows_its_slots() -> None:
+    trace = bits_trace(steps=30, N=65_536, W=16, sparsity=4, engine="cpu")
+    assert trace.slots is not None
+    page = export.page(trace)
+    assert len(page) < 1_000_000
+    described, found = about_of(page), arrays_of(page)
+    assert described["slots"] == trace.slots.tolist()
+    assert described["note"] == trace.note
+    np.testing.assert_array_equal(found["link_slots"], trace.arrays["link_slots"])
+    assert found["memory"].shape == (30, len(trace.slots), 16)
+    assert about_of(export.page(bits_trace()))["slots"] is None
+
+
+def test_a_figure_names_the_slots_kept() -> None:
+    trace = bits_trace(N=300, W=3, sparsity=2, learned_state=True)
+    assert trace.slots is not None
+    figure = trace_plot._drawn(trace, Figure)
+    (panel,) = (axes for axes in figure.axes if axes.get_title("left").startswith("usage"))
+    names = [label.get_text() for label in panel.get_yticklabels()]
+    places = [int(place) for place in panel.get_yticks()]
+    assert names == [f"slot {trace.slots[place]}" for place in places]
+
+
 def test_thinning_goes_on_down_to_one_step() -> None:
     trace = bits_trace(steps=9)
     stages = list(truncations(trace.arrays))

@@ -134,6 +134,7 @@ def _say(out: Path, trace: Trace, *, as_json: bool) -> None:
             "wrong": wrong,
             "answers": answers,
             "arrays": {name: array.shape for name, array in trace.arrays.items()},
+            "slots": None if trace.slots is None else trace.slots.tolist(),
             "bytes": size,
             "note": trace.note,
         }

@@ -1,6 +1,7 @@
 """Internal values of a model over a few sequences, from which health figures and the diagnosis are computed.
 
-Axes: T steps, B batch, N slots, S steps of all sequences together, without padding.
+Axes: T steps, B batch, R read heads, V write heads, N slots, S steps of all sequences together, without padding.
+Nothing of (T, B, N) is kept, since a memory may be large.
 """
 
 from typing import Any, NamedTuple
@@ -9,27 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.engines import Engine
-from numdnc.inspection.internals import run_steps, step_internals
+from numdnc.inspection.internals import Step, run_steps, step_activations, step_weightings
 from numdnc.inspection.sparsity import weight_sums
 from numdnc.params import Array, cast_inputs
-from numdnc.spec import Spec
+from numdnc.spec import MemorySpec, Spec
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import loss_mask, sequence_lengths
+from numdnc.tree import named_leaves
 
 SATURATED = 0.99
 """A hidden value of larger magnitude hardly passes any gradient."""
 IN_USE = 0.5
 """A slot counts as in use if its usage is above this."""
 
-_LARGE = (
-    *("memory", "link", "link_slots", "link_values", "forward", "backward", "retention"),
-    *("read_content", "write_content", "allocation"),
-)
-"""Not kept, since they are large or not needed."""
-
 
 class Activity(NamedTuple):
-    """Values of each step, named as in inspection/internals.py, with "outputs" and "memory_peak"."""
+    """Values of each step: "outputs", the activations of inspection/internals.py, and figures of the memory."""
 
     real: NDArray[np.bool_]
     """(T, B): True up to the end of each sequence, False in its padding."""
@@ -42,46 +38,48 @@ class Activity(NamedTuple):
         return values
 
 
-def observe(spec: Spec, params: Any, engine: Engine, batch: Batch) -> Activity:
-    """Run an engine over a batch step by step, from the initial state, and record the internal values.
+def observe(spec: Spec, params: Any, engine: Engine, batch: Batch, *, cut: bool = False) -> Activity:
+    """Run an engine over a batch step by step, from the initial state, and record activations and figures.
 
-    "memory_peak" (T, B) is the largest magnitude in the memory; of a sparse model there are also the sums of
-    inspection/sparsity.py.
+    The figures of a memory: "memory_peak" (T, B), the largest magnitude in it; "write_largest" and "write_total",
+    the largest weight of a write and the sum of all, (T, B), of an NTM (T, B, V); "read_largest" and "read_total"
+    (T, B, R). Of a DNC also, (T, B), in [0, 1]: "usage", the mean over the slots, and "in_use", the share of slots
+    that are; with `recency` instead "accessed", the share of slots accessed so far. With `cut`, of a sparse model,
+    also the sums of inspection/sparsity.py.
     """
     inputs = cast_inputs(batch.inputs, params)
     steps: list[dict[str, Array]] = []
     for t, step in enumerate(run_steps(spec, params, engine, inputs, sequence_lengths(batch))):
-        found = {"outputs": step.outputs, **step_internals(spec, params, inputs[t], step)}
-        if "memory" in found:
-            found["memory_peak"] = np.abs(found["memory"]).max(axis=(1, 2))
-        if spec.has_memory and spec.sparsity is not None:
-            found |= weight_sums(spec, found, step.before)
-        steps.append({name: part for name, part in found.items() if name not in _LARGE})
+        found = {"outputs": step.outputs, **step_activations(spec, params, inputs[t], step)}
+        if spec.has_memory:
+            if cut and spec.sparsity is not None:
+                internals = found | step_weightings(spec, found, step) | dict(named_leaves(step.after))
+                found |= weight_sums(spec, internals, step.before)
+            found |= _figures(spec, step, t)
+        steps.append(found)
     return Activity(_real(batch), {name: np.array([step[name] for step in steps]) for name in steps[0]})
 
 
-def concentration(weights: Array) -> float:
+def _figures(spec: MemorySpec, step: Step, t: int) -> dict[str, Array]:
+    after = step.after
+    axes = (1, 2)
+    figures = {"memory_peak": np.maximum(after.memory.max(axes), -after.memory.min(axes))}
+    for kind in ("write", "read"):
+        weights = getattr(after, f"{kind}_weights")
+        figures |= {f"{kind}_largest": weights.max(-1), f"{kind}_total": weights.sum(-1)}
+    if spec.recency:
+        figures["accessed"] = (after.age <= t).mean(1)  # a slot that never was has the age t + 1
+    elif spec.usage_writing:
+        figures |= {"usage": after.usage.mean(1), "in_use": (after.usage > IN_USE).mean(1)}
+    return figures
+
+
+def concentration(largest: Array, total: Array) -> float:
     """Share of the weight that lies on the largest slot of its step, in [1/N, 1]; 0 if all weights are 0.
 
-    sum_t max_n w_t[n] / sum_t sum_n w_t[n]          weights (.., N)
+    sum_t max_n w_t[n] / sum_t sum_n w_t[n]          largest and total: max_n w_t[n] and sum_n w_t[n]
     """
-    return float(weights.max(axis=-1).sum() / max(weights.sum(), np.finfo(weights.dtype).tiny))
-
-
-def in_use(usage: Array) -> Array:
-    """Share of slots in use, in [0, 1]; usage (.., N), result (..)."""
-    share: Array = (usage > IN_USE).mean(axis=-1)
-    return share
-
-
-def accessed(activity: Activity) -> Array:
-    """Share of the slots that were accessed up to each step, (T, B) in [0, 1], of a model with `recency`.
-
-    A slot that never was has, at step t, the age t + 1.
-    """
-    age = activity.values["age"]
-    share: Array = (age <= np.arange(len(age))[:, None, None]).mean(axis=2)
-    return share
+    return float(largest.sum() / max(total.sum(), np.finfo(total.dtype).tiny))
 
 
 def saturated(hidden: Array) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from numdnc.engines import Engine
 from numdnc.inspection.ablation import ablations
-from numdnc.inspection.activity import Activity, accessed, concentration, in_use, observe, saturated
+from numdnc.inspection.activity import Activity, concentration, observe, saturated
 from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
 from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
 from numdnc.inspection.sparsity import judge_cut
@@ -63,7 +63,7 @@ def diagnose(
             scores |= {part: score(damaged) for part, damaged in ablations(spec, params).items()}
             noises = sampling_error(spec, params, engine, task.example(COMPARED), task.loss)
         example = task.example(SEQUENCES)
-        activity = observe(spec, params, engine, example)
+        activity = observe(spec, params, engine, example, cut=True)
         batches = [task.next_batch() for _ in range(BATCHES)]
         reached = gradient_flow(spec, params, engine, batches, task.loss)
         findings: list[Finding] = []
@@ -99,20 +99,24 @@ def _usage(spec: DNCSpec, activity: Activity) -> Finding:
     """How full the memory gets: the mean over sequences of the largest mean usage at any step."""
     N = spec.memory_size
     if spec.recency:
-        share = float(np.where(activity.real, accessed(activity), 0).max(axis=0).mean())
-        words = f"Up to {N * share:.1f} of {N} slots are written or read in a sequence."
+        share = _fullest(activity, "accessed")
+        words = f"Up to {N * share:,.1f} of {N:,} slots are written or read in a sequence."
         if share == 1:
             words += " It is full: what is written next takes the place of something. More slots may help."
         return Finding("usage", share < 1, words, {"accessed": share})
-    usage = activity.values["usage"]
-    most = float(np.where(activity.real, usage.mean(axis=2), 0).max(axis=0).mean())
-    slots = float(np.where(activity.real, in_use(usage), 0).max(axis=0).mean())
-    words = f"At its fullest, usage adds up to {N * most:.1f} of {N} slots; {N * slots:.1f} are more than half in use."
+    most, slots = _fullest(activity, "usage"), _fullest(activity, "in_use")
+    words = f"At its fullest, usage adds up to {N * most:,.1f} of {N:,} slots"
+    words += f"; {N * slots:,.1f} are more than half in use."
     if most > FULL:
         words += " It is full: what is written next takes the place of something. More slots may help."
     elif N * most < EMPTY:
         words += " It is as good as empty."
     return Finding("usage", N * most >= EMPTY and most <= FULL, words, {"most": most, "in_use": slots})
+
+
+def _fullest(activity: Activity, name: str) -> float:
+    """Largest value of a sequence, as a mean over the sequences."""
+    return float(np.where(activity.real, activity.values[name], 0).max(axis=0).mean())
 
 
 def _modes(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
@@ -143,21 +147,28 @@ def _shifts(spec: NTMSpec, activity: Activity) -> Iterator[Finding]:
 
 def _sharpness(spec: MemorySpec, activity: Activity) -> Iterator[Finding]:
     """How concentrated each weighting is on one slot."""
-    N, reading, writing = spec.memory_size, activity.of("read_weights"), activity.of("write_weights")
+    # A sparse weighting is spread over K slots at most.
+    slots = spec.sparsity or spec.memory_size
+    reading, writing = _weighting(activity, "read"), _weighting(activity, "write")
     weightings = {"Writing": writing}
     if isinstance(spec, NTMSpec):
-        weightings = {f"Write head {head}": writing[:, head] for head in range(spec.write_heads)}
-    weightings |= {f"Head {head}": reading[:, head] for head in range(spec.read_heads)}
-    for who, weights in weightings.items():
-        share, total = concentration(weights), float(weights.sum(axis=1).mean())
-        blurred = N > 1 and not (share - 1 / N) / (1 - 1 / N) > BLURRED
-        words = f"{who} has {share:.2f} of its weight on one slot (spread evenly: {1 / N:.2f})."
+        weightings = {f"Write head {head}": writing[..., head] for head in range(spec.write_heads)}
+    weightings |= {f"Head {head}": reading[..., head] for head in range(spec.read_heads)}
+    for who, (largest, totals) in weightings.items():
+        share, total = concentration(largest, totals), float(totals.mean())
+        blurred = slots > 1 and not (share - 1 / slots) / (1 - 1 / slots) > BLURRED
+        words = f"{who} has {share:.2f} of its weight on one slot (spread evenly: {1 / slots:.2f})."
         if not total > UNUSED:
             words = f"{who} has next to no weight on any slot ({total:.1e} a step)."
         elif blurred:
             words += " It is blurred: it means many slots at once."
-        numbers = {"largest": share, "even": 1 / N, "total": total}
+        numbers = {"largest": share, "even": 1 / slots, "total": total}
         yield Finding("sharpness", total > UNUSED and not blurred, words, numbers)
+
+
+def _weighting(activity: Activity, kind: str) -> Array:
+    """The largest weights of reads or writes and their sums, (2, S) or, of several heads, (2, S, heads)."""
+    return np.stack([activity.of(f"{kind}_largest"), activity.of(f"{kind}_total")])
 
 
 def _named_gates(spec: MemorySpec, activity: Activity) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from numdnc.engines import Engine
-from numdnc.inspection.activity import Activity, accessed, concentration, in_use, observe, saturated
+from numdnc.inspection.activity import Activity, concentration, observe, saturated
 from numdnc.spec import MemorySpec, NTMSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.training.gradient import Loss, loss_and_gradient
@@ -54,10 +54,10 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
 def _memory(spec: MemorySpec, activity: Activity) -> dict[str, float]:
     figures: dict[str, float] = {}
     if spec.recency:
-        figures = {"slots_accessed": float(accessed(activity)[activity.real].mean())}
+        figures = {"slots_accessed": float(activity.of("accessed").mean())}
     elif not isinstance(spec, NTMSpec):
-        usage = activity.of("usage")
-        figures = {"usage": float(usage.mean()), "slots_in_use": float(in_use(usage).mean())}
+        names = {"usage": "usage", "slots_in_use": "in_use"}
+        figures = {figure: float(activity.of(name).mean()) for figure, name in names.items()}
     for name in _OF_NTM if isinstance(spec, NTMSpec) else _OF_DNC:
         if name not in activity.values:
             continue
@@ -65,6 +65,7 @@ def _memory(spec: MemorySpec, activity: Activity) -> dict[str, float]:
     if spec.links:
         means = activity.of("read_modes").mean(axis=(0, 1))
         figures |= {f"mode_{name}": float(mean) for name, mean in zip(_MODES, means, strict=True)}
-    figures["write_sharpness"] = concentration(activity.of("write_weights"))
-    figures["read_sharpness"] = concentration(activity.of("read_weights"))
+    for kind in ("write", "read"):
+        largest, total = activity.of(f"{kind}_largest"), activity.of(f"{kind}_total")
+        figures[f"{kind}_sharpness"] = concentration(largest, total)
     return figures

@@ -4,8 +4,7 @@ Engines need not return them, so any engine can be inspected. Axes: B batch, R r
 W word, H hidden units of all layers, K links kept of a row.
 """
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 
 from numdnc.engines import Engine
 from numdnc.init import initial_state
-from numdnc.params import Array, DNCParams, DNCState, Inputs, NTMState
-from numdnc.parts import Interface, NTMInterface, OptionalArray, Part
+from numdnc.params import STATE_TYPES, Array, DNCState, Inputs, NTMState
+from numdnc.parts import Interface, NTMInterface, OptionalArray, Part, parts_of
 from numdnc.reference.activations import affine
 from numdnc.reference.allocation import allocate, retain
 from numdnc.reference.bidirectional import reverse_hidden
@@ -83,16 +82,42 @@ def run_steps(
         yield Step(outputs, before, state, reverse[t])
 
 
+def recorded_parts(spec: Spec) -> dict[str, Part]:
+    """Declared parts of the interface, the weightings and the memory's state of this model, by name."""
+    if not spec.has_memory:
+        return {}
+    kinds = spec.interface_type, WEIGHTINGS[spec.kind], STATE_TYPES[spec.kind]
+    return {name: part for kind in kinds for name, part in parts_of(kind, spec).items()}
+
+
 def step_internals(spec: Spec, params: Any, x: Inputs, step: Step) -> dict[str, Array]:
     """Name -> array (B, ..) of a step with input x, (B, X) or symbols (B,)."""
-    _, before, after, reverse = step
-    hidden = _hidden(spec, params, x, before, after)
-    found = {"hidden": np.concatenate([hidden, reverse], axis=1)}
-    if spec.controller == "lstm":
-        found["cell"] = np.concatenate([layer.cell for layer in after.controller], axis=1)
+    found = step_activations(spec, params, x, step)
     if spec.has_memory:
-        found |= _memory(spec, params, found["hidden"], before, after)
+        found |= step_weightings(spec, found, step)
+        found |= dict(named_leaves(step.after._replace(controller=())))
     return found
+
+
+def step_activations(spec: Spec, params: Any, x: Inputs, step: Step) -> dict[str, Array]:
+    """Hidden values, cells and the parts of the interface; the first part of `step_internals`."""
+    hidden = np.concatenate([_hidden(spec, params, x, step.before, step.after), step.reverse], axis=1)
+    found = {"hidden": hidden}
+    if spec.controller == "lstm":
+        found["cell"] = np.concatenate([layer.cell for layer in step.after.controller], axis=1)
+    if spec.has_memory:
+        found |= dict(named_leaves(parse_interface(spec, affine(params.interface, hidden))))
+    return found
+
+
+def step_weightings(spec: MemorySpec, activations: Mapping[str, Array], step: Step) -> dict[str, Array]:
+    """Intermediate weightings of a step, from its activations and the states around it; see `step_internals`."""
+    interface = spec.interface_type(**{name: activations[name] for name in spec.interface_parts})
+    if isinstance(spec, NTMSpec):
+        weightings: Any = _ntm_weightings(interface, step.before, step.after)
+    else:
+        weightings = _weightings(spec, interface, step.before, step.after)
+    return dict(named_leaves(weightings))
 
 
 def _hidden(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> Array:
@@ -102,17 +127,6 @@ def _hidden(spec: Spec, params: Any, x: Inputs, before: Any, after: Any) -> Arra
     reads = before.reads.reshape(len(x), spec.reads_size)
     hidden, _, _ = controller_step(spec, params.controller, x, reads, before.controller)
     return hidden
-
-
-def _memory(spec: MemorySpec, params: DNCParams, hidden: Array, before: Any, after: Any) -> dict[str, Array]:
-    """The interface, the weightings that follow from it, and the state of the memory after the step."""
-    interface = parse_interface(spec, affine(params.interface, hidden))
-    if isinstance(spec, NTMSpec):
-        weightings: Any = _ntm_weightings(interface, before, after)
-    else:
-        weightings = _weightings(spec, interface, before, after)
-    state = after._replace(controller=())
-    return dict(chain.from_iterable(map(named_leaves, (interface, weightings, state))))
 
 
 def _ntm_weightings(interface: NTMInterface, before: NTMState, after: NTMState) -> NTMWeightings:

@@ -21,7 +21,7 @@ class Provenance(NamedTuple):
     """For each step and head the slot that it reads most, and the step that wrote that slot."""
 
     slots: NDArray[np.int32]
-    """(T, R), in 0..N-1; NONE if no slot has a read weight of LEAST or more."""
+    """(T, R), in 0..N-1 as the arrays number them; NONE if no slot has a read weight of LEAST or more."""
     writes: NDArray[np.int32]
     """(T, R), in 0..t; NONE if there is no such slot, or less than LEAST of every write is left in it."""
 

@@ -1,8 +1,10 @@
 """Traces: inputs, outputs and internal values of a model at every step of one sequence.
 
-Axes: T steps, R read heads, N slots, W word, H hidden units of all layers, X input, Y output, K links kept of a row.
+Axes: T steps, R read heads, N slots, W word, H hidden units of all layers, X input, Y output, K links kept of a row,
+S slots kept of a large sparse memory.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -10,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.engines import get_engine
+from numdnc.engines import Engine, get_engine
 from numdnc.errors import UserError
-from numdnc.inspection.internals import WEIGHTINGS, run_steps, step_internals, strongest_links
-from numdnc.params import STATE_TYPES, cast_inputs
-from numdnc.parts import parts_of
+from numdnc.inspection.internals import recorded_parts, run_steps, step_internals, strongest_links
+from numdnc.inspection.touched import MANY_SLOTS, at_slots, touched_slots
+from numdnc.params import cast_inputs
 from numdnc.schema import Count, Size
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
@@ -59,6 +61,9 @@ class Trace(NamedTuple):
     spec: Spec
     about: About
     arrays: dict[str, NDArray[Any]]
+    slots: NDArray[np.int32] | None = None
+    """The slots kept of a large sparse memory (S,), in 0..N-1, rising; None: all N. The arrays have S for N, and
+    `link_slots` refers to positions in this list."""
 
     @property
     def steps(self) -> int:
@@ -88,20 +93,23 @@ class Trace(NamedTuple):
     @property
     def note(self) -> str:
         """What was left out to keep the trace small; empty if nothing."""
+        N = self.spec.memory_size
+        if self.slots is not None:
+            return f"slots: only the {len(self.slots):,} of {N:,} that the sequence touches are kept"
         if "link_slots" not in self.arrays or self.spec.sparsity is not None:
             return ""
-        K, N = self.arrays["link_slots"].shape[2], self.spec.memory_size
+        K = self.arrays["link_slots"].shape[2]
         return f"links: only the strongest {K} of the {N} of each slot are kept"
 
 
-def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
+def array_shapes(spec: Spec, steps: int, slots: int | None = None) -> dict[str, tuple[int, ...]]:
     """Name -> shape of the float arrays in a trace of this model, apart from `inputs` and `targets`.
 
     `inputs` and `targets` are floats (T, X) and (T, Y), or integers (T,) if they are symbols or classes; targets of
     several classes a step are integers (T, G). `mask` (T,) is 1 where the loss counts. With more than MOST_LINKS link
     numbers, `link` is replaced by `link_slots` (T, N, K), integers, the slots of the strongest links of each row,
     strongest first, and `link_values`, the values of these links. A sparse model has these lists anyway, as in its
-    state.
+    state; if only some of its slots are kept, `slots` is their number S, which takes the place of N.
     """
     shapes: dict[str, tuple[int, ...]] = {
         "outputs": (spec.output_size,),
@@ -110,13 +118,14 @@ def array_shapes(spec: Spec, steps: int) -> dict[str, tuple[int, ...]]:
     }
     if spec.controller == "lstm":
         shapes |= {"cell": (sum(spec.hidden_sizes),)}
-    if spec.has_memory:
-        for kind in (spec.interface_type, WEIGHTINGS[spec.kind], STATE_TYPES[spec.kind]):
-            shapes |= {
-                # An axis of 1 is left out.
-                name: part._replace(axes=part.axes.removeprefix("1 ")).shape(spec.axis_sizes)
-                for name, part in parts_of(kind, spec).items()
-            }
+    sizes = spec.axis_sizes if spec.has_memory else {}
+    if slots is not None:
+        sizes = sizes | {"N": slots}
+    shapes |= {
+        # An axis of 1 is left out.
+        name: part._replace(axes=part.axes.removeprefix("1 ")).shape(sizes)
+        for name, part in recorded_parts(spec).items()
+    }
     shapes.pop("link_slots", None)
     if truncates_links(spec, steps):
         N, _ = shapes.pop("link")
@@ -133,13 +142,16 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     """Run the only sequence of `batch` through a model step by step, from the initial state, and record all values.
 
     States and outputs are those of the engine that `about` names (of the definition, if the model is bidirectional);
-    internal values are computed from them by the
-    definition. Everything is stored in float32.
+    internal values are computed from them by the definition. Everything is stored in float32. For a sparse model of
+    more than MANY_SLOTS slots the sequence is run twice: first to find the slots that it touches.
     """
     engine = get_engine(about.engine)
     inputs = cast_inputs(batch.inputs, params)
     steps = len(inputs)
-    shapes = array_shapes(spec, steps)
+    slots = None
+    if spec.sparsity is not None and spec.memory_size > MANY_SLOTS:
+        slots = touched_slots(spec, _internals(spec, params, engine, inputs))
+    shapes = array_shapes(spec, steps, None if slots is None else len(slots))
     _check_size(steps, sum(map(prod, shapes.values())))
     arrays: dict[str, NDArray[Any]] = {
         "inputs": _small(batch.inputs[:, 0]),
@@ -150,17 +162,22 @@ def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:
     thinned = truncates_links(spec, steps)
     if "link_values" in shapes:
         arrays["link_slots"] = np.empty(arrays["link_values"].shape, np.int32)
-    for t, step in enumerate(run_steps(spec, params, engine, inputs, np.array([steps]))):
-        found: dict[str, NDArray[Any]] = {
-            "outputs": step.outputs,
-            **step_internals(spec, params, inputs[t], step),
-        }
+    for t, found in enumerate(_internals(spec, params, engine, inputs)):
         found["probabilities"] = probabilities(found["outputs"], batch.targets[t])
         if thinned:
             found["link_slots"], found["link_values"] = strongest_links(found.pop("link"), STRONGEST)
-        for name, value in found.items():
+        kept = found if slots is None else at_slots(spec, found, slots)
+        for name, value in kept.items():
             arrays[name][t] = value[0].reshape(arrays[name].shape[1:])
-    return Trace(spec, about, arrays)
+    return Trace(spec, about, arrays, slots)
+
+
+def _internals(
+    spec: Spec, params: Any, engine: Engine, inputs: NDArray[Any]
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Outputs and internal values of each step."""
+    for t, step in enumerate(run_steps(spec, params, engine, inputs, np.array([len(inputs)]))):
+        yield {"outputs": step.outputs, **step_internals(spec, params, inputs[t], step)}
 
 
 def _check_size(steps: int, numbers: int) -> None:

@@ -1,6 +1,6 @@
 """Save and load traces as safetensors files, with JSON that describes the arrays.
 
-Axes: T steps, X input, Y output, N slots, K links kept of a row.
+Axes: T steps, X input, Y output, N slots, S slots kept of a large sparse memory, K links kept of a row.
 """
 
 import dataclasses
@@ -23,6 +23,8 @@ SCHEMA = 2
 """Increased whenever an older numdnc could not read the file."""
 _CHECKED = 2
 """The first schema whose number is under the checksum."""
+_SLOTS = "slots"
+"""Name of the array that lists the slots kept, in a trace that does not keep all."""
 
 
 def save_trace(path: Path, trace: Trace) -> None:
@@ -35,7 +37,8 @@ def save_trace(path: Path, trace: Trace) -> None:
         "unit": trace.unit,
         "note": trace.note,
     }
-    save_arrays(path, _kind(), trace.arrays, metadata)
+    kept = {} if trace.slots is None else {_SLOTS: trace.slots}
+    save_arrays(path, _kind(), trace.arrays | kept, metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,8 @@ def load_trace(path: Path) -> Trace:
         spec = validated_spec({"kind": stored.kind, **stored.spec})
         about = About(**{field.name: getattr(stored, field.name) for field in dataclasses.fields(About)})
         _check_about(spec, about)
-        return Trace(spec, about, _checked(spec, about, arrays))
+        slots = _kept_slots(spec, arrays)
+        return Trace(spec, about, _checked(spec, about, arrays, slots), slots)
     except UserError as error:
         raise UserError(
             f"{path} must hold a trace that this version knows, got something else ({error}). "
@@ -91,14 +95,29 @@ def _check_about(spec: Spec, about: About) -> None:
         raise UserError(f"labels of {about.digits} digits do not fit {spec.input_size} inputs")
 
 
-def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _kept_slots(spec: Spec, arrays: dict[str, NDArray[Any]]) -> NDArray[np.int32] | None:
+    """The slots that a trace of a sparse model keeps, checked; None if it keeps all."""
+    if spec.sparsity is None or _SLOTS not in arrays:
+        return None
+    slots = arrays[_SLOTS]
+    if slots.dtype != np.int32 or slots.ndim != 1 or not slots.size:
+        raise UserError(f"slots is {slots.shape} of {slots.dtype}, not a list of int32")
+    if slots[0] < 0 or slots[-1] >= spec.memory_size or (slots[1:] <= slots[:-1]).any():
+        raise UserError(f"slots do not rise within 0..{spec.memory_size - 1}")
+    return slots
+
+
+def _checked(
+    spec: Spec, about: About, arrays: dict[str, NDArray[Any]], slots: NDArray[np.int32] | None
+) -> dict[str, NDArray[Any]]:
     """The arrays that a trace of this model must hold, checked for dtype, shape and range."""
     _check_there(("outputs", "inputs", "targets", "mask"), arrays)
     T = len(arrays["outputs"]) if arrays["outputs"].ndim else 0
     if not T:
         raise UserError("outputs have no steps")
+    count = spec.memory_size if slots is None else len(slots)
     wanted: dict[str, tuple[tuple[int, ...], DTypeLike]] = {
-        name: (shape, np.float32) for name, shape in array_shapes(spec, T).items()
+        name: (shape, np.float32) for name, shape in array_shapes(spec, T, count).items()
     }
     wanted["mask"] = (T,), np.uint8
     most = {"mask": 1}
@@ -118,7 +137,7 @@ def _checked(spec: Spec, about: About, arrays: dict[str, NDArray[Any]]) -> dict[
             most[name] = size // (groups[0] if groups else 1) - 1
     if "link_values" in wanted:
         wanted["link_slots"] = wanted["link_values"][0], np.int32
-        most["link_slots"] = spec.memory_size - 1
+        most["link_slots"] = count - 1
     _check_there(wanted, arrays)
     for name, (shape, dtype) in wanted.items():
         got = arrays[name]

@@ -68,7 +68,8 @@ def _memory_panels(trace: Trace) -> Iterator[Panel]:
     if not trace.spec.has_memory:
         return
     arrays, whole = trace.arrays, np.ones(trace.steps, bool)
-    slots = tuple(f"slot {n}" for n in range(trace.spec.memory_size))
+    numbers = range(trace.spec.memory_size) if trace.slots is None else trace.slots.tolist()
+    slots = tuple(f"slot {n}" for n in numbers)
     heads, ntm = range(trace.spec.read_heads), isinstance(trace.spec, NTMSpec)
     writing = arrays["write_weights"]
     for head in range(1, writing.shape[1] if ntm else 1):

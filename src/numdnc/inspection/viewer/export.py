@@ -102,6 +102,7 @@ def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
         "groups": trace.groups,
         "steps": thinned.steps,
         "every": thinned.every,
+        "slots": None if trace.slots is None else trace.slots.tolist(),
         "note": "; ".join(note for note in (trace.note, thinned.note) if note),
         "arrays": [
             [name, list(array.shape), array.dtype.kind == "f"]

@@ -34,6 +34,7 @@ function strongLinks() {
 
 function drawLinks() {
   const below = window.innerHeight - 92 - 16 - links.canvas.offsetTop;
+  links.edge = Math.max(26, 8 + DIGIT * longestName());
   links.size = Math.min(links.canvas.parentElement.clientWidth, Math.max(260, below));
   const context = prepare(links.canvas, links.size, links.size);
   if (links.matrix) drawLinkMatrix(context);
@@ -71,12 +72,12 @@ function drawLinkMatrix(context) {
   context.strokeStyle = theme.line;
   context.strokeRect(edge, edge, N * cell, N * cell);
   context.fillStyle = theme.faint;
-  const every = nextRound(Math.max(1, Math.ceil(15 / cell)));
+  const every = nextRound(Math.max(1, Math.ceil(Math.max(15, 5 + DIGIT * longestName()) / cell)));
   for (let row = 0; row < N; row += every) {
     context.textAlign = "center";
-    context.fillText(String(slots.shown[row]), edge + (row + 0.5) * cell, 18);
+    context.fillText(slotName(slots.shown[row]), edge + (row + 0.5) * cell, 18);
     context.textAlign = "right";
-    context.fillText(String(slots.shown[row]), edge - 5, edge + (row + 0.5) * cell);
+    context.fillText(slotName(slots.shown[row]), edge - 5, edge + (row + 0.5) * cell);
   }
   context.textAlign = "left";
   context.fillText("j → i", 0, 6);
@@ -98,7 +99,7 @@ const dotSize = () => Math.max(2, Math.min(9, 130 / slots.shown.length));
 
 function drawLinkGraph(context) {
   for (const [i, j, strength] of strongLinks()) drawLink(context, i, j, strength);
-  const every = nextRound(Math.max(1, Math.ceil(slots.shown.length / 32)));
+  const every = nextRound(Math.max(1, Math.ceil((slots.shown.length * Math.max(2, longestName())) / 64)));
   const size = dotSize();
   for (const [row, slot] of slots.shown.entries()) {
     const [x, y] = place(slot);
@@ -112,7 +113,7 @@ function drawLinkGraph(context) {
     const [labelX, labelY] = place(slot, size + 9 + 3 * about.spec.read_heads);
     context.fillStyle = theme.faint;
     context.textAlign = "center";
-    if (row % every === 0) context.fillText(String(slot), labelX, labelY);
+    if (row % every === 0) context.fillText(slotName(slot), labelX, labelY);
   }
 }
 
@@ -181,13 +182,16 @@ function linkCellAt(x, y) {
 
 function linkInWords({ i, j }) {
   const step = keptStep(now.step);
-  if (j !== null) return `link from slot ${j} to slot ${i} · step ${step} = ${inDigits(linkNow(i, j))}`;
+  if (j !== null) {
+    return `link from slot ${slotName(j)} to slot ${slotName(i)} · step ${step} = ${inDigits(linkNow(i, j))}`;
+  }
   const all = strongLinks().sort((one, other) => other[2] - one[2]);
   const named = (found, end) =>
     found
       .slice(0, 3)
-      .map((link) => `${link[end]} (${inDigits(link[2])})`)
+      .map((link) => `${slotName(link[end])} (${inDigits(link[2])})`)
       .join(", ") || "none";
   const [after, before] = [all.filter((link) => link[0] === i), all.filter((link) => link[1] === i)];
-  return `slot ${i} · step ${step}: written right after slot ${named(after, 1)}; right before slot ${named(before, 0)}`;
+  const order = `written right after slot ${named(after, 1)}; right before slot ${named(before, 0)}`;
+  return `slot ${slotName(i)} · step ${step}: ${order}`;
 }

@@ -1,13 +1,25 @@
 // The memory at the current step: slots with their words, and beside them usage, write and read weights.
 
 const CHANGED = 0.1;
-const MEMORY_LABELS = 44;
-const memory = { canvas: document.getElementById("memory"), columns: [], cell: null, wide: 1, high: 1, top: 16 };
+const DIGIT = 7;
+const memory = {
+  canvas: document.getElementById("memory"),
+  columns: [],
+  cell: null,
+  wide: 1,
+  high: 1,
+  top: 16,
+  labels: 44,
+};
+
+/** Number of digits of the largest slot number. */
+const longestName = () => slotName(slotCount() - 1).length;
 
 /** Columns from left to right: usage or age, write weights, the word's numbers, read weights; `x` in cells, gaps between. */
 function buildMemory() {
   const { word_size: W, read_heads: R } = about.spec;
   memory.largest = largest("memory") || 1;
+  memory.labels = Math.max(44, 20 + DIGIT * longestName());
   const limits = [-memory.largest, memory.largest];
   const add = (title, name, x, value, more = {}) =>
     memory.columns.push({ title, name, x, value, limits: [0, 1], signed: false, ...more });
@@ -41,12 +53,12 @@ const hasChanged = (slot, number) => Math.abs(change(slot, number)) >= CHANGED *
 function drawMemory() {
   const count = slots.shown.length;
   const width = memory.canvas.parentElement.clientWidth;
-  memory.wide = Math.min(26, (width - MEMORY_LABELS - 1) / memory.across);
+  memory.wide = Math.min(26, (width - memory.labels - 1) / memory.across);
   memory.high = Math.max(2, Math.min(14, Math.floor(420 / count)));
   const context = prepare(memory.canvas, width, memory.top + count * memory.high + 1);
   context.textAlign = "center";
   for (const column of memory.columns) {
-    const x = MEMORY_LABELS + column.x * memory.wide;
+    const x = memory.labels + column.x * memory.wide;
     context.fillStyle = column.head === undefined ? theme.faint : headColour(column.head);
     const title = columnTitle(column);
     if (title !== "") context.fillText(title, x + memory.wide / 2, 7);
@@ -62,7 +74,7 @@ function drawMemory() {
     const { row, column } = memory.cell;
     context.strokeStyle = theme.ink;
     context.lineWidth = 2;
-    const x = MEMORY_LABELS + memory.columns[column].x * memory.wide;
+    const x = memory.labels + memory.columns[column].x * memory.wide;
     context.strokeRect(x, memory.top + row * memory.high, memory.wide, memory.high);
   }
 }
@@ -91,7 +103,7 @@ function drawFrames(context, rows) {
     [memory.left + 0.5, W],
     [memory.left + 1 + W, R],
   ]) {
-    context.strokeRect(MEMORY_LABELS + x * memory.wide, memory.top, count * memory.wide, rows * memory.high);
+    context.strokeRect(memory.labels + x * memory.wide, memory.top, count * memory.wide, rows * memory.high);
   }
 }
 
@@ -100,7 +112,7 @@ function drawSlotLabels(context, count) {
   context.textAlign = "right";
   for (let row = 0; row < count; row += every) {
     context.fillStyle = theme.faint;
-    context.fillText(String(slots.shown[row]), MEMORY_LABELS - 14, memory.top + (row + 0.5) * memory.high);
+    context.fillText(slotName(slots.shown[row]), memory.labels - 14, memory.top + (row + 0.5) * memory.high);
   }
 }
 
@@ -115,21 +127,21 @@ function drawChanges(context) {
       if (column.number === undefined || !hasChanged(slot, column.number)) continue;
       any = true;
       if (memory.high < 5) continue;
-      const x = MEMORY_LABELS + column.x * memory.wide;
+      const x = memory.labels + column.x * memory.wide;
       context.strokeRect(x + 1, y + 1, memory.wide - 2, memory.high - 2);
     }
     if (!any) continue;
     context.beginPath();
-    context.moveTo(MEMORY_LABELS - 10, y + memory.high / 2 - 4);
-    context.lineTo(MEMORY_LABELS - 4, y + memory.high / 2);
-    context.lineTo(MEMORY_LABELS - 10, y + memory.high / 2 + 4);
+    context.moveTo(memory.labels - 10, y + memory.high / 2 - 4);
+    context.lineTo(memory.labels - 4, y + memory.high / 2);
+    context.lineTo(memory.labels - 10, y + memory.high / 2 + 4);
     context.fill();
   }
 }
 
 function memoryCellAt(x, y) {
   const row = Math.floor((y - memory.top) / memory.high);
-  const place = (x - MEMORY_LABELS) / memory.wide;
+  const place = (x - memory.labels) / memory.wide;
   const column = memory.columns.findIndex((one) => place >= one.x && place < one.x + 1);
   return row < 0 || row >= slots.shown.length || column < 0 ? null : { row, column };
 }
@@ -140,5 +152,5 @@ function memoryInWords({ row, column }) {
   const what = number === undefined ? name : `memory, ${name}`;
   const step = number === undefined ? now.step : keptStep(now.step);
   const since = number === undefined ? "" : ` (changed by ${inDigits(change(slot, number))})`;
-  return `${what} · slot ${slot} · step ${step} = ${inDigits(value(slot))}${since}`;
+  return `${what} · slot ${slotName(slot)} · step ${step} = ${inDigits(value(slot))}${since}`;
 }

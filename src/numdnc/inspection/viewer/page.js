@@ -21,7 +21,7 @@ function showHeading() {
     `iteration ${about.iteration}`,
     ...(hasMemory()
       ? [
-          `${spec.memory_size} slots of ${spec.word_size}`,
+          `${spec.memory_size.toLocaleString("en")} slots of ${spec.word_size}`,
           `${spec.read_heads} read head${spec.read_heads === 1 ? "" : "s"}`,
           ...(about.kind === "ntm" ? [`${writers()} write head${writers() === 1 ? "" : "s"}`] : []),
         ]
@@ -191,10 +191,10 @@ function showMemory() {
 
 /** Buttons that choose the slots shown, here and in the timeline; none if all are used. */
 function showSlotChoice() {
-  const [used, all] = [slots.used.length, about.spec.memory_size];
+  const [used, all] = [slots.used.length, slotCount()];
   byId("slots-choice").hidden = used === 0 || used === all;
   byId("slots-used").textContent = `Used ${used}`;
-  byId("slots-all").textContent = `All ${all}`;
+  byId("slots-all").textContent = `${about.slots ? "Kept" : "All"} ${all}`;
   const press = () => {
     byId("slots-used").setAttribute("aria-pressed", String(someSlotsHidden()));
     byId("slots-all").setAttribute("aria-pressed", String(!someSlotsHidden()));

@@ -192,11 +192,12 @@ function addSide(add, name, array, channels, counts) {
 }
 
 function addMemory(add) {
-  const { memory_size: N, read_heads: R } = about.spec;
+  const { read_heads: R } = about.spec;
   const heads = [...Array(R).keys()];
   const perSlot = (name, open, words = name, more = {}) => {
+    if (!arrays.has(name)) return;
     const value = (row, step) => at(name, step, slots.shown[row]);
-    if (arrays.has(name)) add(name, words, N, slotLabel, value, { slots: true, open, ...weightScale(name), ...more });
+    add(name, words, slotCount(), slotLabel, value, { slots: true, open, ...weightScale(name), ...more });
   };
   const perHead = (name, open) => addPerHead(add, name, open, name);
   perSlot("write_weights", true, "write_weights", { writer: 0 });
@@ -252,18 +253,17 @@ function addMemory(add) {
   }
 }
 
-const slotLabel = (row) => `slot ${slots.shown[row]}`;
+const slotLabel = (row) => `slot ${slotName(slots.shown[row])}`;
 
 /** A panel of slots for each head that reads, or, of an NTM, writes. */
 function addPerHead(add, name, open, words) {
   if (!arrays.has(name)) return;
-  const { memory_size: N } = about.spec;
   const shared = { slots: true, open, reads: name === "read_weights", ...weightScale(name) };
   for (let head = 0; head < arrays.get(name).shape[1]; head++) {
     const value = (row, step) => at(name, step, head, slots.shown[row]);
     const who = name.startsWith("read") || about.kind === "dnc" ? { head } : { number: head };
     if (name === "write_weights") who.writer = head;
-    add(`${name} ${head}`, words, N, slotLabel, value, { ...who, ...shared });
+    add(`${name} ${head}`, words, slotCount(), slotLabel, value, { ...who, ...shared });
   }
 }
 
@@ -365,7 +365,7 @@ function inWords(head, step) {
   const { writes } = about.provenance;
   const slot = about.provenance.slots[step][head];
   if (slot === NOTHING) return "reads no slot in particular";
-  const read = `reads slot ${slot} (${inDigits(at("read_weights", step, head, slot))})`;
+  const read = `reads slot ${slotName(slot)} (${inDigits(at("read_weights", step, head, slot))})`;
   const write = writes[step][head];
   if (write === NOTHING) return `${read}, which was not written`;
   return `${read}, written at step ${write} (${inDigits(mostWritten(write, slot))})`;

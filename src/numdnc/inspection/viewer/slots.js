@@ -5,7 +5,7 @@ const STAINED = 0.05;
 
 /** A slot is used if it is written to, read from or not empty at any step. */
 function findSlots() {
-  const { memory_size: N, word_size: W } = about.spec;
+  const [N, W] = [slotCount(), about.spec.word_size];
   const most = arrays.has("memory") ? largest("memory") : 0;
   const above = (name, first, count, across, least) => {
     const { values } = arrays.get(name);
@@ -24,7 +24,7 @@ function findSlots() {
 
 /** Show the used slots, or all. */
 function showSlots(onlyUsed) {
-  const N = about.spec.memory_size;
+  const N = slotCount();
   slots.shown = onlyUsed ? slots.used : [...Array(N).keys()];
   slots.rows = Array(N).fill(NOTHING);
   slots.shown.forEach((slot, row) => (slots.rows[slot] = row));
@@ -36,4 +36,4 @@ function showSlots(onlyUsed) {
   memory.cell = links.cell = null;
 }
 
-const someSlotsHidden = () => slots.shown.length < about.spec.memory_size;
+const someSlotsHidden = () => slots.shown.length < slotCount();

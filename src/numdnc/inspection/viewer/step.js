@@ -72,9 +72,8 @@ function outcomeOfGroups() {
 
 /** The slot written most, and the later reads of this write. */
 function writeNow() {
-  const N = about.spec.memory_size;
   let slot = 0;
-  for (let n = 1; n < N; n++) if (mostWritten(now.step, n) > mostWritten(now.step, slot)) slot = n;
+  for (let n = 1; n < slotCount(); n++) if (mostWritten(now.step, n) > mostWritten(now.step, slot)) slot = n;
   const weight = mostWritten(now.step, slot);
   const badge = make("b", "", "write");
   if (weight < about.least) return make("p", "event", [badge, "nothing to speak of"]);
@@ -87,7 +86,7 @@ function writeNow() {
     .map(([step, head]) => stepButton(`${step}`, `go to step ${step}, where head ${head} reads it`, step, head));
   const more = reads.length > 6 ? [` and ${reads.length - 6} more`] : [];
   const later = reads.length ? [", read at ", ...buttons, ...more] : ", never read most";
-  return make("p", "event", [badge, `slot ${slot} (${inDigits(weight)})`, ...later]);
+  return make("p", "event", [badge, `slot ${slotName(slot)} (${inDigits(weight)})`, ...later]);
 }
 
 /** What each head reads, and a button to the step that wrote it. */
@@ -97,7 +96,7 @@ function readsNow() {
     const badge = make("b", "", `head ${head}`);
     badge.style.color = headColour(head);
     if (slot === NOTHING) return make("p", "event", [badge, "no slot in particular"]);
-    const read = `slot ${slot} (${inDigits(at("read_weights", now.step, head, slot))})`;
+    const read = `slot ${slotName(slot)} (${inDigits(at("read_weights", now.step, head, slot))})`;
     const write = writes[now.step][head];
     const origin =
       write === NOTHING

@@ -54,6 +54,11 @@ function linkAt(kept, i, j) {
   return 0;
 }
 
+/** Number of slots in the arrays, ... */
+const slotCount = () => about.slots?.length ?? about.spec.memory_size;
+/** ... and the number of one of them in the memory: of a large sparse memory the arrays have only some slots. */
+const slotName = (slot) => String(about.slots?.[slot] ?? slot);
+
 /** How much a slot is in use, in [0, 1]: its usage, or, for a model without, how recently it was accessed. */
 const inUse = (step, slot) => (arrays.has("usage") ? at("usage", step, slot) : 1 / (1 + at("age", step, slot)));
 
