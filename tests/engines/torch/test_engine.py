@@ -98,6 +98,42 @@ def test_the_graph_of_a_sparse_step_keeps_rows_and_not_the_memory(flags: dict[st
     assert max(kept) < 2 * N * W  # of the batch of two; weightings of N are the largest
 
 
+@pytest.mark.parametrize(("flags", "most"), [({}, 9), ({"recency": True}, 3)], ids=["usage", "recency"])
+def test_the_graph_of_a_sparse_step_keeps_few_numbers_of_each_slot(flags: dict[str, Any], most: int) -> None:
+    """8.2 and 2.1 floats of each slot were measured, with what does not grow with the slots."""
+
+    def bytes_of_a_step(N: int) -> float:
+        spec = DNCSpec(
+            input_size=3,
+            output_size=4,
+            hidden_sizes=(5,),
+            memory_size=N,
+            word_size=6,
+            read_heads=4,
+            sparsity=3,
+            **flags,
+        )
+        params = init_params(spec, 0)
+        state = initial_state(spec, params, 1)
+        params, state = map_leaves(lambda leaf: torch.from_numpy(leaf).requires_grad_(), (params, state))
+        kept: dict[int, torch.Tensor] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor
+            return tensor
+
+        def total(steps: int) -> int:
+            kept.clear()
+            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+                outputs, _ = forward(spec, params, torch.ones(steps, 1, 3), state)
+            assert outputs.requires_grad
+            return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+        return (total(5) - total(2)) / 3
+
+    assert bytes_of_a_step(5000) - bytes_of_a_step(1000) < 4 * most * 4000
+
+
 def test_no_tape_means_no_graph() -> None:
     params, inputs, state = map_leaves(torch.Tensor.numpy, given(SPEC))
     engine = get_engine("torch")

@@ -3,6 +3,8 @@
 Axes: B batch, N slots, A slots chosen.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -23,17 +25,26 @@ def through_nonzero(weights: Tensor) -> Tensor:
     return torch.where(weights != 0, weights, 0)
 
 
-def cut(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The slots of the `count` largest weights (.., N), and the weights with all others 0."""
-    slots = largest(weights, count)
-    kept = through_nonzero(weights.gather(-1, slots))
-    return slots, torch.zeros_like(weights).scatter(-1, slots, kept)
+def cut(mix: Callable[..., Tensor], weightings: Sequence[Tensor], count: int) -> tuple[Tensor, Tensor]:
+    """The slots of the `count` largest weights of a mix of weightings (.., N), and the mix with all others 0.
+
+    mix is elementwise; with a gradient it is computed at these slots alone.
+    """
+    with torch.no_grad():
+        slots = largest(mix(*weightings), count)
+    kept = through_nonzero(mix(*(entries_at(weights, slots) for weights in weightings)))
+    return slots, torch.zeros_like(weightings[0]).scatter(-1, slots, kept)
 
 
 def rows_of(tensor: Tensor, slots: Tensor) -> Tensor:
     """Rows of a tensor (B, N, ..) at slots (B, ..), which torch remembers by their slots alone."""
     batch = torch.arange(len(tensor), device=tensor.device)
     return tensor[batch.reshape(-1, *[1] * (slots.dim() - 1)), slots]
+
+
+def entries_at(weights: Tensor, slots: Tensor) -> Tensor:
+    """Entries of weights (.., N) at slots (.., A), of which torch remembers the slots alone, not the whole as for gather."""
+    return rows_of(weights.flatten(0, -2), slots.flatten(0, -2)).reshape(slots.shape)
 
 
 def with_rows(tensor: Tensor, slots: Tensor, rows: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from numdnc.engines.torch.memory import allocate, parse_interface, product
-from numdnc.engines.torch.slots import cut, largest, rows_of, through_nonzero, with_rows
+from numdnc.engines.torch.slots import cut, entries_at, largest, rows_of, through_nonzero, with_rows
 from numdnc.engines.torch.sparse_links import follow_links, update_links
 from numdnc.params import DNCState, memory_state
 from numdnc.spec import ACCESSED, EPSILON, DNCSpec
@@ -24,25 +24,30 @@ def access_sparse(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
     if spec.recency:
         slots, write_weights, parts["memory"] = _write_by_recency(interface, before, read_before, K)
     else:
-        retention = product([1 - f[:, None] * w for f, w in _heads(interface["free_gates"], read_before)])
-        parts["usage"] = (before.usage + write_before - before.usage * write_before) * retention
+        used, retention, parts["usage"] = _update_usage(
+            interface["free_gates"], before.usage, read_before, write_before, K
+        )
         slots, write_weights, parts["memory"] = _write_by_usage(
-            spec, interface, before, read_before, retention, parts["usage"]
+            spec, interface, before, used, retention, parts["usage"]
         )
     memory = parts["memory"]
-    read_weights = look_up(
+    content = look_up(
         spec, memory, interface["read_keys"], interface["read_strengths"], interface.get("read_masks")
     )
     if spec.links:
         precedence = through_nonzero(before.precedence)
         links = update_links(before.link_slots, before.link_values, precedence, slots, write_weights)
         parts["link_slots"], parts["link_values"] = links
-        _, parts["precedence"] = cut((1 - write_weights.sum(1, keepdim=True)) * precedence + write_weights, K)
+        keep = 1 - write_weights.sum(1, keepdim=True)
+        _, parts["precedence"] = cut(lambda p, w: keep * p + w, [precedence, write_weights], K)
         forward, backward = follow_links(*links, read_before)
         to_backward, to_content, to_forward = interface["read_modes"].split(1, dim=2)
-        read_weights = to_backward * backward + to_content * read_weights + to_forward * forward
-    read_slots, read_weights = cut(read_weights, K)
-    kept = read_weights.gather(2, read_slots)
+        read_slots, read_weights = cut(
+            lambda b, c, f: to_backward * b + to_content * c + to_forward * f, [backward, content, forward], K
+        )
+    else:
+        read_slots, read_weights = cut(lambda c: c, [content], K)
+    kept = entries_at(read_weights, read_slots)
     parts |= {"write_weights": write_weights, "read_weights": read_weights}
     parts["reads"] = (kept[..., None] * rows_of(memory, read_slots)).sum(2)
     if spec.recency:
@@ -73,15 +78,28 @@ def _similarity(words: Tensor, keys: Tensor, squares: Tensor | None) -> Tensor:
     return product(weighted, words) / ((lengths + EPSILON).sqrt() * (key_lengths + EPSILON).sqrt())
 
 
+def _update_usage(
+    free_gates: Tensor, usage: Tensor, read_before: Tensor, write_before: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The slots read and written before (B, U), their retention (B, U), the usage (B, N), which changes there alone."""
+    B, R, N = read_before.shape
+    accessed = (read_before != 0).any(1) | (write_before != 0)
+    slots = largest(accessed.to(usage.dtype), min(N, (R + 1) * count))
+    read = entries_at(read_before, slots[:, None].expand(B, R, -1))
+    retention = product(list((1 - free_gates[:, :, None] * read).unbind(1)))
+    u, w = rows_of(usage, slots), rows_of(write_before, slots)
+    return slots, retention, usage.scatter(1, slots, (u + w - u * w) * retention)
+
+
 def _write_by_usage(
     spec: DNCSpec,
     interface: dict[str, Tensor],
     before: DNCState,
-    read_before: Tensor,
+    used: Tensor,
     retention: Tensor,
     usage: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Slots written (B, K), write weights (B, N), memory after the write."""
+    """Slots written (B, K), write weights (B, N), memory after the write; retention (B, U) of the slots used before."""
     content = look_up(
         spec,
         before.memory,
@@ -89,16 +107,14 @@ def _write_by_usage(
         interface["write_strength"][:, None],
         interface.get("write_mask"),
     )[:, 0]
-    gate = interface["allocation_gate"][:, None]
+    gate, write_gate = interface["allocation_gate"][:, None], interface["write_gate"][:, None]
     slots, write_weights = cut(
-        interface["write_gate"][:, None] * (gate * allocate(usage) + (1 - gate) * content), spec.sparsity or 0
+        lambda a, c: write_gate * (gate * a + (1 - gate) * c), [allocate(usage), content], spec.sparsity or 0
     )
     memory: Tensor = before.memory
     if spec.deallocation:
-        count = min(spec.memory_size, spec.read_heads * (spec.sparsity or 0))
-        read = largest(read_before.sum(1), count)
-        memory = with_rows(memory, read, rows_of(memory, read) * retention.gather(1, read)[..., None])
-    at = write_weights.gather(1, slots)[..., None]
+        memory = with_rows(memory, used, rows_of(memory, used) * retention[..., None])
+    at = rows_of(write_weights, slots)[..., None]
     rows = rows_of(memory, slots) * (1 - at * interface["erase"][:, None])
     return slots, write_weights, with_rows(memory, slots, rows + at * interface["write_vector"][:, None])
 
@@ -108,14 +124,11 @@ def _write_by_recency(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The same, to the least recently used slot or to where was read last."""
     oldest = largest(before.age, 1)
-    gate = interface["allocation_gate"][:, None]
-    mixed = (1 - gate) * read_before.mean(1)
-    mixed = mixed.scatter_add(1, oldest, gate)
-    slots, write_weights = cut(interface["write_gate"][:, None] * mixed, count)
+    gate, write_gate = interface["allocation_gate"][:, None], interface["write_gate"][:, None]
+    at_oldest = torch.zeros_like(before.age).scatter(1, oldest, 1)
+    slots, write_weights = cut(
+        lambda o, r: write_gate * (gate * o + (1 - gate) * r), [at_oldest, read_before.mean(1)], count
+    )
     wiped = with_rows(before.memory, oldest, torch.zeros_like(before.memory[:, :1]))
-    added = write_weights.gather(1, slots)[..., None] * interface["write_vector"][:, None]
+    added = rows_of(write_weights, slots)[..., None] * interface["write_vector"][:, None]
     return slots, write_weights, with_rows(wiped, slots, rows_of(wiped, slots) + added)
-
-
-def _heads(gates: Tensor, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(gates.unbind(1), weights.unbind(1), strict=True))

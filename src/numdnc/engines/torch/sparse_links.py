@@ -7,7 +7,7 @@ entries of a list, A rows looked at. See numdnc.reference.linkage and numdnc.ref
 import torch
 from torch import Tensor
 
-from numdnc.engines.torch.slots import largest, rows_of, through_nonzero, with_rows
+from numdnc.engines.torch.slots import entries_at, largest, rows_of, through_nonzero, with_rows
 
 
 def update_links(
@@ -24,13 +24,13 @@ def update_links(
     with torch.no_grad():
         changed = (write_weights != 0) | (precedence != 0)
         linked = link_values != 0
-        rows = (linked & _at(changed, link_slots)).any(2) | (write_weights != 0)
+        rows = (linked & rows_of(changed, link_slots.long())).any(2) | (write_weights != 0)
         rows = largest(rows.to(link_values.dtype), min(N, K + 2 * K * K))
     slots, values = rows_of(link_slots, rows).long(), rows_of(link_values, rows)
     values = through_nonzero(values)
-    own = write_weights.gather(1, rows)[..., None]  # w[i], (B, A, 1)
-    values = (1 - own - _at(write_weights, slots)) * values * (slots != rows[..., None])
-    added = own * precedence.gather(1, columns)[:, None] * (columns[:, None] != rows[..., None])
+    own = rows_of(write_weights, rows)[..., None]  # w[i], (B, A, 1)
+    values = (1 - own - rows_of(write_weights, slots)) * values * (slots != rows[..., None])
+    added = own * rows_of(precedence, columns)[:, None] * (columns[:, None] != rows[..., None])
     slots, values = _merged(slots, values, columns, added, N)
     values = _cut_columns(slots, values, columns)
     order = (values == 0).to(torch.uint8).sort(dim=2, stable=True).indices
@@ -47,23 +47,18 @@ def follow_links(link_slots: Tensor, link_values: Tensor, read_weights: Tensor) 
     B, R, N = read_weights.shape
     K = link_values.shape[2]
     with torch.no_grad():
-        found = _at((read_weights != 0).any(1), link_slots) & (link_values != 0)
+        found = rows_of((read_weights != 0).any(1), link_slots.long()) & (link_values != 0)
         rows = largest(found.any(2).to(link_values.dtype), min(N, R * K * K))
     slots, values = rows_of(link_slots, rows).long(), rows_of(link_values, rows)
     wide = slots.flatten(1)[:, None].expand(B, R, -1)
-    seen = read_weights.gather(2, wide).reshape(B, R, *slots.shape[1:])
+    seen = entries_at(read_weights, wide).reshape(B, R, *slots.shape[1:])
     reached = (through_nonzero(values)[:, None] * seen).sum(3)
     forward = torch.zeros_like(read_weights).scatter(2, rows[:, None].expand(B, R, -1), reached)
     read = largest(read_weights, K)
     slots, values = rows_of(link_slots, read).long(), rows_of(link_values, read)
-    reached = through_nonzero(values) * read_weights.gather(2, read)[..., None]
+    reached = through_nonzero(values) * entries_at(read_weights, read)[..., None]
     backward = torch.zeros_like(read_weights).scatter_add(2, slots.flatten(2), reached.flatten(2))
     return forward, backward
-
-
-def _at(weights: Tensor, slots: Tensor) -> Tensor:
-    """Entries of weights (B, N) at slots (B, A, K)."""
-    return weights.gather(1, slots.long().flatten(1)).reshape(slots.shape)
 
 
 def _merged(
