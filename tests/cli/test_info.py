@@ -109,6 +109,15 @@ def test_what_is_refused_for_want_of_memory_needs_it(controller: Any, flags: Any
         check_memory(spec, get_engine("reference"), "float32", steps, 1)
 
 
+def test_many_steps_of_a_sparse_model_need_no_more_memories(monkeypatch: Any) -> None:
+    spec = DNCSpec(input_size=6, output_size=10, memory_size=100_000, word_size=40, sparsity=4)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 100 * 4 * 100_000 * 40)
+    check_memory(spec, get_engine("cpu"), "float32", 1000, 20)
+    for engine, batch in (("cpu", 40), ("reference", 20)):
+        with pytest.raises(UserError, match="must fit into"):
+            check_memory(spec, get_engine(engine), "float32", 1000, batch)
+
+
 def test_of_a_run() -> None:
     found = info(OLD)
     assert found["parameter_count"] == 1174

@@ -59,6 +59,16 @@ def leaf(name: str, value: Any) -> Change:
     return lambda arrays, _: arrays.update({name: value})
 
 
+def without_state(**sizes: Any) -> Change:
+    def change(arrays: dict[str, Any], metadata: dict[str, Any]) -> None:
+        for name in [name for name in arrays if name.startswith("state.")]:
+            del arrays[name]
+        metadata.update(carries_state=False)
+        metadata["spec"].update(sizes)
+
+    return change
+
+
 def scored(**settings: Any) -> Change:
     return lambda _, metadata: metadata["task"]["episode_settings"].update(settings)
 
@@ -69,6 +79,7 @@ LIES: dict[str, tuple[Change, str]] = {
     "inputs": (spec(input_size=10**18), "params.controller.0.weights is "),
     "layers": (spec(hidden_sizes=[6] * 100_000), "hidden_sizes are 100000 layers, but there are "),
     "slots": (spec(memory_size=10**9), "state.memory is "),
+    "slots of a state that is not there": (without_state(memory_size=10**9), "must fit into the "),
     "a batch of nothing": (told(batch=0), "batch: Expected int >= 1"),
     "a batch": (told(batch=10**9), "batch: Expected int <= |state.controller.0.hidden is "),
     "bits": (task(width=10**18), "width must be at most 65,536, got 1,000,000,000,000,000,000"),
@@ -78,7 +89,7 @@ LIES: dict[str, tuple[Change, str]] = {
         "a sequence must have at most 1,048,576 numbers",
     ),
     "sequences": (scored(evaluated=10**9), "evaluated must be at most 1,048,576"),
-    "an update": (scored(batch=60_000), "the batch is 60000, that of the state 2"),
+    "an update": (scored(batch=60_000), "the batch is 60000, that of the run 2"),
     "iterations": (told(iteration=10**400), "iteration: Number out of range|iteration: Expected int <="),
     "seconds": (told(seconds=float("nan")), "seconds: Expected float >="),
     "an engine": (told(engine_name=5), "engine_name: Expected str, got int"),

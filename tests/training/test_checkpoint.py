@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from numdnc import UserError
+from numdnc import DNCSpec, UserError
 from numdnc.training import checkpoint
-from numdnc.training.checkpoint import load_checkpoint, save_checkpoint
+from numdnc.training.checkpoint import load_checkpoint, load_run, save_checkpoint, save_run
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings, new_run
+from numdnc.tree import leaves
 
 ARRAYS = {
     "a.weights": np.arange(12, dtype=np.float32).reshape(3, 4).T,
@@ -108,3 +111,19 @@ def test_metadata_is_plain_json_that_other_tools_can_read(path: Path) -> None:
     length = int.from_bytes(path.read_bytes()[:8], "little")
     stored = json.loads(header[:length])["__metadata__"]
     assert json.loads(stored["json"])["text"] == METADATA["text"]
+
+
+@pytest.mark.parametrize("carries_state", [True, False])
+def test_a_state_is_stored_where_batches_go_on_from_it(carries_state: bool, tmp_path: Path) -> None:
+    spec = DNCSpec(input_size=2, output_size=2, hidden_sizes=(3,), memory_size=5, word_size=2)
+    settings = TrainingSettings(), OptimizerSettings()
+    run = new_run(spec, *settings, task={}, position={}, batch=3, engine="reference")
+    if not carries_state:
+        run.carries_state, run.state = False, ()
+    save_run(tmp_path / "run.safetensors", run)
+    arrays, metadata = load_checkpoint(tmp_path / "run.safetensors")
+    assert (metadata["batch"], metadata["carries_state"]) == (3, carries_state)
+    assert ("state.memory" in arrays) == carries_state
+    again = load_run(tmp_path / "run.safetensors")
+    assert (again.batch, again.carries_state) == (3, carries_state)
+    assert [leaf.shape for leaf in leaves(again.state)] == [leaf.shape for leaf in leaves(run.state)]

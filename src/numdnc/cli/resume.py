@@ -20,6 +20,7 @@ from numdnc.models import model_name
 from numdnc.runs.folders import last_run
 from numdnc.runs.kinds import custom_task_of, open_run
 from numdnc.training.folder import RunFolder
+from numdnc.training.memory import check_memory
 from numdnc.training.workers import Workers
 
 
@@ -95,6 +96,7 @@ def resume(
             opened = open_run(run, source, engine=run.engine_name, corpus=corpus, data_folder=data_folder)
             if memory_size is not None:
                 opened.set_memory_size(memory_size)
+            check_memory(opened.spec, opened.engine, run.training.precision, 3 * run.batch, run.batch)
             if workers.rank == 0:
                 place.clean_up(run)
             console.say(f"resuming {folder} at iteration {run.iteration} on engine {run.engine.name}")

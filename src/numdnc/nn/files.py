@@ -24,7 +24,7 @@ from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Precision, Run, TrainingSettings, new_run
-from numdnc.tree import leaves, map_leaves, named_leaves
+from numdnc.tree import map_leaves, named_leaves
 
 KIND = "a model of numdnc.nn"
 VERSION = 3
@@ -144,7 +144,7 @@ def origin_of(run: Run) -> dict[str, Any]:
         "optimizer": dataclasses.asdict(run.optimizer),
         "task": run.task,
         "position": run.position,
-        "batch": len(leaves(run.state)[0]),
+        "batch": run.batch,
         "engine": run.engine_name,
         "sizes": [run.spec.input_size, run.spec.output_size],
     }

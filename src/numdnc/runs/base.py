@@ -10,7 +10,6 @@ import numpy as np
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.init import initial_state
 from numdnc.inspection.ablation import without_reads
 from numdnc.inspection.diagnose import diagnose
 from numdnc.inspection.trace import About, Trace, record
@@ -22,7 +21,7 @@ from numdnc.tasks.sequence_task import EVAL_BATCH
 from numdnc.training.events import Report
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Run, finite_forward, forward_with
-from numdnc.tree import leaves, named_leaves
+from numdnc.tree import named_leaves
 
 _TRACE_STATES = 3
 """Held at once: before a step, after it, and what it takes to get there."""
@@ -67,6 +66,9 @@ class TaskRun(ABC):
         """All that a checkpoint of the run holds: parameters, optimizer, iteration, scores, settings."""
         self.spec: Spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
         self.engine = select_engine(engine, self.spec, run.training.precision)
+        run.carries_state = self.carries_state
+        if not self.carries_state:
+            run.state = ()
 
     @property
     def params(self) -> Any:
@@ -149,7 +151,6 @@ class TaskRun(ABC):
                 f"--memory-size must be given for a run of separate sequences, got one of {self.name}. Leave it out."
             )
         self.checkpoint.spec = self.spec = with_memory_size(self.checkpoint.spec, memory_size)
-        self.checkpoint.state = initial_state(self.spec, self.params, len(leaves(self.checkpoint.state)[0]))
         self.engine = self.checkpoint.engine
 
     @abstractmethod

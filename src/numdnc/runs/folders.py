@@ -11,13 +11,12 @@ from numdnc.training.checkpoint import load_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
 from numdnc.training.workers import Workers
-from numdnc.tree import leaves
 
 
 @contextmanager
 def new_folder(run: Run, out: Path | None, stem: str, workers: Workers) -> Iterator[RunFolder]:
     """Make and lock the folder of a new run: `out`, or else runs/STEM-1, or the first such that does not exist."""
-    workers.check_batch(len(leaves(run.state)[0]))
+    workers.check_batch(run.batch)
     with ExitStack() as locks:
         path = str(_create(run, out, stem, locks)) if workers.rank == 0 else ""
         yield RunFolder(Path(workers.broadcast_object(path)))
@@ -37,7 +36,7 @@ def last_run(folder: RunFolder, workers: Workers) -> Iterator[Run]:
                     copy = Path(place, folder.last.name)
                     copy.write_bytes(contents)
                     run = load_run(copy)
-            workers.check_batch(len(leaves(run.state)[0]))
+            workers.check_batch(run.batch)
         yield run
 
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from numdnc.errors import UserError
 from numdnc.training.run import Run
-from numdnc.tree import leaves
 
 
 @contextmanager
@@ -21,6 +20,6 @@ def of_this_version(noun: str) -> Iterator[None]:
 
 
 def check_batch(run: Run, batch: int) -> None:
-    """Refuse a batch other than that of the state that is stored beside it."""
-    if len(leaves(run.state)[0]) != batch:
-        raise UserError(f"the batch is {batch}, that of the state {len(leaves(run.state)[0])}")
+    """Refuse settings of a task with another batch than the run has."""
+    if run.batch != batch:
+        raise UserError(f"the batch is {batch}, that of the run {run.batch}")

@@ -11,7 +11,7 @@ from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
 from numdnc.training.workers import Workers
-from numdnc.tree import leaves, map_leaves
+from numdnc.tree import map_leaves
 
 FALL, RISE = 0.5, 2.0
 """Factors of the learning rate where a level stands still, and at the beginning of the next one."""
@@ -62,7 +62,8 @@ def grow_memory(run: Run, task: Task) -> None:
     slots = math.ceil(run.training.slots_per_vector * (getattr(task, "slots_needed", None) or 0))
     if run.spec.has_memory and not run.spec.learned_state and slots > run.spec.memory_size:
         run.spec = replace(run.spec, memory_size=slots)
-        run.state = initial_state(run.spec, run.params, len(leaves(run.state)[0]))
+        if run.carries_state:
+            run.state = initial_state(run.spec, run.params, run.batch)
 
 
 def _set_rate(run: Run, scale: float) -> None:

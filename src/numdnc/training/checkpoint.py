@@ -11,10 +11,10 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.files import FileKind, check_layers, fill_shapes, load_arrays, save_arrays
 from numdnc.params import Array, param_shapes, state_shapes
-from numdnc.schema import Size, validated, validated_spec
+from numdnc.schema import validated, validated_spec
 from numdnc.training.optimizers import OptimizerSettings, moment_count
 from numdnc.training.run import Progress, Run, TrainedModel, TrainingSettings
-from numdnc.tree import leaves, map_leaves, named_leaves
+from numdnc.tree import map_leaves, named_leaves
 
 FORMAT = 6
 """Increased whenever an older numdnc could not read the file. 3 was left out: one flipped bit makes it a 2."""
@@ -63,7 +63,6 @@ def save_model(path: Path, run: Run, about: TrainedModel) -> None:
 def _metadata(run: Run) -> dict[str, Any]:
     return {
         **{field.name: getattr(run, field.name) for field in dataclasses.fields(Progress)},
-        "batch": len(leaves(run.state)[0]),
         "spec": {"kind": run.spec.kind, **dataclasses.asdict(run.spec)},
         "training": dataclasses.asdict(run.training),
         "optimizer": dataclasses.asdict(run.optimizer),
@@ -77,7 +76,6 @@ class _Described(Progress):
     spec: dict[str, Any]
     training: TrainingSettings
     optimizer: OptimizerSettings
-    batch: Size
     numdnc: str
     numpy: str
     model: TrainedModel | None = None
@@ -98,8 +96,9 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
         check_layers(spec, arrays)
         count, precision = moment_count(stored.optimizer), stored.training.precision
         params = param_shapes(spec)
+        state = state_shapes(spec, stored.batch) if stored.carries_state else ()
         averages = int(stored.training.average_decay > 0)
-        shapes = (params, (params,) * count, state_shapes(spec, stored.batch), (params,) * averages)
+        shapes = (params, (params,) * count, state, (params,) * averages)
         if stored.model is None:
             trees = {
                 name: fill_shapes(tree, arrays, name, precision)

@@ -52,7 +52,7 @@ def train(
     """
     task.move_to(run.position)
     _check_same_run(run, task, workers)
-    rows = workers.shard(len(leaves(run.state)[0]))
+    rows = workers.shard(run.batch)
     run.state = map_leaves(lambda array: array[rows], run.state)
     grow_memory(run, task)
     timer, norm = Timer(run, minutes), 0.0
@@ -89,7 +89,7 @@ def train(
             run.iteration += 1
             gradient = clip(run.optimizer, found.gradient, norm)
             _update_parameters(run, gradient, continues=not batch.starts_sequence)
-        run.state, run.position = found.state, task.position()
+        run.state, run.position = found.state if run.carries_state else (), task.position()
         run.recent_nats += found.loss * found.predictions
         run.recent_count += found.predictions
         yield Tick(run.iteration, _mean_loss(run, task), timer.seconds_left)

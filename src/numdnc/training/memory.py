@@ -12,19 +12,21 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
     """Raise UserError if parameters, optimizer and `states` states of one sequence do not fit into memory.
 
     The estimate is a lower bound of what engines need. If the engine stores all links, each of the states has its links
-    and masked memories; else only those of a `batch` have.
+    and masked memories; else only those of a `batch` have. Of a sparse model an engine that does not expand its links
+    keeps no memory of each step, but of each sequence those before, while and after it runs.
     """
     here = memory_bytes()
     if here is None:
         return
     rows = spec.input_size + spec.reads_size + 2 * max(spec.hidden_sizes)
-    whole = states if engine.stores_all_links else batch
+    compact = spec.sparsity is not None and not engine.expands_links
+    whole = states if engine.stores_all_links and not compact else batch
     fixed = 4 * GATES[spec.controller] * rows * spec.hidden_total
     state = GATES[spec.controller] * spec.hidden_total
     if spec.has_memory:
         N, W = spec.memory_size, spec.word_size
         seen = spec.deallocation + (1 + spec.read_heads) * spec.masking  # memories beside the memory itself
-        state += N * W
+        fixed += (min(states, 3 * batch) if compact else states) * N * W
         links = N * spec.links
         if spec.sparsity is not None:  # matrices before and after the cut, or slots and values
             links = 2 * spec.links * (N if engine.expands_links else spec.sparsity)

@@ -11,7 +11,7 @@ from numdnc.engines import Engine, select_engine
 from numdnc.errors import UserError
 from numdnc.init import InitScheme, init_params, initial_state
 from numdnc.params import Array, Inputs, cast_inputs
-from numdnc.schema import Count, Finite
+from numdnc.schema import Count, Finite, Size
 from numdnc.spec import Spec
 from numdnc.tasks import Forward
 from numdnc.training.gradient import PART_OF_A_SEQUENCE
@@ -80,6 +80,10 @@ class Progress:
     engine_name: str
     position: dict[str, Any]
     """The task's `position`."""
+    batch: Size
+    """Number of sequences in a batch."""
+    carries_state: bool = True
+    """Whether a batch may go on from the state that the one before ended in; if not, no state is kept or stored."""
     iteration: Count = 0
     target: Count = 0
     """Iteration at which training stops."""
@@ -125,7 +129,7 @@ class Run(Progress):
     params: Any
     moments: tuple[Any, ...]
     state: Any
-    """The model's state before the next window."""
+    """The model's state before the next batch; empty where no state is carried."""
     average: tuple[Any, ...] = ()
     """With `average_decay`, the one average of the parameters."""
     trained_model: TrainedModel | None = None
@@ -193,6 +197,7 @@ def new_run(
         state=initial_state(spec, params, batch),
         average=(params,) if training.average_decay else (),
         position=position,
+        batch=batch,
         target=training.steps,
     )
 
