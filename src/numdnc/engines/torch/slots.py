@@ -43,7 +43,7 @@ def rows_of(tensor: Tensor, slots: Tensor) -> Tensor:
 
 
 def entries_at(weights: Tensor, slots: Tensor) -> Tensor:
-    """Entries of weights (.., N) at slots (.., A), of which torch remembers the slots alone, not the whole as for gather."""
+    """Entries of weights (.., N) at slots (.., A), of which torch keeps only the slots; gather would keep weights."""
     return rows_of(weights.flatten(0, -2), slots.flatten(0, -2)).reshape(slots.shape)
 
 
