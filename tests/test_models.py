@@ -62,11 +62,12 @@ def test_every_command_takes_a_model_and_writes_nothing_beside_it() -> None:
     assert "in here.html" in done("view", "copy-trace.safetensors", "--no-open", "--out", "here.html")
     assert "findings to look at" in done("diagnose", "model:copy")
     assert "62,256 parameters" in done("info", "model:copy")
+    assert "62,256 parameters in copy.pt" in done("export", "model:copy", "--to", "torch")
     refused("sample", "model:copy", expect="sample must be given a run of a text, got one of copy")
     refused("ask", "model:copy", "x", expect="ask must be given a run of")
     assert on_disk(FOLDER) == before
     assert {path.name for path in Path().iterdir()} == {
-        *("copy-trace.html", "copy-trace.safetensors", "here.html")
+        *("copy-trace.html", "copy-trace.safetensors", "here.html", "copy.pt")
     }
 
 

@@ -1,6 +1,7 @@
 """`numdnc reproduce`: what is trained and scored, what is written, how it goes on."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,10 +9,11 @@ from unittest import mock
 
 import pytest
 
-from helpers.commands import STAND_IN, call, done, on_disk, refused
+from helpers.commands import COPY, STAND_IN, call, done, on_disk, refused
 from numdnc.recipes import recipe
 from numdnc.recipes.results import markdown, read_result
 from numdnc.training import sweep as sweeps
+from numdnc.training.checkpoint import load_run
 
 RECIPE = """
 summary = "Learn what a stand-in learns."
@@ -163,6 +165,27 @@ def test_runs_of_an_earlier_recipe_are_not_taken_for_those_of_this_one() -> None
         "reproduce", "easy", expect="must hold runs of the recipe as it is now, got some of `easy --steps 20`"
     )
     done("reproduce", "easy", "--seeds", 1, "--out", "other")
+
+
+@pytest.mark.thorough
+def test_a_recipe_from_training_to_a_model(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the program itself: train, score, export."""
+    monkeypatch.undo()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(recipe, "FOLDER", place / "recipes")
+    text = RECIPE.replace("{what}", f"{COPY} --engine reference --report-every 10").partition("\n[[figures]]")
+    figures = RECIPE.split("[[figures]]")[1].replace("--sequences 7", "--sequences 7 --engine reference")
+    (place / "recipes" / "small.toml").write_text(f"{text[0]}\n[[figures]]{figures}")
+    with mock.patch.object(sweeps, "PROGRAM", (sys.executable, "-m", "numdnc")):
+        done("reproduce", "small")
+    found = read_result(Path("runs/reproduce/small/results.json"))
+    assert found.finished
+    assert [run.iterations for run in found.runs] == [20, 20]
+    assert all(0 <= value <= 100 for value in found.figures[0].values)
+    done("export", "runs/reproduce/small/seed=1", "--to", "model", "--out", "small")
+    about = load_run(Path("small/best.safetensors")).trained_model
+    assert about is not None
+    assert about.recipe == "small"
 
 
 def test_results_of_something_else_are_refused(tmp_path: Path) -> None:
