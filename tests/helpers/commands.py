@@ -121,6 +121,8 @@ LAUNCH_PROGRAM = HELPERS / "launch_program.py"
 """Starts several processes at a time."""
 STAND_IN = (sys.executable, str(HELPERS / "sweep_program.py"))
 """What begins the runs of a sweep in its place, and learns nothing."""
+EVAL_STAND_IN = (sys.executable, "-S", str(HELPERS / "eval_program.py"))
+"""What scores the runs of a recipe in its place."""
 WITH_STAND_IN = f"""
 import numdnc.cli.sweep, numdnc.training.sweep
 numdnc.training.sweep.PROGRAM = {STAND_IN!r}

@@ -11,12 +11,9 @@ told to learn says what happens:
     wrong   the options are refused, in a box
     patient it saves at iteration 1, then waits to be told to stop, saves and says so by 130
     halts   it stops at iteration 1 as if its time was over; when resumed, as hard
-
-`eval FOLDER ..` says scores that follow from the seed; with a file no-map.txt, it refuses --graph.
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -58,16 +55,6 @@ def wait_until(come: Callable[[], bool]) -> None:
 
 
 def main(holding: ExitStack) -> int:
-    if sys.argv[1] == "eval":
-        note(*sys.argv[1:])
-        if "--graph" in sys.argv and Path("no-map.txt").exists():
-            sys.stderr.write(
-                "error: --graph must name a CSV file that can be read, got none. Check its name.\n"
-            )
-            return 2
-        seed = RunFolder(Path(sys.argv[2])).load_last().training.seed
-        print(json.dumps({"sequence_error": (seed + 1) / 10, "held_out_bpc": seed + 1}))  # noqa: T201
-        return 0
     parser = argparse.ArgumentParser()
     parser.add_argument("command")
     parser.add_argument("what")

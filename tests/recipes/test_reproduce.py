@@ -9,8 +9,8 @@ from unittest import mock
 
 import pytest
 
-from helpers.commands import COPY, STAND_IN, call, done, on_disk, refused
-from numdnc.recipes import recipe
+from helpers.commands import COPY, EVAL_STAND_IN, STAND_IN, call, done, on_disk, refused
+from numdnc.recipes import recipe, scoring
 from numdnc.recipes.results import markdown, read_result
 from numdnc.training import sweep as sweeps
 from numdnc.training.checkpoint import load_run
@@ -54,6 +54,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(recipe, "FOLDER", folder)
     with (
         mock.patch.object(sweeps, "PROGRAM", STAND_IN),
+        mock.patch.object(scoring, "PROGRAM", EVAL_STAND_IN),
         mock.patch("numdnc.cli.sweep.check_settings", lambda sweep: None),
     ):
         yield tmp_path
@@ -176,7 +177,8 @@ def test_a_recipe_from_training_to_a_model(place: Path, monkeypatch: pytest.Monk
     text = RECIPE.replace("{what}", f"{COPY} --engine reference --report-every 10").partition("\n[[figures]]")
     figures = RECIPE.split("[[figures]]")[1].replace("--sequences 7", "--sequences 7 --engine reference")
     (place / "recipes" / "small.toml").write_text(f"{text[0]}\n[[figures]]{figures}")
-    with mock.patch.object(sweeps, "PROGRAM", (sys.executable, "-m", "numdnc")):
+    program = (sys.executable, "-m", "numdnc")
+    with mock.patch.object(sweeps, "PROGRAM", program), mock.patch.object(scoring, "PROGRAM", program):
         done("reproduce", "small")
     found = read_result(Path("runs/reproduce/small/results.json"))
     assert found.finished

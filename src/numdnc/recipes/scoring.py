@@ -12,8 +12,8 @@ from typing import Any
 from numdnc.data import FOLDER_VARIABLE, default_folder
 from numdnc.recipes.recipe import Figure, Recipe
 from numdnc.recipes.results import FigureResult, Machine, Result, RunRecord
-from numdnc.training import sweep
 from numdnc.training.distributed import ENVIRONMENT
+from numdnc.training.sweep import PROGRAM
 from numdnc.training.sweep_folder import SweepFolder
 from numdnc.training.sweep_plan import Sweep
 from numdnc.training.sweep_results import RunResult
@@ -74,7 +74,7 @@ def _evaluate(folder: Path, options: str) -> dict[str, Any]:
     """What `numdnc eval --json` prints of a run."""
     inherited = {key: value for key, value in os.environ.items() if key not in ENVIRONMENT}
     ended = subprocess.run(
-        [*sweep.PROGRAM, *eval_words(folder, options)],
+        [*PROGRAM, *eval_words(folder, options)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
