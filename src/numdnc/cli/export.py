@@ -11,7 +11,7 @@ from numdnc.cli.consent import confirm
 from numdnc.errors import UserError
 from numdnc.files import file_name
 from numdnc.formatting import format_bytes
-from numdnc.models import WEIGHTS, model_name
+from numdnc.models import WEIGHTS, locate, model_name
 from numdnc.recipes.results import FILE, read_result
 from numdnc.runs.folders import new_folder
 from numdnc.runs.trained_model import export_trained_model
@@ -41,7 +41,8 @@ def export_model(
         out: The file or folder to write (default: model.pt or the folder model in the run's folder; runs/TASK-MODEL-1,
             -2, ..).
         last: Export the last checkpoint, not the best (not with --to run).
-        like: A run's folder to take task and settings from, for a model that did not come from a run (--to run only).
+        like: A run's folder or model:NAME to take task and settings from, for a model that did not come from a run
+            (--to run only).
         recipe: The recipe that trained the model, if it was not `numdnc reproduce` (--to model only).
 
     """
@@ -93,7 +94,7 @@ def _to_run(source: Path, out: Path | None, like: Path | None) -> None:
     from numdnc.nn import files, load
 
     module = load(source)
-    origin = module.origin if like is None else files.origin_of(RunFolder(like).load_last())
+    origin = module.origin if like is None else files.origin_of(RunFolder(locate(like)).load_newest())
     if origin is None:
         raise UserError(
             f"{source} must say what run it came from, got a model that came from none. Give such a run with --like."
