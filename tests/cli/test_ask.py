@@ -571,15 +571,17 @@ def test_a_run_goes_on_with_more_slots(place: Path) -> None:
     done("resume", "run", "--steps", 2, "-N", 20, "--sample-every", 0)
     after = RunFolder(Path("run")).load_last()
     assert (before.spec.memory_size, after.spec.memory_size) == (64, 20)  # type: ignore[union-attr]
-    assert after.state.memory.shape[:2] == (2, 20)
     assert after.iteration == 2
     done("resume", "run", "--steps", 3, "--sample-every", 0)
     assert RunFolder(Path("run")).load_last().spec.memory_size == 20  # type: ignore[union-attr]
+    done("resume", "run", "--steps", 4, "-N", 70, "--sparsity", 5, "--sample-every", 0)
+    sparse = RunFolder(Path("run")).load_last().spec
+    assert (sparse.memory_size, sparse.sparsity) == (70, 5)  # type: ignore[union-attr]
     refused(
         "resume",
         "run",
         "--steps",
-        4,
+        5,
         "-N",
         0,
         expect="memory_size must be a whole number of at least 1, got 0",
@@ -594,6 +596,10 @@ def test_a_run_goes_on_with_more_slots(place: Path) -> None:
         "-N",
         9,
         expect="--memory-size must be given for a run of separate seq",
+    )
+    refused(
+        *("resume", "text", "--steps", 14, "--sparsity", 2),
+        expect="--sparsity must be given for a run of separate seq",
     )
 
 

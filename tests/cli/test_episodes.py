@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import numdnc
 from helpers.commands import (
     TEXT,
     call,
@@ -391,12 +392,28 @@ def test_a_memory_size_is_for_a_dnc_whose_start_does_not_depend_on_it() -> None:
         5,
         expect="--memory-size must be given for a model with a memory, got a run of a lstm",
     )
+    refused(*("eval", "run", "--sparsity", 2), expect="--sparsity must be given for a model with a memory")
     shutil.rmtree("run")
     train("--learned-state")
     refused(
         "eval", "run", "-N", 5, expect="--memory-size must be 4 for a dnc that has learned its initial memory"
     )
     assert evaluation("-N", 4) == evaluation()
+
+
+def test_a_trained_model_can_be_run_with_a_sparse_memory() -> None:
+    train()
+    dense, spec = evaluation(), numdnc.load_run("run").spec
+    all_kept, one = evaluation("--sparsity", 4), evaluation("--sparsity", 1)
+    assert all_kept["loss"] == pytest.approx(dense["loss"], rel=1e-6)  # of 4 slots: nothing is cut
+    assert one["loss"] != pytest.approx(dense["loss"], rel=1e-6)
+    assert numdnc.load_run("run", sparsity=3).spec == dataclasses.replace(spec, sparsity=3)
+    changed = numdnc.load_run("run", memory_size=9, sparsity=5).spec
+    assert changed == dataclasses.replace(spec, memory_size=9, sparsity=5)
+    refused("eval", "run", "--sparsity", 5, expect="sparsity must be |4")
+    shutil.rmtree("run")
+    train("-m", "ntm")
+    refused("eval", "run", "--sparsity", 2, expect="--sparsity must be given for a dnc, got a run of a ntm")
 
 
 def test_eval_of_a_text_refuses_what_is_for_sequences(place: Path) -> None:

@@ -31,6 +31,7 @@ def ask(
     seed: int | None = None,
     last: bool = False,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
+    sparsity: int | None = None,
     engine: EngineName = "auto",
     custom_task: CustomTask = None,
     as_json: AsJson = False,
@@ -53,7 +54,8 @@ def ask(
         relations: A CSV file of relation,path, as in grandmother,mother/mother (inference).
         seed: Seed of the numbering of names and the order of edges (graphs; default: 0).
         last: Ask the last checkpoint, not the best.
-        memory_size: Run a DNC with this many memory slots (default: as it was trained).
+        memory_size: Run a model with this many memory slots (default: as it was trained).
+        sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         as_json: Print JSON: of a graph one object, of a story a list with an object for each question.
@@ -63,6 +65,7 @@ def ask(
         folder,
         last=last,
         memory_size=memory_size,
+        sparsity=sparsity,
         engine=engine,
         custom_task=custom_task,
         confirm=confirm,

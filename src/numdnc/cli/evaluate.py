@@ -20,6 +20,7 @@ def evaluate(
     last: bool = False,
     no_reads: bool = False,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
+    sparsity: int | None = None,
     engine: EngineName = "auto",
     corpus: str | None = None,
     data_folder: DataFolder = None,
@@ -42,7 +43,8 @@ def evaluate(
         folder: The run's folder, a checkpoint, or model:NAME.
         last: Score the last checkpoint, not the best.
         no_reads: Also score the DNC with every read vector set to zero.
-        memory_size: Run a DNC with this many memory slots (default: as it was trained).
+        memory_size: Run a model with this many memory slots (default: as it was trained).
+        sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
@@ -67,6 +69,7 @@ def evaluate(
         folder,
         last=last,
         memory_size=memory_size,
+        sparsity=sparsity,
         engine=engine,
         corpus=corpus,
         data_folder=data_folder,

@@ -19,6 +19,7 @@ from numdnc.errors import UserError
 from numdnc.models import model_name
 from numdnc.runs.folders import last_run
 from numdnc.runs.kinds import custom_task_of, open_run
+from numdnc.runs.memory import MemoryOverride
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.workers import Workers
@@ -31,6 +32,7 @@ def resume(
     minutes: float = math.inf,
     learning_rate: float | None = None,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
+    sparsity: int | None = None,
     engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
     device: Device = None,
     corpus: str | None = None,
@@ -49,8 +51,10 @@ def resume(
         minutes: Stop after this many minutes, if the steps are not done before.
         learning_rate: Go on with this peak learning rate; the schedule stays, but plateau begins again at the peak
             (default: as before).
-        memory_size: Go on with this many memory slots of a DNC, on which no parameter depends (default: as before; not
-            for a text).
+        memory_size: Go on with this many memory slots, on which no parameter depends (default: as before; not for a
+            text).
+        sparsity: Go on with weightings and links of a DNC cut to this many entries (default: as before; not for a
+            text).
         engine: Go on with this engine (default: the one used so far).
         device: Where the engine torch runs (default: where it did so far).
         corpus: Where the run's text lies now, if it has moved (a text only).
@@ -94,8 +98,7 @@ def resume(
                 custom_task_of(run, folder, custom_task, confirm) if workers.rank == 0 else None
             )
             opened = open_run(run, source, engine=run.engine_name, corpus=corpus, data_folder=data_folder)
-            if memory_size is not None:
-                opened.set_memory_size(memory_size)
+            opened.set_memory(MemoryOverride(memory_size, sparsity))
             check_memory(opened.spec, opened.engine, run.training.precision, 3 * run.batch, run.batch)
             if workers.rank == 0:
                 place.clean_up(run)

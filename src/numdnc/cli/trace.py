@@ -32,6 +32,7 @@ def trace_run(
     two_way: bool = False,
     nodes: int | None = None,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
+    sparsity: int | None = None,
     engine: EngineName = "auto",
     corpus: str | None = None,
     data_folder: DataFolder = None,
@@ -55,7 +56,8 @@ def trace_run(
             model:NAME comes with).
         two_way: Take each edge of the file in both directions (graphs).
         nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
-        memory_size: Run a DNC with this many memory slots (default: as it was trained).
+        memory_size: Run a model with this many memory slots (default: as it was trained).
+        sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
@@ -69,6 +71,7 @@ def trace_run(
         folder,
         last=last,
         memory_size=memory_size,
+        sparsity=sparsity,
         engine=engine,
         corpus=corpus,
         data_folder=data_folder,

@@ -10,6 +10,7 @@ from numdnc.errors import UserError
 from numdnc.formatting import format_loss, format_table
 from numdnc.inspection.trace import About, Trace
 from numdnc.runs.base import NewTask, TaskRun
+from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
 from numdnc.runs.results import Evaluation, StoryAnswers
 from numdnc.runs.stored import check_batch, of_this_version
@@ -51,10 +52,10 @@ class BabiRun(TaskRun):
         run: Run,
         *,
         engine: str = "auto",
-        memory_size: int | None = None,
+        memory: MemoryOverride = UNCHANGED,
         data_folder: Path | None = None,
     ) -> None:
-        super().__init__(run, engine=engine, memory_size=memory_size)
+        super().__init__(run, engine=engine, memory=memory)
         with of_this_version(self.noun):
             stored = validated(_Stored, run.task)
             self.vocabulary = Vocabulary(stored.words)

@@ -1,6 +1,5 @@
 """What every kind of run offers: a run together with its task, to be trained, scored, asked and looked into."""
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -13,6 +12,7 @@ from numdnc.errors import UserError
 from numdnc.inspection.ablation import without_reads
 from numdnc.inspection.diagnose import diagnose
 from numdnc.inspection.trace import About, Trace, record
+from numdnc.runs.memory import UNCHANGED, MemoryOverride, with_memory
 from numdnc.runs.progress import ProgressLine
 from numdnc.runs.results import Diagnosis, Evaluation
 from numdnc.spec import Spec
@@ -61,10 +61,10 @@ class TaskRun(ABC):
     next_commands: ClassVar[tuple[str, ...]]
     """Commands for a trained run, besides `resume`; {} stands for its folder."""
 
-    def __init__(self, run: Run, *, engine: str = "auto", memory_size: int | None = None) -> None:
+    def __init__(self, run: Run, *, engine: str = "auto", memory: MemoryOverride = UNCHANGED) -> None:
         self.checkpoint = run
         """All that a checkpoint of the run holds: parameters, optimizer, iteration, scores, settings."""
-        self.spec: Spec = run.spec if memory_size is None else with_memory_size(run.spec, memory_size)
+        self.spec: Spec = with_memory(run.spec, memory)
         self.engine = select_engine(engine, self.spec, run.training.precision)
         run.carries_state = self.carries_state
         if not self.carries_state:
@@ -144,13 +144,14 @@ class TaskRun(ABC):
 
     # How it is trained, and what people see of that.
 
-    def set_memory_size(self, memory_size: int) -> None:
-        """Go on training with this many memory slots."""
+    def set_memory(self, memory: MemoryOverride) -> None:
+        """Go on training with another memory."""
         if self.carries_state:
-            raise UserError(
-                f"--memory-size must be given for a run of separate sequences, got one of {self.name}. Leave it out."
-            )
-        self.checkpoint.spec = self.spec = with_memory_size(self.checkpoint.spec, memory_size)
+            for option in memory.options:
+                raise UserError(
+                    f"{option} must be given for a run of separate sequences, got one of {self.name}. Leave it out."
+                )
+        self.checkpoint.spec = self.spec = with_memory(self.checkpoint.spec, memory)
         self.engine = self.checkpoint.engine
 
     @abstractmethod
@@ -206,17 +207,3 @@ class TaskRun(ABC):
         from numdnc.runs.kinds import refuse_method
 
         refuse_method(type(self), method, self.name)
-
-
-def with_memory_size(spec: Spec, memory_size: int) -> Spec:
-    """The spec with this many memory slots, on which no parameter depends."""
-    if not spec.has_memory:
-        raise UserError(
-            f"--memory-size must be given for a model with a memory, got a run of a {spec.kind}. Leave it out."
-        )
-    if spec.learned_state and memory_size != spec.memory_size:
-        raise UserError(
-            f"--memory-size must be {spec.memory_size} for a {spec.kind} that has learned its initial memory, "
-            f"got {memory_size}. Leave it out."
-        )
-    return dataclasses.replace(spec, memory_size=memory_size)

@@ -12,6 +12,7 @@ from numdnc.runs.babi import BabiRun
 from numdnc.runs.base import TaskRun
 from numdnc.runs.consent import Confirm, allowed_source, refuse
 from numdnc.runs.graphs import GraphRun, read_own_graph
+from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
 from numdnc.training.checkpoint import load_run as load_checkpoint_run
@@ -40,6 +41,7 @@ def load_run(
     finite: bool = True,
     engine: str = "auto",
     memory_size: int | None = None,
+    sparsity: int | None = None,
     corpus: str | None = None,
     data_folder: str | Path | None = None,
     custom_task: str | None = None,
@@ -52,7 +54,9 @@ def load_run(
         last: Of a folder, take the last checkpoint, not the best.
         finite: Refuse parameters that are NaN or infinite; without it only `diagnose` is of use.
         engine: What computes the model; "auto" takes the fastest that can.
-        memory_size: Run a DNC with this many memory slots, by default as it was trained.
+        memory_size: Run a model with this many memory slots, by default as it was trained.
+        sparsity: Run a DNC with weightings and links cut to this many entries, by default as it was trained. One that
+            was trained without a cut may need 16 or more, or some training with it.
         corpus: Where a run's text lies now, if it has moved.
         data_folder: Folder to look for named corpora in, or where the stories of bAbI lie now.
         custom_task: The run's custom task, MODULE:CLASS or FILE.py:CLASS. It is code, so data alone never loads it: it
@@ -68,6 +72,7 @@ def load_run(
         finite=finite,
         engine=engine,
         memory_size=memory_size,
+        sparsity=sparsity,
         custom_task=custom_task,
         corpus=corpus,
         data_folder=data_folder and Path(data_folder),
@@ -81,6 +86,7 @@ def open_path(
     finite: bool = True,
     engine: str = "auto",
     memory_size: int | None = None,
+    sparsity: int | None = None,
     custom_task: str | None = None,
     confirm: Confirm = refuse,
     needs: str = "evaluate",
@@ -101,7 +107,7 @@ def open_path(
     if not any(_has(kind, needs) for kind in _stored_as(run)):
         refuse_method(_stored_as(run)[-1], needs, str(run.task.get("name")))
     source = custom_task_of(run, folder, custom_task, confirm)
-    opened = open_run(run, source, engine=engine, memory_size=memory_size, **where)
+    opened = open_run(run, source, engine=engine, memory=MemoryOverride(memory_size, sparsity), **where)
     if isinstance(opened, GraphRun) and run.trained_model is not None:
         opened.own_graph = read_own_graph(folder)
     return opened
@@ -122,14 +128,14 @@ def open_run(
     custom_task: str | None = None,
     *,
     engine: str = "auto",
-    memory_size: int | None = None,
+    memory: MemoryOverride = UNCHANGED,
     **where: Any,
 ) -> TaskRun:
     """Open a run as one of its kind; `where` are keywords of the kind that say where its data lies now."""
     kind = next(kind for kind in _stored_as(run) if kind.accepts(run, custom_task))
     options = given({**where, "custom_task": custom_task})
     _check_options(kind, "__init__", str(run.task.get("name")), options)
-    return kind(run, engine=engine, memory_size=memory_size, **options)
+    return kind(run, engine=engine, memory=memory, **options)
 
 
 def call(run: TaskRun, method: str, **options: Any) -> Any:

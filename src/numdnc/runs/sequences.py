@@ -16,6 +16,7 @@ from numdnc.inspection.gates import gates
 from numdnc.inspection.trace import About, Trace
 from numdnc.names import quoted
 from numdnc.runs.base import NewTask, TaskRun
+from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
 from numdnc.runs.results import Evaluation, SequencePicture
 from numdnc.runs.stored import check_batch, of_this_version
@@ -64,10 +65,10 @@ class SequenceRun(TaskRun):
         run: Run,
         *,
         engine: str = "auto",
-        memory_size: int | None = None,
+        memory: MemoryOverride = UNCHANGED,
         custom_task: str | None = None,
     ) -> None:
-        super().__init__(run, engine=engine, memory_size=memory_size)
+        super().__init__(run, engine=engine, memory=memory)
         self._stored = _stored(run)
         self._custom_task = custom_task
 

@@ -14,6 +14,7 @@ from numdnc.corpora import CORPORA
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace
 from numdnc.runs.base import NewTask, TaskRun
+from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
 from numdnc.runs.results import Evaluation
 from numdnc.runs.stored import check_batch, of_this_version
@@ -63,11 +64,11 @@ class TextRun(TaskRun):
         run: Run,
         *,
         engine: str = "auto",
-        memory_size: int | None = None,
+        memory: MemoryOverride = UNCHANGED,
         corpus: str | None = None,
         data_folder: Path | None = None,
     ) -> None:
-        super().__init__(run, engine=engine, memory_size=memory_size)
+        super().__init__(run, engine=engine, memory=memory)
         with of_this_version(self.noun):
             stored = validated(_Stored, run.task)
             self.vocabulary = Vocabulary(stored.vocabulary.symbols, stored.vocabulary.unit)
