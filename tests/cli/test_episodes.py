@@ -34,6 +34,7 @@ from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.training.checkpoint import load_checkpoint, load_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import TrainingSettings
+from numdnc.tree import named_leaves
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "parity.py"
 TINY = "--hidden 5 -N 4 -W 3 -R 1 --evaluated 20 --batch 4 --width 2 --max-length 3 --sample-every 0"
@@ -414,6 +415,27 @@ def test_a_trained_model_can_be_run_with_a_sparse_memory() -> None:
     shutil.rmtree("run")
     train("-m", "ntm")
     refused("eval", "run", "--sparsity", 2, expect="--sparsity must be given for a dnc, got a run of a ntm")
+
+
+def test_training_can_begin_with_a_trained_model() -> None:
+    train()
+    still = ("--learning-rate", 1e-30, "--start-from", "run")
+    done(*words("same", *still))
+    old, new = (load_run(Path(name)) for name in ("run/best.safetensors", "same/best.safetensors"))
+    for (name, one), (_, other) in zip(named_leaves(old.params), named_leaves(new.params), strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=name)
+    assert (new.training.start_from, new.seconds > 0) == ("run", True)
+    done(*words("sparse", *still, "-N", 6, "--sparsity", 2))
+    sparse = load_run(Path("sparse/best.safetensors")).spec
+    assert sparse == dataclasses.replace(old.spec, memory_size=6, sparsity=2)
+    done("resume", "sparse", "--steps", 13, "--sample-every", 0)
+    for more, expect in (
+        (("--hidden", 6), "start_from must be a run of a model of the same sizes|numdnc info run"),
+        (("--masking",), "interface.weights is 5 x 20 in run and 5 x 26 here"),
+        (("--controller", "feedforward"), "start_from must be a run of a "),
+        (("--start-from", "nowhere"), "nowhere must be the folder of a run"),
+    ):
+        refused(*words("other", *still, *more), expect=expect)
 
 
 def test_eval_of_a_text_refuses_what_is_for_sequences(place: Path) -> None:

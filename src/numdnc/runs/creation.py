@@ -1,13 +1,18 @@
 """A new run of a task."""
 
+from pathlib import Path
+from typing import Any
+
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
-from numdnc.runs.kinds import open_run
+from numdnc.runs.kinds import load_trained, open_run
 from numdnc.spec import Spec
 from numdnc.training.memory import check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import TrainingSettings, new_run
+from numdnc.training.run import Precision, TrainingSettings, new_run
+from numdnc.tree import map_leaves, named_leaves
 
 
 def begin_run(
@@ -27,6 +32,7 @@ def begin_run(
         )
     chosen = select_engine(engine, spec, training.precision)
     check_memory(spec, chosen, training.precision, new.states, new.batch)
+    start = training.start_from
     run = new_run(
         spec,
         training,
@@ -35,7 +41,32 @@ def begin_run(
         position=new.task.position(),
         batch=new.batch,
         engine=chosen.name,
+        params=trained_params(start, spec, training.precision) if start else None,
     )
     begun = open_run(run, custom_task, engine=chosen.name)
     begun.task = new.task
     return begun
+
+
+def trained_params(source: str, spec: Spec, precision: Precision) -> Any:
+    """The parameters of a trained run, a checkpoint or model:NAME, for a model of this spec."""
+    trained = load_trained(Path(source))
+    wanted = {name: array.shape for name, array in named_leaves(zero_params(spec, precision))}
+    found = {name: array.shape for name, array in named_leaves(trained.evaluated)}
+    for name in [*wanted, *found]:
+        if wanted.get(name) != found.get(name):
+            raise UserError(
+                f"start_from must be a run of a model of the same sizes, but {name} is {_shape(found.get(name))} in "
+                f"{source} and {_shape(wanted.get(name))} here. Give the options of the model that it has: "
+                f"`numdnc info {source}`."
+            )
+    if trained.spec.kind != spec.kind or trained.spec.controller != spec.controller:
+        raise UserError(
+            f"start_from must be a run of a {spec.kind} with controller {spec.controller}, got one of a "
+            f"{trained.spec.kind} with {trained.spec.controller}. Give the same --model and --controller."
+        )
+    return map_leaves(lambda array: array.astype(precision), trained.evaluated)
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else " x ".join(map(str, shape))

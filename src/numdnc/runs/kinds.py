@@ -97,13 +97,8 @@ def open_path(
     A run that does not have the method `needs` is refused before that.
     """
     path = locate(path)
-    if path.suffix == ".safetensors":
-        if last:
-            raise UserError(f"--last must be given with a run's folder, got {path}. Leave it out.")
-        run, folder = load_checkpoint_run(path, finite=finite), path.parent
-    else:
-        place, folder = RunFolder(path), path
-        run = place.load_last(finite=finite) if last else place.load_best(finite=finite)
+    run = load_trained(path, last=last, finite=finite)
+    folder = path.parent if path.suffix == ".safetensors" else path
     if not any(_has(kind, needs) for kind in _stored_as(run)):
         refuse_method(_stored_as(run)[-1], needs, str(run.task.get("name")))
     source = custom_task_of(run, folder, custom_task, confirm)
@@ -111,6 +106,17 @@ def open_path(
     if isinstance(opened, GraphRun) and run.trained_model is not None:
         opened.own_graph = read_own_graph(folder)
     return opened
+
+
+def load_trained(path: Path, *, last: bool = False, finite: bool = True) -> Run:
+    """What a run's folder, a checkpoint or model:NAME holds, whatever its task."""
+    path = locate(path)
+    if path.suffix == ".safetensors":
+        if last:
+            raise UserError(f"--last must be given with a run's folder, got {path}. Leave it out.")
+        return load_checkpoint_run(path, finite=finite)
+    place = RunFolder(path)
+    return place.load_last(finite=finite) if last else place.load_best(finite=finite)
 
 
 def custom_task_of(run: Run, folder: Path, named: str | None, confirm: Confirm = refuse) -> str | None:

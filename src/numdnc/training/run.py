@@ -48,6 +48,9 @@ class TrainingSettings:
     """How parameters are initialised: plain, or store (a dnc's memory starts append-only, read by content)."""
     input_scale: float = 1.0
     """Factor for the initial weights of the inputs; above 1 for sparse inputs (mostly zeros, few ones)."""
+    start_from: str = ""
+    """Folder of a trained run, a checkpoint, or model:NAME, whose parameters training begins with in place of random
+    ones; memory size and sparsity may differ."""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("report_every", 1), ("early_stop", 0)):
@@ -183,9 +186,13 @@ def new_run(
     position: dict[str, Any],
     batch: int,
     engine: str,
+    params: Any = None,
 ) -> Run:
-    """A run before its first iteration."""
-    params = init_params(spec, training.seed, training.precision, training.init_scheme, training.input_scale)
+    """A run before its first iteration, with these parameters or random ones."""
+    if params is None:
+        params = init_params(
+            spec, training.seed, training.precision, training.init_scheme, training.input_scale
+        )
     return Run(
         spec=spec,
         training=training,
