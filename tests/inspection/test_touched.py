@@ -78,6 +78,20 @@ def used_somewhere(trace: Trace) -> list[int]:
     return sorted(found)
 
 
+def test_where_nothing_is_touched_slot_0_stands_for_all() -> None:
+    spec = sparse(slots=9)
+    weightings = np.zeros((1, 9))
+    links = {"link_slots": np.zeros((1, 9, 2)), "link_values": np.zeros((1, 9, 2))}
+    assert touched_slots(spec, [{"write_weights": weightings, **links}]).tolist() == [0]
+
+
+def test_links_touch_both_their_slots() -> None:
+    spec = sparse(slots=9)
+    links = {"link_slots": np.zeros((1, 9, 2)), "link_values": np.zeros((1, 9, 2))}
+    links["link_slots"][0, 3, 0], links["link_values"][0, 3, 0] = 7, 0.1
+    assert touched_slots(spec, [links]).tolist() == [3, 7]
+
+
 @for_each_kind
 def test_what_is_kept_is_what_a_whole_trace_has_there(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = sparse(kind)
@@ -96,6 +110,7 @@ def test_what_is_kept_is_what_a_whole_trace_has_there(kind: str, monkeypatch: py
             expected = expected.take(slots, expected.shape.index(N))
         if name == "link_slots":
             at = trace.arrays["link_values"] != 0
+            assert array.max() < S
             assert_array_equal(trace.slots[array[at]], expected[at])
             assert (array[~at] == 0).all()
         else:
@@ -127,20 +142,6 @@ def test_the_slots_of_the_fast_engine() -> None:
     trace, expected = recorded(sparse(), engine="cpu"), recorded(sparse())
     assert trace.slots is not None
     assert_array_equal(trace.slots, expected.slots)
-
-
-def test_where_nothing_is_touched_slot_0_stands_for_all() -> None:
-    spec = sparse(slots=9)
-    weightings = np.zeros((1, 9))
-    links = {"link_slots": np.zeros((1, 9, 2)), "link_values": np.zeros((1, 9, 2))}
-    assert touched_slots(spec, [{"write_weights": weightings, **links}]).tolist() == [0]
-
-
-def test_links_touch_both_their_slots() -> None:
-    spec = sparse(slots=9)
-    links = {"link_slots": np.zeros((1, 9, 2)), "link_values": np.zeros((1, 9, 2))}
-    links["link_slots"][0, 3, 0], links["link_values"][0, 3, 0] = 7, 0.1
-    assert touched_slots(spec, [links]).tolist() == [3, 7]
 
 
 def test_memory_does_not_grow_by_slots_and_steps() -> None:

@@ -148,11 +148,12 @@ def kind_of(tests: str) -> str:
 
 
 ONE_OF_EACH_KIND = {kind_of(mutation.tests): mutation.tests for mutation in MUTATIONS}
-"""Of the kind "uncompiled" there is no other; the others are tests of `make test`, too."""
+"""The tests of all kinds but "uncompiled" are tests of `make test`, too."""
+UNCOMPILED = {mutation.tests for mutation in MUTATIONS if kind_of(mutation.tests) == "uncompiled"}
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("tests", ONE_OF_EACH_KIND.values())
+@pytest.mark.parametrize("tests", sorted({*ONE_OF_EACH_KIND.values(), *UNCOMPILED}))
 def test_without_a_mutation_they_pass(run: Run, tests: str) -> None:
     code, output = run(tests, None)
     assert code == 0, output

@@ -3,23 +3,13 @@
 Run with Numba switched off (NUMBA_DISABLE_JIT=1), by test_mutations.py: a changed kernel then needs no compiling.
 """
 
-import sys
-
-import numba
 import numpy as np
 import pytest
 
+import helpers.uncompiled  # noqa: F401 (first of all)
 from helpers.contract import Case, with_usage
 from numdnc.engines.cpu import plans
-from numdnc.engines.cpu.kernels import activations, arrays
 
-for name, module in list(sys.modules.items()):
-    if name.startswith("numdnc.engines.cpu.kernels.") and hasattr(module, "constant"):
-        module.constant = lambda value, like: like.dtype.type(value)  # what Numba compiles it to
-arrays._matrix_view = lambda flat, rows, columns: flat.reshape(rows, columns)
-activations.split_exp = lambda x: (
-    activations._split_exp_float32(x) if x.dtype == np.float32 else activations._split_exp_float64(x)
-)
 SPECS = (
     *("dnc-all", "dnc-ADNC", "dnc-D+S", "dnc-2-layers", "dnc-odd", "rnn-2-layers", "lstm-2-layers"),
     *("ntm-2-layers", "ntm-odd"),
@@ -29,7 +19,6 @@ SPECS = (
 @pytest.mark.parametrize("spec_name", SPECS)
 @pytest.mark.parametrize(("steps", "batch"), [(4, 5), (2, 2), (9, 1)])
 def test_values_and_gradients_are_the_references(spec_name: str, steps: int, batch: int) -> None:
-    assert numba.config.DISABLE_JIT
     case = Case("cpu", spec_name, "float64")
     case.assert_parity(case.problem(steps=steps, batch=batch))
 

@@ -12,7 +12,7 @@ import pytest
 from helpers.contract import Case
 from helpers.cpu_teams import PACKAGE, run_python
 from numdnc.engines.cpu import cache
-from numdnc.engines.cpu.kernels import compiling, sequence
+from numdnc.engines.cpu.kernels import sequence
 from numdnc.tree import leaves
 
 COMPILE = """
@@ -204,10 +204,6 @@ def test_a_cache_that_can_only_be_read_is_read(filled: Path, tmp_path: Path) -> 
     assert compile_in(filled, writes + COMPILE).stderr == ""
 
 
-def contents_of(folder: Path) -> Any:
-    return lambda package: folder / package.replace(".", "_")
-
-
 def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def folder() -> Path | None:
         cache.cache_folder.cache_clear()
@@ -215,17 +211,14 @@ def test_another_source_has_another_folder(tmp_path: Path, monkeypatch: pytest.M
 
     try:
         there = folder()
-        for package in cache._SOURCES:
-            copy = contents_of(tmp_path)(package)
-            copy.mkdir()
-            for file in cache.files(package).iterdir():
-                if file.name.endswith(".py"):
-                    (copy / file.name).write_bytes(file.read_bytes())
-        monkeypatch.setattr(cache, "files", contents_of(tmp_path))
+        copy = Path(
+            shutil.copytree(PACKAGE, tmp_path / "numdnc", ignore=shutil.ignore_patterns("__pycache__"))
+        )
+        monkeypatch.setattr(cache, "files", lambda package: tmp_path.joinpath(*package.split(".")))
         assert folder() == there
         folders = [there]
-        kernels = contents_of(tmp_path)(compiling.__package__)
-        for path in (*sorted(kernels.glob("*.py")), tmp_path / "numdnc" / "spec.py"):
+        kernels = sorted((copy / "engines" / "cpu" / "kernels").rglob("*.py"))
+        for path in (*kernels, copy / "spec.py"):
             path.write_text(path.read_text(encoding="utf-8") + "# another\n", encoding="utf-8")
             folders.append(folder())
         assert len(set(folders)) == len(folders) > 10

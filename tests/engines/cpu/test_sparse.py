@@ -5,49 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numdnc import DNCSpec, init_params, map_leaves, zero_state
-from numdnc.engines import get_engine
+from helpers.sparse_memories import MANY_SLOTS, OFF, SIZES, TOLERANCE, spec_of, with_equal_words, worst_error
+from numdnc import init_params, zero_state
 from numdnc.engines.cpu.engine import CPUEngine
 from numdnc.engines.cpu.kernels.sparse.types import LANES
 from numdnc.engines.cpu.plans import make_plan
 from numdnc.inspection.gradcheck import random_state
-from numdnc.tree import leaves, named_leaves
-
-SIZES: dict[str, Any] = {
-    "input_size": 3,
-    "output_size": 4,
-    "hidden_sizes": (6,),
-    "word_size": 5,
-    "read_heads": 2,
-}
-MANY_SLOTS = 2 * LANES + 22
-TOLERANCE = 1e-12
-"""The largest error measured is 8e-15."""
-
-
-def spec_of(slots: int, sparsity: int, **flags: Any) -> DNCSpec:
-    return DNCSpec(**SIZES, memory_size=slots, sparsity=sparsity, **flags)
-
-
-def worst_error(spec: DNCSpec, state: Any, steps: int = 6, threads: int = 1, seed: int = 0) -> float:
-    """The largest difference from the definition of any output, part of the state or gradient."""
-    rng, batch = np.random.default_rng(seed), len(state.memory)
-    params = map_leaves(
-        lambda leaf: leaf + 0.3 * rng.standard_normal(leaf.shape), init_params(spec, 0, np.float64)
-    )
-    inputs = rng.standard_normal((steps, batch, spec.input_size))
-    d_outputs = rng.standard_normal((steps, batch, spec.output_size))
-    d_state = map_leaves(lambda leaf: rng.standard_normal(leaf.shape), state)
-    found = []
-    for engine in (get_engine("reference"), CPUEngine(threads=threads)):
-        outputs, final, tape = engine.forward(spec, params, inputs, state, keep_tape=True)
-        gradients = engine.backward(spec, params, tape, d_outputs, d_state)
-        found.append((outputs, final, *gradients))
-    wanted, got = map(named_leaves, found)
-    return max(
-        float(np.abs(a - b).max(initial=0)) / max(1.0, float(np.abs(a).max(initial=0)))
-        for (_, a), (_, b) in zip(wanted, got, strict=True)
-    )
+from numdnc.tree import leaves
 
 
 @pytest.mark.parametrize("flags", [{}, {"recency": True}], ids=["usage", "recency"])
@@ -77,13 +41,29 @@ def test_a_memory_that_fills_up(flags: dict[str, Any]) -> None:
     assert worst_error(spec, zero_state(spec, 2, np.float64), steps=25) < TOLERANCE
 
 
+def test_slots_of_equal_usage_go_by_index() -> None:
+    spec = spec_of(LANES + 9, 3)
+    state = random_state(spec, 1, np.random.default_rng(3))
+    state.usage[:] = np.resize([0.9, 0.8, 0.9], spec.memory_size)
+    assert worst_error(spec, state) < TOLERANCE
+
+
+def test_a_slot_that_is_wiped_and_not_written() -> None:
+    """With the allocation gate shut, heads write where they read before."""
+    spec = spec_of(11, 3, recency=True)
+    state = random_state(spec, 2, np.random.default_rng(0))
+    assert worst_error(spec, state, allocation_gate=OFF) < TOLERANCE
+
+
+def test_masks_with_a_floor() -> None:
+    spec = spec_of(11, 3, masking=True, mask_floor=0.2)
+    assert worst_error(spec, random_state(spec, 2, np.random.default_rng(0))) < TOLERANCE
+
+
 def test_equal_words_are_told_apart_by_their_slots() -> None:
     """Every word stands in three blocks; a lower slot is chosen before a higher one, also after some have changed."""
     spec = spec_of(3 * LANES, 5)
-    state = zero_state(spec, 1, np.float64)
-    words = np.random.default_rng(0).standard_normal((LANES, spec.word_size))
-    state = state._replace(memory=np.tile(words, (3, 1))[None])
-    assert worst_error(spec, state) < TOLERANCE
+    assert worst_error(spec, with_equal_words(zero_state(spec, 1, np.float64))) < TOLERANCE
 
 
 def test_backward_leaves_the_tape_as_it_was() -> None:

@@ -181,7 +181,7 @@ def write_step_backward(sizes, d_interface, gradient, interface, now, step, row,
             gradient.precedence, d_weights, gradient.precedence_now, row, before, after
         )
         update_links_backward(gradient.link, d_weights, gradient.precedence, now, step, row, before, after)
-    restore_words(sizes, now, step)
+    restore_words(now, step)
     write_backward(
         sizes,
         gradient.memory,

@@ -75,7 +75,6 @@ class SparseStep(NamedTuple):
     retention: Annotated[Array, Axes("D B U", "usage_writing")]
     changed_slots: Annotated[Array, Axes("D B C", dtype="int32")]
     changed_words: Annotated[Array, Axes("D B C W")]  # as they were
-    changed_norms: Annotated[Array, Axes("D B C", "unmasked")]
     read_backward: Annotated[Array, Axes("D B R K", "links")]  # the three parts of the read weights, as mixed
     read_content: Annotated[Array, Axes("D B R K", "links")]
     read_forward: Annotated[Array, Axes("D B R K", "links")]

@@ -91,8 +91,6 @@ def note_changes(sizes, now, step, row, after):
         count = place_slot(step.changed_slots, count, row.place, step.counts[3])
     for c in range(count):
         load_word(step.changed_words[c], now.memory, step.changed_slots[c])
-        if not sizes.masking:
-            step.changed_norms[c] = now.inverse_norms[step.changed_slots[c]]
     step.counts[1] = count
 
 
@@ -124,12 +122,10 @@ def _write_word(memory, slot, weight, erase, vector):
 
 
 @kernel
-def restore_words(sizes, now, step):
-    """The memory as it was before the step."""
+def restore_words(now, step):
+    """The memory as it was before the step; the norms, which only a search needs, stay."""
     for c in range(step.counts[1]):
         store_word(now.memory, step.changed_slots[c], step.changed_words[c])
-        if not sizes.masking:
-            now.inverse_norms[step.changed_slots[c]] = step.changed_norms[c]
 
 
 @kernel
