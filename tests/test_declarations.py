@@ -18,7 +18,10 @@ from numdnc.spec import VARIATIONS, MemoryOptions, NTMOptions
 NOTATION = (Path(__file__).parents[1] / "docs" / "notation.md").read_text(encoding="utf-8")
 OPTIONS = dataclasses.fields(MemoryOptions)
 DOCS = attribute_docs(MemoryOptions)
-SPECS = {"dnc": DNCSpec(input_size=1, output_size=1), "ntm": NTMSpec(input_size=1, output_size=1)}
+SPECS = {
+    "dnc": DNCSpec(input_size=1, output_size=1, write_heads=2),
+    "ntm": NTMSpec(input_size=1, output_size=1),
+}
 KINDS = {"dnc": (Interface, DNCState, Weightings), "ntm": (NTMInterface, NTMState, NTMWeightings)}
 """Named tuples that declare the parts of each kind of model with a memory."""
 every_kind = pytest.mark.parametrize(
@@ -113,5 +116,5 @@ def test_a_model_without_links_has_no_matrix_of_links():
 
 
 def size_in_words(axes):
-    """R W for "R W", 3 R for "R 3", W for "1 W"."""
-    return " ".join(sorted(axis for axis in axes.split() if axis != "1")) or "1"
+    """R W for "R W", M R for "R M", V W for "[V] W"."""
+    return " ".join(sorted(axis.strip("[]") for axis in axes.split())) or "1"

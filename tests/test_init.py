@@ -163,7 +163,7 @@ def test_store_writes_to_free_slots_keeps_them_and_reads_by_content(flags) -> No
         assert not part.any()
     if spec.masking:
         np.testing.assert_array_equal(start.read_masks, np.full((1, 2, 4), 0.5))
-        np.testing.assert_array_equal(start.write_mask, np.full((1, 1, 4), 0.5))
+        np.testing.assert_array_equal(start.write_mask, np.full((1, 4), 0.5))
     if spec.sharpness:
         for sharpness in (start.forward_sharpness, start.backward_sharpness):
             np.testing.assert_allclose(sharpness, [[1 + np.log(2)] * 2], rtol=1e-6)

@@ -49,6 +49,16 @@ BAD = {
     "sparsity a part": ({"sparsity": 2.5}, "sparsity|whole number|2.5"),
     "sparsity a flag": ({"sparsity": True}, "sparsity|whole number|True"),
     "sparsity and sharpness": ({"sparsity": 3, "sharpness": True}, "sharpness|sparsity|spreads"),
+    "no write head": ({"write_heads": 0}, "write_heads|at least 1|0"),
+    "write heads a part": ({"write_heads": 1.5}, "write_heads|whole number|1.5"),
+    "several write heads and sparsity": (
+        {"sparsity": 3, "write_heads": 2},
+        "write_heads|1 with sparsity|got 2|one head|Leave out",
+    ),
+    "several write heads and recency": (
+        {"sparsity": 3, "recency": True, "write_heads": 2},
+        "write_heads|got 2",
+    ),
     "recency without sparsity": ({"recency": True}, "recency|sparsity|to 4"),
     "recency and deallocation": (
         {"sparsity": 3, "recency": True, "deallocation": True},
@@ -84,7 +94,9 @@ def test_spec_accepts_and_keeps(arguments):
     spec = dnc(**arguments)
     for name, value in arguments.items():
         assert getattr(spec, name) == value
-        assert type(getattr(spec, name)) is (bool if name in FLAGS else int if name == "sparsity" else float)
+        assert type(getattr(spec, name)) is (
+            bool if name in FLAGS else int if name in ("sparsity", "write_heads") else float
+        )
 
 
 @pytest.mark.parametrize("controller", ["rnn", "feedforward"])
@@ -104,6 +116,7 @@ def test_defaults_are_the_paper():
         learned_state=False,
         sparsity=None,
         recency=False,
+        write_heads=1,
     )
 
 
@@ -130,6 +143,8 @@ SAM = {
     if name not in ("write_key", "write_strength", "erase", "free_gates")
 }
 SHARPNESS = {"forward_sharpness": 2, "backward_sharpness": 2}
+HEADS = {name: 3 * PAPER[name] for name in PAPER if name.startswith(("write", "erase", "allocation"))}
+"""Of three write heads."""
 
 
 @pytest.mark.parametrize(
@@ -140,6 +155,13 @@ SHARPNESS = {"forward_sharpness": 2, "backward_sharpness": 2}
         ({"masking": True}, PAPER | MODES | MASKS, 45),
         ({"masking": True, "mask_floor": 0.5}, PAPER | MODES | MASKS, 45),
         ({"sharpness": True}, PAPER | MODES | SHARPNESS, 37),
+        ({"write_heads": 3}, PAPER | HEADS | {"read_modes": 14}, 71),
+        ({"write_heads": 3, "links": False}, PAPER | HEADS, 57),
+        (
+            {"write_heads": 3, "masking": True, "sharpness": True},
+            PAPER | HEADS | {"read_modes": 14} | MASKS | {"write_mask": 12} | dict.fromkeys(SHARPNESS, 6),
+            103,
+        ),
         (PUBLISHED["M+D+S"], PAPER | MODES | MASKS | SHARPNESS, 49),
         ({"masking": True, "links": False}, PAPER | MASKS, 39),
         ({"deallocation": True, "normalisation": True, "learned_state": True}, PAPER | MODES, 33),

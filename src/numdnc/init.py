@@ -14,15 +14,16 @@ from numdnc.tree import from_named, map_leaves, named_leaves
 InitScheme = Literal["plain", "store"]
 """How parameters are initialised, see `init_params`."""
 
-STORE_BIASES: dict[str, Any] = {
+STORE_BIASES: dict[str, float] = {
     "read_strengths": 6.0,
     "write_strength": 6.0,
     "write_gate": 2.0,
     "allocation_gate": 3.0,
     "free_gates": -4.0,
-    "read_modes": (0.0, 3.0, 0.0),  # backward, content, forward
 }
 """Biases of the interface, before activation, that make the memory a store."""
+STORE_CONTENT_MODE = 3.0
+"""The same of the content mode of each read head; the biases of its other modes are 0."""
 NTM_MEMORY = 1e-6
 """Each number of an NTM's memory at the start of a sequence: best of those compared by Collier and Beel 2018."""
 _MEMORY_NORM = 0.1
@@ -44,8 +45,9 @@ def init_params(
 
     store: the same, but biases of the interface make a DNC's memory an append-only store that is read by content.
     Strengths start at 1 + log(1 + e^6) = 7.0, the write gate at 0.88, the allocation gate at 0.95, free gates at 0.02,
-    the content mode (with links) at 0.91: what is written goes to a free slot and stays, heads find what is like their
-    key. It is for feed-forward controllers; an LSTM learned to recall later with it, if at all (docs/results.md).
+    the content mode (with links of one write head) at 0.91: what is written goes to a free slot and stays, heads find
+    what is like their key. It is for feed-forward controllers; an LSTM learned to recall later with it, if at all
+    (docs/results.md).
 
     The weights of the inputs are `input_scale` times as large as that. Variance 1 / rows is meant for numbers of
     variance 1; an input x of zeros and few ones is much shorter and all but drowned in the reads and hidden values.
@@ -145,7 +147,10 @@ def _set_store_biases(spec: Spec, params: DNCParams) -> None:
         raise UserError(
             f"init_scheme must be plain for a model other than a dnc, got store for a {spec.kind}."
         )
-    for name in STORE_BIASES.keys() & spec.interface_parts.keys():
+    V = spec.write_heads
+    modes = np.repeat([0.0, STORE_CONTENT_MODE, 0.0], [V, 1, V])
+    biases: dict[str, Any] = {**STORE_BIASES, "read_modes": modes}
+    for name in biases.keys() & spec.interface_parts.keys():
         first = spec.interface_offsets[name]
         part = params.interface.bias[first : first + spec.interface_sizes[name]]
-        part.reshape(spec.interface_shapes[name])[...] = STORE_BIASES[name]
+        part.reshape(spec.interface_shapes[name])[...] = biases[name]

@@ -1,7 +1,7 @@
 """The data of a model: trees of parameters and states, and their shapes.
 
 Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R read heads, V write heads, K entries of
-a row that is kept sparse.
+a row that is kept sparse. The axis V of a DNC's state is left out where it has one write head.
 The gradient of a tree is a tree of the same type. A part that a model does not have is an empty tuple.
 """
 
@@ -104,10 +104,10 @@ class DNCState(NamedTuple, Generic[Leaf]):
     controller: tuple[LayerState[Leaf], ...]
     memory: Annotated[Leaf, Part("N W")]
     usage: Annotated[OptionalArray, Part("N", flag="usage_writing")]  # in [0, 1]
-    precedence: Annotated[OptionalArray, Part("N", flag="links")]  # >= 0, sums to at most 1
-    link: Annotated[OptionalArray, Part("N N", flag="dense_links")]
+    precedence: Annotated[OptionalArray, Part("[V] N", flag="links")]  # >= 0, each head sums to at most 1
+    link: Annotated[OptionalArray, Part("[V] N N", flag="dense_links")]
     """link[i, j]: "i was written after j"; rows and columns sum to at most 1."""
-    write_weights: Annotated[Leaf, Part("N")]  # >= 0, sums to at most 1
+    write_weights: Annotated[Leaf, Part("[V] N")]  # >= 0, each head sums to at most 1
     read_weights: Annotated[Leaf, Part("R N")]  # >= 0, each head sums to at most 1
     reads: Annotated[Leaf, Part("R W")]
     age: Annotated[

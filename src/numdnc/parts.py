@@ -23,7 +23,8 @@ class Part(NamedTuple):
     """The declaration of one array."""
 
     axes: str
-    """Axes after the batch axis: letters of the spec's `axis_sizes`, or numbers; empty for a single number."""
+    """Axes after the batch axis: letters of the spec's `axis_sizes`, or numbers; empty for a single number. An axis in
+    brackets is left out where its size is 1."""
     activation: Activation = "identity"
     """How a part of the interface is activated."""
     flag: str = ""
@@ -31,7 +32,13 @@ class Part(NamedTuple):
 
     def shape(self, axis_sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape without the batch axis."""
-        return tuple(int(axis) if axis.isdigit() else axis_sizes[axis] for axis in self.axes.split())
+        axes = self.axes_in(axis_sizes)
+        return tuple(int(axis) if axis.isdigit() else axis_sizes[axis] for axis in axes)
+
+    def axes_in(self, axis_sizes: Mapping[str, int]) -> tuple[str, ...]:
+        """Return the axes without those that are left out."""
+        left_out = {f"[{axis}]" for axis, size in axis_sizes.items() if size == 1}
+        return tuple(axis.strip("[]") for axis in self.axes.split() if axis not in left_out)
 
 
 class Interface(NamedTuple):
@@ -39,19 +46,19 @@ class Interface(NamedTuple):
 
     read_keys: Annotated[Array, Part("R W")]  # k^r
     read_strengths: Annotated[Array, Part("R", "oneplus")]  # beta^r, >= 1
-    write_key: Annotated[OptionalArray, Part("W", flag="usage_writing")] = ()  # k^w
-    write_strength: Annotated[OptionalArray, Part("", "oneplus", "usage_writing")] = ()  # beta^w, >= 1
-    erase: Annotated[OptionalArray, Part("W", "sigmoid", "usage_writing")] = ()  # e
-    write_vector: Annotated[OptionalArray, Part("W")] = ()  # v
+    write_key: Annotated[OptionalArray, Part("[V] W", flag="usage_writing")] = ()  # k^w
+    write_strength: Annotated[OptionalArray, Part("[V]", "oneplus", "usage_writing")] = ()  # beta^w, >= 1
+    erase: Annotated[OptionalArray, Part("[V] W", "sigmoid", "usage_writing")] = ()  # e
+    write_vector: Annotated[OptionalArray, Part("[V] W")] = ()  # v
     free_gates: Annotated[OptionalArray, Part("R", "sigmoid", "usage_writing")] = ()  # f
-    allocation_gate: Annotated[OptionalArray, Part("", "sigmoid")] = ()  # g^a
-    write_gate: Annotated[OptionalArray, Part("", "sigmoid")] = ()  # g^w
-    read_modes: Annotated[OptionalArray, Part("R 3", "softmax", "links")] = ()
-    """pi: backward, content, forward."""
-    write_mask: Annotated[OptionalArray, Part("1 W", "sigmoid", "write_masking")] = ()
+    allocation_gate: Annotated[OptionalArray, Part("[V]", "sigmoid")] = ()  # g^a
+    write_gate: Annotated[OptionalArray, Part("[V]", "sigmoid")] = ()  # g^w
+    read_modes: Annotated[OptionalArray, Part("R M", "softmax", "links")] = ()
+    """pi: backward along the links of each write head, content, forward along the links of each; M = 2 V + 1."""
+    write_mask: Annotated[OptionalArray, Part("[V] W", "sigmoid", "write_masking")] = ()
     read_masks: Annotated[OptionalArray, Part("R W", "sigmoid", "masking")] = ()
-    forward_sharpness: Annotated[OptionalArray, Part("R", "oneplus", "sharpness")] = ()  # >= 1
-    backward_sharpness: Annotated[OptionalArray, Part("R", "oneplus", "sharpness")] = ()  # >= 1
+    forward_sharpness: Annotated[OptionalArray, Part("[V] R", "oneplus", "sharpness")] = ()  # >= 1
+    backward_sharpness: Annotated[OptionalArray, Part("[V] R", "oneplus", "sharpness")] = ()  # >= 1
 
 
 class NTMInterface(NamedTuple):

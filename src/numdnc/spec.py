@@ -109,6 +109,8 @@ class HeadOptions:
     """W, numbers per slot."""
     read_heads: int = 1
     """R, number of read heads."""
+    write_heads: int = 1
+    """V, number of write heads."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +150,7 @@ class MemoryOptions(HeadOptions):
     and Waibel 2018); for whole sequences only, so not for texts."""
 
 
-VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]
+VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[5:]
 """The options that change the paper's model."""
 
 
@@ -156,8 +158,6 @@ VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[4:]
 class NTMOptions(HeadOptions):
     """The options of an NTM besides its input, hidden layers and output."""
 
-    write_heads: int = 1
-    """V, number of write heads."""
     shift_range: int = 1
     """Largest shift of a head in one step, in slots; S = 2 shift_range + 1 shifts."""
     learned_state: bool = False
@@ -194,7 +194,8 @@ class _WithMemory(HeadOptions, _Spec):
     @cached_property
     def axis_sizes(self) -> dict[str, int]:
         """Sizes of the axes that parts of the interface and of the state have."""
-        return {"N": self.memory_size, "W": self.word_size, "R": self.read_heads}
+        heads = {"R": self.read_heads, "V": self.write_heads}
+        return {"N": self.memory_size, "W": self.word_size, **heads}
 
     @cached_property
     def interface_parts(self) -> dict[str, Part]:
@@ -229,7 +230,8 @@ class DNCSpec(MemoryOptions, _WithMemory):
 
     The defaults of the variations (from `masking` on) give the paper's model. Variations can be combined freely, except
     for a mask floor without masks, sharpness without links or with sparsity, layer norm of a single unit, recency
-    without sparsity or with deallocation, and two directions of another controller than an LSTM.
+    without sparsity or with deallocation, several write heads with sparsity, and two directions of another controller
+    than an LSTM.
     """
 
     kind: ClassVar[str] = "dnc"
@@ -281,6 +283,11 @@ class DNCSpec(MemoryOptions, _WithMemory):
                 )
             return
         object.__setattr__(self, "sparsity", _size("DNCSpec", "sparsity", self.sparsity))
+        if self.write_heads > 1:
+            raise UserError(
+                f"DNCSpec.write_heads must be 1 with sparsity, got {self.write_heads}: a sparse memory is written by "
+                "one head. Leave out one of them."
+            )
         if self.sparsity > self.memory_size:
             raise UserError(
                 f"DNCSpec.sparsity must be at most memory_size, {self.memory_size}, got {self.sparsity}: "
@@ -300,7 +307,7 @@ class DNCSpec(MemoryOptions, _WithMemory):
     @cached_property
     def axis_sizes(self) -> dict[str, int]:
         """Sizes of the axes that parts of the interface and of the state have."""
-        return {**super().axis_sizes, "K": self.sparsity or 0}
+        return {**super().axis_sizes, "M": 2 * self.write_heads + 1, "K": self.sparsity or 0}
 
     @property
     def dense_links(self) -> bool:
@@ -349,8 +356,7 @@ class NTMSpec(NTMOptions, _WithMemory):
     @cached_property
     def axis_sizes(self) -> dict[str, int]:
         """Sizes of the axes that parts of the interface and of the state have."""
-        heads = {"R": self.read_heads, "V": self.write_heads}
-        return {"N": self.memory_size, "W": self.word_size, **heads, "S": 2 * self.shift_range + 1}
+        return {**super().axis_sizes, "S": 2 * self.shift_range + 1}
 
 
 Spec = RNNSpec | LSTMSpec | DNCSpec | NTMSpec

@@ -226,8 +226,8 @@ def test_symbols_are_one_hot_rows(case: Case, integer: str) -> None:
     assert_result_close("rearranged", case.dtype, got, wanted._replace(d_inputs=()))
 
 
-SLOT_AXES = {"memory": [1], "usage": [1], "precedence": [1], "link": [1, 2], "write_weights": [1]}
-SLOT_AXES["read_weights"] = [2]
+SLOT_AXES = {"memory": [1], "usage": [-1], "precedence": [-1], "link": [-2, -1]}
+SLOT_AXES |= {"write_weights": [-1], "read_weights": [-1]}
 
 
 @for_each_dnc_that(lambda spec: spec.usage_writing and not spec.sparse_links)

@@ -102,8 +102,8 @@ def excess(state: Any) -> float:
     weightings, looped, usages = [state.write_weights, state.read_weights], False, leaves(state.usage)
     link = link_matrix(state.link_slots, state.link_values) if has(state.link_slots) else state.link
     if has(link):
-        weightings += [state.precedence, link, link.swapaxes(1, 2)]
-        looped = link.diagonal(axis1=1, axis2=2).any()
+        weightings += [state.precedence, link, link.swapaxes(-2, -1)]
+        looped = link.diagonal(axis1=-2, axis2=-1).any()
     return max(
         0.0,
         *(float(-w.min()) for w in [*weightings, *usages]),
@@ -129,10 +129,14 @@ def test_equal_usages_are_allocated_by_index(case: Case, usages: list[float]) ->
 
     params = command(case.spec, case.dtype, write_gate=OPEN, allocation_gate=OPEN, free_gates=SHUT)
     _, after, _ = case.forward(problem._replace(params=params))
-    ranked = [(u, n) for n, u in enumerate(usage)]
-    wanted = [(1 - one[0]) * np.prod([other[0] for other in ranked if other < one]) for one in ranked]
-    wanted = plain.cut(wanted, case.spec.sparsity)
-    assert_close("parity values", case.dtype, after.write_weights, np.tile(wanted, (B, 1)))
+    heads = []
+    for _ in range(case.spec.write_heads):
+        ranked = [(u, n) for n, u in enumerate(usage)]
+        wanted = [(1 - one[0]) * np.prod([other[0] for other in ranked if other < one]) for one in ranked]
+        usage = 1 - (1 - usage) * (1 - np.array(wanted))
+        heads.append(plain.cut(wanted, case.spec.sparsity))
+    wanted = np.reshape(heads, after.write_weights.shape[1:])
+    assert_close("parity values", case.dtype, after.write_weights, np.tile(wanted, (B, *[1] * wanted.ndim)))
 
 
 @for_each_dnc
@@ -151,7 +155,9 @@ def test_empty_memory(case: Case) -> None:
     assert_close("parity values", case.dtype, after.read_weights, everywhere)
 
 
-@for_each_dnc_that(lambda spec: spec.word_size > 2 and (spec.usage_writing or spec.links))
+@for_each_dnc_that(
+    lambda spec: spec.word_size > 2 and (spec.usage_writing or spec.links) and spec.write_heads == 1
+)
 def test_a_chain_is_written_and_followed(case: Case) -> None:
     """Known by hand: A and B go to slots 0 and 1; A is found, B comes after it, A before; C takes A's freed slot, and
     is freed in turn, which wipes it where the model deallocates. With `recency` C takes slot 2.
@@ -196,6 +202,38 @@ def test_a_chain_is_written_and_followed(case: Case) -> None:
     if spec.recency:
         memory[:, 0], memory[:, 2] = a, c
     assert_close("parity values", dtype, state.memory, memory)
+
+
+@for_each_dnc_that(lambda spec: spec.write_heads > 1 and spec.word_size > 2)
+def test_several_heads_write_to_slots_of_their_own(case: Case) -> None:
+    """Known by hand: in each of two steps every write head takes the next free slot. A head that found the word of the
+    first write head then walks along its links to what that one wrote next, V slots further, and back.
+    """
+    spec, dtype, V = case.spec, case.dtype, case.spec.write_heads
+    N, W = spec.memory_size, spec.word_size
+    taken = min(2 * V, N)
+    still = {"free_gates": SHUT, "write_gate": SHUT, "forward_sharpness": OPEN, "backward_sharpness": OPEN}
+    writing = {**still, "write_gate": OPEN, "allocation_gate": OPEN, "erase": OPEN}
+    words = np.random.default_rng(1).standard_normal((2, V, W))
+    found = {"read_modes": CONTENT, "read_strengths": OPEN, "read_masks": OPEN, "read_keys": words[0, 0]}
+    steps = [{**writing, "write_vector": words[0]}, {**writing, "write_vector": words[1]}, {**still, **found}]
+    state = zero_state(spec, B, dtype)
+
+    def step(parts: dict[str, Any]) -> Any:
+        problem = case.problem(steps=1)._replace(params=command(spec, dtype, **parts), state=state)
+        return case.forward(problem)[1]
+
+    for parts in steps:
+        state = step(parts)
+    memory = np.zeros((N, W))
+    memory[:taken] = words.reshape(-1, W)[:taken]
+    assert_close("parity values", dtype, state.memory, np.tile(memory, (B, 1, 1)))
+    if spec.links:
+        assert_close("parity values", dtype, state.reads, np.broadcast_to(words[0, 0], state.reads.shape))
+        modes = np.eye(2 * V + 1) * OPEN
+        for mode, word in ((V + 1, words[1, 0]), (0, words[0, 0])):
+            state = step({**still, "read_modes": modes[mode]})
+            assert_close("parity values", dtype, state.reads, np.broadcast_to(word, state.reads.shape))
 
 
 # The variations.

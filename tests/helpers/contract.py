@@ -6,7 +6,8 @@ the errors it measured beside the ones allowed.
 
 Axes: T steps, B batch, X input, Y output, H hidden, N slots, W word, R read heads, V write heads, S shifts; no two have
 the same size, except in the models where all are 1, in the first layers of D+S (which must not be confused), in the
-random ones, and in "ntm-rnn", where as many shifts as rows are made.
+random ones, in "ntm-rnn", where as many shifts as rows are made, and in "dnc-writers-odd", which has as many write
+heads as rows.
 """
 
 import sys
@@ -31,8 +32,9 @@ from numdnc.tree import from_named, map_leaves, named_leaves, zeros_like
 
 T, B = 9, 3
 
-_NOT_IN_ALL = ("content-only", "bidirectional", "sparsity", "recency")
-"""What excludes others: without links nothing is sharpened, and two directions cannot be computed in chunks."""
+_NOT_IN_ALL = ("content-only", "bidirectional", "sparsity", "recency", "write-heads")
+"""What excludes others: without links nothing is sharpened, and two directions cannot be computed in chunks. Several
+write heads have models of their own."""
 _OUTSIDE = {"input_size": 6, "output_size": 10}
 _MEMORY = {**_OUTSIDE, "memory_size": 7, "word_size": 5}
 _ONE_LAYER = {**_MEMORY, "hidden_sizes": (8,), "read_heads": 2}
@@ -70,6 +72,28 @@ SPECS: dict[str, Spec] = {
         **{**_ONE_LAYER, "read_heads": 4},
         **{flag: value for name in FAMILY if name not in _NOT_IN_ALL for flag, value in FAMILY[name].items()},
     ),
+    "dnc-2-writers": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=1, write_heads=2),
+    "dnc-writers": DNCSpec(**{**_TWO_LAYERS, "read_heads": 4}, write_heads=2),
+    "dnc-writers-content-only": DNCSpec(**{**_ONE_LAYER, "read_heads": 1}, write_heads=2, links=False),
+    "dnc-writers-ADNC": DNCSpec(**{**_ONE_LAYER, "read_heads": 4}, write_heads=2, **PUBLISHED["ADNC"]),
+    "dnc-writers-BiADNC": DNCSpec(**{**_TWO_LAYERS, "read_heads": 4}, write_heads=2, **PUBLISHED["BiADNC"]),
+    "dnc-writers-feedforward": DNCSpec(
+        **{**_ONE_LAYER, "read_heads": 4}, controller="feedforward", write_heads=2, deallocation=True
+    ),
+    "dnc-writers-odd": DNCSpec(
+        input_size=11,
+        output_size=15,
+        hidden_sizes=(37,),
+        memory_size=19,
+        word_size=13,
+        read_heads=4,
+        write_heads=3,
+    ),
+    "dnc-writers-all": DNCSpec(
+        **{**_ONE_LAYER, "read_heads": 4},
+        write_heads=2,
+        **{flag: value for name in FAMILY if name not in _NOT_IN_ALL for flag, value in FAMILY[name].items()},
+    ),
     "dnc-sparse": DNCSpec(**_TWO_LAYERS, sparsity=3),
     "dnc-sparse-4-heads": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=4, sparsity=2),
     "dnc-sparse-1": DNCSpec(**_ONE_LAYER, sparsity=1),
@@ -104,11 +128,12 @@ SPECS: dict[str, Spec] = {
 CORE_SPECS = (
     *("rnn-2-layers", "lstm-2-layers", "dnc-2-layers", "dnc-ones"),
     *("dnc-M+D", "dnc-D+S", "dnc-ADNC", "dnc-BiADNC", "dnc-all", "dnc-sparse", "dnc-SAM", "dnc-SDNC"),
+    *("dnc-writers", "dnc-writers-all"),
     *("ntm-2-layers", "ntm-feedforward"),
 )
 """The models of `make test`: every controller and every variation. The others are behind the marker `thorough`, and so
 is float32 in all engines but `cpu`."""
-CORE_OF_TORCH = ("rnn-2-layers", "lstm-2-layers", "dnc-D+S", "dnc-ADNC", "dnc-all")
+CORE_OF_TORCH = ("rnn-2-layers", "lstm-2-layers", "dnc-D+S", "dnc-ADNC", "dnc-all", "dnc-writers-all")
 """Those of the engine torch, which takes most of the time."""
 RANDOM_MIXES = 36
 RANDOM_SPECS: dict[str, Spec] = {f"random-{seed}": random_spec(seed) for seed in range(RANDOM_MIXES)}
@@ -397,12 +422,14 @@ OPEN, SHUT = 1e3, -1e3
 def command(spec: DNCSpec, dtype: str, **parts: Any) -> Any:
     """Parameters that send these raw values over the interface whatever the input is; the other parts are 0.
 
-    Parts that this model does not have are passed over.
+    Parts that this model does not have are passed over. Three read modes stand for those of all write heads.
     """
     params = zero_params(spec, dtype)
     for name in parts.keys() & spec.interface_sizes:
         values = parts[name]
         part = interface_part(spec, params, name)
+        if name == "read_modes" and len(values) == 3:
+            values = np.repeat(values, [spec.write_heads, 1, spec.write_heads])
         part[:] = np.resize(values, part.shape)
     return params
 

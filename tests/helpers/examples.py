@@ -36,6 +36,7 @@ FAMILY = {
     },
     "sparsity": {"sparsity": 2},
     "recency": {"sparsity": 2, "recency": True},
+    "write-heads": {"write_heads": 3},
 }
 """The variations, each alone, as arguments of DNCSpec; a new flag is among them of itself."""
 
@@ -46,6 +47,7 @@ PUBLISHED = {
     "M+D+S": _M | _D | _S,
     "ADNC": FAMILY["content-only"] | FAMILY["normalisation"] | FAMILY["bypass-dropout"],  # Franke et al. 2018
     "SAM": FAMILY["recency"] | FAMILY["content-only"],  # Rae et al. 2016
+    "ADNC-2": {"write_heads": 2} | FAMILY["content-only"] | FAMILY["normalisation"],  # SiliconSloth/ADNC
 }
 PUBLISHED["BiADNC"] = PUBLISHED["ADNC"] | FAMILY["bidirectional"]
 """Mixes with published results."""
@@ -96,7 +98,7 @@ def random_spec(seed):
         bidirectional=controller == "lstm" and flip(),
     )
     if spec.sharpness or spec.word_size == 1 or rng.random() < 0.6:  # words of one number are all alike
-        return spec
+        return dataclasses.replace(spec, write_heads=int(rng.choice([1, 1, 2, 3])))
     sparsity = int(rng.integers(1, spec.memory_size + 1))
     recency = flip()
     kept = spec.deallocation and not recency
@@ -118,9 +120,10 @@ def usages(rng, B, N):
     return rng.permuted(np.tile(np.linspace(0, 1, N), (B, 1)), axis=1)
 
 
-def links(rng, B, N):
-    """Diagonal 0, rows and columns sum to less than 1."""
-    return rng.random((B, N, N)) * (1 - np.eye(N)) / N
+def links(rng, *shape):
+    """Link matrices (.., N, N): diagonal 0, rows and columns sum to less than 1."""
+    N = shape[-1]
+    return rng.random((*shape, N)) * (1 - np.eye(N)) / N
 
 
 def some(rng, weights, count):
@@ -168,16 +171,17 @@ def random_state(spec, rng, batch):
     if not isinstance(spec, DNCSpec):
         return state
     N, R, K = spec.memory_size, spec.read_heads, spec.sparsity
+    heads = (spec.write_heads,) if spec.write_heads > 1 else ()
     parts = {
         "memory": words(rng, batch, N, spec.word_size),
-        "write_weights": some(rng, weightings(rng, batch, N), K),
+        "write_weights": some(rng, weightings(rng, batch, *heads, N), K),
         "read_weights": some(rng, weightings(rng, batch, R, N), K),
     }
     parts |= {"age": ages(rng, batch, N)} if spec.recency else {"usage": usages(rng, batch, N)}
     if spec.links:
-        parts["precedence"] = some(rng, weightings(rng, batch, N), K)
+        parts["precedence"] = some(rng, weightings(rng, batch, *heads, N), K)
         if K is None:
-            parts["link"] = links(rng, batch, N)
+            parts["link"] = links(rng, batch, *heads, N)
         else:
             parts["link_slots"], parts["link_values"] = link_lists(rng, batch, N, K)
     return state._replace(**parts)

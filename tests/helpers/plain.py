@@ -138,7 +138,7 @@ def reverse_hidden(spec, layers, inputs):
 
 def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
     """Outputs (Y,) and the state after, for one row; bypass_mask (hidden_total,) where there is one."""
-    N, W, R, K = spec.memory_size, spec.word_size, spec.read_heads, spec.sparsity
+    N, W, R, V, K = spec.memory_size, spec.word_size, spec.read_heads, spec.write_heads, spec.sparsity
     h_all, controller = controller_step(spec, params.controller, x, before.reads.ravel(), before.controller)
     h_all = np.concatenate([h_all, reverse])
     xi = h_all @ params.interface.weights
@@ -152,20 +152,28 @@ def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
         del xi[:count]
         return taken
 
+    def each(part):
+        """The parts of the write heads; a single head has no axis."""
+        return [part] if V == 1 else list(part)
+
     read_keys, read_strengths = take(R * W).reshape(R, W), [oneplus(z) for z in take(R)]
     if not spec.recency:
-        write_key, write_strength, erase = take(W), oneplus(take(1)[0]), sigmoid(take(W))
-    vector = take(W)
+        write_keys, write_strengths = take(V * W).reshape(V, W), [oneplus(z) for z in take(V)]
+        erases = sigmoid(take(V * W)).reshape(V, W)
+    vectors = take(V * W).reshape(V, W)
     free = sigmoid(take(0 if spec.recency else R))
-    allocation_gate, write_gate = sigmoid(take(1)[0]), sigmoid(take(1)[0])
-    modes = [softmax(three) for three in take(3 * R).reshape(R, 3)] if spec.links else []
-    write_mask, read_masks = None, [None] * R
+    allocation_gates, write_gates = sigmoid(take(V)), sigmoid(take(V))
+    ways = 2 * V + 1
+    modes = [softmax(some) for some in take(ways * R).reshape(R, ways)] if spec.links else []
+    write_masks, read_masks = [None] * V, [None] * R
     if spec.masking:
-        masks = sigmoid(take(((not spec.recency) + R) * W)).reshape(-1, W)
+        masks = sigmoid(take((V * (not spec.recency) + R) * W)).reshape(-1, W)
         masks = [mask * (1 - spec.mask_floor) + spec.mask_floor for mask in masks]
-        write_mask, read_masks = masks[0], masks[-R:]
+        write_masks, read_masks = masks[:V], masks[-R:]
     if spec.sharpness:
-        forward_sharpness, backward_sharpness = ([oneplus(z) for z in take(R)] for _ in range(2))
+        forward_sharpness, backward_sharpness = (
+            [[oneplus(z) for z in take(R)] for _ in range(V)] for _ in range(2)
+        )
     assert not xi
 
     usage, memory = np.zeros(N), np.zeros((N, W))
@@ -174,62 +182,76 @@ def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
         write_weights = np.zeros(N)
         for n in range(N):
             read_last = sum(before.read_weights[head, n] for head in range(R)) / R
-            mixed = allocation_gate * (n == oldest) + (1 - allocation_gate) * read_last
-            write_weights[n] = write_gate * mixed
-        write_weights = cut(write_weights, K)
+            mixed = allocation_gates[0] * (n == oldest) + (1 - allocation_gates[0]) * read_last
+            write_weights[n] = write_gates[0] * mixed
+        writes = [cut(write_weights, K)]
         for n in range(N):
-            memory[n] = before.memory[n] * (n != oldest) + write_weights[n] * vector
+            memory[n] = before.memory[n] * (n != oldest) + writes[0][n] * vectors[0]
     else:
         kept_whole = np.ones(N)
         for n in range(N):
-            u, w = before.usage[n], before.write_weights[n]
+            unused = 1 - before.usage[n]
+            for was in each(before.write_weights):
+                unused *= 1 - was[n]
             for head in range(R):
                 kept_whole[n] *= 1 - free[head] * before.read_weights[head, n]
-            usage[n] = (u + w - u * w) * kept_whole[n]
-        free_slots = allocation(usage, rising(usage))
-        alike = content(before.memory, write_key, write_strength, write_mask, K)
-        mixed = write_gate * (allocation_gate * free_slots + (1 - allocation_gate) * alike)
-        write_weights = cut(mixed, K)
+            usage[n] = (1 - unused) * kept_whole[n]
+        writes, pretended = [], usage.copy()
+        for v in range(V):
+            free_slots = allocation(pretended, rising(pretended))
+            alike = content(before.memory, write_keys[v], write_strengths[v], write_masks[v], K)
+            mixed = allocation_gates[v] * free_slots + (1 - allocation_gates[v]) * alike
+            writes.append(cut(write_gates[v] * mixed, K))
+            for n in range(N):
+                pretended[n] += (1 - pretended[n]) * write_gates[v] * allocation_gates[v] * free_slots[n]
         for n in range(N):
             for w in range(W):
-                kept = before.memory[n, w] * (1 - write_weights[n] * erase[w])
-                if spec.deallocation:
-                    kept *= kept_whole[n]
-                memory[n, w] = kept + write_weights[n] * vector[w]
+                kept = before.memory[n, w] * (kept_whole[n] if spec.deallocation else 1)
+                for v in range(V):
+                    kept *= 1 - writes[v][n] * erases[v][w]
+                memory[n, w] = kept + sum(writes[v][n] * vectors[v][w] for v in range(V))
     if spec.links:
         old = before.link if K is None else link_matrix(before.link_slots, before.link_values)
-        links = link(old, before.precedence, write_weights)
-        for rows in (links, links.T) if K is not None else ():
-            for n in range(N):
-                rows[n] = cut(rows[n], K)
-        precedence = cut((1 - sum(write_weights)) * before.precedence + write_weights, K)
+        links = [link(*parts) for parts in zip(each(old), each(before.precedence), writes, strict=True)]
+        for matrix in links if K is not None else ():
+            for rows in (matrix, matrix.T):
+                for n in range(N):
+                    rows[n] = cut(rows[n], K)
+        precedences = [
+            cut((1 - sum(write)) * was + write, K)
+            for write, was in zip(writes, each(before.precedence), strict=True)
+        ]
     read_weights, reads = np.zeros((R, N)), np.zeros((R, W))
     for head in range(R):
         read_weights[head] = content(memory, read_keys[head], read_strengths[head], read_masks[head], K)
         if spec.links:
             was = before.read_weights[head]
-            following = [sum(links[n, m] * was[m] for m in range(N)) for n in range(N)]
-            preceding = [sum(links[m, n] * was[m] for m in range(N)) for n in range(N)]
+            following = [[sum(row[m] * was[m] for m in range(N)) for row in matrix] for matrix in links]
+            preceding = [[sum(row[m] * was[m] for m in range(N)) for row in matrix.T] for matrix in links]
             if spec.sharpness:
-                following = sharpen(following, forward_sharpness[head])
-                preceding = sharpen(preceding, backward_sharpness[head])
-            read_weights[head] = cut(modes[head] @ [preceding, read_weights[head], following], K)
+                following = [sharpen(following[v], forward_sharpness[v][head]) for v in range(V)]
+                preceding = [sharpen(preceding[v], backward_sharpness[v][head]) for v in range(V)]
+            read_weights[head] = cut(modes[head] @ [*preceding, read_weights[head], *following], K)
         reads[head] = sum(read_weights[head, n] * memory[n] for n in range(N))
     outputs = (
         np.concatenate([h_all * bypass_mask, reads.ravel()]) @ params.output.weights + params.output.bias
     )
-    parts = {"memory": memory, "write_weights": write_weights, "read_weights": read_weights, "reads": reads}
+
+    def joined(heads):
+        return heads[0] if V == 1 else np.array(heads)
+
+    parts = {"memory": memory, "write_weights": joined(writes), "read_weights": read_weights, "reads": reads}
     if spec.recency:
-        touched = write_weights + sum(read_weights[head] for head in range(R))
+        touched = writes[0] + sum(read_weights[head] for head in range(R))
         parts["age"] = np.array([0 if touched[n] > 0.005 else before.age[n] + 1 for n in range(N)])
     else:
         parts["usage"] = usage
     if spec.links:
-        parts["precedence"] = precedence
+        parts["precedence"] = joined(precedences)
         if K is None:
-            parts["link"] = links
+            parts["link"] = joined(links)
         else:
-            parts["link_slots"], parts["link_values"] = link_lists(links, K)
+            parts["link_slots"], parts["link_values"] = link_lists(links[0], K)
     return outputs, DNCState(controller, **{**dict.fromkeys(DNCState._fields[1:], ()), **parts})
 
 

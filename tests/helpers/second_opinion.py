@@ -81,32 +81,41 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
     if hasattr(spec, "read_heads"):
         if spec.bidirectional:
             mine["reverse"] = translate_layers(spec, params.reverse_controller, reads=False)
-        R, W = spec.read_heads, spec.word_size
+        R, V, W = spec.read_heads, spec.write_heads, spec.word_size
         parts = {"read_key": R * W, "read_strength": R}
         if not spec.recency:
-            parts |= {"write_key": W, "write_strength": 1, "erase": W}
-        parts["write_vector"] = W
+            parts |= {"write_key": V * W, "write_strength": V, "erase": V * W}
+        parts["write_vector"] = V * W
         if not spec.recency:
             parts["free_gate"] = R
-        parts |= {"allocation_gate": 1, "write_gate": 1}
+        parts |= {"allocation_gate": V, "write_gate": V}
         if spec.links:
-            parts["modes"] = 3 * R
+            parts["modes"] = (2 * V + 1) * R
         if spec.masking and not spec.recency:
-            parts["write_mask"] = W
+            parts["write_mask"] = V * W
         if spec.masking:
             parts["read_mask"] = R * W
         if spec.sharpness:
-            parts |= {"sharp_forward": R, "sharp_backward": R}
+            parts |= {"sharp_forward": V * R, "sharp_backward": V * R}
         for name, row in params.interface._asdict().items():
             if has(row):
                 mine[f"xi_{name}"] = cut(np.atleast_2d(row), 1, **parts)
-                for part in PER_HEAD & parts.keys():
-                    mine[f"xi_{name}"][part] = np.stack(np.split(mine[f"xi_{name}"][part], R, 1))
+                for part in parts:
+                    mine[f"xi_{name}"][part] = by_head(mine[f"xi_{name}"][part], part, R, V)
         mine["start"] = translate_state(params.initial) if spec.learned_state else {}
     return mine
 
 
 PER_HEAD = {"read_key", "read_strength", "free_gate", "modes", "read_mask", "sharp_forward", "sharp_backward"}
+"""Parts of the read heads, which stand on a first axis; the others are of the write heads."""
+
+
+def by_head(columns: Any, part: str, readers: int, writers: int) -> Any:
+    """What was side by side on axes of its own: that of the read heads, or that of the write heads, or both."""
+    if part in ("sharp_forward", "sharp_backward"):
+        pairs = [np.split(each, readers, 1) for each in np.split(columns, writers, 1)]
+        return np.stack([np.stack(links) for links in zip(*pairs, strict=True)])
+    return np.stack(np.split(columns, readers if part in PER_HEAD else writers, 1))
 
 
 def has(part: Any) -> bool:
@@ -221,11 +230,14 @@ def content(memory: Any, key: Any, strength: Any, mask: Any, floor: float, count
 
 
 def allocation(usage: Any) -> Any:
-    """a[n] = (1 - u[n]) times the usage of every slot that is less used, or as much used with a lower index."""
+    """a[n] = (1 - u[n]) times the usage of every slot that is less used, or as much used with a lower index.
+
+    As in `is_kept`, no usage is compared with itself.
+    """
     slots = jnp.arange(len(usage))
 
     def weight(n: Any) -> Any:
-        first = (usage < usage[n]) | ((usage == usage[n]) & (slots < n))
+        first = (slots != n) & ((usage < usage[n]) | ((usage == usage[n]) & (slots < n)))
         return (1 - usage[n]) * jnp.prod(jnp.where(first, usage, 1))
 
     return jax.vmap(weight)(slots)
@@ -247,32 +259,40 @@ def memory_step(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[s
     after = write_by_age(spec, xi, before) if spec.recency else write_by_usage(spec, xi, before)
     memory, write = after["memory"], after["write_weights"]
 
-    def link_entry(i: Any, j: Any, old: Any) -> Any:
-        entry = (1 - write[i] - write[j]) * old + write[i] * before["precedence"][j]
+    def link_entry(write: Any, precedence: Any, i: Any, j: Any, old: Any) -> Any:
+        entry = (1 - write[i] - write[j]) * old + write[i] * precedence[j]
         return jnp.where(i == j, 0, entry)
+
+    def link_matrix(write: Any, precedence: Any, old: Any) -> Any:
+        entry = partial(link_entry, write, precedence)
+        return jax.vmap(lambda i, row: jax.vmap(partial(entry, i))(slots, row))(slots, old)
 
     if spec.links:
         old = before["link"] if count is None else unlisted(before["link_slots"], before["link_values"])
-        link = jax.vmap(lambda i, row: jax.vmap(partial(link_entry, i))(slots, row))(slots, old)
+        writes, were_last = of_writers(spec, write), of_writers(spec, before["precedence"])
+        links = jax.vmap(link_matrix)(writes, were_last, of_writers(spec, old))
         if count is None:
-            after["link"] = link
+            after["link"] = of_all(spec, links)
         else:
             shorter = jax.vmap(partial(shorten, count=count))
-            link = shorter(shorter(link).T).T
-            after["link_slots"], after["link_values"] = listed(link, count)
-        after["precedence"] = shorten((1 - jnp.sum(write)) * before["precedence"] + write, count)
+            links = shorter(shorter(links[0]).T).T[None]
+            after["link_slots"], after["link_values"] = listed(links[0], count)
+        last = [(1 - jnp.sum(w)) * p + w for w, p in zip(writes, were_last, strict=True)]
+        after["precedence"] = of_all(spec, jnp.stack([shorten(each, count) for each in last]))
 
     def look(last: Any, head: dict[str, Any]) -> tuple[Any, Any]:
         strength = oneplus(head["read_strength"])[0]
         reading = content(memory, head["read_key"], strength, head.get("read_mask"), spec.mask_floor, count)
         if spec.links:
-            backward, by_content, forward = jnp.exp(head["modes"]) / jnp.sum(jnp.exp(head["modes"]))
-            came_after = jax.vmap(lambda row: jnp.sum(row * last))(link)
-            came_before = jax.vmap(lambda column: jnp.sum(column * last), in_axes=1)(link)
-            if spec.sharpness:
-                came_after = sharpen(came_after, head["sharp_forward"])
-                came_before = sharpen(came_before, head["sharp_backward"])
-            mixed = backward * came_before + by_content * reading + forward * came_after
+            shares = jnp.exp(head["modes"]) / jnp.sum(jnp.exp(head["modes"]))
+            mixed = shares[spec.write_heads] * reading
+            for writer, link in enumerate(links):
+                came_after = jax.vmap(lambda row: jnp.sum(row * last))(link)
+                came_before = jax.vmap(lambda column: jnp.sum(column * last), in_axes=1)(link)
+                if spec.sharpness:
+                    came_after = sharpen(came_after, head["sharp_forward"][writer])
+                    came_before = sharpen(came_before, head["sharp_backward"][writer])
+                mixed += shares[writer] * came_before + shares[spec.write_heads + 1 + writer] * came_after
             reading = shorten(mixed, count)
         return reading, jnp.sum(reading[:, None] * memory, 0)
 
@@ -284,36 +304,53 @@ def memory_step(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[s
     return after
 
 
+def of_writers(spec: Any, part: Any) -> Any:
+    """A part of the state with the write heads on a first axis, which is left out where there is one."""
+    return part[None] if spec.write_heads == 1 else part
+
+
+def of_all(spec: Any, part: Any) -> Any:
+    """And back."""
+    return part[0] if spec.write_heads == 1 else part
+
+
 def write_by_usage(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """Memory, usage and write weights, in the paper's order."""
-    write_before, retention = before["write_weights"], 1
+    retention = 1
     for free_gate, reading in zip(xi["free_gate"], before["read_weights"], strict=True):
         retention *= 1 - sigmoid(free_gate) * reading
-    usage = (before["usage"] + write_before - before["usage"] * write_before) * retention
+    written, *more = of_writers(spec, before["write_weights"])
+    for other in more:
+        written = 1 - (1 - written) * (1 - other)
+    usage = (before["usage"] + written - before["usage"] * written) * retention
 
-    strength, floor = oneplus(xi["write_strength"])[0], spec.mask_floor
-    mask = xi.get("write_mask")
-    found = content(before["memory"], xi["write_key"], strength, mask, floor, spec.sparsity)
-    share = sigmoid(xi["allocation_gate"])
-    mixed = sigmoid(xi["write_gate"]) * (share * allocation(usage) + (1 - share) * found)
-    write = shorten(mixed, spec.sparsity)
+    pretended, writes = usage, []
+    for writer in range(spec.write_heads):
+        mine = {name: part[writer] for name, part in xi.items() if name not in PER_HEAD}
+        strength, mask = oneplus(mine["write_strength"])[0], mine.get("write_mask")
+        found = content(before["memory"], mine["write_key"], strength, mask, spec.mask_floor, spec.sparsity)
+        to_free, to_any = sigmoid(mine["allocation_gate"]), sigmoid(mine["write_gate"])
+        free = allocation(pretended)
+        writes.append(shorten(to_any * (to_free * free + (1 - to_free) * found), spec.sparsity))
+        pretended = 1 - (1 - pretended) * (1 - to_any * to_free * free)
 
-    def rewrite(weight: Any, word: Any, kept: Any) -> Any:
+    def rewrite(weights: Any, word: Any, kept: Any) -> Any:
         word = word * kept if spec.deallocation else word
-        return word * (1 - weight * sigmoid(xi["erase"])) + weight * xi["write_vector"]
+        erased = jnp.prod(1 - weights[:, None] * sigmoid(xi["erase"]), 0)
+        return word * erased + jnp.sum(weights[:, None] * xi["write_vector"], 0)
 
-    memory = jax.vmap(rewrite)(write, before["memory"], retention)
-    return {"memory": memory, "usage": usage, "write_weights": write}
+    memory = jax.vmap(rewrite)(jnp.stack(writes, 1), before["memory"], retention)
+    return {"memory": memory, "usage": usage, "write_weights": of_all(spec, jnp.stack(writes))}
 
 
 def write_by_age(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """Memory and write weights of SAM: the slot that is oldest is emptied first."""
     oldest = jnp.where(is_kept(before["age"], 1), 1.0, 0.0)
-    share = sigmoid(xi["allocation_gate"])
+    share = sigmoid(xi["allocation_gate"][0])
     read = jnp.mean(before["read_weights"], 0)
-    mixed = sigmoid(xi["write_gate"]) * (share * oldest + (1 - share) * read)
+    mixed = sigmoid(xi["write_gate"][0]) * (share * oldest + (1 - share) * read)
     write = shorten(mixed, spec.sparsity)
-    rewritten = jax.vmap(lambda word, old, weight: word * (1 - old) + weight * xi["write_vector"])
+    rewritten = jax.vmap(lambda word, old, weight: word * (1 - old) + weight * xi["write_vector"][0])
     return {"memory": rewritten(before["memory"], oldest, write), "write_weights": write}
 
 

@@ -18,8 +18,9 @@ def nearest_tie(
 ) -> float:
     """The smallest difference between two values that are compared to choose slots, at any step.
 
-    These are usages, the last value that a cut keeps and the first that it drops, and, with `recency`, the weight of a
-    slot and the least that counts as an access. Equal zeros are no tie: they are 0 in every engine.
+    These are usages (those that write heads allocate by), the last value that a cut keeps and the first that it drops,
+    and, with `recency`, the weight of a slot and the least that counts as an access. Equal zeros are no tie: they are 0
+    in every engine.
     """
     if not isinstance(spec, DNCSpec):
         return float("inf")
@@ -44,6 +45,7 @@ def nearest_tie(
         if spec.recency:
             note(ACCESSED, after.write_weights + after.read_weights.sum(axis=1))
         else:
-            usages = np.sort(after.usage, axis=-1)
-            gaps.append(float(np.diff(usages, axis=-1).min(initial=np.inf)))
+            for turn in step.access.writing.turns:
+                usages = np.sort(turn.usage, axis=-1)
+                gaps.append(float(np.diff(usages, axis=-1).min(initial=np.inf)))
     return min(gaps)

@@ -82,6 +82,9 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
         for name, value in values.items():
             found.setdefault(name, []).append(value[0])
 
+    def joined(heads: Any) -> Any:
+        return heads[0] if spec.write_heads == 1 else np.stack(heads, axis=1)
+
     for step in tape.steps:
         note(hidden=step.hidden_all)
         if spec.controller == "lstm":
@@ -107,21 +110,20 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
         if spec.recency:
             note(allocation=writing.weights.oldest, write_weights=writing.cut, age=after.age)
         else:
-            mixed = writing.weights
-            note(retention=writing.usage.retention, usage=after.usage, write_weights=writing.write.weights)
-            note(allocation=mixed.allocation, write_content=mixed.content)
+            note(retention=writing.usage.retention, usage=after.usage)
+            note(write_weights=joined(writing.write.weights))
+            note(allocation=joined([head.allocation for head in writing.weights]))
+            note(write_content=joined([head.content for head in writing.weights]))
         # With masks, each key looks at a memory of its own.
         content = access.read_content.content if spec.masking else access.read_content
         note(read_content=content.weights.reshape(after.read_weights.shape), read_weights=after.read_weights)
         if spec.links:
             reading = access.reading
-            note(forward=reading.forward, backward=reading.backward)
+            note(forward=joined(reading.forward), backward=joined(reading.backward))
             note(precedence=after.precedence)
             lists = {"link_slots": after.link_slots, "link_values": after.link_values}
             note(**({"link": after.link} if spec.sparsity is None else lists))
     arrays = {name: np.array(values) for name, values in found.items()}
-    if "write_mask" in arrays:
-        arrays["write_mask"] = arrays["write_mask"][:, 0]
     return {"outputs": outputs[:, 0], **arrays}
 
 
@@ -189,7 +191,11 @@ def test_the_parts_make_up_what_the_engine_did(name: str, engine: str) -> None:
     def same(got: Any, expected: Any) -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6)  # 5e-7 was measured
 
-    ga, gw = a["allocation_gate"][:, None], a["write_gate"][:, None]
+    def heads(name: str) -> Any:
+        """The part of each write head, (T, V, ..)."""
+        return a[name][:, None] if spec.write_heads == 1 else a[name]
+
+    ga, gw = heads("allocation_gate")[..., None], heads("write_gate")[..., None]
 
     def cut(weights: Any) -> Any:
         return (
@@ -197,33 +203,37 @@ def test_the_parts_make_up_what_the_engine_did(name: str, engine: str) -> None:
         )
 
     same(a["reads"], np.einsum("trn,tnw->trw", a["read_weights"], a["memory"]))
-    at, added = a["write_weights"][1:, :, None], a["write_vector"][1:, None]
+    writes, ways = heads("write_weights"), heads("allocation")
+    at = writes[1:, ..., None]
+    added = (at * heads("write_vector")[1:, :, None]).sum(1)
     if spec.recency:
-        mixed = ga[1:] * a["allocation"][1:] + (1 - ga[1:]) * a["read_weights"][:-1].mean(1)
-        same(a["write_weights"][1:], cut(gw[1:] * mixed))
-        same(a["memory"][1:], a["memory"][:-1] * (1 - a["allocation"][1:, :, None]) + at * added)
+        mixed = ga[1:] * ways[1:] + (1 - ga[1:]) * a["read_weights"][:-1].mean(1)[:, None]
+        same(writes[1:], cut(gw[1:] * mixed))
+        same(a["memory"][1:], a["memory"][:-1] * (1 - a["allocation"][1:, :, None]) + added)
         touched = a["write_weights"] + a["read_weights"].sum(1) > 0.005
         np.testing.assert_array_equal(a["age"][1:], np.where(touched[1:], 0, a["age"][:-1] + 1))
     else:
-        same(a["write_weights"], cut(gw * (ga * a["allocation"] + (1 - ga) * a["write_content"])))
+        same(writes, cut(gw * (ga * ways + (1 - ga) * heads("write_content"))))
         same(a["retention"][1:], (1 - a["free_gates"][1:, :, None] * a["read_weights"][:-1]).prod(1))
-        used, written = a["usage"][:-1], a["write_weights"][:-1]
-        same(a["usage"][1:], (used + written - used * written) * a["retention"][1:])
+        unused = (1 - a["usage"][:-1]) * (1 - writes[:-1]).prod(1)
+        same(a["usage"][1:], (1 - unused) * a["retention"][1:])
         kept = a["memory"][:-1] * (a["retention"][1:, :, None] if spec.deallocation else 1)
-        same(a["memory"][1:], kept * (1 - at * a["erase"][1:, None]) + at * added)
+        same(a["memory"][1:], kept * (1 - at * heads("erase")[1:, :, None]).prod(1) + added)
     weightings = {"allocation", "write_content", "write_weights", "read_content", "read_weights"}
     if spec.sparse_links:
         lists = zip(a["link_slots"], a["link_values"], strict=True)
         a["link"] = np.stack([plain.link_matrix(*rows) for rows in lists])
     if spec.links:
-        parts = np.stack([a["backward"], a["read_content"], a["forward"]], axis=2)
+        backward, forward = (list(np.moveaxis(heads(name), 1, 0)) for name in ("backward", "forward"))
+        parts = np.stack([*backward, a["read_content"], *forward], axis=2)
         same(a["read_weights"], cut(np.einsum("trm,trmn->trn", a["read_modes"], parts)))
         same(a["read_modes"].sum(2), 1)
-        assert (np.diagonal(a["link"], axis1=1, axis2=2) == 0).all()
+        assert (np.diagonal(a["link"], axis1=-2, axis2=-1) == 0).all()
         weightings |= {"forward", "backward", "precedence", "link"}
         if not spec.sharpness:
-            same(a["forward"][1:], np.einsum("tij,trj->tri", a["link"][1:], a["read_weights"][:-1]))
-            same(a["backward"][1:], np.einsum("tij,tri->trj", a["link"][1:], a["read_weights"][:-1]))
+            links, last = heads("link")[1:], a["read_weights"][:-1]
+            same(heads("forward")[1:], np.einsum("tvij,trj->tvri", links, last))
+            same(heads("backward")[1:], np.einsum("tvij,tri->tvrj", links, last))
     else:
         same(a["read_weights"], a["read_content"])
     for part in weightings & a.keys():

@@ -12,7 +12,7 @@ from numdnc.engines.cpu import plans
 
 SPECS = (
     *("dnc-all", "dnc-ADNC", "dnc-D+S", "dnc-2-layers", "dnc-odd", "rnn-2-layers", "lstm-2-layers"),
-    *("ntm-2-layers", "ntm-odd"),
+    *("dnc-writers", "dnc-writers-odd", "dnc-writers-all", "dnc-writers-ADNC", "ntm-2-layers", "ntm-odd"),
 )
 
 
@@ -23,7 +23,7 @@ def test_values_and_gradients_are_the_references(spec_name: str, steps: int, bat
     case.assert_parity(case.problem(steps=steps, batch=batch))
 
 
-@pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-all"])
+@pytest.mark.parametrize("spec_name", ["dnc-2-layers", "dnc-all", "dnc-writers-all"])
 def test_links_are_made_again_tile_by_tile(spec_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plans, "_MAX_ALL_LINKS_BYTES", 0)
     monkeypatch.setattr(plans, "_TILE_CHUNK", 4)

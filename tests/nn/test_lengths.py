@@ -23,6 +23,9 @@ MODELS: dict[str, Any] = {
     "feedforward": lambda **options: nn.DNC(
         X, 7, Y, memory_size=6, word_size=3, read_heads=2, controller="feedforward", links=False, **options
     ),
+    "writers": lambda **options: nn.DNC(
+        X, 7, Y, memory_size=6, word_size=3, read_heads=1, write_heads=2, **options
+    ),
     "ntm": lambda **options: nn.NTM(
         X, 7, Y, memory_size=6, word_size=3, read_heads=2, write_heads=3, learned_state=True, **options
     ),

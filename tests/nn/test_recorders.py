@@ -29,6 +29,9 @@ MODELS: dict[str, Any] = {
     "feedforward": lambda **options: nn.DNC(
         X, 5, 3, memory_size=4, word_size=3, controller="feedforward", links=False, **options
     ),
+    "writers": lambda **options: nn.DNC(
+        X, 5, 3, memory_size=4, word_size=3, read_heads=1, write_heads=2, sharpness=True, **options
+    ),
     "ntm": lambda **options: nn.NTM(
         X, 5, 3, memory_size=4, word_size=3, read_heads=2, write_heads=3, learned_state=True, **options
     ),

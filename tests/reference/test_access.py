@@ -46,6 +46,9 @@ MIXES = {
     },
     "M+D+S": PUBLISHED["M+D+S"],
     "M+D without links": {"masking": True, "mask_floor": 0.25, "deallocation": True, "links": False},
+    "2 write heads": {"write_heads": 2},
+    "3 write heads, M+D+S": {"write_heads": 3, **PUBLISHED["M+D+S"]},
+    "3 write heads without links": {"write_heads": 3, "links": False},
 }
 every_mix = pytest.mark.parametrize("variations", MIXES.values(), ids=MIXES)
 
@@ -202,7 +205,7 @@ def test_each_look_up_has_a_mask_of_its_own():
         allocation_gate=np.zeros(1),
         write_gate=np.ones(1),
         read_modes=CONTENT[None, None],
-        write_mask=first,
+        write_mask=first[0],
         read_masks=second,
     )
     after, _ = access(spec, interface, state)
@@ -248,27 +251,127 @@ def test_forward_and_backward_are_sharpened_each_by_its_own(mode, sharpness, exp
     assert_allclose(after.read_weights[0, 0], [*expected, 0], atol=2e-5)
 
 
+# Several write heads.
+
+TWO = spec_of(1, 5, 3, write_heads=2)
+"""One read head, two write heads."""
+FIRST_BACK, SECOND_BACK, FOUND, FIRST_ON, SECOND_ON = np.eye(5)
+
+
+def step_of_two(state, *, stores=(None, None), over=(None, None), key=WORDS[0], mode=FOUND, spec=TWO):
+    """The state after each write head has stored its word, if any, in a free slot or `over` the one most like that."""
+    interface = Interface(
+        read_keys=key[None, None],
+        read_strengths=STRONG[None],
+        write_key=np.array([[np.zeros(3) if word is None else word for word in over]]),
+        write_strength=np.tile(STRONG, (1, 2)),
+        erase=np.ones((1, 2, 3)),
+        write_vector=np.array([[np.zeros(3) if word is None else word for word in stores]]),
+        free_gates=np.zeros((1, 1)),
+        allocation_gate=np.array([[float(word is None) for word in over]]),
+        write_gate=np.array([[float(word is not None) for word in stores]]),
+        read_modes=mode[None, None],
+    )
+    return access(spec, interface, state)[0]
+
+
+def test_two_write_heads_write_to_two_free_slots_in_one_step():
+    state = step_of_two(blank(TWO), stores=WORDS[:2])
+    assert_array_equal(state.memory[0], [*WORDS[:2], *np.zeros((3, 3))])
+    assert_array_equal(state.write_weights[0], np.eye(5)[:2])
+    state = step_of_two(state, stores=WORDS[[2, 0]])
+    assert_array_equal(state.memory[0], [*WORDS, WORDS[0], [0, 0, 0]])
+    assert_array_equal(state.usage[0], [1, 1, 0, 0, 0])
+    assert_array_equal(step_of_two(state).usage[0], [1, 1, 1, 1, 0])
+
+
+def test_a_write_head_that_does_not_write_leaves_the_free_slot_to_the_next():
+    state = step_of_two(blank(TWO), stores=(None, WORDS[1]))
+    assert_array_equal(state.memory[0], [WORDS[1], *np.zeros((4, 3))])
+    assert_array_equal(state.write_weights[0], [np.zeros(5), np.eye(5)[0]])
+
+
+def test_one_write_head_overwrites_where_the_other_takes_a_free_slot():
+    state = step_of_two(blank(TWO), stores=WORDS[:2])
+    state = step_of_two(state, stores=(WORDS[2], WORDS[1] * 5), over=(None, WORDS[1]))
+    assert_allclose(state.memory[0], [WORDS[0], WORDS[1] * 5, WORDS[2], *np.zeros((2, 3))], atol=1e-12)
+
+
+def test_each_write_head_links_what_it_has_written_itself():
+    """The first head writes to slots 0 and 2, the second to 1 and 3."""
+    state = step_of_two(step_of_two(blank(TWO), stores=WORDS[:2]), stores=WORDS[[2, 0]] * 7)
+    first, second = np.zeros((2, 5, 5))
+    first[2, 0] = second[3, 1] = 1
+    assert_array_equal(state.link[0], [first, second])
+    assert_array_equal(state.precedence[0], np.eye(5)[2:4])
+
+
+@pytest.mark.parametrize(
+    ("key", "mode", "slot"),
+    [
+        (0, FIRST_ON, 2),
+        (1, SECOND_ON, 3),
+        (2, FIRST_BACK, 0),
+        (3, SECOND_BACK, 1),
+        (0, SECOND_ON, None),
+        (3, FIRST_BACK, None),
+    ],
+)
+def test_a_read_head_walks_along_the_links_of_either_write_head(key, mode, slot):
+    words = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]])
+    state = step_of_two(step_of_two(blank(TWO), stores=words[:2]), stores=words[2:])
+    state = step_of_two(step_of_two(state, key=words[key]), mode=mode)
+    assert_allclose(state.reads[0, 0], np.zeros(3) if slot is None else words[slot], atol=1e-12)
+
+
+def test_a_write_head_that_is_shut_changes_nothing_but_its_own_links(rng):
+    """Memory and usage are those of a model with the other head alone, whichever is shut."""
+    one, two = spec_of(2, 5, 4, links=False), spec_of(2, 5, 4, links=False, write_heads=2)
+    interface, before = example(rng, two, 3)
+    for shut in (0, 1):
+        gates = interface.write_gate.copy()
+        gates[:, shut] = 0
+        weights = before.write_weights.copy()
+        weights[:, shut] = 0
+        parts = {name: part for name, part in interface._asdict().items() if two.interface_parts.get(name)}
+        own = {
+            name: part[:, 1 - shut] for name, part in parts.items() if "[V]" in two.interface_parts[name].axes
+        }
+        got, _ = access(two, interface._replace(write_gate=gates), before._replace(write_weights=weights))
+        wanted, _ = access(
+            one, interface._replace(**own), before._replace(write_weights=before.write_weights[:, 1 - shut])
+        )
+        for part in ("memory", "usage", "read_weights", "reads"):
+            assert_allclose(getattr(got, part), getattr(wanted, part), rtol=1e-13, atol=1e-15)
+        assert_allclose(got.write_weights[:, 1 - shut], wanted.write_weights, rtol=1e-13)
+        assert not got.write_weights[:, shut].any()
+
+
 def example(rng, spec, B):
     """A random interface and a random state."""
-    R, N, W = spec.read_heads, spec.memory_size, spec.word_size
-    masks = {"write_mask": rng.random((B, 1, W)), "read_masks": rng.random((B, R, W))}
-    sharpness = {f"{way}_sharpness": 1 + rng.random((B, R)) for way in ("forward", "backward")}
+    R, V, N, W = spec.read_heads, spec.write_heads, spec.memory_size, spec.word_size
+
+    def heads(part):
+        return part[:, 0] if V == 1 else part
+
+    masks = {"write_mask": heads(rng.random((B, V, W))), "read_masks": rng.random((B, R, W))}
+    sharpness = {f"{way}_sharpness": heads(1 + rng.random((B, V, R))) for way in ("forward", "backward")}
     interface = Interface(
         read_keys=words(rng, B, R, W),
         read_strengths=1 + rng.random((B, R)),
-        write_key=words(rng, B, W),
-        write_strength=1 + rng.random(B),
-        erase=rng.random((B, W)),
-        write_vector=rng.standard_normal((B, W)),
+        write_key=heads(words(rng, B, V, W)),
+        write_strength=heads(1 + rng.random((B, V))),
+        erase=heads(rng.random((B, V, W))),
+        write_vector=heads(rng.standard_normal((B, V, W))),
         free_gates=0.1 * rng.random((B, R)),  # usage stays far from ties
-        allocation_gate=rng.random(B),
-        write_gate=rng.random(B),
-        read_modes=rng.dirichlet(np.ones(3), (B, R)) if spec.links else (),
+        allocation_gate=heads(rng.random((B, V))),
+        write_gate=heads(rng.random((B, V))),
+        read_modes=rng.dirichlet(np.ones(2 * V + 1), (B, R)) if spec.links else (),
         **(masks if spec.masking else {}),
         **(sharpness if spec.sharpness else {}),
     )
     state = random_state(spec, rng, B)
-    return interface, state._replace(write_weights=0.1 * weightings(rng, B, N))
+    return interface, state._replace(write_weights=heads(0.1 * weightings(rng, B, V, N)))
 
 
 @pytest.mark.parametrize("B, R, N, W", SIZES)
@@ -299,8 +402,13 @@ PARTS = ["memory", "usage", "precedence", "link", "write_weights", "read_weights
 
 @pytest.mark.parametrize(
     "variations",
-    [pytest.param({}, marks=pytest.mark.thorough), PUBLISHED["M+D+S"]],
-    ids=["paper", "M+D+S"],
+    [
+        pytest.param({}, marks=pytest.mark.thorough),
+        PUBLISHED["M+D+S"],
+        {"write_heads": 2},
+        pytest.param({"write_heads": 3, **PUBLISHED["M+D+S"]}, marks=pytest.mark.thorough),
+    ],
+    ids=["paper", "M+D+S", "2-write-heads", "3-write-heads-M+D+S"],
 )
 @pytest.mark.parametrize("part", PARTS)
 def test_gradient_from_each_part_of_the_state_alone(part, variations, rng):

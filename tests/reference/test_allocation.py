@@ -8,6 +8,8 @@ from helpers.gradients import assert_backward, assert_gradient
 from numdnc.reference.allocation import (
     allocate,
     allocate_backward,
+    allocate_in_turn,
+    allocate_in_turn_backward,
     retain,
     retain_backward,
     update_usage,
@@ -33,13 +35,13 @@ def usage_after(usage, write_weights, read_weights, free_gates):
 def free_and_fill(usage, write_weights, read_weights, free_gates):
     """Usage after what heads freed and writes filled, and the tapes of both."""
     retention, retention_tape = retain(read_weights, free_gates)
-    after, usage_tape = update_usage(usage, write_weights, retention)
+    after, usage_tape = update_usage(usage, (write_weights,), retention)
     return after, (retention_tape, usage_tape)
 
 
 def free_and_fill_backward(tapes, d_usage):
     retention_tape, usage_tape = tapes
-    d_usage, d_write_weights, d_retention = update_usage_backward(usage_tape, d_usage)
+    d_usage, (d_write_weights,), d_retention = update_usage_backward(usage_tape, d_usage)
     return d_usage, d_write_weights, *retain_backward(retention_tape, d_retention)
 
 
@@ -151,3 +153,67 @@ def test_allocation_stays_single(rng):
     d_usage = allocate_backward(tape, allocation)
     results = usage, allocation, d_usage, *free_and_fill_backward(usage_tapes, d_usage)
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
+
+
+# Several write heads.
+
+
+def in_turn(usage, *gates):
+    allocations, _ = allocate_in_turn(np.array([usage], float), tuple(np.array([[gate] for gate in gates])))
+    return np.concatenate(allocations)
+
+
+def test_each_write_head_is_offered_a_slot_of_its_own():
+    assert_array_equal(in_turn([0, 0, 0, 0], 1, 1, 1), np.eye(3, 4))
+
+
+def test_a_write_head_leaves_the_slot_to_the_next_as_far_as_it_does_not_write():
+    assert_array_equal(in_turn([0, 0, 0], 0, 1), [[1, 0, 0], [1, 0, 0]])
+    assert_array_equal(
+        in_turn([0, 0, 1], 0.25, 1), [[1, 0, 0], [0, 1, 0]]
+    )  # the least used slot is now the second
+
+
+def test_the_usage_that_heads_go_by_is_what_the_heads_before_would_leave():
+    """After the first: 0.5 + 0.5 x 0.5 x 0.5 = 0.625 and 0.8 + 0.2 x 0.5 x 0.1 = 0.81."""
+    assert_allclose(in_turn([0.5, 0.8], 0.5, 1), [[0.5, 0.1], [0.375, 0.19 * 0.625]], rtol=1e-15)
+
+
+def test_a_single_write_head_is_offered_what_is_free(rng):
+    usage = usages(rng, 3, 5)
+    (allocation,), _ = allocate_in_turn(usage, (rng.random(3),))
+    assert_array_equal(allocation, allocate(usage)[0])
+
+
+def test_all_writes_of_the_step_before_fill_slots():
+    """1 - 0.75 (1 - 0.5) (1 - 0.5) and 1 - (1 - 1) (1 - 0)."""
+    writes = np.array([[0.5, 1]]), np.array([[0.5, 0]])
+    usage, _ = update_usage(np.array([[0.25, 0]]), writes, np.array([[1.0, 0.5]]))
+    assert_array_equal(usage, [[0.8125, 0.5]])
+
+
+@pytest.mark.parametrize("V", [1, 2, 3])
+@pytest.mark.parametrize("B, R, N, W", SIZES)
+def test_gradient_of_allocation_in_turn(B, R, N, W, V, rng):
+    """With gates so small that no slot overtakes another."""
+    arguments = usages(rng, B, N), tuple(rng.uniform(0, 0.1, (V, B)))
+    _, turns = allocate_in_turn(*arguments)
+    assert_backward(
+        lambda *a: allocate_in_turn(*a)[0], arguments, lambda d: allocate_in_turn_backward(turns, d)
+    )
+
+
+@pytest.mark.parametrize("V", [1, 2, 3])
+@pytest.mark.parametrize("B, R, N, W", SIZES)
+def test_gradient_of_usage_by_all_writes(B, R, N, W, V, rng):
+    arguments = usages(rng, B, N), tuple(weightings(rng, V, B, N)), rng.random((B, N))
+    _, tape = update_usage(*arguments)
+    assert_backward(lambda *a: update_usage(*a)[0], arguments, lambda d: update_usage_backward(tape, d))
+
+
+def test_gradient_of_usage_where_two_heads_fill_a_slot(rng):
+    """Two factors 1 - w are 0: nothing is divided by them."""
+    writes = tuple(np.array([[[0.0, 1, 0.5]], [[0, 1, 0]], [[1, 0, 0]]]))
+    arguments = usages(rng, 1, 3), writes, rng.random((1, 3))
+    _, tape = update_usage(*arguments)
+    assert_backward(lambda *a: update_usage(*a)[0], arguments, lambda d: update_usage_backward(tape, d))

@@ -79,7 +79,7 @@ def test_numbers_of_variations_stand_behind_those_of_the_paper():
     gates, strengths = 1 / (1 + np.exp(-xi[0])), 1 + np.log(1 + np.exp(xi[0]))
     paper = parse_interface(spec_of(R=2, W=3), xi[:, :28])
     expected = {name: part[0] for name, part in named_leaves(paper)} | {
-        "write_mask": [gates[28:31]],
+        "write_mask": gates[28:31],
         "read_masks": [gates[31:34], gates[34:37]],
         "forward_sharpness": strengths[37:39],
         "backward_sharpness": strengths[39:41],
@@ -92,7 +92,7 @@ def test_without_links_masks_take_the_place_of_the_modes():
     gates = 1 / (1 + np.exp(-xi[0]))
     paper = parse_interface(spec_of(R=2, W=3), xi[:, :28])
     expected = {name: part[0] for name, part in named_leaves(paper) if name != "read_modes"} | {
-        "write_mask": [gates[22:25]],
+        "write_mask": gates[22:25],
         "read_masks": [gates[25:28], gates[28:31]],
     }
     assert_parts(parse_interface(spec_of(R=2, W=3, masking=True, links=False), xi), expected)

@@ -32,6 +32,7 @@ specs = st.builds(
     memory_size=st.integers(1, 8),
     word_size=sizes,
     read_heads=st.integers(1, 4),
+    write_heads=st.sampled_from([1, 1, 2, 3]),
 )
 ROUNDING = {np.float32: 1e-6, np.float64: 1e-15}
 """Measured: 1.2e-7 and 2.2e-16."""
@@ -75,8 +76,8 @@ def test_state_of_a_run_stays_valid(spec, seed, T, batch, input_scale, params_sc
         assert_weighting(state.read_weights, dtype)
         assert_weighting(state.precedence, dtype)
         assert_weighting(state.link, dtype)
-        assert_weighting(state.link.swapaxes(1, 2), dtype)
-        assert not state.link.diagonal(axis1=1, axis2=2).any()
+        assert_weighting(state.link.swapaxes(-2, -1), dtype)
+        assert not state.link.diagonal(axis1=-2, axis2=-1).any()
 
 
 def with_slots(state, order):
@@ -84,10 +85,10 @@ def with_slots(state, order):
     return state._replace(
         memory=state.memory[:, order],
         usage=state.usage[:, order],
-        precedence=state.precedence[:, order],
-        link=state.link[:, order][:, :, order],
-        write_weights=state.write_weights[:, order],
-        read_weights=state.read_weights[:, :, order],
+        precedence=state.precedence[..., order],
+        link=state.link[..., order, :][..., order],
+        write_weights=state.write_weights[..., order],
+        read_weights=state.read_weights[..., order],
     )
 
 
@@ -143,7 +144,7 @@ def test_usage_rises_by_writing_and_falls_by_freeing(usage, seed, heads):
     usage, N = np.array([usage]), len(usage)
     written, read = weightings(rng, 1, N), weightings(rng, 1, heads, N)
     filled, freed = (
-        update_usage(usage, written, retain(read, np.full((1, heads), gate))[0])[0] for gate in (0.0, 1.0)
+        update_usage(usage, (written,), retain(read, np.full((1, heads), gate))[0])[0] for gate in (0.0, 1.0)
     )
     assert (filled >= usage - ROUNDING[np.float64]).all()
     assert (freed <= filled).all()

@@ -5,13 +5,13 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
-from helpers.examples import random_inputs, random_params, random_state, single, weightings, words
+from helpers.examples import random_inputs, random_params, random_state, single, words
 from helpers.gradients import assert_backward
 from numdnc import NTMSpec, initial_state, initial_state_backward, map_leaves, zero_params
 from numdnc.init import NTM_MEMORY
 from numdnc.parts import NTMInterface
 from numdnc.reference import backward, forward
-from numdnc.reference.ntm import access_ntm, access_ntm_backward, write_heads, write_heads_backward
+from numdnc.reference.ntm import access_ntm, access_ntm_backward
 from numdnc.tree import leaves, named_leaves
 
 SIZES = [(3, 2, 1, 5, 4, 1), (2, 1, 2, 4, 3, 2), (1, 4, 2, 5, 3, 3), (2, 4, 5, 1, 3, 1), (3, 2, 4, 6, 1, 1)]
@@ -84,13 +84,6 @@ def test_write_heads_add_up_in_one_slot():
     assert_allclose(state.memory[0, 1:], np.full((3, 3), 9), rtol=1e-4)
 
 
-def test_write_heads_can_be_in_different_slots():
-    weights = np.array([[[1.0, 0, 0], [0, 0, 1]]])
-    erase, vectors = np.array([[[1.0, 0], [0.5, 0.5]]]), np.array([[[3.0, 0], [0, 4]]])
-    written = write_heads(np.full((1, 3, 2), 8.0), weights, erase, vectors)
-    assert_array_equal(written, [[[3, 8], [8, 8], [4, 8]]])
-
-
 def test_without_learned_state_heads_start_at_slot_0_of_an_almost_empty_memory():
     state = initial_state(spec_of(2, 4, 5, 3, 1), zero_params(spec_of(2, 4, 5, 3, 1)), 7)
     assert_array_equal(state.memory, np.full((7, 5, 3), NTM_MEMORY, np.float32))
@@ -129,25 +122,6 @@ def example(rng, spec, B):
 
     erase, vectors = rng.random((B, V, W)), rng.standard_normal((B, V, W))
     return NTMInterface(*heads(R), *heads(V), erase, vectors), random_state(spec, rng, B)
-
-
-@pytest.mark.parametrize("B, R, V, N, W, shift_range", SIZES)
-def test_gradient_of_write_heads(B, R, V, N, W, shift_range, rng):
-    arguments = (
-        rng.standard_normal((B, N, W)),
-        weightings(rng, B, V, N),
-        rng.random((B, V, W)),
-        rng.standard_normal((B, V, W)),
-    )
-    assert_backward(write_heads, arguments, lambda d: write_heads_backward(*arguments, d))
-
-
-def test_gradient_where_two_heads_erase_a_slot_wholly(rng):
-    """Products of the other heads' factors are formed without division: two of them are 0 here."""
-    weights = np.zeros((1, 4, 3))
-    weights[:, :2, 1] = 1
-    arguments = rng.standard_normal((1, 3, 2)), weights, np.ones((1, 4, 2)), rng.standard_normal((1, 4, 2))
-    assert_backward(write_heads, arguments, lambda d: write_heads_backward(*arguments, d))
 
 
 @pytest.mark.parametrize("B, R, V, N, W, shift_range", SIZES)

@@ -61,9 +61,8 @@ class _NetworkOptions:
 class ModelOptions(NTMOptions, MemoryOptions, _NetworkOptions):
     """What the model is.
 
-    Options from --controller on are those of a model with a memory, dnc or ntm. Those from --masking to --learned-state
-    make variations of the paper's dnc; --write-heads and --shift-range are those of an ntm, which may learn its state
-    too.
+    Options from --controller on are those of a model with a memory, dnc or ntm. Those from --masking on make variations
+    of the paper's dnc; --shift-range is one of an ntm, which may learn its state too.
     """
 
     controller: Annotated[str, arg(metavar="{lstm,rnn,feedforward}", help=_HELP["controller"])] = "lstm"  # type: ignore[assignment]  # checked by the spec

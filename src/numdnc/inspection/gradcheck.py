@@ -108,7 +108,7 @@ def _choices(spec: Spec, step: Any) -> list[Any]:
     if not isinstance(spec, DNCSpec):
         return []
     writing, after = step.access.writing, step.access.after
-    choices = [writing.allocation.order] if spec.usage_writing else []
+    choices = [turn.tape.order for turn in writing.turns] if spec.usage_writing else []
     if spec.sparsity is not None:
         contents = [step.access.read_content, *([writing.content] if spec.usage_writing else [])]
         weightings = [getattr(content, "content", content).weights for content in contents]
@@ -137,6 +137,7 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
         return state
 
     N, K = spec.memory_size, spec.sparsity
+    shape = (batch, spec.write_heads, N, N) if spec.write_heads > 1 else (batch, N, N)
 
     def weighting(like: Array) -> Array:
         draw = rng.random(like.shape)
@@ -144,8 +145,8 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
         return cut(weights, K)
 
     def links() -> dict[str, Array]:
-        draw = rng.random((batch, N, N)) * (1 - np.eye(N))
-        most = max(draw.sum(axis=1).max(), draw.sum(axis=2).max())
+        draw = rng.random(shape) * (1 - np.eye(N))
+        most = max(draw.sum(axis=-2).max(), draw.sum(axis=-1).max())
         link = 0.9 * draw / most if most else draw
         if K is None:
             return {"link": link}

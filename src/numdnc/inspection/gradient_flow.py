@@ -80,7 +80,7 @@ def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
 def _interface_parts(spec: MemorySpec) -> Iterator[tuple[str, Any]]:
     """Name and columns of each part; parts that exist for each head are split by head."""
     for name, columns in interface_columns(spec).items():
-        if spec.interface_parts[name].axes.startswith(("R", "V")):
+        if spec.interface_parts[name].axes_in(spec.axis_sizes)[:1] in (("R",), ("V",)):
             yield from ((f"{name} of head {head}", columns[head].reshape(-1)) for head in range(len(columns)))
         else:
             yield name, columns.reshape(-1)

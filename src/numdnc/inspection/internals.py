@@ -15,11 +15,12 @@ from numdnc.init import initial_state
 from numdnc.params import STATE_TYPES, Array, DNCState, Inputs, NTMState
 from numdnc.parts import Interface, NTMInterface, OptionalArray, Part, parts_of
 from numdnc.reference.activations import affine
-from numdnc.reference.allocation import allocate, retain
+from numdnc.reference.allocation import allocate_in_turn, retain
 from numdnc.reference.bidirectional import reverse_hidden
 from numdnc.reference.content import content_weights, look_up
 from numdnc.reference.controller import controller_step
 from numdnc.reference.dnc import dnc_step
+from numdnc.reference.heads import join_heads, split_heads, stack_heads
 from numdnc.reference.interface import parse_interface
 from numdnc.reference.linkage import follow_links
 from numdnc.reference.recency import least_recent
@@ -31,12 +32,12 @@ class Weightings(NamedTuple):
     """Intermediate values of a step of a DNC's memory."""
 
     retention: Annotated[OptionalArray, Part("N", flag="usage_writing")]
-    allocation: Annotated[Array, Part("N")]
+    allocation: Annotated[Array, Part("[V] N")]
     """With `recency` 1 at the least recently used slot."""
-    write_content: Annotated[OptionalArray, Part("N", flag="usage_writing")]
+    write_content: Annotated[OptionalArray, Part("[V] N", flag="usage_writing")]
     read_content: Annotated[Array, Part("R N")]
-    forward: Annotated[OptionalArray, Part("R N", flag="links")]
-    backward: Annotated[OptionalArray, Part("R N", flag="links")]
+    forward: Annotated[OptionalArray, Part("[V] R N", flag="links")]
+    backward: Annotated[OptionalArray, Part("[V] R N", flag="links")]
 
 
 class NTMWeightings(NamedTuple):
@@ -143,22 +144,26 @@ def _weightings(spec: DNCSpec, interface: Interface, before: DNCState, after: DN
         allocation = least_recent(before.age)
     else:
         retention, _ = retain(before.read_weights, interface.free_gates)
-        allocation, _ = allocate(after.usage)
+        gates = split_heads(spec, interface.allocation_gate * interface.write_gate)
+        allocations, _ = allocate_in_turn(after.usage, gates)
+        allocation = join_heads(spec, allocations)
         write_content, _ = look_up(
             spec,
             before.memory,
-            interface.write_key[:, None],
-            interface.write_strength[:, None],
-            interface.write_mask,
+            stack_heads(spec, interface.write_key),
+            stack_heads(spec, interface.write_strength),
+            stack_heads(spec, interface.write_mask) if spec.masking else (),
         )
-        write_content = write_content[:, 0]
+        write_content = join_heads(spec, tuple(np.moveaxis(write_content, 1, 0)))
     read_content, _ = look_up(
         spec, after.memory, interface.read_keys, interface.read_strengths, interface.read_masks
     )
     forward: OptionalArray = ()
     backward: OptionalArray = ()
     if spec.dense_links:
-        forward, backward, _ = follow_links(spec, interface, after.link, before.read_weights)
+        links = split_heads(spec, after.link)
+        *directions, _ = follow_links(spec, interface, links, before.read_weights)
+        forward, backward = (join_heads(spec, direction) for direction in directions)
     elif spec.links:
         forward, backward = follow_lists(after.link_slots, after.link_values, before.read_weights)
     return Weightings(retention, allocation, write_content, read_content, forward, backward)
@@ -176,9 +181,9 @@ def follow_lists(slots: Array, values: Array, read_weights: Array) -> tuple[Arra
 
 
 def strongest_links(link: Array, most: int) -> tuple[NDArray[np.intp], Array]:
-    """Slots and values (B, N, K) of the largest entries of each row of link (B, N, N), largest first, ties by slot.
+    """Slots and values (.., N, K) of the largest entries of each row of link (.., N, N), largest first, ties by slot.
 
     K is the smaller of `most` and N.
     """
-    slots = np.argsort(-link, axis=2, kind="stable")[:, :, :most]
-    return slots, np.take_along_axis(link, slots, 2)
+    slots = np.argsort(-link, axis=-1, kind="stable")[..., :most]
+    return slots, np.take_along_axis(link, slots, -1)

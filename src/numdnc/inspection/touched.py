@@ -43,8 +43,9 @@ def touched_slots(spec: Spec, steps: Iterable[Mapping[str, Array]]) -> NDArray[n
 def at_slots(spec: Spec, found: Mapping[str, Array], slots: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     """Internal values (B, ..) with these slots alone; "link_slots" then refers to positions in `slots`."""
     kept: dict[str, NDArray[Any]] = dict(found)
+    sizes = spec.axis_sizes if spec.has_memory else {}
     for name, part in recorded_parts(spec).items():
-        axes = part.axes.split()
+        axes = part.axes_in(sizes)
         if "N" in axes:
             kept[name] = found[name].take(slots, axis=1 + axes.index("N"))
     if spec.links:

@@ -1,7 +1,7 @@
 """Traces: inputs, outputs and internal values of a model at every step of one sequence.
 
-Axes: T steps, R read heads, N slots, W word, H hidden units of all layers, X input, Y output, K links kept of a row,
-S slots kept of a large sparse memory.
+Axes: T steps, R read heads, V write heads, N slots, W word, H hidden units of all layers, X input, Y output, K links
+kept of a row, S slots kept of a large sparse memory.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from numdnc.tasks.sequences import loss_mask
 from numdnc.tasks.targets import are_classes, errors, probabilities
 
 MOST_LINKS = 2_000_000
-"""Part of the schema: with more than this many link numbers, T N N, only the strongest of each row are kept, ..."""
+"""Part of the schema: with more than this many link numbers, T V N N, only the strongest of each row are kept, ..."""
 STRONGEST = 4
 """... K of them."""
 LARGEST = 1 << 30
@@ -98,7 +98,7 @@ class Trace(NamedTuple):
             return f"slots: only the {len(self.slots):,} of {N:,} that the sequence touches are kept"
         if "link_slots" not in self.arrays or self.spec.sparsity is not None:
             return ""
-        K = self.arrays["link_slots"].shape[2]
+        K = self.arrays["link_slots"].shape[-1]
         return f"links: only the strongest {K} of the {N} of each slot are kept"
 
 
@@ -107,7 +107,7 @@ def array_shapes(spec: Spec, steps: int, slots: int | None = None) -> dict[str, 
 
     `inputs` and `targets` are floats (T, X) and (T, Y), or integers (T,) if they are symbols or classes; targets of
     several classes a step are integers (T, G). `mask` (T,) is 1 where the loss counts. With more than MOST_LINKS link
-    numbers, `link` is replaced by `link_slots` (T, N, K), integers, the slots of the strongest links of each row,
+    numbers, `link` is replaced by `link_slots` (T, [V,] N, K), integers, the slots of the strongest links of each row,
     strongest first, and `link_values`, the values of these links. A sparse model has these lists anyway, as in its
     state; if only some of its slots are kept, `slots` is their number S, which takes the place of N.
     """
@@ -121,21 +121,19 @@ def array_shapes(spec: Spec, steps: int, slots: int | None = None) -> dict[str, 
     sizes = spec.axis_sizes if spec.has_memory else {}
     if slots is not None:
         sizes = sizes | {"N": slots}
-    shapes |= {
-        # An axis of 1 is left out.
-        name: part._replace(axes=part.axes.removeprefix("1 ")).shape(sizes)
-        for name, part in recorded_parts(spec).items()
-    }
+    shapes |= {name: part.shape(sizes) for name, part in recorded_parts(spec).items()}
     shapes.pop("link_slots", None)
     if truncates_links(spec, steps):
-        N, _ = shapes.pop("link")
-        shapes["link_values"] = (N, min(STRONGEST, N))
+        *rows, N = shapes.pop("link")
+        shapes["link_values"] = (*rows, min(STRONGEST, N))
     return {name: (steps, *shape) for name, shape in shapes.items()}
 
 
 def truncates_links(spec: Spec, steps: int) -> bool:
     """Whether the links of this many steps are too many to be kept completely."""
-    return spec.has_memory and spec.dense_links and steps * spec.memory_size**2 > MOST_LINKS
+    return (
+        spec.has_memory and spec.dense_links and steps * spec.write_heads * spec.memory_size**2 > MOST_LINKS
+    )
 
 
 def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:

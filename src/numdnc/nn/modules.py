@@ -103,6 +103,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
         memory_size: N, number of memory slots. Default: 16.
         word_size: W, numbers per slot. Default: 16.
         read_heads: R, number of read heads. Default: 1.
+        write_heads: V, number of write heads. Default: 1.
         masking: Compare keys with the memory only in the columns that a learned mask lets through (Csordas and
             Schmidhuber 2019). Default: False.
         mask_floor: Weight of a column that is masked, in [0, 1]; needs masking. Default: 0.0.
@@ -137,7 +138,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
     Called with input (T, B, X) it gives output (T, B, Y) and a `DNCState`: `memory` (B, N, W), `usage` (B, N),
     `link` (B, N, N), `precedence` (B, N), `write_weights` (B, N), `read_weights` (B, R, N), `reads` (B, R, W) and
     `controller[layer].hidden` and `.cell` (B, H); see `forward`. With sparsity `link_slots` and `link_values` (B, N, K)
-    take the place of `link`, with recency `age` (B, N) that of `usage`.
+    take the place of `link`, with recency `age` (B, N) that of `usage`. With several write heads `link`, `precedence`
+    and `write_weights` have an axis of them after B.
     """
 
     def __init__(
@@ -150,6 +152,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
         memory_size: int = DNCSpec.memory_size,
         word_size: int = DNCSpec.word_size,
         read_heads: int = DNCSpec.read_heads,
+        write_heads: int = DNCSpec.write_heads,
         controller: ControllerKind = DNCSpec.controller,
         masking: bool = DNCSpec.masking,
         mask_floor: float = DNCSpec.mask_floor,
@@ -178,6 +181,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
             memory_size=memory_size,
             word_size=word_size,
             read_heads=read_heads,
+            write_heads=write_heads,
             masking=masking,
             mask_floor=mask_floor,
             deallocation=deallocation,

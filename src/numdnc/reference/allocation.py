@@ -32,7 +32,7 @@ def retain(read_weights: Array, free_gates: Array) -> tuple[Array, RetentionTape
 
 def retain_backward(tape: RetentionTape, d_retention: Array) -> tuple[Array, Array]:
     """Gradients with respect to read weights and free gates."""
-    d_kept = d_retention[:, None, :] * product_of_others(tape.kept)
+    d_kept = d_retention[:, None, :] * _product_of_others(tape.kept)
     d_read_weights = -d_kept * tape.free_gates[:, :, None]
     d_free_gates = -(d_kept * tape.read_weights).sum(axis=2)
     return d_read_weights, d_free_gates
@@ -41,28 +41,33 @@ def retain_backward(tape: RetentionTape, d_retention: Array) -> tuple[Array, Arr
 class UsageTape(NamedTuple):
     """Values saved for the backward pass."""
 
-    usage_before: Array
-    write_weights: Array
+    filled_before: tuple[Array, ...]  # what the writes of the heads before have filled
+    write_weights: tuple[Array, ...]
     retention: Array
     filled: Array  # (B, N)
 
 
-def update_usage(usage: Array, write_weights: Array, retention: Array) -> tuple[Array, UsageTape]:
+def update_usage(usage: Array, write_weights: tuple[Array, ...], retention: Array) -> tuple[Array, UsageTape]:
     """How much each slot is in use (Graves et al. 2016, "Dynamic memory allocation").
 
-        u_t = (u + w^w - u w^w) psi                  u and w^w of the step before
+        u <- u + w^w - u w^w, head by head;   u_t = u psi                  u and w^w of the step before
 
-    usage (B, N) in [0, 1], write_weights (B, N), retention (B, N); the result (B, N) lies in [0, 1].
+    usage (B, N) in [0, 1], write_weights (B, N) of each write head, retention (B, N); the result (B, N) lies in [0, 1].
     """
-    filled = usage + write_weights - usage * write_weights
-    return filled * retention, UsageTape(usage, write_weights, retention, filled)
+    before = []
+    for w in write_weights:
+        before.append(usage)
+        usage = usage + w - usage * w
+    return usage * retention, UsageTape(tuple(before), write_weights, retention, usage)
 
 
-def update_usage_backward(tape: UsageTape, d_usage: Array) -> tuple[Array, Array, Array]:
+def update_usage_backward(tape: UsageTape, d_usage: Array) -> tuple[Array, tuple[Array, ...], Array]:
     """Gradients with respect to usage before, write weights and retention."""
-    d_filled = d_usage * tape.retention
-    d_retention = d_usage * tape.filled
-    return d_filled * (1 - tape.write_weights), d_filled * (1 - tape.usage_before), d_retention
+    d_filled, d_write_weights = d_usage * tape.retention, []
+    for before, w in reversed(list(zip(tape.filled_before, tape.write_weights, strict=True))):
+        d_write_weights.append(d_filled * (1 - before))
+        d_filled = d_filled * (1 - w)
+    return d_filled, tuple(reversed(d_write_weights)), d_usage * tape.filled
 
 
 class AllocationTape(NamedTuple):
@@ -105,6 +110,47 @@ def allocate_backward(tape: AllocationTape, d_allocation: Array) -> Array:
     return d_usage
 
 
+class Turn(NamedTuple):
+    """Values saved for the backward pass of one write head's turn."""
+
+    usage: Array
+    gate: Array
+    allocation: Array
+    tape: AllocationTape
+
+
+def allocate_in_turn(usage: Array, gates: tuple[Array, ...]) -> tuple[tuple[Array, ...], tuple[Turn, ...]]:
+    """Allocation of each write head, as if the heads before it had written (google-deepmind/dnc, `addressing.py`).
+
+        a_v = allocate(u_v),   u_{v+1} = u_v + (1 - u_v) g_v a_v,   u_1 = u
+
+    usage u (B, N); gates g_v (B,) in [0, 1], a head's allocation gate times its write gate. The usages after the first
+    serve for this alone. Each result (B, N) is >= 0 and sums to at most 1.
+    """
+    turns = []
+    for gate in gates:
+        allocation, tape = allocate(usage)
+        turns.append(Turn(usage, gate, allocation, tape))
+        usage = usage + (1 - usage) * gate[:, None] * allocation
+    return tuple(turn.allocation for turn in turns), tuple(turns)
+
+
+def allocate_in_turn_backward(
+    turns: tuple[Turn, ...], d_allocations: tuple[Array, ...]
+) -> tuple[Array, tuple[Array, ...]]:
+    """Gradients with respect to usage and gates.
+
+    da_v gains du_{v+1} (1 - u_v) g_v,   dg_v = sum_n du_{v+1} (1 - u_v) a_v,   du_v gains du_{v+1} (1 - g_v a_v)
+    """
+    d_after, d_gates = np.zeros_like(turns[0].usage), []
+    for turn, d_allocation in zip(reversed(turns), reversed(d_allocations), strict=True):
+        gate, d_pretended = turn.gate[:, None], d_after * (1 - turn.usage)
+        d_gates.append((d_pretended * turn.allocation).sum(axis=1))
+        d_usage = allocate_backward(turn.tape, d_allocation + d_pretended * gate)
+        d_after = d_after * (1 - gate * turn.allocation) + d_usage
+    return d_after, tuple(reversed(d_gates))
+
+
 def _exclusive_product(factors: Array) -> Array:
     """out[.., j] = product of factors[.., i] over i < j, along the last axis."""
     products = np.ones_like(factors)
@@ -112,7 +158,7 @@ def _exclusive_product(factors: Array) -> Array:
     return products
 
 
-def product_of_others(factors: Array) -> Array:
+def _product_of_others(factors: Array) -> Array:
     """out[b, i] = product over all heads except i of factors (B, R, N): those before times those after."""
     before = _exclusive_product(factors.swapaxes(1, 2))
     after = _exclusive_product(factors[:, ::-1].swapaxes(1, 2))[..., ::-1]

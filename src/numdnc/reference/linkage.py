@@ -3,6 +3,7 @@
 Axes: B batch, R read heads, N slots. link[i, j]: "i was written after j".
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from numdnc.parts import Array, Interface
 from numdnc.reference.activations import softmax, softmax_backward
+from numdnc.reference.heads import join_heads, split_heads
 from numdnc.spec import EPSILON, DNCSpec
 
 
@@ -105,35 +107,44 @@ def sharpen_backward(tape: SharpenTape, d_sharp: Array) -> tuple[Array, Array]:
 class FollowTape(NamedTuple):
     """Values saved for the backward pass."""
 
-    link: Array
+    links: tuple[Array, ...]
     read_weights: Array
-    sharpened: tuple[SharpenTape, SharpenTape] | None  # forward and backward
+    sharpened: tuple[tuple[SharpenTape, ...], tuple[SharpenTape, ...]] | None  # forward and backward
 
 
 def follow_links(
-    spec: DNCSpec, interface: Interface, link: Array, read_weights: Array
-) -> tuple[Array, Array, FollowTape]:
-    """Forward and backward weightings (B, R, N) from where each head read last, sharpened with `sharpness`."""
-    forward, backward = directional_weights(link, read_weights)
+    spec: DNCSpec, interface: Interface, links: tuple[Array, ...], read_weights: Array
+) -> tuple[tuple[Array, ...], tuple[Array, ...], FollowTape]:
+    """Forward and backward weightings (B, R, N) from where each head read last, sharpened with `sharpness`.
+
+    There is a link matrix, and a weighting of each direction, for each write head.
+    """
+    forward, backward = zip(*(directional_weights(link, read_weights) for link in links), strict=True)
     sharpened = None
     if spec.sharpness:
-        forward, forward_tape = sharpen(forward, interface.forward_sharpness)
-        backward, backward_tape = sharpen(backward, interface.backward_sharpness)
-        sharpened = forward_tape, backward_tape
-    return forward, backward, FollowTape(link, read_weights, sharpened)
+        by = (split_heads(spec, part) for part in (interface.forward_sharpness, interface.backward_sharpness))
+        forward, forward_tapes = zip(*map(sharpen, forward, next(by)), strict=True)
+        backward, backward_tapes = zip(*map(sharpen, backward, next(by)), strict=True)
+        sharpened = forward_tapes, backward_tapes
+    return forward, backward, FollowTape(links, read_weights, sharpened)
 
 
 def follow_links_backward(
-    tape: FollowTape, d_forward: Array, d_backward: Array
-) -> tuple[Array, Array, dict[str, Array]]:
-    """Gradients with respect to link, read weights, and parts of the interface by name."""
+    spec: DNCSpec, tape: FollowTape, d_forward: tuple[Array, ...], d_backward: tuple[Array, ...]
+) -> tuple[tuple[Array, ...], Array, dict[str, Array]]:
+    """Gradients with respect to links, read weights, and parts of the interface by name."""
     d_interface = {}
     if tape.sharpened is not None:
-        forward_tape, backward_tape = tape.sharpened
-        d_forward, d_interface["forward_sharpness"] = sharpen_backward(forward_tape, d_forward)
-        d_backward, d_interface["backward_sharpness"] = sharpen_backward(backward_tape, d_backward)
-    d_link, d_read_weights = directional_weights_backward(tape.link, tape.read_weights, d_forward, d_backward)
-    return d_link, d_read_weights, d_interface
+        forward_tapes, backward_tapes = tape.sharpened
+        d_forward, d_sharpness = zip(*map(sharpen_backward, forward_tapes, d_forward), strict=True)
+        d_interface["forward_sharpness"] = join_heads(spec, d_sharpness)
+        d_backward, d_sharpness = zip(*map(sharpen_backward, backward_tapes, d_backward), strict=True)
+        d_interface["backward_sharpness"] = join_heads(spec, d_sharpness)
+    each = zip(tape.links, d_forward, d_backward, strict=True)
+    d_links, d_read_weights = zip(
+        *(directional_weights_backward(link, tape.read_weights, *d) for link, *d in each), strict=True
+    )
+    return d_links, reduce(np.add, d_read_weights), d_interface
 
 
 def _clamped(weights: Array) -> Array:

@@ -1,6 +1,6 @@
 """Writing to the memory and reading from it at given weightings.
 
-Axes: B batch, N slots, W word, R read heads.
+Axes: B batch, N slots, W word, R read heads, V write heads.
 """
 
 from typing import NamedTuple
@@ -60,55 +60,84 @@ def deallocate_backward(memory: Array, retention: Array, d_kept: Array) -> tuple
 
 
 class WriteTape(NamedTuple):
-    """Values saved for the backward pass."""
+    """Values saved for the backward pass, one array for each write head."""
 
-    memory_before: Array
-    weights: Array
-    erase: Array
-    vector: Array
+    memory_before: tuple[Array, ...]
+    """What the heads before have left of the memory."""
+    weights: tuple[Array, ...]
+    erase: tuple[Array, ...]
+    vectors: tuple[Array, ...]
 
 
-def write(memory: Array, weights: Array, erase: Array, vector: Array) -> tuple[Array, WriteTape]:
-    """Erase, then add (Graves et al. 2016, "Reading and writing to memory").
+def write(
+    memory: Array, weights: tuple[Array, ...], erase: tuple[Array, ...], vectors: tuple[Array, ...]
+) -> tuple[Array, WriteTape]:
+    """All heads erase, then all add, so that their order does not matter (Graves et al. 2014, "Writing"; 2016).
 
-        M = M (1 - w^w e^T) + w^w v^T
+        M = M prod_v (1 - w_v e_v^T) + sum_v w_v v_v^T
 
-    memory (B, N, W), weights (B, N), erase (B, W) in [0, 1], vector (B, W).
+    memory (B, N, W); of each write head weights w_v (B, N), erase e_v (B, W) in [0, 1], vector v_v (B, W).
     """
-    at = weights[:, :, None]
-    written = memory * (1 - at * erase[:, None, :]) + at * vector[:, None, :]
-    return written, WriteTape(memory, weights, erase, vector)
+    before = []
+    for at, e in zip(weights, erase, strict=True):
+        before.append(memory)
+        memory = memory * (1 - at[:, :, None] * e[:, None, :])
+    for at, v in zip(weights, vectors, strict=True):
+        memory = memory + at[:, :, None] * v[:, None, :]
+    return memory, WriteTape(tuple(before), weights, erase, vectors)
 
 
-def write_backward(tape: WriteTape, d_memory: Array) -> tuple[Array, Array, Array, Array]:
-    """Gradients with respect to memory before, weights, erase and vector."""
-    at = tape.weights[:, :, None]
-    erased = d_memory * tape.memory_before
-    d_weights = (d_memory @ tape.vector[:, :, None] - erased @ tape.erase[:, :, None])[:, :, 0]
-    d_erase = -(tape.weights[:, None, :] @ erased)[:, 0]
-    d_vector = (tape.weights[:, None, :] @ d_memory)[:, 0]
-    return d_memory * (1 - at * tape.erase[:, None, :]), d_weights, d_erase, d_vector
+def write_backward(
+    tape: WriteTape, d_memory: Array
+) -> tuple[Array, tuple[Array, ...], tuple[Array, ...], tuple[Array, ...]]:
+    """Gradients with respect to memory before, and weights, erase and vector of each head.
+
+    With M_v, what the heads before v have left, and its gradient D_v; after the last head that is D = dM:
+
+        dw_v = dM v_v - (D_{v+1} M_v) e_v,   de_v = -(D_{v+1} M_v)^T w_v,   dv_v = dM^T w_v
+        D_v = D_{v+1} (1 - w_v e_v^T)
+    """
+    d_kept, heads = d_memory, []
+    for before, at, e, v in reversed(list(zip(*tape, strict=True))):
+        d_erased = d_kept * before
+        heads.append(
+            (
+                (d_memory @ v[:, :, None] - d_erased @ e[:, :, None])[:, :, 0],
+                -(at[:, None, :] @ d_erased)[:, 0],
+                (at[:, None, :] @ d_memory)[:, 0],
+            )
+        )
+        d_kept = d_kept * (1 - at[:, :, None] * e[:, None, :])
+    d_weights, d_erase, d_vectors = zip(*reversed(heads), strict=True)
+    return d_kept, d_weights, d_erase, d_vectors
 
 
-def read_weights(modes: Array, backward: Array, content: Array, forward: Array) -> Array:
+def read_weights(
+    modes: Array, backward: tuple[Array, ...], content: Array, forward: tuple[Array, ...]
+) -> Array:
     """Where each head reads (Graves et al. 2016, "Read weighting").
 
-        w^r = pi[backward] bwd + pi[content] c^r + pi[forward] fwd
+        w^r = sum_v pi[backward v] bwd_v + pi[content] c^r + sum_v pi[forward v] fwd_v
 
-    modes (B, R, 3) sum to 1 per head; the weightings and the result (B, R, N) are >= 0 and sum to at most 1.
+    modes (B, R, 2 V + 1) sum to 1 per head, in this order; the weightings, one of each direction for each write head,
+    and the result (B, R, N) are >= 0 and sum to at most 1.
     """
-    parts = np.stack([backward, content, forward], axis=2)
+    parts = np.stack([*backward, content, *forward], axis=2)
     return (modes[:, :, None, :] @ parts)[:, :, 0]
 
 
 def read_weights_backward(
-    modes: Array, backward: Array, content: Array, forward: Array, d_weights: Array
-) -> tuple[Array, Array, Array, Array]:
+    modes: Array,
+    backward: tuple[Array, ...],
+    content: Array,
+    forward: tuple[Array, ...],
+    d_weights: Array,
+) -> tuple[Array, tuple[Array, ...], Array, tuple[Array, ...]]:
     """Gradients with respect to modes, backward, content and forward."""
-    parts = np.stack([backward, content, forward], axis=2)
+    V, parts = len(backward), np.stack([*backward, content, *forward], axis=2)
     d_modes = (parts @ d_weights[:, :, :, None])[:, :, :, 0]
-    d_backward, d_content, d_forward = np.moveaxis(modes[:, :, :, None] * d_weights[:, :, None, :], 2, 0)
-    return d_modes, d_backward, d_content, d_forward
+    d_parts = tuple(np.moveaxis(modes[:, :, :, None] * d_weights[:, :, None, :], 2, 0))
+    return d_modes, d_parts[:V], d_parts[V], d_parts[V + 1 :]
 
 
 def read(memory: Array, weights: Array) -> Array:

@@ -10,8 +10,7 @@ import numpy as np
 from numdnc.params import Array, NTMState
 from numdnc.parts import NTMInterface
 from numdnc.reference.addressing import AddressTape, Heads, address, address_backward
-from numdnc.reference.allocation import product_of_others
-from numdnc.reference.memory import read, read_backward
+from numdnc.reference.memory import WriteTape, read, read_backward, write, write_backward
 from numdnc.spec import NTMSpec
 
 
@@ -21,6 +20,7 @@ class NTMAccessTape(NamedTuple):
     interface: NTMInterface
     before: NTMState
     writing: AddressTape
+    write: WriteTape
     reading: AddressTape
     after: NTMState
 
@@ -31,26 +31,25 @@ def access_ntm(spec: NTMSpec, interface: NTMInterface, before: NTMState) -> tupl
     The controller's state is passed through unchanged.
     """
     write_weights, writing = address(before.memory, before.write_weights, _heads(interface, "write"))
-    memory = write_heads(before.memory, write_weights, interface.erase, interface.write_vectors)
+    memory, write_tape = write(
+        before.memory, *map(_by_head, (write_weights, interface.erase, interface.write_vectors))
+    )
     read_weights, reading = address(memory, before.read_weights, _heads(interface, "read"))
     after = NTMState(before.controller, memory, write_weights, read_weights, read(memory, read_weights))
-    return after, NTMAccessTape(interface, before, writing, reading, after)
+    return after, NTMAccessTape(interface, before, writing, write_tape, reading, after)
 
 
 def access_ntm_backward(
     spec: NTMSpec, tape: NTMAccessTape, d_after: NTMState
 ) -> tuple[NTMInterface, NTMState]:
     """Gradients with respect to the interface and the state before, in reverse order."""
-    interface, before, after = tape.interface, tape.before, tape.after
+    after = tape.after
     d_memory, d_read_weights = read_backward(after.memory, after.read_weights, d_after.reads)
     d_memory_read, d_read_before, d_reading = address_backward(
         tape.reading, d_read_weights + d_after.read_weights
     )
-    d_memory, d_write_weights, d_erase, d_vectors = write_heads_backward(
-        before.memory,
-        *(after.write_weights, interface.erase, interface.write_vectors),
-        d_memory + d_memory_read + d_after.memory,
-    )
+    d_memory, *d_write = write_backward(tape.write, d_memory + d_memory_read + d_after.memory)
+    d_write_weights, d_erase, d_vectors = (np.stack(heads, axis=1) for heads in d_write)
     d_memory_write, d_write_before, d_writing = address_backward(
         tape.writing, d_write_weights + d_after.write_weights
     )
@@ -65,31 +64,9 @@ def access_ntm_backward(
     return NTMInterface(erase=d_erase, write_vectors=d_vectors, **d_heads), d_before
 
 
-def write_heads(memory: Array, weights: Array, erase: Array, vectors: Array) -> Array:
-    """All heads erase, then all add, so that their order does not matter (Graves et al. 2014, "Writing").
-
-        M = M prod_v (1 - w_v e_v^T) + sum_v w_v a_v^T
-
-    memory (B, N, W), weights (B, V, N), erase (B, V, W) in [0, 1], vectors (B, V, W).
-    """
-    kept = 1 - weights[:, :, :, None] * erase[:, :, None]
-    return memory * kept.prod(axis=1) + weights.swapaxes(1, 2) @ vectors  # type: ignore[no-any-return]
-
-
-def write_heads_backward(
-    memory: Array, weights: Array, erase: Array, vectors: Array, d_memory: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Gradients with respect to memory before, weights, erase and vectors. With K_v = 1 - w_v e_v^T,
-
-    dK_v = dM M_{t-1} prod_{u != v} K_u,   dw_v = dM a_v - dK_v e_v,   de_v = -dK_v^T w_v,   da_v = dM^T w_v
-    """
-    (B, V, N), W = weights.shape, memory.shape[2]
-    kept = 1 - weights[:, :, :, None] * erase[:, :, None]
-    others = product_of_others(kept.reshape(B, V, N * W)).reshape(B, V, N, W)
-    d_kept = (d_memory * memory)[:, None] * others
-    d_weights = vectors @ d_memory.swapaxes(1, 2) - (d_kept @ erase[:, :, :, None])[:, :, :, 0]
-    d_erase = -(weights[:, :, None] @ d_kept)[:, :, 0]
-    return d_memory * kept.prod(axis=1), d_weights, d_erase, weights @ d_memory
+def _by_head(part: Array) -> tuple[Array, ...]:
+    """The arrays (B, ..) of the heads of (B, V, ..)."""
+    return tuple(np.moveaxis(part, 1, 0))
 
 
 def _heads(interface: NTMInterface, kind: str) -> Heads:

@@ -1,6 +1,6 @@
 """Where each head reads: at slots similar to its key, or along the links from where it read last.
 
-Axes: B batch, R read heads, N slots.
+Axes: B batch, R read heads, V write heads, N slots.
 """
 
 from typing import NamedTuple
@@ -9,6 +9,7 @@ import numpy as np
 
 from numdnc.params import Array, DNCState, OptionalArray
 from numdnc.parts import Interface
+from numdnc.reference.heads import join_heads, split_heads
 from numdnc.reference.linkage import (
     FollowTape,
     LinkTape,
@@ -35,21 +36,20 @@ class Reading(NamedTuple):
     """Read weights, and the updated links and precedence."""
 
     weights: Array  # (B, R, N)
-    links: dict[
-        str, Array
-    ]  # the parts of the state that hold links, by name: of (B, N, N) or of lists (B, N, K)
-    precedence: OptionalArray = ()  # (B, N)
+    links: dict[str, Array]
+    """The parts of the state that hold links, by name: of (B, N, N), or (B, V, N, N), or of lists (B, N, K)."""
+    precedence: OptionalArray = ()  # (B, N), or (B, V, N)
 
 
 class ReadingTape(NamedTuple):
-    """Values saved for the backward pass, where there are links."""
+    """Values saved for the backward pass, where there are links; a tuple has an entry for each write head."""
 
-    link: LinkTape
+    links: tuple[LinkTape, ...]
     follow: FollowTape
     modes: Array
-    backward: Array  # (B, R, N), as mixed
+    backward: tuple[Array, ...]  # (B, R, N), as mixed
     content: Array
-    forward: Array
+    forward: tuple[Array, ...]
     links_before: dict[str, Array]
     after: Reading
 
@@ -70,23 +70,27 @@ def locate_reads(
 ) -> tuple[Reading, ReadingTape | None]:
     """Update the links with the write weights, follow them in both directions, and mix with the content weighting.
 
-    write_weights (B, N) and content (B, R, N) are of this step. Without links (Franke, Niehues and Waibel 2018)
-    heads read by content alone.
+    write_weights (B, N), or (B, V, N), and content (B, R, N) are of this step. Each write head has links and a
+    precedence of its own. Without links (Franke, Niehues and Waibel 2018) heads read by content alone.
     """
     if not spec.links:
         return Reading(content, {}), None
-    K = spec.sparsity
-    links_before = links_of(before)
-    link, link_tape = update_link(_as_matrix(links_before), before.precedence, write_weights)
+    K, links_before = spec.sparsity, links_of(before)
+    precedence_before, weights = split_heads(spec, before.precedence), split_heads(spec, write_weights)
+    links, link_tapes = zip(
+        *map(update_link, split_heads(spec, _as_matrix(links_before)), precedence_before, weights),
+        strict=True,
+    )
     if K is not None:
-        link = cap_links(link, K)
-    precedence = cut(update_precedence(before.precedence, write_weights), K)
-    forward, backward, follow_tape = follow_links(spec, interface, link, before.read_weights)
-    weights = cut(read_weights(interface.read_modes, backward, content, forward), K)
-    links = {"link": link} if K is None else dict(zip(_LISTS, list_links(link, K), strict=True))
-    after = Reading(weights, links, precedence)
+        links = tuple(cap_links(link, K) for link in links)
+    precedence = tuple(cut(each, K) for each in map(update_precedence, precedence_before, weights))
+    forward, backward, follow_tape = follow_links(spec, interface, links, before.read_weights)
+    mixed = cut(read_weights(interface.read_modes, backward, content, forward), K)
+    link = join_heads(spec, links)
+    parts = {"link": link} if K is None else dict(zip(_LISTS, list_links(link, K), strict=True))
+    after = Reading(mixed, parts, join_heads(spec, precedence))
     tape = ReadingTape(
-        link_tape, follow_tape, interface.read_modes, backward, content, forward, links_before, after
+        link_tapes, follow_tape, interface.read_modes, backward, content, forward, links_before, after
     )
     return after, tape
 
@@ -99,24 +103,35 @@ def locate_reads_backward(spec: DNCSpec, tape: ReadingTape | None, d_after: Read
     d_modes, d_backward, d_content, d_forward = read_weights_backward(
         tape.modes, tape.backward, tape.content, tape.forward, cut_backward(after.weights, K, d_after.weights)
     )
-    d_link, d_read_before, d_interface = follow_links_backward(tape.follow, d_forward, d_backward)
-    d_precedence, d_weights = update_precedence_backward(
-        tape.link.precedence_before,
-        tape.link.write_weights,
-        cut_backward(after.precedence, K, d_after.precedence),
-    )
-    d_link = d_link + _as_matrix_gradient(after.links, d_after.links)
-    d_link, d_precedence_link, d_weights_link = update_link_backward(
-        tape.link, cut_backward(tape.follow.link, K, d_link)
-    )
+    d_followed, d_read_before, d_interface = follow_links_backward(spec, tape.follow, d_forward, d_backward)
+    d_final = split_heads(spec, _as_matrix_gradient(after.links, d_after.links))
+    d_last = split_heads(spec, cut_backward(after.precedence, K, d_after.precedence))
+    heads = [
+        _link_head_backward(K, link_tape, link, d + d_link, d_p)
+        for link_tape, link, d, d_link, d_p in zip(
+            tape.links, tape.follow.links, d_followed, d_final, d_last, strict=True
+        )
+    ]
+    d_links, d_precedence, d_weights = (join_heads(spec, parts) for parts in zip(*heads, strict=True))
     return ReadingGradient(
         content=d_content,
         interface={"read_modes": d_modes, **d_interface},
-        write_weights=d_weights + d_weights_link,
+        write_weights=d_weights,
         read_weights_before=d_read_before,
-        links_before=_as_matrix_backward(tape.links_before, d_link),
-        precedence_before=d_precedence + d_precedence_link,
+        links_before=_as_matrix_backward(tape.links_before, d_links),
+        precedence_before=d_precedence,
     )
+
+
+def _link_head_backward(
+    K: int | None, tape: LinkTape, link: Array, d_link: Array, d_precedence: Array
+) -> tuple[Array, Array, Array]:
+    """Gradients with respect to a write head's links before, precedence before and write weights."""
+    d_precedence, d_weights = update_precedence_backward(
+        tape.precedence_before, tape.write_weights, d_precedence
+    )
+    d_before, d_precedence_link, d_weights_link = update_link_backward(tape, cut_backward(link, K, d_link))
+    return d_before, d_precedence + d_precedence_link, d_weights + d_weights_link
 
 
 _LISTS = ("link_slots", "link_values")

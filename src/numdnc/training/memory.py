@@ -25,9 +25,12 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
     state = GATES[spec.controller] * spec.hidden_total
     if spec.has_memory:
         N, W = spec.memory_size, spec.word_size
-        seen = spec.deallocation + (1 + spec.read_heads) * spec.masking  # memories beside the memory itself
+        V = spec.write_heads
+        seen = (
+            V - 1 + spec.deallocation + (V + spec.read_heads) * spec.masking
+        )  # memories beside the memory itself
         fixed += (min(states, 3 * batch) if compact else states) * N * W
-        links = N * spec.links
+        links = V * N * spec.links
         if spec.sparsity is not None:  # matrices before and after the cut, or slots and values
             links = 2 * spec.links * (N if engine.expands_links else spec.sparsity)
         fixed += whole * N * (links + W * seen)

@@ -128,7 +128,8 @@ def _state_arrays(spec: Spec, kept: Any, at: Any) -> dict[str, Array]:
 def _store_memory_state(arrays: dict[str, Array], state: Any) -> None:
     """Copy a memory's state into arrays of one step."""
     for name, array in arrays.items():
-        array[:] = state.memory.swapaxes(1, 2) if name == "memory" else getattr(state, name)
+        part = state.memory.swapaxes(1, 2) if name == "memory" else getattr(state, name)
+        array[:] = part.reshape(array.shape)
 
 
 def _load_state(
@@ -140,28 +141,32 @@ def _load_state(
     reads: Array,
 ) -> Any:
     """Copy a model's state out of arrays of one step."""
-    copies = {name: array.copy() for name, array in arrays.items() if name != "memory"}
+    found = {name: array.copy() for name, array in arrays.items()}
+    found |= {"memory": arrays["memory"].swapaxes(1, 2).copy(), "reads": reads.copy()}
     if link is not None and spec.links:
-        copies["link"] = _from_tiles(link, sizes.tile)
-    memory = arrays["memory"].swapaxes(1, 2).copy()
-    return memory_state(spec, layers, {**copies, "memory": memory, "reads": reads.copy()})
+        found["link"] = _from_tiles(link, sizes.tile)
+    shapes = state_part_shapes(spec)
+    parts = {name: part.reshape(len(reads), *shapes[name]) for name, part in found.items()}
+    return memory_state(spec, layers, parts)
 
 
 def _to_tiles(tiles: Array, link: Array, width: int) -> None:
-    """Copy a link (B, N, N) into tiles (B, tiles, N, columns) of this width; the padding is 0."""
-    for tile in range(tiles.shape[1]):
-        columns = link[:, :, tile * width : (tile + 1) * width]
-        tiles[:, tile, :, : columns.shape[2]] = columns
-        tiles[:, tile, :, columns.shape[2] :] = 0
+    """Copy links (B, N, N), or (B, V, N, N), into tiles (B, V, tiles, N, columns) of this width; the padding is 0."""
+    B, V, count, N, _ = tiles.shape
+    link = link.reshape(B, V, N, N)
+    for tile in range(count):
+        columns = link[..., tile * width : (tile + 1) * width]
+        tiles[:, :, tile, :, : columns.shape[3]] = columns
+        tiles[:, :, tile, :, columns.shape[3] :] = 0
 
 
 def _from_tiles(tiles: Array, width: int) -> Array:
-    """Copy the link (B, N, N) out of tiles."""
-    B, count, N = tiles.shape[:3]
-    link = np.empty((B, N, N), tiles.dtype)
+    """Copy the links (B, V, N, N) out of tiles."""
+    B, V, count, N, _ = tiles.shape
+    link = np.empty((B, V, N, N), tiles.dtype)
     for tile in range(count):
-        columns = link[:, :, tile * width : (tile + 1) * width]
-        columns[:] = tiles[:, tile, :, : columns.shape[2]]
+        columns = link[..., tile * width : (tile + 1) * width]
+        columns[:] = tiles[:, :, tile, :, : columns.shape[3]]
     return link
 
 

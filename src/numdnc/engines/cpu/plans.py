@@ -83,6 +83,7 @@ def make_plan(
         "layer_norm": lstm and spec.normalisation,
         "vectors": not symbols,
         "usage_writing": not spec.recency,
+        "deallocating_heads": sizes.deallocation > 0 and sizes.write_heads > 1,
         "unmasked": not sizes.masking,
     }
     tape: tuple[Any, ...] = (Controller, ControllerTape)
@@ -134,6 +135,7 @@ def axis_sizes(
         "W": sizes.word,
         "R": R,
         "V": sizes.write_heads,
+        "V_1": max(sizes.write_heads - 1, 0),
         "RW": sizes.reads,
         "RN": R * N,
         "2R": 2 * R,
@@ -202,7 +204,8 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
     }
     if not spec.has_memory:
         return Sizes(**common)
-    few = steps * batch * spec.memory_size**2 * item_size <= _MAX_ALL_LINKS_BYTES
+    links = steps * batch * spec.write_heads * spec.memory_size**2
+    few = links * item_size <= _MAX_ALL_LINKS_BYTES
     return Sizes(
         **common,
         slots=spec.memory_size,
@@ -218,7 +221,7 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         stride=1 if few else _STRIDE,
         tile=tile_width(spec.memory_size),
         rows=_rows_at_once(spec.memory_size),
-        write_heads=spec.axis_sizes.get("V", 0),
+        write_heads=spec.write_heads,
         shifts=spec.axis_sizes.get("S", 0),
     )
 

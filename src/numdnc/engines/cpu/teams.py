@@ -18,8 +18,8 @@ def useful_threads(spec: Spec, steps: int, batch: int, threads: int) -> int:
     """The number of threads to use: all, or one where the work is too little to share."""
     work = _weights(spec) + spec.hidden_total
     if spec.has_memory:
-        N, R = spec.memory_size, spec.read_heads
-        work += N * spec.word_size * (2 * R + 3) + N * N * 2 * (R + 1) * spec.links
+        N, R, V = spec.memory_size, spec.read_heads, spec.write_heads
+        work += N * spec.word_size * (2 * R + 2 * V + 1) + V * N * N * 2 * (R + 1) * spec.links
     return threads if steps * batch * work >= _MIN_WORK else 1
 
 

@@ -4,11 +4,13 @@ Axes: B batch, R read heads, K keys looked up at once, N slots, W word. See numd
 equation and source; torch derives the gradient.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
 
+from numdnc.engines.torch.heads import join_heads, split_heads, stack_heads
 from numdnc.params import DNCState, memory_state
 from numdnc.parts import Activation
 from numdnc.spec import EPSILON, DNCSpec, NTMSpec
@@ -17,31 +19,33 @@ from numdnc.spec import EPSILON, DNCSpec, NTMSpec
 def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
     """Free, allocate, write, link, read; xi (B, interface_size). The controller's state passes through unchanged."""
     interface = parse_interface(spec, xi)
+    heads = partial(split_heads, spec)
     retention = product([1 - interface["free_gates"][:, i, None] * w for i, w in _heads(before.read_weights)])
-    usage = (before.usage + before.write_weights - before.usage * before.write_weights) * retention
-    content = look_up(
-        spec,
-        before.memory,
-        interface["write_key"][:, None],
-        interface["write_strength"][:, None],
-        interface.get("write_mask"),
-    )[:, 0]
-    gate = interface["allocation_gate"][:, None]
-    write_weights = interface["write_gate"][:, None] * (gate * allocate(usage) + (1 - gate) * content)
+    usage = before.usage
+    for w in heads(before.write_weights):
+        usage = usage + w - usage * w
+    usage = usage * retention
+    write_weights = locate_writes(spec, interface, before.memory, usage)
     memory = before.memory * retention[:, :, None] if spec.deallocation else before.memory
-    memory = write(memory, write_weights, interface["erase"], interface["write_vector"])
+    memory = write(memory, write_weights, heads(interface["erase"]), heads(interface["write_vector"]))
     content = look_up(
         spec, memory, interface["read_keys"], interface["read_strengths"], interface.get("read_masks")
     )
     if spec.links:
-        link = update_link(before.link, before.precedence, write_weights)
-        precedence = (1 - write_weights.sum(1, keepdim=True)) * before.precedence + write_weights
-        forward, backward = before.read_weights @ link.mT, before.read_weights @ link
+        old, was_last = heads(before.link), heads(before.precedence)
+        links = list(map(update_link, old, was_last, write_weights))
+        link = join_heads(spec, links)
+        precedence = join_heads(
+            spec, [(1 - w.sum(1, keepdim=True)) * p + w for w, p in zip(write_weights, was_last, strict=True)]
+        )
+        forward = [before.read_weights @ each.mT for each in links]
+        backward = [before.read_weights @ each for each in links]
         if spec.sharpness:
-            forward = sharpen(forward, interface["forward_sharpness"])
-            backward = sharpen(backward, interface["backward_sharpness"])
-        to_backward, to_content, to_forward = interface["read_modes"].split(1, dim=2)
-        read_weights = to_backward * backward + to_content * content + to_forward * forward
+            forward = list(map(sharpen, forward, heads(interface["forward_sharpness"])))
+            backward = list(map(sharpen, backward, heads(interface["backward_sharpness"])))
+        modes = interface["read_modes"].split(1, dim=2)
+        ways = [mode * way for mode, way in zip(modes, [*backward, content, *forward], strict=True)]
+        read_weights = reduce(torch.add, ways)
     else:
         link, precedence, read_weights = (), (), content
     parts = {
@@ -49,12 +53,31 @@ def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
         "usage": usage,
         "precedence": precedence,
         "link": link,
-        "write_weights": write_weights,
+        "write_weights": join_heads(spec, write_weights),
         "read_weights": read_weights,
         "reads": read_weights @ memory,
     }
     after: DNCState = memory_state(spec, before.controller, parts)
     return after
+
+
+def locate_writes(spec: DNCSpec, interface: dict[str, Tensor], memory: Tensor, usage: Tensor) -> list[Tensor]:
+    """Write weights (B, N) of each head; a head allocates as if the heads before it had written."""
+    content = look_up(
+        spec,
+        memory,
+        stack_heads(spec, interface["write_key"]),
+        stack_heads(spec, interface["write_strength"]),
+        stack_heads(spec, interface["write_mask"]) if spec.masking else None,
+    )
+    gates = (stack_heads(spec, interface[name])[..., None] for name in ("allocation_gate", "write_gate"))
+    weights: list[Tensor] = []
+    for found, to_free, to_any in zip(content.unbind(1), *(gate.unbind(1) for gate in gates), strict=True):
+        allocation = allocate(usage)
+        weights.append(to_any * (to_free * allocation + (1 - to_free) * found))
+        if len(weights) < spec.write_heads:
+            usage = usage + (1 - usage) * to_any * to_free * allocation
+    return weights
 
 
 _ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -114,10 +137,16 @@ def _rank_in_onnx(usage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return ranked, order, torch.where(earlier, ranked[:, None], 1.0).prod(2)
 
 
-def write(memory: Tensor, weights: Tensor, erase: Tensor, vector: Tensor) -> Tensor:
-    """M (1 - w e^T) + w v^T; memory (B, N, W), weights (B, N), erase and vector (B, W)."""
-    at = weights[:, :, None]
-    return memory * (1 - at * erase[:, None]) + at * vector[:, None]
+def write(
+    memory: Tensor, weights: Sequence[Tensor], erase: Sequence[Tensor], vectors: Sequence[Tensor]
+) -> Tensor:
+    """M prod_v (1 - w_v e_v^T) + sum_v w_v v_v^T; memory (B, N, W), of each head (B, N), (B, W) and (B, W)."""
+    places = [w[:, :, None] for w in weights]
+    for at, e in zip(places, erase, strict=True):
+        memory = memory * (1 - at * e[:, None])
+    for at, v in zip(places, vectors, strict=True):
+        memory = memory + at * v[:, None]
+    return memory
 
 
 def update_link(link: Tensor, precedence: Tensor, weights: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ numdnc.reference.ntm and numdnc.reference.addressing for the equations; torch de
 import torch
 from torch import Tensor
 
-from numdnc.engines.torch.memory import look_up, parse_interface, sharpen
+from numdnc.engines.torch.memory import look_up, parse_interface, sharpen, write
 from numdnc.params import NTMState
 from numdnc.spec import NTMSpec
 
@@ -16,7 +16,8 @@ def access_ntm(spec: NTMSpec, xi: Tensor, before: NTMState) -> NTMState:
     """Write, then read; xi (B, interface_size). The controller's state passes through unchanged."""
     interface = parse_interface(spec, xi)
     write_weights = address(spec, interface, "write", before.memory, before.write_weights)
-    memory = write_heads(before.memory, write_weights, interface["erase"], interface["write_vectors"])
+    heads = (part.unbind(1) for part in (write_weights, interface["erase"], interface["write_vectors"]))
+    memory = write(before.memory, *heads)
     read_weights = address(spec, interface, "read", memory, before.read_weights)
     return NTMState(before.controller, memory, write_weights, read_weights, read_weights @ memory)
 
@@ -34,10 +35,3 @@ def shift(weights: Tensor, shifts: Tensor) -> Tensor:
     half = shifts.shape[2] // 2
     moved = [torch.roll(weights, j, dims=2) for j in range(-half, half + 1)]
     return (torch.stack(moved, dim=3) @ shifts[:, :, :, None])[:, :, :, 0]
-
-
-def write_heads(memory: Tensor, weights: Tensor, erase: Tensor, vectors: Tensor) -> Tensor:
-    """M prod_v (1 - w_v e_v^T) + sum_v w_v a_v^T; weights (B, V, N), erase and vectors (B, V, W)."""
-    for w, e in zip(weights.unbind(1), erase.unbind(1), strict=True):
-        memory = memory * (1 - w[:, :, None] * e[:, None])
-    return memory + weights.mT @ vectors

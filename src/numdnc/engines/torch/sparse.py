@@ -105,7 +105,7 @@ def _write_by_usage(
         before.memory,
         interface["write_key"][:, None],
         interface["write_strength"][:, None],
-        interface.get("write_mask"),
+        interface["write_mask"][:, None] if spec.masking else None,
     )[:, 0]
     gate, write_gate = interface["allocation_gate"][:, None], interface["write_gate"][:, None]
     slots, write_weights = cut(

@@ -9,6 +9,8 @@ link_tiles.py updates the link and follows it.
 from numdnc.engines.cpu.kernels.allocation import (
     allocate,
     allocate_backward,
+    pretend_write,
+    pretend_write_backward,
     retain,
     retain_backward,
     sort_slots,
@@ -31,15 +33,30 @@ from numdnc.engines.cpu.kernels.memory import (
     write_weights_backward,
 )
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
+from numdnc.engines.cpu.kernels.write_heads import (
+    deallocate,
+    deallocate_backward,
+    write_heads,
+    write_heads_backward,
+)
 
 
 @inlined
-def access_write(sizes, interface, before, step, after, rank):
-    """Free, allocate, write: memory, usage, precedence and write weights after. rank (N,) is workspace of the sort."""
+def access_write(sizes, interface, before, step, after, rank, kept):
+    """Free, allocate, write: memory, usage, precedence and write weights after.
+
+    rank (N,) is workspace of the sort; kept (W, N), of several heads, is the memory before without what was freed.
+    """
     retain(step.retention, before.read_weights, interface.free_gates)
     update_usage(after.usage, before.usage, before.write_weights, step.retention)
-    sort_slots(step.order, after.usage, rank)
-    allocate(step.allocation, step.order, after.usage)
+    usage = after.usage
+    for v in range(sizes.write_heads):
+        if v > 0:
+            gate = interface.allocation_gate[v - 1] * interface.write_gate[v - 1]
+            pretend_write(step.pretended[v - 1], usage, step.allocation[v - 1], gate)
+            usage = step.pretended[v - 1]
+        sort_slots(step.order[v], usage, rank)
+        allocate(step.allocation[v], step.order[v], usage)
     look_up(
         sizes,
         step.write_content,
@@ -51,22 +68,30 @@ def access_write(sizes, interface, before, step, after, rank):
         interface.write_strength,
         interface.write_mask,
     )
-    write_weights(
-        after.write_weights,
-        step.allocation,
-        step.write_content[0],
-        interface.allocation_gate[0],
-        interface.write_gate[0],
-    )
-    erase, vector = interface.erase, interface.write_vector
-    if sizes.deallocation:
-        deallocate_and_write(after.memory, before.memory, step.retention, after.write_weights, erase, vector)
+    for v in range(sizes.write_heads):
+        write_weights(
+            after.write_weights[v],
+            step.allocation[v],
+            step.write_content[v],
+            interface.allocation_gate[v],
+            interface.write_gate[v],
+        )
+    weights, erase, vectors = after.write_weights, interface.erase, interface.write_vector
+    if sizes.write_heads > 1:
+        memory = before.memory
+        if sizes.deallocation:
+            deallocate(kept, before.memory, step.retention)
+            memory = kept
+        write_heads(after.memory, memory, weights, erase, vectors)
+    elif sizes.deallocation:
+        deallocate_and_write(after.memory, before.memory, step.retention, weights[0], erase[0], vectors[0])
     else:
-        write(after.memory, before.memory, after.write_weights, erase, vector)
+        write(after.memory, before.memory, weights[0], erase[0], vectors[0])
     if not sizes.masking:
         inverse_slot_norms(after.inverse_norms, after.memory)
     if sizes.links:
-        update_precedence(after.precedence, before.precedence, after.write_weights)
+        for v in range(sizes.write_heads):
+            update_precedence(after.precedence[v], before.precedence[v], after.write_weights[v])
 
 
 @inlined
@@ -85,8 +110,9 @@ def access_read(sizes, interface, step, after, reads):
     )
     if sizes.links:
         if sizes.sharpness:
-            sharpen(step.backward, step.unsharpened_backward, interface.backward_sharpness)
-            sharpen(step.forward, step.unsharpened_forward, interface.forward_sharpness)
+            for v in range(sizes.write_heads):
+                sharpen(step.backward[v], step.unsharpened_backward[v], interface.backward_sharpness[v])
+                sharpen(step.forward[v], step.unsharpened_forward[v], interface.forward_sharpness[v])
         read_weights(after.read_weights, interface.read_modes, step.backward, step.read_content, step.forward)
     else:
         copy_rows(after.read_weights, step.read_content)
@@ -114,20 +140,21 @@ def access_read_backward(sizes, d_interface, gradient, d_reads, interface, step,
             d_weights,
         )
         if sizes.sharpness:
-            sharpen_backward(
-                gradient.backward,
-                d_interface.backward_sharpness,
-                step.unsharpened_backward,
-                interface.backward_sharpness,
-                step.backward,
-            )
-            sharpen_backward(
-                gradient.forward,
-                d_interface.forward_sharpness,
-                step.unsharpened_forward,
-                interface.forward_sharpness,
-                step.forward,
-            )
+            for v in range(sizes.write_heads):
+                sharpen_backward(
+                    gradient.backward[v],
+                    d_interface.backward_sharpness[v],
+                    step.unsharpened_backward[v],
+                    interface.backward_sharpness[v],
+                    step.backward[v],
+                )
+                sharpen_backward(
+                    gradient.forward[v],
+                    d_interface.forward_sharpness[v],
+                    step.unsharpened_forward[v],
+                    interface.forward_sharpness[v],
+                    step.forward[v],
+                )
     else:
         copy_rows(gradient.read_content, d_weights)
     look_up_backward(
@@ -152,41 +179,61 @@ def access_read_backward(sizes, d_interface, gradient, d_reads, interface, step,
 @inlined
 def access_write_backward(sizes, d_interface, gradient, interface, before, step, after):
     """`access_write` backwards, to the state before; gradient.read_weights holds the part from the links."""
-    erase, vector = interface.erase, interface.write_vector
+    erase, vectors = interface.erase, interface.write_vector
     if sizes.deallocation:
         clear(gradient.deallocation)
-        deallocate_and_write_backward(
+    if sizes.write_heads > 1:
+        memory = before.memory
+        if sizes.deallocation:
+            deallocate(gradient.kept, before.memory, step.retention)
+            memory = gradient.kept
+        write_heads_backward(
             gradient.memory,
-            gradient.deallocation,
             gradient.write_weights,
             d_interface.erase,
             d_interface.write_vector,
-            before.memory,
-            step.retention,
+            gradient.scratch,
+            memory,
             after.write_weights,
             erase,
-            vector,
+            vectors,
+        )
+        if sizes.deallocation:
+            deallocate_backward(gradient.memory, gradient.deallocation, before.memory, step.retention)
+    elif sizes.deallocation:
+        deallocate_and_write_backward(
+            gradient.memory,
+            gradient.deallocation,
+            gradient.write_weights[0],
+            d_interface.erase[0],
+            d_interface.write_vector[0],
+            before.memory,
+            step.retention,
+            after.write_weights[0],
+            erase[0],
+            vectors[0],
         )
     else:
         write_backward(
             gradient.memory,
-            gradient.write_weights,
-            d_interface.erase,
-            d_interface.write_vector,
+            gradient.write_weights[0],
+            d_interface.erase[0],
+            d_interface.write_vector[0],
             before.memory,
-            after.write_weights,
-            erase,
-            vector,
+            after.write_weights[0],
+            erase[0],
+            vectors[0],
         )
-    d_interface.allocation_gate[0], d_interface.write_gate[0] = write_weights_backward(
-        gradient.allocation,
-        gradient.write_content[0],
-        step.allocation,
-        step.write_content[0],
-        interface.allocation_gate[0],
-        interface.write_gate[0],
-        gradient.write_weights,
-    )
+    for v in range(sizes.write_heads):
+        d_interface.allocation_gate[v], d_interface.write_gate[v] = write_weights_backward(
+            gradient.allocation[v],
+            gradient.write_content[v],
+            step.allocation[v],
+            step.write_content[v],
+            interface.allocation_gate[v],
+            interface.write_gate[v],
+            gradient.write_weights[v],
+        )
     look_up_backward(
         sizes,
         gradient.memory,
@@ -204,11 +251,14 @@ def access_write_backward(sizes, d_interface, gradient, interface, before, step,
         interface.write_strength,
         interface.write_mask,
     )
-    allocate_backward(gradient.usage, gradient.allocation, step.order, after.usage, gradient.scratch)
+    if sizes.write_heads > 1:
+        pretended_backward(sizes, d_interface, gradient, interface, step, after)
+    allocate_backward(gradient.usage, gradient.allocation[0], step.order[0], after.usage, gradient.scratch)
     update_usage_backward(
         gradient.usage,
         gradient.write_weights,
         gradient.retention,
+        gradient.scratch,
         before.usage,
         before.write_weights,
         step.retention,
@@ -223,3 +273,25 @@ def access_write_backward(sizes, d_interface, gradient, interface, before, step,
         interface.free_gates,
         gradient.scratch,
     )
+
+
+@inlined
+def pretended_backward(sizes, d_interface, gradient, interface, step, after):
+    """From the allocations of all write heads but the first to what they go by: the usage, and the heads before them.
+
+    Adds to gradient.usage; gradient.retention (N,) is workspace.
+    """
+    d_usage = gradient.retention
+    clear(d_usage)
+    for v in range(sizes.write_heads - 1, 0, -1):
+        allocate_backward(
+            d_usage, gradient.allocation[v], step.order[v], step.pretended[v - 1], gradient.scratch
+        )
+        usage = step.pretended[v - 2] if v > 1 else after.usage
+        gate = interface.allocation_gate[v - 1] * interface.write_gate[v - 1]
+        d_gate = pretend_write_backward(
+            d_usage, gradient.allocation[v - 1], usage, step.allocation[v - 1], gate
+        )
+        d_interface.allocation_gate[v - 1] += d_gate * interface.write_gate[v - 1]
+        d_interface.write_gate[v - 1] += d_gate * interface.allocation_gate[v - 1]
+    add(gradient.usage, d_usage)

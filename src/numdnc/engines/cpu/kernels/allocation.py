@@ -1,4 +1,7 @@
-"""Dynamic memory allocation of one sequence: which slots are free, and how much. R read heads, N slots."""
+"""Dynamic memory allocation of one sequence: which slots are free, and how much.
+
+R read heads, V write heads, N slots.
+"""
 
 from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
@@ -39,24 +42,75 @@ def retain_backward(d_read_weights, d_free_gates, d_retention, read_weights, fre
 
 @kernel
 def update_usage(usage, usage_before, write_weights_before, retention):
-    """u = (u + w^w - u w^w) psi."""
+    """u <- u + w^w - u w^w for each write head, then u psi; write weights (V, N)."""
+    last = len(write_weights_before) - 1
+    _fill_before(usage, usage_before, write_weights_before, last)
+    weights = write_weights_before[last]
     for n in range(len(usage)):
-        u, w = usage_before[n], write_weights_before[n]
+        u, w = usage[n], weights[n]
         usage[n] = (u + w - u * w) * retention[n]
 
 
 @kernel
 def update_usage_backward(
-    d_usage, d_write_weights, d_retention, usage_before, write_weights_before, retention
+    d_usage, d_write_weights, d_retention, filled, usage_before, write_weights_before, retention
 ):
-    """In place: d_usage goes from the usage after to the usage before. Sets the other two."""
+    """In place: d_usage goes from the usage after to the usage before. Sets the other two; filled (N,) is workspace."""
     one = constant(1, d_usage)
+    last = len(write_weights_before) - 1
+    _fill_before(filled, usage_before, write_weights_before, last)
+    weights, d_weights = write_weights_before[last], d_write_weights[last]
     for n in range(len(d_usage)):
-        u, w, d = usage_before[n], write_weights_before[n], d_usage[n]
+        u, w, d = filled[n], weights[n], d_usage[n]
         d_filled = d * retention[n]
         d_retention[n] = d * (u + w - u * w)
-        d_write_weights[n] = d_filled * (one - u)
+        d_weights[n] = d_filled * (one - u)
         d_usage[n] = d_filled * (one - w)
+    for v in range(last - 1, -1, -1):
+        _fill_before(filled, usage_before, write_weights_before, v)
+        _fill_backward(d_usage, d_write_weights[v], filled, write_weights_before[v])
+
+
+@kernel
+def _fill_before(filled, usage, write_weights, head):
+    """What the writes of the heads before this one fill."""
+    for n in range(len(filled)):
+        filled[n] = usage[n]
+    for v in range(head):
+        weights = write_weights[v]
+        for n in range(len(filled)):
+            u, w = filled[n], weights[n]
+            filled[n] = u + w - u * w
+
+
+@kernel
+def _fill_backward(d_filled, d_weights, filled, weights):
+    """In place: d_filled goes from after the write to before it. Sets d_weights."""
+    one = constant(1, d_filled)
+    for n in range(len(d_filled)):
+        d_weights[n] = d_filled[n] * (one - filled[n])
+        d_filled[n] *= one - weights[n]
+
+
+@kernel
+def pretend_write(pretended, usage, allocation, gate):
+    """u_{v+1} = u_v + (1 - u_v) g a_v: the usage as if a write head had written what it allocates."""
+    one = constant(1, usage)
+    for n in range(len(usage)):
+        pretended[n] = usage[n] + (one - usage[n]) * gate * allocation[n]
+
+
+@kernel
+def pretend_write_backward(d_usage, d_allocation, usage, allocation, gate):
+    """In place: d_usage goes from u_{v+1} to u_v. Adds to d_allocation, returns the gradient with respect to g."""
+    one = constant(1, usage)
+    d_gate = constant(0, usage)
+    for n in range(len(usage)):
+        d = d_usage[n] * (one - usage[n])
+        d_gate += d * allocation[n]
+        d_allocation[n] += d * gate
+        d_usage[n] *= one - gate * allocation[n]
+    return d_gate
 
 
 @kernel

@@ -57,23 +57,23 @@ def parse_interface_backward(d_xi, xi, spans):
 @view_kernel
 def split_interface(xi, at, sizes):
     """Views of the parts of xi, as `Interface` declares them; those that the model does not have are empty."""
-    R, W, links, masks, sharp = sizes.heads, sizes.word, sizes.links, sizes.masking, sizes.sharpness
-    usage = 1 - sizes.recency
+    R, V, W, links, masks = sizes.heads, sizes.write_heads, sizes.word, sizes.links, sizes.masking
+    usage, by_usage, sharp = 1 - sizes.recency, V * (1 - sizes.recency), V * sizes.sharpness
     return Interface(
         read_keys=as_matrix(xi, at.read_keys, R, W),
         read_strengths=xi[at.read_strengths : at.read_strengths + R],
-        write_key=as_matrix(xi, at.write_key, usage, W),
-        write_strength=xi[at.write_strength : at.write_strength + usage],
-        erase=xi[at.erase : at.erase + W * usage],
-        write_vector=xi[at.write_vector : at.write_vector + W],
+        write_key=as_matrix(xi, at.write_key, by_usage, W),
+        write_strength=xi[at.write_strength : at.write_strength + by_usage],
+        erase=as_matrix(xi, at.erase, by_usage, W),
+        write_vector=as_matrix(xi, at.write_vector, V, W),
         free_gates=xi[at.free_gates : at.free_gates + R * usage],
-        allocation_gate=xi[at.allocation_gate : at.allocation_gate + 1],
-        write_gate=xi[at.write_gate : at.write_gate + 1],
-        read_modes=as_matrix(xi, at.read_modes, R * links, 3),
-        write_mask=as_matrix(xi, at.write_mask, masks * usage, W),
+        allocation_gate=xi[at.allocation_gate : at.allocation_gate + V],
+        write_gate=xi[at.write_gate : at.write_gate + V],
+        read_modes=as_matrix(xi, at.read_modes, R * links, 2 * V + 1),
+        write_mask=as_matrix(xi, at.write_mask, masks * by_usage, W),
         read_masks=as_matrix(xi, at.read_masks, R * masks, W),
-        forward_sharpness=xi[at.forward_sharpness : at.forward_sharpness + R * sharp],
-        backward_sharpness=xi[at.backward_sharpness : at.backward_sharpness + R * sharp],
+        forward_sharpness=as_matrix(xi, at.forward_sharpness, sharp, R),
+        backward_sharpness=as_matrix(xi, at.backward_sharpness, sharp, R),
     )
 
 

@@ -1,7 +1,8 @@
-"""One step of the link of one sequence, tile by tile, some rows of a tile at a time.
+"""One step of the links of one sequence, tile by tile, some rows of a tile at a time.
 
-A tile is some columns of the link matrix (B, tiles, N, columns): few enough that all that belongs to them stays in the
-nearest cache. Weightings (R, N) that meet a tile are laid out the same way, each tile's (R, columns) after the last.
+There is a link matrix for each write head, all as (B, V, tiles, N, columns). A tile is some columns of one: few enough
+that all that belongs to them stays in the nearest cache. Weightings (R, N) that meet a tile are laid out the same way,
+each tile's (R, columns) after the last.
 """
 
 from numdnc.engines.cpu.kernels.arrays import add, as_matrix, clear, clear_rows, copy, copy_rows
@@ -29,34 +30,36 @@ def tile_read_weights(sizes, flat, read_weights):
 
 @inlined
 def access_links(sizes, tape, scratch, work, t, before, step, after, b):
-    """Update this thread's part of the link and follow it: fwd = L w^r, bwd = L^T w^r. Saves checkpoints."""
+    """Update this thread's part of the links and follow them: fwd = L w^r, bwd = L^T w^r. Saves checkpoints."""
     R, N = sizes.heads, sizes.slots
-    forward = step.unsharpened_forward if sizes.sharpness else step.forward
-    backward = scratch.backward[work.link_share, b]
-    for i in range(R):
-        clear(forward[i, work.first_slot : work.last_slot])
-    clear(backward)
-    for tile in range(scratch.link.shape[1]):
-        column = tile * sizes.tile
-        end = min(column + sizes.tile, N)
-        link = scratch.link[b, tile]
-        if len(tape.link_checkpoints) and t % sizes.segment == 0:
-            kept = tape.link_checkpoints[t // sizes.segment, b, tile]
-            copy_rows(kept[work.first_slot : work.last_slot], link[work.first_slot : work.last_slot])
-        _update_and_follow(
-            sizes,
-            link,
-            work.first_slot,
-            work.last_slot,
-            column,
-            after.write_weights,
-            after.write_weights[column:end],
-            before.precedence[column:end],
-            before.read_weights,
-            tile_of(scratch.read_weights[b], R, column, end),
-            forward,
-            tile_of(backward, R, column, end),
-        )
+    for v in range(sizes.write_heads):
+        forward = step.unsharpened_forward[v] if sizes.sharpness else step.forward[v]
+        backward = scratch.backward[work.link_share, b, v]
+        write_weights, precedence = after.write_weights[v], before.precedence[v]
+        for i in range(R):
+            clear(forward[i, work.first_slot : work.last_slot])
+        clear(backward)
+        for tile in range(scratch.link.shape[2]):
+            column = tile * sizes.tile
+            end = min(column + sizes.tile, N)
+            link = scratch.link[b, v, tile]
+            if len(tape.link_checkpoints) and t % sizes.segment == 0:
+                kept = tape.link_checkpoints[t // sizes.segment, b, v, tile]
+                copy_rows(kept[work.first_slot : work.last_slot], link[work.first_slot : work.last_slot])
+            _update_and_follow(
+                sizes,
+                link,
+                work.first_slot,
+                work.last_slot,
+                column,
+                write_weights,
+                write_weights[column:end],
+                precedence[column:end],
+                before.read_weights,
+                tile_of(scratch.read_weights[b], R, column, end),
+                forward,
+                tile_of(backward, R, column, end),
+            )
 
 
 @kernel
@@ -86,19 +89,20 @@ def _update_and_follow(
 
 @kernel
 def sum_backward_weights(sizes, scratch, work, step, b):
-    """The step's backward weightings (R, N) = the sum of the threads' parts, out of tiles."""
+    """The step's backward weightings (V, R, N) = the sum of the threads' parts, out of tiles."""
     backward = step.unsharpened_backward if sizes.sharpness else step.backward
-    R, N = backward.shape
-    for column in range(0, N, sizes.tile):
-        end = min(column + sizes.tile, N)
-        for i in range(R):
-            copy(backward[i, column:end], tile_of(scratch.backward[0, b], R, column, end)[i])
-            for p in range(1, work.link_shares):
-                add(backward[i, column:end], tile_of(scratch.backward[p, b], R, column, end)[i])
+    V, R, N = backward.shape
+    for v in range(V):
+        for column in range(0, N, sizes.tile):
+            end = min(column + sizes.tile, N)
+            for i in range(R):
+                copy(backward[v, i, column:end], tile_of(scratch.backward[0, b, v], R, column, end)[i])
+                for p in range(1, work.link_shares):
+                    add(backward[v, i, column:end], tile_of(scratch.backward[p, b, v], R, column, end)[i])
 
 
 @kernel
-def factor_link_gradient(sizes, pair, factors, row, read_weights):
+def factor_link_gradient(sizes, pair, factors, d_backward, d_forward, read_weights):
     """dL gains dfwd w^r^T + w^r dbwd^T: as one product of `factors` (N, 2 R) and `pair` (2 R, N), this in tiles."""
     R, N = read_weights.shape
     for column in range(0, N, sizes.tile):
@@ -106,39 +110,40 @@ def factor_link_gradient(sizes, pair, factors, row, read_weights):
         tile = tile_of(pair, 2 * R, column, end)
         for i in range(R):
             copy(tile[i], read_weights[i, column:end])
-            copy(tile[R + i], row.backward[i, column:end])
+            copy(tile[R + i], d_backward[i, column:end])
     for n in range(N):
         for i in range(R):
-            factors[n, i] = row.forward[i, n]
+            factors[n, i] = d_forward[i, n]
             factors[n, R + i] = read_weights[i, n]
 
 
 @inlined
 def recompute_segment(sizes, tape, gradient, work, begin, end, b):
-    """Compute the link before steps begin, begin + stride, .. < end of a segment again, from its checkpoint."""
-    for tile in range(gradient.link.shape[1]):
-        kept = tape.link_checkpoints[begin // sizes.segment, b, tile]
-        i = work.first_slot
-        while i < work.last_slot:
-            stop = min(i + sizes.rows, work.last_slot)
-            copy_rows(gradient.segment_links[0, b, tile, i:stop], kept[i:stop])
-            t = begin + sizes.stride
-            while t < end:
-                saved = (t - begin) // sizes.stride
-                before = gradient.segment_links[saved - 1, b, tile, i:stop]
-                rows = gradient.segment_links[saved, b, tile, i:stop]
-                _recompute_link(rows, before, i, sizes, tape.state, tile, t - sizes.stride, t, b)
-                t += sizes.stride
-            i = stop
+    """Compute the links before steps begin, begin + stride, .. < end of a segment again, from its checkpoint."""
+    for v in range(sizes.write_heads):
+        for tile in range(gradient.link.shape[2]):
+            kept = tape.link_checkpoints[begin // sizes.segment, b, v, tile]
+            i = work.first_slot
+            while i < work.last_slot:
+                stop = min(i + sizes.rows, work.last_slot)
+                copy_rows(gradient.segment_links[0, b, v, tile, i:stop], kept[i:stop])
+                t = begin + sizes.stride
+                while t < end:
+                    saved = (t - begin) // sizes.stride
+                    before = gradient.segment_links[saved - 1, b, v, tile, i:stop]
+                    rows = gradient.segment_links[saved, b, v, tile, i:stop]
+                    _recompute_link(rows, before, i, sizes, tape.state, tile, t - sizes.stride, t, b, v)
+                    t += sizes.stride
+                i = stop
 
 
 @kernel
-def _recompute_link(rows, before, first, sizes, state, tile, begin, end, b):
+def _recompute_link(rows, before, first, sizes, state, tile, begin, end, b, v):
     """rows = the link before step `end`, computed from that before the earlier step `begin`."""
     column = tile * sizes.tile
     last = min(column + sizes.tile, sizes.slots)
     for t in range(begin, end):
-        write_weights, precedence = state.write_weights[t + 1, b], state.precedence[t, b]
+        write_weights, precedence = state.write_weights[t + 1, b, v], state.precedence[t, b, v]
         weights, tile_precedence = write_weights[column:last], precedence[column:last]
         if t == begin:
             copy_updated_link(rows, before, first, column, write_weights, weights, tile_precedence)
@@ -152,54 +157,55 @@ def access_links_backward(sizes, tape, gradient, work, t, b):
     R, N = sizes.heads, sizes.slots
     d_column_reads = gradient.share_d_column_reads[work.link_share, b]
     d_row_reads = gradient.share_d_row_reads[work.link_share, b]
-    d_row_writes = gradient.share_d_writes[work.link_share, 0, b]
-    d_column_writes = gradient.share_d_writes[work.link_share, 1, b]
-    d_precedence = gradient.share_d_precedence[work.link_share, b]
     clear(d_column_reads)
     clear_rows(d_row_reads)
-    clear(d_row_writes)
-    clear(d_column_writes)
-    clear(d_precedence)
     begin = t // sizes.segment * sizes.segment
     saved = (t - begin) // sizes.stride
     saved_step = begin + saved * sizes.stride
-    write_weights, precedence = tape.state.write_weights[t + 1, b], tape.state.precedence[t, b]
-    d_forward = gradient.row.forward[b]
-    for tile in range(gradient.link.shape[1]):
-        column = tile * sizes.tile
-        end = min(column + sizes.tile, N)
-        weights, tile_precedence = write_weights[column:end], precedence[column:end]
-        pair = tile_of(gradient.pair[b], 2 * R, column, end)
-        i = work.first_slot
-        while i < work.last_slot:
-            stop = min(i + sizes.rows, work.last_slot)
-            rows = gradient.segment_links[saved, b, tile, i:stop]
-            if saved_step < t:
-                before = gradient.chunk[work.thread, 0, : stop - i]
-                _recompute_link(before, rows, i, sizes, tape.state, tile, saved_step, t, b)
-                rows = before
-            after = gradient.chunk[work.thread, 1, : stop - i]
-            copy_updated_link(after, rows, i, column, write_weights, weights, tile_precedence)
-            update_link_backward(
-                gradient.link[b, tile, i:stop],
-                tile_of(d_column_reads, R, column, end),
-                d_row_reads,
-                d_row_writes,
-                d_column_writes[column:end],
-                d_precedence[column:end],
-                i,
-                column,
-                rows,
-                after,
-                d_forward,
-                pair[R:],
-                pair,
-                gradient.factors[b, i:stop],
-                write_weights,
-                weights,
-                tile_precedence,
-            )
-            i = stop
+    for v in range(sizes.write_heads):
+        d_row_writes = gradient.share_d_writes[work.link_share, 0, b, v]
+        d_column_writes = gradient.share_d_writes[work.link_share, 1, b, v]
+        d_precedence = gradient.share_d_precedence[work.link_share, b, v]
+        clear(d_row_writes)
+        clear(d_column_writes)
+        clear(d_precedence)
+        write_weights, precedence = tape.state.write_weights[t + 1, b, v], tape.state.precedence[t, b, v]
+        d_forward = gradient.row.forward[b, v]
+        for tile in range(gradient.link.shape[2]):
+            column = tile * sizes.tile
+            end = min(column + sizes.tile, N)
+            weights, tile_precedence = write_weights[column:end], precedence[column:end]
+            pair = tile_of(gradient.pair[b, v], 2 * R, column, end)
+            i = work.first_slot
+            while i < work.last_slot:
+                stop = min(i + sizes.rows, work.last_slot)
+                rows = gradient.segment_links[saved, b, v, tile, i:stop]
+                if saved_step < t:
+                    before = gradient.chunk[work.thread, 0, : stop - i]
+                    _recompute_link(before, rows, i, sizes, tape.state, tile, saved_step, t, b, v)
+                    rows = before
+                after = gradient.chunk[work.thread, 1, : stop - i]
+                copy_updated_link(after, rows, i, column, write_weights, weights, tile_precedence)
+                update_link_backward(
+                    gradient.link[b, v, tile, i:stop],
+                    tile_of(d_column_reads, R, column, end),
+                    d_row_reads,
+                    d_row_writes,
+                    d_column_writes[column:end],
+                    d_precedence[column:end],
+                    i,
+                    column,
+                    rows,
+                    after,
+                    d_forward,
+                    pair[R:],
+                    pair,
+                    gradient.factors[b, v, i:stop],
+                    write_weights,
+                    weights,
+                    tile_precedence,
+                )
+                i = stop
 
 
 @kernel
@@ -214,9 +220,10 @@ def sum_link_gradients(sizes, gradient, work, b):
     R, N = d_read_weights.shape
     clear_rows(d_read_weights)
     for p in range(work.link_shares):
-        add(d_precedence, gradient.share_d_precedence[p, b])
-        add(d_write_weights, gradient.share_d_writes[p, 0, b])
-        add(d_write_weights, gradient.share_d_writes[p, 1, b])
+        for v in range(sizes.write_heads):
+            add(d_precedence[v], gradient.share_d_precedence[p, b, v])
+            add(d_write_weights[v], gradient.share_d_writes[p, 0, b, v])
+            add(d_write_weights[v], gradient.share_d_writes[p, 1, b, v])
         d_column_reads = gradient.share_d_column_reads[p, b]
         for i in range(R):
             add(d_read_weights[i], gradient.share_d_row_reads[p, b, i])

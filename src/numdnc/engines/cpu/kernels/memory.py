@@ -1,4 +1,7 @@
-"""Writing to and reading from the memory of one sequence, given where. N slots, W word; memory by columns (W, N)."""
+"""Writing to and reading from the memory of one sequence, given where.
+
+R read heads, V write heads, N slots, W word; memory by columns (W, N).
+"""
 
 from numdnc.engines.cpu.kernels.arrays import clear, dot
 from numdnc.engines.cpu.kernels.compiling import kernel
@@ -130,11 +133,17 @@ def _deallocate_and_write_column_backward(
 
 @kernel
 def read_weights(weights, modes, backward, content, forward):
-    """w^r = pi[backward] bwd + pi[content] c^r + pi[forward] fwd; each (R, N), modes (R, 3)."""
+    """w^r = sum_v pi[backward v] bwd_v + pi[content] c^r + sum_v pi[forward v] fwd_v.
+
+    Weights and content (R, N), backward and forward (V, R, N), modes (R, 2 V + 1).
+    """
+    V = len(backward)
     for i in range(len(weights)):
         _read_weights_row(
-            weights[i], backward[i], content[i], forward[i], modes[i, 0], modes[i, 1], modes[i, 2]
+            weights[i], backward[0, i], content[i], forward[0, i], modes[i, 0], modes[i, V], modes[i, V + 1]
         )
+        for v in range(1, V):
+            _add_directions(weights[i], backward[v, i], forward[v, i], modes[i, v], modes[i, V + 1 + v])
 
 
 @kernel
@@ -144,23 +153,29 @@ def _read_weights_row(weights, backward, content, forward, to_backward, to_conte
 
 
 @kernel
-def read_weights_backward(
-    d_modes, d_backward, d_content, d_forward, modes, backward, content, forward, d_weights
-):
-    """Sets the gradients with respect to modes and the three weightings."""
-    for i in range(len(d_weights)):
-        d_row = d_weights[i]
-        d_modes[i, 0] = dot(d_row, backward[i])
-        d_modes[i, 1] = dot(d_row, content[i])
-        d_modes[i, 2] = dot(d_row, forward[i])
-        _read_weights_row_backward(
-            d_backward[i], d_content[i], d_forward[i], d_row, modes[i, 0], modes[i, 1], modes[i, 2]
-        )
+def _add_directions(weights, backward, forward, to_backward, to_forward):
+    for n in range(len(weights)):
+        weights[n] += to_backward * backward[n] + to_forward * forward[n]
 
 
 @kernel
-def _read_weights_row_backward(d_backward, d_content, d_forward, d_row, to_backward, to_content, to_forward):
-    for n in range(len(d_row)):
-        d_backward[n] = to_backward * d_row[n]
-        d_content[n] = to_content * d_row[n]
-        d_forward[n] = to_forward * d_row[n]
+def read_weights_backward(
+    d_modes, d_backward, d_content, d_forward, modes, backward, content, forward, d_weights
+):
+    """Sets the gradients with respect to modes and all weightings."""
+    V = len(backward)
+    for i in range(len(d_weights)):
+        d_row = d_weights[i]
+        d_modes[i, V] = dot(d_row, content[i])
+        _scale(d_content[i], d_row, modes[i, V])
+        for v in range(V):
+            d_modes[i, v] = dot(d_row, backward[v, i])
+            d_modes[i, V + 1 + v] = dot(d_row, forward[v, i])
+            _scale(d_backward[v, i], d_row, modes[i, v])
+            _scale(d_forward[v, i], d_row, modes[i, V + 1 + v])
+
+
+@kernel
+def _scale(scaled, row, factor):
+    for n in range(len(row)):
+        scaled[n] = factor * row[n]

@@ -7,7 +7,6 @@ heads; memory by columns (W, N).
 from numdnc.engines.cpu.kernels.addressing import address, address_backward
 from numdnc.engines.cpu.kernels.arrays import add, clear_rows, copy
 from numdnc.engines.cpu.kernels.compiling import entry, inlined, kernel
-from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.controller import (
     controller_step,
     controller_step_backward,
@@ -30,6 +29,7 @@ from numdnc.engines.cpu.kernels.types import (
     Sizes,
     WorkShare,
 )
+from numdnc.engines.cpu.kernels.write_heads import write_heads, write_heads_backward
 
 
 @entry
@@ -210,64 +210,3 @@ def _access_backward(d_interface, gradient, d_reads, interface, before, step, af
         interface.write_shifts,
         interface.write_sharpening,
     )
-
-
-@kernel
-def write_heads(memory, before, weights, erase, vectors):
-    """M = M prod_v (1 - w_v e_v^T) + sum_v w_v a_v^T; weights (V, N), erase and vectors (V, W)."""
-    for w in range(len(memory)):
-        copy(memory[w], before[w])
-        for v in range(len(weights)):
-            _erase_column(memory[w], weights[v], erase[v, w])
-        for v in range(len(weights)):
-            _add_to_column(memory[w], weights[v], vectors[v, w])
-
-
-@kernel
-def write_heads_backward(d_memory, d_weights, d_erase, d_vectors, d_kept, before, weights, erase, vectors):
-    """In place: d_memory goes from the memory after to the one before. Adds to d_weights, sets d_erase and d_vectors.
-
-    dK_v = dM M_{t-1} prod_{u != v} (1 - w_u e_u^T), of which d_kept (N,) holds one column.
-    """
-    for w in range(len(d_memory)):
-        column = d_memory[w]
-        for v in range(len(weights)):
-            _multiply(d_kept, column, before[w])
-            for u in range(len(weights)):
-                if u != v:
-                    _erase_column(d_kept, weights[u], erase[u, w])
-            d_erase[v, w], d_vectors[v, w] = _head_backward(
-                d_weights[v], column, d_kept, weights[v], erase[v, w], vectors[v, w]
-            )
-        for v in range(len(weights)):
-            _erase_column(column, weights[v], erase[v, w])
-
-
-@kernel
-def _erase_column(column, weights, erase):
-    one = constant(1, column)
-    for n in range(len(column)):
-        column[n] *= one - weights[n] * erase
-
-
-@kernel
-def _add_to_column(column, weights, value):
-    for n in range(len(column)):
-        column[n] += weights[n] * value
-
-
-@kernel
-def _multiply(product, a, b):
-    for n in range(len(product)):
-        product[n] = a[n] * b[n]
-
-
-@kernel
-def _head_backward(d_weights, d_column, d_kept, weights, erase, value):
-    """Adds to d_weights; returns the gradients with respect to one number each of erase and write vector."""
-    d_erase, d_value = constant(0, erase), constant(0, erase)
-    for n in range(len(weights)):
-        d_weights[n] += d_column[n] * value - d_kept[n] * erase
-        d_erase -= weights[n] * d_kept[n]
-        d_value += weights[n] * d_column[n]
-    return d_erase, d_value

@@ -121,6 +121,7 @@ def _write(sizes, interface, tape, scratch, work, t):
             step,
             after,
             scratch.order[b],
+            scratch.kept[b],
         )
         if sizes.links:
             tile_read_weights(sizes, scratch.read_weights[b], before.read_weights)
@@ -206,7 +207,15 @@ def _read_backward(sizes, interface, tape, controller_gradient, gradient, work, 
             after,
         )
         if sizes.links:
-            factor_link_gradient(sizes, gradient.pair[b], gradient.factors[b], row, before.read_weights)
+            for v in range(sizes.write_heads):
+                factor_link_gradient(
+                    sizes,
+                    gradient.pair[b, v],
+                    gradient.factors[b, v],
+                    row.backward[v],
+                    row.forward[v],
+                    before.read_weights,
+                )
 
 
 @kernel
@@ -228,9 +237,10 @@ def _write_backward(sizes, interface, tape, controller_gradient, gradient, work,
         after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
         row = gradient_row(gradient.row, b)
         if sizes.links:
-            update_precedence_backward(
-                row.precedence, row.write_weights, before.precedence, after.write_weights
-            )
+            for v in range(sizes.write_heads):
+                update_precedence_backward(
+                    row.precedence[v], row.write_weights[v], before.precedence[v], after.write_weights[v]
+                )
             sum_link_gradients(sizes, gradient, work, b)
         else:
             clear_rows(row.read_weights)

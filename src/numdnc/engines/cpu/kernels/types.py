@@ -4,7 +4,7 @@ From a declaration follow an array's shape and place in memory (layouts.py), its
 views of one sequence (rows.py). `plans.axis_sizes` gives the size of every axis:
 
     T steps, T1 = T + 1; S states and D steps that are kept: T + 1 and T with a tape, else 2 and 1, used in turn
-    B batch, N slots, W word, R read heads, RN = R N, V write heads of an NTM, I interface vector
+    B batch, N slots, W word, R read heads, RN = R N, V write heads, V_1 = V - 1, I interface vector
     L layers, H hidden units and G gates of all layers, P inputs of all layers, without those of the model
 
 Kernels keep the memory by columns (W, N), so that every inner loop runs over slots; where a state comes in or goes out
@@ -59,8 +59,8 @@ class Sizes(NamedTuple):
     stride: int = 1  # within a segment that is computed again, before every multiple of this
     tile: int = 1  # columns of a tile of the link
     rows: int = 4  # of a tile that are worked on at once
-    write_heads: int = 0  # V, of an NTM
-    shifts: int = 0  # of its heads
+    write_heads: int = 0  # V
+    shifts: int = 0  # of an NTM's heads
 
 
 _PARTS = dict.fromkeys((*Interface._fields, *NTMInterface._fields))
@@ -117,8 +117,8 @@ class MemoryState(NamedTuple):
     memory: Annotated[Array, Axes("S B W N")]
     inverse_norms: Annotated[Array, Axes("S B N")]  # 1 / sqrt(|M[n]|^2 + eps)
     usage: Annotated[Array, Axes("S B N")]
-    precedence: Annotated[Array, Axes("S B N", "links")]
-    write_weights: Annotated[Array, Axes("S B N")]
+    precedence: Annotated[Array, Axes("S B V N", "links")]
+    write_weights: Annotated[Array, Axes("S B V N")]
     read_weights: Annotated[Array, Axes("S B R N")]
 
 
@@ -129,18 +129,21 @@ class MemoryStep(NamedTuple):
     interface_standard: Annotated[Array, Axes("D B I", "normalisation")]  # its layer norm
     interface_deviation: Annotated[Array, Axes("D B 1", "normalisation")]
     retention: Annotated[Array, Axes("D B N")]
-    order: Annotated[Array, Axes("D B N", dtype="int32")]  # slots by rising usage
-    allocation: Annotated[Array, Axes("D B N")]
-    write_content: Annotated[Array, Axes("D B 1 N")]
-    write_similarity: Annotated[Array, Axes("D B 1 N")]
-    write_norms: Annotated[Array, Axes("D B 1 N", "masking")]  # inverse norms of the masked slots
+    pretended: Annotated[
+        Array, Axes("D B V_1 N")
+    ]  # the usage that each write head but the first allocates by
+    order: Annotated[Array, Axes("D B V N", dtype="int32")]  # slots by rising usage, for each write head
+    allocation: Annotated[Array, Axes("D B V N")]
+    write_content: Annotated[Array, Axes("D B V N")]
+    write_similarity: Annotated[Array, Axes("D B V N")]
+    write_norms: Annotated[Array, Axes("D B V N", "masking")]  # inverse norms of the masked slots
     read_content: Annotated[Array, Axes("D B R N")]
     read_similarity: Annotated[Array, Axes("D B R N")]
     read_norms: Annotated[Array, Axes("D B R N", "masking")]
-    forward: Annotated[Array, Axes("D B R N", "links")]  # as mixed
-    backward: Annotated[Array, Axes("D B R N", "links")]
-    unsharpened_forward: Annotated[Array, Axes("D B R N", "sharpness")]
-    unsharpened_backward: Annotated[Array, Axes("D B R N", "sharpness")]
+    forward: Annotated[Array, Axes("D B V R N", "links")]  # as mixed
+    backward: Annotated[Array, Axes("D B V R N", "links")]
+    unsharpened_forward: Annotated[Array, Axes("D B V R N", "sharpness")]
+    unsharpened_backward: Annotated[Array, Axes("D B V R N", "sharpness")]
 
 
 class MemoryTape(NamedTuple):
@@ -150,7 +153,7 @@ class MemoryTape(NamedTuple):
     step: MemoryStep
     reads: Annotated[Array, Axes("T1 B R W")]
     link_checkpoints: Annotated[
-        Array, Axes("checkpoints B tiles N columns")
+        Array, Axes("checkpoints B V tiles N columns")
     ]  # before each multiple of `segment`
 
 
@@ -192,10 +195,11 @@ class Scratch(NamedTuple):
 
     products: Annotated[Array, Axes("threads batch_outputs")]  # each thread's part of a product
     order: Annotated[Array, Axes("B N", dtype="int32")]
-    link: Annotated[Array, Axes("B tiles N columns", "links")]  # the link now
+    kept: Annotated[Array, Axes("B W N", "deallocating_heads")]  # the memory before, without what was freed
+    link: Annotated[Array, Axes("B V tiles N columns", "links")]  # the link now
     read_weights: Annotated[Array, Axes("B RN", "links")]  # those before, in tiles
     backward: Annotated[
-        Array, Axes("threads B RN", "links")
+        Array, Axes("threads B V RN", "links")
     ]  # each thread's part of the backward weightings, in tiles
 
 
@@ -221,15 +225,16 @@ class RowGradient(NamedTuple):
 
     memory: Annotated[Array, Axes("B W N")]
     usage: Annotated[Array, Axes("B N")]
-    precedence: Annotated[Array, Axes("B N", "links")]
-    write_weights: Annotated[Array, Axes("B N")]
+    kept: Annotated[Array, Axes("B W N", "deallocating_heads")]  # the memory before, as in `Scratch`
+    precedence: Annotated[Array, Axes("B V N", "links")]
+    write_weights: Annotated[Array, Axes("B V N")]
     read_weights: Annotated[Array, Axes("B R N")]
     read_weights_now: Annotated[Array, Axes("B R N")]  # of this step, then by one source of them
     read_content: Annotated[Array, Axes("B R N")]
-    forward: Annotated[Array, Axes("B R N", "links")]
-    backward: Annotated[Array, Axes("B R N", "links")]
-    allocation: Annotated[Array, Axes("B N")]
-    write_content: Annotated[Array, Axes("B 1 N")]
+    forward: Annotated[Array, Axes("B V R N", "links")]
+    backward: Annotated[Array, Axes("B V R N", "links")]
+    allocation: Annotated[Array, Axes("B V N")]
+    write_content: Annotated[Array, Axes("B V N")]
     retention: Annotated[Array, Axes("B N")]
     deallocation: Annotated[Array, Axes("B N")]  # of the retention, where it erases freed slots
     scratch: Annotated[Array, Axes("B N")]
@@ -242,11 +247,11 @@ class MemoryGradient(NamedTuple):
     reads_out: Annotated[Array, Axes("T B R W")]  # of reads, through the output
     interface: Annotated[Array, Axes("T B I")]  # of the products with the weights
     interface_out: Annotated[Array, Axes("T B I", "normalisation")]  # of the result of layer norm
-    link: Annotated[Array, Axes("B tiles N columns", "links")]
-    pair: Annotated[Array, Axes("B 2RN", "links")]  # read weights before and backward gradient, in tiles
-    factors: Annotated[Array, Axes("B N 2R", "links")]  # what multiplies them in the link's gradient
+    link: Annotated[Array, Axes("B V tiles N columns", "links")]
+    pair: Annotated[Array, Axes("B V 2RN", "links")]  # read weights before and backward gradient, in tiles
+    factors: Annotated[Array, Axes("B V N 2R", "links")]  # what multiplies them in the link's gradient
     segment_links: Annotated[
-        Array, Axes("strides B tiles N columns", "links")
+        Array, Axes("strides B V tiles N columns", "links")
     ]  # of a segment, computed again
     chunk: Annotated[
         Array, Axes("threads 2 chunk_rows columns", "links")
@@ -255,9 +260,9 @@ class MemoryGradient(NamedTuple):
     """Each thread's part of the gradient of the read weights before, by rows of the link; .."""
     share_d_column_reads: Annotated[Array, Axes("threads B RN", "links")]  # .. by its columns, in tiles; ..
     share_d_writes: Annotated[
-        Array, Axes("threads 2 B N", "links")
+        Array, Axes("threads 2 B V N", "links")
     ]  # .. of the write weights, by rows and columns; ..
-    share_d_precedence: Annotated[Array, Axes("threads B N", "links")]  # .. and of the precedence before
+    share_d_precedence: Annotated[Array, Axes("threads B V N", "links")]  # .. and of the precedence before
 
 
 class NTMRowGradient(NamedTuple):

@@ -74,7 +74,7 @@ def write_step(sizes, now, step, recency, row, interface, before, after, candida
         count = allocation_candidates(step, row, now.usage, slots, weights)
     write_weights(after, step, row, count, interface.allocation_gate[0], interface.write_gate[0])
     note_changes(sizes, now, step, row, after)
-    write(sizes, now, step, after, interface.erase, interface.write_vector)
+    write(sizes, now, step, after, interface.erase[0], interface.write_vector[0])
 
 
 @kernel
@@ -187,15 +187,15 @@ def write_step_backward(sizes, d_interface, gradient, interface, now, step, row,
         gradient.memory,
         d_weights,
         d_kept,
-        d_interface.erase,
-        d_interface.write_vector,
+        d_interface.erase[0],
+        d_interface.write_vector[0],
         now.memory,
         step,
         row,
         gradient.word[:2],
         after,
-        interface.erase,
-        interface.write_vector,
+        interface.erase[0],
+        interface.write_vector[0],
     )
     d_allocation, d_content = row.values[0], row.values[1]
     d_interface.allocation_gate[0], d_interface.write_gate[0] = write_weights_backward(
