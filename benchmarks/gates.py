@@ -20,10 +20,17 @@ from numdnc.tasks.sequences import loss_mask
 def slots_freed(activity: Activity) -> np.ndarray:
     """Usage freed at the next step by what was read at each step, (T, B); 0 at the last."""
     usage, written = activity.values["usage"], activity.values["write_weights"]
+    if written.ndim == 4:  # several write heads
+        written = 1 - (1 - written).prod(axis=2)
     filled = usage + written - usage * written
     freed = np.zeros(usage.shape[:2])
     freed[:-1] = (filled[:-1] - usage[1:]).sum(axis=2)
     return freed
+
+
+def over_heads(gates: np.ndarray) -> np.ndarray:
+    """The mean over write heads, (T, B), where there are several."""
+    return gates if gates.ndim == 2 else gates.mean(axis=2)
 
 
 def main() -> None:
@@ -43,8 +50,8 @@ def main() -> None:
             activity = observe(run.spec, run.params, run.engine, batch)
             for name, values in (
                 ("free gate", activity.values["free_gates"].max(axis=2)),
-                ("allocation gate", activity.values["allocation_gate"]),
-                ("write gate", activity.values["write_gate"]),
+                ("allocation gate", over_heads(activity.values["allocation_gate"])),
+                ("write gate", over_heads(activity.values["write_gate"])),
                 ("slots freed", slots_freed(activity)),
             ):
                 found.setdefault(name, []).append((values[shown], values[asked]))

@@ -73,7 +73,6 @@ def test_options_of_another_model_are_refused() -> None:
     for model, words, name in (
         ("ntm", ("--masking",), "masking"),
         ("ntm", ("--no-links",), "links"),
-        ("dnc", ("--write-heads", 2), "write_heads"),
         ("dnc", ("--shift-range", 2), "shift_range"),
     ):
         refused("train", "copy", "-m", model, *words, expect=f"{name} {lacks.format(model)}")

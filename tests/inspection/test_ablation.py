@@ -70,7 +70,20 @@ def by_hand(spec: MemorySpec, part: str) -> dict[str, Any]:
         return {"interface": as_it_is, "reads": silent(int(part.removeprefix("head ")))}
     if part == "second direction":
         return {"interface": as_it_is, "reads": as_it_is, "reverse": 0}
-    only_content = np.array([0.0, 1.0, 0.0])
+    if part.startswith("write head "):
+        head = int(part.removeprefix("write head "))
+
+        def quiet(gates: Any) -> Any:
+            gates = gates.copy()
+            gates[:, head] = 0
+            return gates
+
+        names = ("erase", "write_vectors") if isinstance(spec, NTMSpec) else ("write_gate",)
+        return {
+            "interface": lambda i: i._replace(**{name: quiet(getattr(i, name)) for name in names}),
+            "reads": as_it_is,
+        }
+    only_content = np.eye(2 * spec.write_heads + 1)[spec.write_heads]
     told: dict[str, Callable[..., Any]] = {
         "writing": lambda i: i._replace(write_gate=np.zeros_like(i.write_gate)),
         "links": lambda i: i._replace(read_modes=np.broadcast_to(only_content, i.read_modes.shape)),
@@ -105,6 +118,8 @@ def test_every_ablation_is_what_its_equation_says(spec: MemorySpec) -> None:
     heads = [f"head {head}" for head in range(spec.read_heads)] if spec.read_heads > 1 else []
     if spec.bidirectional:
         heads.insert(0, "second direction")
+    if spec.write_heads > 1:
+        heads += [f"write head {head}" for head in range(spec.write_heads)]
     assert list(damaged) == [
         "reads",
         "writing",

@@ -472,6 +472,8 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
     if isinstance(spec, DNCSpec):
         assert {"usage", "modes", "sharpness", "gates", "content", "head 0", "head 1"} <= topics
         assert ("links" in topics) == spec.links
+        assert len(about(found, "sharpness")) == spec.read_heads + spec.write_heads
+        assert ("write head 1" in topics) == (spec.write_heads > 1)
         assert "BPC" in about(found, "memory")[0].words
     elif isinstance(spec, NTMSpec):
         assert {"shifts", "sharpness", "gates", "content", "head 0", "head 1"} <= topics

@@ -1,7 +1,7 @@
 """Ablations of a trained model with a memory: the loss it has without a part shows what the part does.
 
 Each ablation is another set of parameters for the same spec, so any engine runs it, and is exact: nothing of the part
-is left. Axes: R read heads, W word.
+is left. Axes: R read heads, V write heads, W word.
 """
 
 import numpy as np
@@ -17,7 +17,8 @@ OFF = -1e4
 def ablations(spec: MemorySpec, params: DNCParams) -> dict[str, DNCParams]:
     """Name of a part -> parameters of the model without it, for every part this model has.
 
-    Single heads are only included if there are several: a model's only head is the same as "reads".
+    Single heads are only included if there are several: a model's only read head is the same as "reads", its only write
+    head as "writing".
     """
     damaged = {"reads": without_reads(spec, params), "writing": without_writing(spec, params)}
     if isinstance(spec, NTMSpec):
@@ -29,6 +30,9 @@ def ablations(spec: MemorySpec, params: DNCParams) -> dict[str, DNCParams]:
         damaged["second direction"] = without_second_direction(spec, params)
     if spec.read_heads > 1:
         damaged |= {f"head {head}": without_head(spec, params, head) for head in range(spec.read_heads)}
+    if spec.write_heads > 1:
+        writers = range(spec.write_heads)
+        damaged |= {f"write head {head}": without_write_head(spec, params, head) for head in writers}
     return damaged
 
 
@@ -55,10 +59,12 @@ def without_writing(spec: MemorySpec, params: DNCParams) -> DNCParams:
     keeps its initial contents: empty (so that all reads are 0) or learned, apart from what the free gates erase with
     `deallocation`.
     """
-    columns = interface_columns(spec)
-    if isinstance(spec, NTMSpec):
-        return _held(_held(params, columns["erase"], OFF), columns["write_vectors"], 0.0)
-    return _held(params, columns["write_gate"], OFF)
+    return _without_writes(spec, params, slice(None))
+
+
+def without_write_head(spec: MemorySpec, params: DNCParams, head: int) -> DNCParams:
+    """The same model, of several write heads, without the writes of one, 0 to V - 1, in the same way."""
+    return _without_writes(spec, params, slice(head, head + 1))
 
 
 def without_shifts(spec: NTMSpec, params: DNCParams) -> DNCParams:
@@ -72,7 +78,8 @@ def without_shifts(spec: NTMSpec, params: DNCParams) -> DNCParams:
 
 def without_links(spec: DNCSpec, params: DNCParams) -> DNCParams:
     """The same model with every head reading by content alone: pi = (0, 1, 0), hence w^r = c^r."""
-    return _held(params, interface_columns(spec)["read_modes"][:, [0, 2]], OFF)
+    directions = np.delete(interface_columns(spec)["read_modes"], spec.write_heads, axis=1)
+    return _held(params, directions, OFF)
 
 
 def without_content(spec: MemorySpec, params: DNCParams) -> DNCParams:
@@ -112,6 +119,13 @@ def interface_columns(spec: MemorySpec) -> dict[str, NDArray[np.intp]]:
         name: spec.interface_offsets[name] + np.arange(spec.interface_sizes[name]).reshape(shape)
         for name, shape in spec.interface_shapes.items()
     }
+
+
+def _without_writes(spec: MemorySpec, params: DNCParams, heads: slice) -> DNCParams:
+    columns = interface_columns(spec)
+    if isinstance(spec, NTMSpec):
+        return _held(_held(params, columns["erase"][heads], OFF), columns["write_vectors"][heads], 0.0)
+    return _held(params, columns["write_gate"].reshape(-1)[heads], OFF)
 
 
 def _without_read_rows(spec: MemorySpec, params: DNCParams, reads: slice) -> DNCParams:

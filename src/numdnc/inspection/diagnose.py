@@ -13,6 +13,7 @@ import numpy as np
 from numdnc.engines import Engine
 from numdnc.inspection.ablation import ablations
 from numdnc.inspection.activity import Activity, concentration, observe, saturated
+from numdnc.inspection.gates import by_write_head
 from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
 from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
 from numdnc.inspection.sparsity import judge_cut
@@ -120,12 +121,14 @@ def _fullest(activity: Activity, name: str) -> float:
 
 
 def _modes(spec: DNCSpec, activity: Activity) -> Iterator[Finding]:
-    """The read modes of each head."""
+    """The read modes of each head, along the links of each write head."""
     if not spec.links:
         yield Finding("modes", True, "Heads read by content alone: the model has no links.", {})
         return
+    links = [f" {head}" for head in range(spec.write_heads)] if spec.write_heads > 1 else [""]
+    names = [*(f"backward{link}" for link in links), "content", *(f"forward{link}" for link in links)]
     for head, means in enumerate(activity.of("read_modes").mean(axis=0).tolist()):
-        shares = dict(zip(("backward", "content", "forward"), means, strict=True))
+        shares = dict(zip(names, means, strict=True))
         ranked = sorted(shares, key=lambda name: -shares[name])
         words = ", ".join(f"{name} {shares[name]:.2f}" for name in ranked)
         yield Finding("modes", True, f"Head {head} reads by {words}.", shares)
@@ -151,7 +154,7 @@ def _sharpness(spec: MemorySpec, activity: Activity) -> Iterator[Finding]:
     slots = spec.sparsity or spec.memory_size
     reading, writing = _weighting(activity, "read"), _weighting(activity, "write")
     weightings = {"Writing": writing}
-    if isinstance(spec, NTMSpec):
+    if isinstance(spec, NTMSpec) or spec.write_heads > 1:
         weightings = {f"Write head {head}": writing[..., head] for head in range(spec.write_heads)}
     weightings |= {f"Head {head}": reading[..., head] for head in range(spec.read_heads)}
     for who, (largest, totals) in weightings.items():
@@ -181,7 +184,11 @@ def _named_gates(spec: MemorySpec, activity: Activity) -> dict[str, Array]:
         }
     heads = range(spec.read_heads if spec.usage_writing else 0)
     free = {f"free {head}": activity.of("free_gates")[:, head] for head in heads}
-    return {"write": activity.of("write_gate"), "allocation": activity.of("allocation_gate"), **free}
+    return {
+        **by_write_head(spec, "write", activity.of("write_gate")),
+        **by_write_head(spec, "allocation", activity.of("allocation_gate")),
+        **free,
+    }
 
 
 def _gates(spec: MemorySpec, activity: Activity) -> Iterator[Finding]:

@@ -3,13 +3,13 @@
 from numdnc.engines import Engine
 from numdnc.inspection.activity import observe
 from numdnc.params import Array, DNCParams
-from numdnc.spec import MemorySpec, NTMSpec
+from numdnc.spec import DNCSpec, MemorySpec, NTMSpec
 from numdnc.tasks import Batch
 
 
 def gates(spec: MemorySpec, params: DNCParams, engine: Engine, batch: Batch) -> dict[str, Array]:
-    """Name -> values (T, B) in [0, 1]: "free 0" .. for each read head (not with `recency`), "allocation",
-    "write".
+    """Name -> values (T, B) in [0, 1]: "free 0" .. for each read head (not with `recency`), "allocation" and "write",
+    each followed by a number where there are several write heads.
 
     Of an NTM, the interpolation gates: "read 0" .. and "write 0" ...
     """
@@ -23,4 +23,15 @@ def gates(spec: MemorySpec, params: DNCParams, engine: Engine, batch: Batch) -> 
         }
     heads = range(spec.read_heads if spec.usage_writing else 0)
     free = {f"free {i}": found["free_gates"][:, :, i] for i in heads}
-    return {**free, "allocation": found["allocation_gate"], "write": found["write_gate"]}
+    return {
+        **free,
+        **by_write_head(spec, "allocation", found["allocation_gate"]),
+        **by_write_head(spec, "write", found["write_gate"]),
+    }
+
+
+def by_write_head(spec: DNCSpec, name: str, values: Array) -> dict[str, Array]:
+    """Name -> values (..) of the write head; of several, a name and the values of each, which have the last axis."""
+    if spec.write_heads == 1:
+        return {name: values}
+    return {f"{name} {head}": values[..., head] for head in range(spec.write_heads)}

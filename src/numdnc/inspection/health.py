@@ -27,9 +27,10 @@ def health(spec: Spec, params: Any, engine: Engine, batch: Batch, loss: Loss) ->
     """Name -> figure, over all steps and sequences of a batch; figures that are not finite are left out.
 
     For a DNC: "usage", mean over the slots; "slots_in_use", share of slots whose usage is above 1/2; "write_gate",
-    "allocation_gate" and "free_gates", means; "mode_backward", .., means over the heads (with links); "write_sharpness"
-    and "read_sharpness", share of the weight that lies on the largest slot of its step (1/N if spread evenly). With
-    `recency` "slots_accessed", share of slots accessed so far, takes the place of usage and free gates.
+    "allocation_gate" and "free_gates", means; "mode_backward", .., means over the heads (with links; along those of all
+    write heads); "write_sharpness" and "read_sharpness", share of the weight that lies on the largest slot of
+    its step (1/N if spread evenly). With `recency` "slots_accessed", share of slots accessed so far, takes the place of
+    usage and free gates.
     For an NTM: "read_interpolation", "write_interpolation", "read_sharpening" and "write_sharpening", means, and the
     last two of a DNC.
     For every model: "hidden_saturated", share of hidden values beyond 0.99; "largest_parameter", a magnitude; and
@@ -63,8 +64,11 @@ def _memory(spec: MemorySpec, activity: Activity) -> dict[str, float]:
             continue
         figures[name] = float(activity.of(name).mean())
     if spec.links:
-        means = activity.of("read_modes").mean(axis=(0, 1))
-        figures |= {f"mode_{name}": float(mean) for name, mean in zip(_MODES, means, strict=True)}
+        backward, content, forward = np.split(
+            activity.of("read_modes").mean(axis=(0, 1)), [spec.write_heads, spec.write_heads + 1]
+        )
+        means = zip(_MODES, (backward, content, forward), strict=True)
+        figures |= {f"mode_{name}": float(mean.sum()) for name, mean in means}
     for kind in ("write", "read"):
         largest, total = activity.of(f"{kind}_largest"), activity.of(f"{kind}_total")
         figures[f"{kind}_sharpness"] = concentration(largest, total)

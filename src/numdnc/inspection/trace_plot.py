@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from numdnc.inspection.gates import by_write_head
 from numdnc.inspection.provenance import NONE, provenance
 from numdnc.inspection.task_plot import ERROR, Panel, draw_panels, save_figure, task_panels
 from numdnc.inspection.trace import Trace
@@ -70,25 +71,26 @@ def _memory_panels(trace: Trace) -> Iterator[Panel]:
     arrays, whole = trace.arrays, np.ones(trace.steps, bool)
     numbers = range(trace.spec.memory_size) if trace.slots is None else trace.slots.tolist()
     slots = tuple(f"slot {n}" for n in numbers)
-    heads, ntm = range(trace.spec.read_heads), isinstance(trace.spec, NTMSpec)
-    writing = arrays["write_weights"]
-    for head in range(1, writing.shape[1] if ntm else 1):
+    heads, writers = range(trace.spec.read_heads), trace.spec.write_heads
+    writing = arrays["write_weights"].reshape(trace.steps, writers, len(slots))
+    for head in range(1, writers):
         yield Panel(f"write weights of head {head}", "", slots, writing[:, head], whole)
-    yield Panel("write weights", "", slots, writing[:, 0] if ntm else writing, whole)
+    yield Panel("write weights", "", slots, writing[:, 0], whole)
     for head in heads:
         yield Panel(_read_title(head), "", slots, arrays["read_weights"][:, head], whole)
     if isinstance(trace.spec, NTMSpec):
         yield from _ntm_panels(trace.spec, arrays, whole)
         return
-    gates = [arrays["allocation_gate"][:, None], arrays["write_gate"][:, None]]
-    names: tuple[str, ...] = ("allocation", "write")
+    gates = {
+        **by_write_head(trace.spec, "allocation", arrays["allocation_gate"]),
+        **by_write_head(trace.spec, "write", arrays["write_gate"]),
+    }
     if trace.spec.recency:
         yield Panel("age", f"(in {trace.steps} steps)", slots, arrays["age"] / trace.steps, whole)
     else:
         yield Panel("usage", "", slots, arrays["usage"], whole)
-        gates.insert(0, arrays["free_gates"])
-        names = (*(f"free {head}" for head in heads), *names)
-    yield Panel("gates", "", names, np.concatenate(gates, 1), whole)
+        gates = {f"free {head}": arrays["free_gates"][:, head] for head in heads} | gates
+    yield Panel("gates", "", tuple(gates), np.stack(list(gates.values()), 1), whole)
 
 
 def _ntm_panels(spec: NTMSpec, arrays: dict[str, Any], whole: Any) -> Iterator[Panel]:

@@ -32,6 +32,7 @@ SCRIPTS = (
         "words.js",
         "slots.js",
         "panels.js",
+        "memory_panels.js",
         "colours.js",
         "heat.js",
         "marks.js",

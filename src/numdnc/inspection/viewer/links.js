@@ -18,16 +18,21 @@ function strongLinks() {
   for (const i of slots.shown) {
     if (arrays.has("link")) {
       for (const j of slots.shown) {
-        const strength = at("link", kept, i, j);
+        const strength = linkAt(kept, i, j);
         if (strength >= FAINTEST) found.push([i, j, strength]);
       }
       continue;
     }
-    for (let k = 0; k < arrays.get("link_slots").shape[2]; k++) {
-      const strength = at("link_values", kept, i, k);
-      const j = at("link_slots", kept, i, k);
-      if (strength >= FAINTEST && slots.rows[j] !== NOTHING) found.push([i, j, strength]);
+    const strongest = new Map();
+    for (let writer = 0; writer < writers(); writer++) {
+      for (let k = 0; k < arrays.get("link_slots").shape.at(-1); k++) {
+        const strength = at("link_values", kept, ...ofWriter(writer), i, k);
+        const j = at("link_slots", kept, ...ofWriter(writer), i, k);
+        if (strength < FAINTEST || slots.rows[j] === NOTHING) continue;
+        strongest.set(j, Math.max(strength, strongest.get(j) ?? 0));
+      }
     }
+    for (const [j, strength] of strongest) found.push([i, j, strength]);
   }
   return found;
 }
@@ -133,7 +138,7 @@ function rings(context, slot, x, y, size) {
     context.stroke();
     context.globalAlpha = context.lineWidth = 1;
   };
-  ring(theme.ink, at("write_weights", now.step, slot), 2);
+  ring(theme.ink, mostWritten(now.step, slot), 2);
   for (let head = 0; head < about.spec.read_heads; head++) {
     ring(headColour(head), at("read_weights", now.step, head, slot), 5 + 3 * head);
   }

@@ -23,7 +23,7 @@ function showHeading() {
       ? [
           `${spec.memory_size.toLocaleString("en")} slots of ${spec.word_size}`,
           `${spec.read_heads} read head${spec.read_heads === 1 ? "" : "s"}`,
-          ...(about.kind === "ntm" ? [`${writers()} write head${writers() === 1 ? "" : "s"}`] : []),
+          ...(about.kind === "ntm" || writers() > 1 ? [`${writers()} write head${writers() === 1 ? "" : "s"}`] : []),
         ]
       : []),
     `${spec.hidden_sizes.join(" + ")} hidden units${spec.bidirectional ? " in both directions" : ""}`,

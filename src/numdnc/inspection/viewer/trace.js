@@ -44,12 +44,18 @@ const keptIndex = (step) => Math.floor(step / about.every);
 /** ... and the step that is kept there. */
 const keptStep = (step) => keptIndex(step) * about.every;
 
-/** Link from slot j to slot i (i was written right after j) at the last kept step. */
+/** Link from slot j to slot i (i was written right after j) at the last kept step: the strongest of all write heads. */
 function linkAt(kept, i, j) {
-  if (arrays.has("link")) return at("link", kept, i, j);
-  const strongest = arrays.get("link_slots").shape[2];
+  let most = linkOf(0, kept, i, j);
+  for (let writer = 1; writer < writers(); writer++) most = Math.max(most, linkOf(writer, kept, i, j));
+  return most;
+}
+
+function linkOf(writer, kept, i, j) {
+  if (arrays.has("link")) return at("link", kept, ...ofWriter(writer), i, j);
+  const strongest = arrays.get("link_slots").shape.at(-1);
   for (let k = 0; k < strongest; k++) {
-    if (at("link_slots", kept, i, k) === j) return at("link_values", kept, i, k);
+    if (at("link_slots", kept, ...ofWriter(writer), i, k) === j) return at("link_values", kept, ...ofWriter(writer), i, k);
   }
   return 0;
 }
@@ -64,12 +70,13 @@ const inUse = (step, slot) => (arrays.has("usage") ? at("usage", step, slot) : 1
 
 const hasMemory = () => "provenance" in about;
 
-/** Number of write heads, of which an NTM may have several. */
+/** Number of write heads, ... */
 const writers = () => about.spec.write_heads ?? 1;
+/** ... and the index of one, which arrays of a DNC with a single write head do not have. */
+const ofWriter = (writer) => (about.kind === "ntm" || writers() > 1 ? [writer] : []);
 
 /** With which weight a head writes to a slot at a step, ... */
-const writeWeight = (step, slot, writer) =>
-  about.kind === "ntm" ? at("write_weights", step, writer, slot) : at("write_weights", step, slot);
+const writeWeight = (step, slot, writer) => at("write_weights", step, ...ofWriter(writer), slot);
 
 /** ... and which head writes most to it. */
 function strongestWriter(step, slot) {

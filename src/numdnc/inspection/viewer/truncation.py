@@ -56,7 +56,7 @@ def truncations(arrays: dict[str, NDArray[Any]]) -> Iterator[Truncated]:
         slots, values = strongest_links(arrays["link"], STRONGEST)
         arrays = {name: array for name, array in arrays.items() if name != "link"}
         arrays |= {"link_slots": slots.astype(np.int32), "link_values": values.astype(np.float32)}
-        notes = [f"links: only the strongest {slots.shape[2]} of each slot are kept"]
+        notes = [f"links: only the strongest {slots.shape[-1]} of each slot are kept"]
         yield Truncated(arrays, 1, T, "; ".join(notes))
     every, whole = 1, arrays
     while "memory" in arrays and every < min(SPARSEST, T):

@@ -111,6 +111,6 @@ const WORDS = {
   link: [
     "links",
     "L[i,j] = (1 − wᵢ − wⱼ) L′[i,j] + wᵢ pⱼ′",
-    "Slot i was written right after slot j: an arrow from j to i, or row i and column j. New or stronger since the step before: orange.",
+    "Slot i was written right after slot j: an arrow from j to i, or row i and column j. With several write heads, the strongest of their links. New or stronger since the step before: orange.",
   ],
 };
