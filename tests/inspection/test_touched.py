@@ -138,28 +138,6 @@ def test_few_slots_and_dense_memories_are_kept_whole() -> None:
     assert recorded(sparse(slots=MANY_SLOTS + 1, sparsity=None), steps=2).slots is None
 
 
-def test_the_slots_of_the_fast_engine() -> None:
-    trace, expected = recorded(sparse(), engine="cpu"), recorded(sparse())
-    assert trace.slots is not None
-    assert_array_equal(trace.slots, expected.slots)
-
-
-def test_memory_does_not_grow_by_slots_and_steps() -> None:
-    """Of 40 steps more not even one number a slot is kept."""
-    spec = sparse("recency", slots=32_768, learned_state=False)
-
-    def peak(steps: int) -> int:
-        tracemalloc.start()
-        try:
-            recorded(spec, steps, engine="cpu")
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-
-    peak(1)
-    assert peak(45) - peak(5) < 40 * spec.memory_size
-
-
 @pytest.mark.parametrize("sparsity", [None, 2])
 @pytest.mark.parametrize("recency", [False, True])
 def test_activity_keeps_no_number_of_each_slot(sparsity: int | None, recency: bool) -> None:
@@ -252,3 +230,28 @@ def test_a_list_of_slots_that_is_missing_is_noticed(tmp_path: Path) -> None:
     trace_file.save_arrays(path, kind, arrays, metadata)
     with pytest.raises(UserError, match=r"not \(8, 300\) of float32"):
         load_trace(path)
+
+
+# Of the fast engine
+
+
+def test_the_slots_of_the_fast_engine() -> None:
+    trace, expected = recorded(sparse(), engine="cpu"), recorded(sparse())
+    assert trace.slots is not None
+    assert_array_equal(trace.slots, expected.slots)
+
+
+def test_memory_does_not_grow_by_slots_and_steps() -> None:
+    """Of 40 steps more not even one number a slot is kept."""
+    spec = sparse("recency", slots=32_768, learned_state=False)
+
+    def peak(steps: int) -> int:
+        tracemalloc.start()
+        try:
+            recorded(spec, steps, engine="cpu")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)
+    assert peak(45) - peak(5) < 40 * spec.memory_size

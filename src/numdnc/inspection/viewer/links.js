@@ -93,10 +93,13 @@ function drawLinkMatrix(context) {
   }
 }
 
+/** Pixels by which half a label is wider than one of two digits. */
+const overhang = () => Math.max(0, (DIGIT / 2) * (longestName() - 2));
+
 /** Position of a slot on the circle, the first one shown at the top, then clockwise. */
 function place(slot, distance = 0, turn = 0) {
   const angle = (2 * Math.PI * slots.rows[slot]) / slots.shown.length - Math.PI / 2 + turn;
-  const radius = links.size / 2 - 26 - 3 * about.spec.read_heads + distance;
+  const radius = links.size / 2 - 26 - 2 * overhang() - 3 * about.spec.read_heads + distance;
   return [links.size / 2 + radius * Math.cos(angle), links.size / 2 + radius * Math.sin(angle)];
 }
 
@@ -115,7 +118,7 @@ function drawLinkGraph(context) {
     context.fill();
     context.stroke();
     rings(context, slot, x, y, size);
-    const [labelX, labelY] = place(slot, size + 9 + 3 * about.spec.read_heads);
+    const [labelX, labelY] = place(slot, size + 9 + overhang() + 3 * about.spec.read_heads);
     context.fillStyle = theme.faint;
     context.textAlign = "center";
     if (row % every === 0) context.fillText(slotName(slot), labelX, labelY);
