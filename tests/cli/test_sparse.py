@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.commands import done
+from helpers.commands import done, refused
 from numdnc.inspection.trace_file import load_trace
 
 SIZES = "--hidden 5 -W 3 -R 2 --batch 4 --steps 2 --max-length 3 --evaluated 4 --sample-every 0 --out run"
@@ -29,3 +29,12 @@ def test_a_run_with_many_slots(options: str, tmp_path: Path, monkeypatch: pytest
     done("view", "run", "--no-open", "--plot", "run/trace.svg", "--out", "run/page.html")
     assert Path("run/page.html").stat().st_size < 300_000
     assert "of 5,000 slots" in done("diagnose", "run")
+
+
+def test_two_directions_and_many_slots_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their steps are the definition's, which has N x N links; the engine itself would have room."""
+    monkeypatch.chdir(tmp_path)
+    words = ("train", "copy", "--sparsity", 2, "--bidirectional", *SIZES.split())
+    refused(*words, "-N", 10**6, expect="must fit into the")
+    done(*words, "-N", 8, "--engine", "reference")
+    refused("trace", "run", "-N", 10**6, "--engine", "cpu", expect="must fit into the")

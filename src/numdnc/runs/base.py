@@ -10,7 +10,7 @@ import numpy as np
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.inspection.ablation import without_reads
-from numdnc.inspection.diagnose import diagnose
+from numdnc.inspection.diagnose import SEQUENCES, diagnose
 from numdnc.inspection.trace import About, Trace, record
 from numdnc.runs.memory import UNCHANGED, MemoryOverride, with_memory
 from numdnc.runs.progress import ProgressLine
@@ -19,7 +19,7 @@ from numdnc.spec import Spec
 from numdnc.tasks import Batch, Forward, Scores, Task
 from numdnc.tasks.sequence_task import EVAL_BATCH
 from numdnc.training.events import Report
-from numdnc.training.memory import check_memory
+from numdnc.training.memory import check_inspection, check_memory
 from numdnc.training.run import Run, finite_forward, forward_with
 from numdnc.tree import named_leaves
 
@@ -124,6 +124,7 @@ class TaskRun(ABC):
         task = self.task
         task.move_to(self.checkpoint.position)
         self._check_memory(3 * EVAL_BATCH, EVAL_BATCH)
+        check_inspection(self.spec, self.checkpoint.training.precision, SEQUENCES)
         found = diagnose(
             self.spec,
             self.params,
@@ -200,6 +201,7 @@ class TaskRun(ABC):
 
     def _trace(self, make: Callable[[], tuple[Batch, About]]) -> Trace:
         self._check_memory(_TRACE_STATES, _TRACE_STATES)
+        check_inspection(self.spec, self.checkpoint.training.precision, 1)
         batch, about = make()
         return record(self.spec, self.params, batch, about)
 

@@ -5,11 +5,12 @@ from typing import Any
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.inspection.health import SEQUENCES
 from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.kinds import load_trained, open_run
 from numdnc.spec import Spec
-from numdnc.training.memory import check_memory
+from numdnc.training.memory import check_inspection, check_memory
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Precision, TrainingSettings, new_run
 from numdnc.tree import map_leaves, named_leaves
@@ -32,6 +33,7 @@ def begin_run(
         )
     chosen = select_engine(engine, spec, training.precision)
     check_memory(spec, chosen, training.precision, new.states, new.batch)
+    check_inspection(spec, training.precision, SEQUENCES)
     start = training.start_from
     run = new_run(
         spec,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numdnc.engines import Engine
+from numdnc.engines import Engine, get_engine
 from numdnc.errors import UserError
 from numdnc.machine import memory_bytes
 from numdnc.spec import GATES, Spec
@@ -40,3 +40,9 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
             f"the model must fit into the {here >> 30} GiB of this machine, got sizes that need about "
             f"{needed >> 30:,} GiB. Lower --hidden, --memory-size, --word-size, --batch or the steps at once."
         )
+
+
+def check_inspection(spec: Spec, precision: str, batch: int) -> None:
+    """The same for a look at every step of a batch, which of a bidirectional model the definition computes."""
+    if spec.bidirectional:
+        check_memory(spec, get_engine("reference"), precision, 3 * batch, batch)
