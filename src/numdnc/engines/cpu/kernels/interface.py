@@ -64,7 +64,7 @@ def split_interface(xi, at, sizes):
         read_strengths=xi[at.read_strengths : at.read_strengths + R],
         write_key=as_matrix(xi, at.write_key, by_usage, W),
         write_strength=xi[at.write_strength : at.write_strength + by_usage],
-        erase=as_matrix(xi, at.erase, by_usage, W),
+        erase=as_matrix(xi, at.erase, V, W * usage),
         write_vector=as_matrix(xi, at.write_vector, V, W),
         free_gates=xi[at.free_gates : at.free_gates + R * usage],
         allocation_gate=xi[at.allocation_gate : at.allocation_gate + V],
