@@ -543,6 +543,39 @@ def test_dark_and_light(show: Show, trace: Trace) -> None:
     assert page.run(background) == by_system
 
 
+def test_several_write_heads_show_weightings_gates_modes_and_links_of_each(show: Show) -> None:
+    trace = bits_trace(write_heads=3, sharpness=True)
+    arrays, page, T = trace.arrays, show(trace), trace.steps
+    shown = {panel["name"]: panel["rows"] for panel in page.run("numdnc.panels()")}
+    per_writer = (
+        "write_weights",
+        "allocation",
+        "precedence",
+        "write_content",
+        "write_key",
+        "erase",
+        "write_vector",
+    )
+    wanted = {f"{name} {head}": arrays[name][:, head] for name in per_writer for head in range(3)}
+    wanted |= {
+        f"{name} {writer} {head}": arrays[name][:, writer, head]
+        for name in ("forward", "backward")
+        for writer in range(3)
+        for head in range(2)
+    }
+    gates = [
+        arrays[f"{name}_{part}"]
+        for name, part in (("free", "gates"), ("allocation", "gate"), ("write", "gate"))
+    ]
+    wanted["gates"] = np.concatenate(gates, 1)
+    wanted["read_modes"] = arrays["read_modes"].reshape(T, 2 * 7)
+    wanted["strengths"] = np.concatenate([arrays["read_strengths"], arrays["write_strength"]], 1)
+    ways = [arrays[f"{way}_sharpness"].reshape(T, 6) for way in ("forward", "backward")]
+    wanted["sharpness"] = np.concatenate(ways, 1)
+    assert {name: values.shape[1] for name, values in wanted.items()}.items() <= shown.items()
+    assert "3 write heads" in page.run("document.getElementById('facts').textContent")
+
+
 def test_an_ntm_shows_weightings_gates_and_shifts_of_each_head(show: Show) -> None:
     trace = bits_trace("ntm", write_heads=3, shift_range=2)
     arrays, page = trace.arrays, show(trace)

@@ -74,7 +74,7 @@ def sharpened(trace: Trace) -> Trace:
     arrays["read_weights"] = sharp(arrays["read_weights"])
     arrays["write_weights"] = sharp(arrays["write_weights"])
     if "write_gate" in arrays:
-        arrays["write_weights"] = arrays["write_weights"] * arrays["write_gate"][:, None]
+        arrays["write_weights"] = arrays["write_weights"] * arrays["write_gate"][..., None]
     return trace._replace(arrays=arrays)
 
 
