@@ -47,12 +47,14 @@ TRAIN: dict[str, tuple[Any, ...]] = {
     "text-lstm-1": ("text", "-c", "text.txt", "--batch", 4, "--window", 8, *SIZES, "-m", "lstm"),
     "copy-dnc-1": ("copy", "--batch", 2, "--evaluated", 5, "--max-length", 3, *SIZES),
     "traversal-dnc-1": ("traversal", "--lesson", 2, "--batch", 2, "--evaluated", 3, *SIZES),
+    "language-dnc-1": ("language", "--prefixes", "--batch", 2, "--evaluated", 20, *SIZES),
     "babi-dnc-1": ("babi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
 }
 CLASSES = {
     "text-lstm-1": "TextRun",
     "copy-dnc-1": "SequenceRun",
     "traversal-dnc-1": "GraphRun",
+    "language-dnc-1": "TypedRun",
     "babi-dnc-1": "BabiRun",
 }
 

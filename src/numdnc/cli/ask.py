@@ -36,15 +36,18 @@ def ask(
     custom_task: CustomTask = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a trained model about a story, or about a graph in its own names.
+    """Ask a trained model about a story, about a graph in its own names, for a sum, or whether a string is a word.
 
         numdnc ask DIR "Mary went to the kitchen. Where is Mary?"
         numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
+        numdnc ask DIR "123+989"
+        numdnc ask DIR "(()())"
 
     Args:
         folder: The run's folder, a checkpoint, or model:NAME.
         question: Sentences and one or more questions; or "A -line-> ? -line-> ?" for a run of traversal, "A -> B" of
-            shortest-path, "A -relation-> ?" of inference (default: what standard input says).
+            shortest-path, "A -relation-> ?" of inference; a formula for arithmetic; a string for a language
+            (default: what standard input says).
         words: How many words each answer has (stories; default: 1).
         shown: How many of the likeliest words to show for each (stories; default: 4).
         graph: A CSV file that begins with the line source,edge,destination and has an edge a line (graphs;
@@ -58,7 +61,7 @@ def ask(
         sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
-        as_json: Print JSON: of a graph one object, of a story a list with an object for each question.
+        as_json: Print JSON: one object, of a story a list with an object for each question.
 
     """
     run = open_path(

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from numdnc.cli.options import ModelOptions
 from numdnc.spec import SPECS, VARIATIONS
+from numdnc.tasks.arithmetic import Addition, Arithmetic, Multiplication, Subtraction, Successor
 from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
+from numdnc.tasks.languages import Language
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.sequences import SequenceGenerator
 from numdnc.training.optimizers import OptimizerSettings, Schedule
@@ -83,6 +85,19 @@ def _lessons(batch: int, pass_at: float, grow_from: int = 1) -> SequenceSettings
 
 def _graph_training(steps: int) -> TrainingSettings:
     return TrainingSettings(steps=steps, report_every=250, init_scheme="store", input_scale=5)
+
+
+def _arithmetic(what: str, task: Arithmetic, expect: str) -> Preset:
+    """A preset of arithmetic: numbers grow by a digit once 95 % of the sequences are right."""
+    return Preset(
+        f"{what}, digit by digit, of longer and longer numbers (SiliconSloth/ADNC).",
+        expect,
+        task,
+        dataclasses.replace(dnc(128, 64, 32, 4), links=False, normalisation=True, write_heads=2),
+        SequenceSettings(batch=32, grow="length", grow_from=2, pass_at=0.05),
+        OptimizerSettings(learning_rate=2e-3, schedule="constant", clip_norm=10),
+        TrainingSettings(steps=150_000, report_every=100, input_scale=6),
+    )
 
 
 PRESETS = {
@@ -171,6 +186,26 @@ PRESETS = {
         dnc(64, 128, 12, 1, "feedforward"),
         SequenceSettings(batch=8, evaluated=32, grow="max_length", grow_from=5, grow_by=5),
         training=TrainingSettings(steps=10_000, report_every=200),
+    ),
+    "addition": _arithmetic(
+        "Add", Addition(), "Numbers of 2 digits after 900 updates, 3 minutes on one core (1 seed)."
+    ),
+    "subtraction": _arithmetic(
+        "Subtract", Subtraction(), "Not measured; --start-from a run of addition, hours on one core."
+    ),
+    "multiplication": _arithmetic(
+        "Multiply", Multiplication(), "Not measured; far harder than addition, hours on one core."
+    ),
+    "successor": _arithmetic(
+        "Add 1", Successor(), "Numbers of 3 digits after 300 updates, a minute on one core (1 seed)."
+    ),
+    "language": Preset(
+        "Say whether a string is a word of a formal language, one by name or that of a regular expression.",
+        "Solved after 200 updates, half a minute on one core (dyck-1, 1 seed).",
+        Language(),
+        dnc(64, 32, 16, 1),
+        SequenceSettings(batch=32),
+        training=TrainingSettings(steps=10_000, report_every=100, input_scale=6),
     ),
     "traversal": Preset(
         "Follow a walk through a random graph, up to lesson 14 (Graves et al. 2016).",

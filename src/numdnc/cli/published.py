@@ -57,6 +57,12 @@ def _bhpfelix(name: str, solved_at: float) -> Preset:
     )
 
 
+def _siliconsloth(name: str) -> Preset:
+    """Arithmetic of SiliconSloth/ADNC."""
+    preset = PRESETS[name]
+    return _published(name, preset.model, replace(preset.settings, easier=0, grow_from=3))
+
+
 PUBLISHED = {
     "copy": _published("copy", dnc(100, 128, 20, 1)),
     "copy-four": _bhpfelix("copy-four", solved_at=1e-5),
@@ -71,6 +77,7 @@ PUBLISHED = {
     "sort": _published("sort", dnc(100, 128, 20, 1)),
     "reuse": _published("reuse", dnc(64, 10, 12, 1, "feedforward")),
     "links": _published("links", dnc(64, 128, 12, 1, "feedforward")),
+    **{name: _siliconsloth(name) for name in ("addition", "subtraction", "multiplication", "successor")},
     "traversal": _graves("traversal", Traversal(), layers=3, memory_size=256, batch=2, rate=1e-5, fails=0.1),
     "shortest-path": _graves(
         "shortest-path",

@@ -27,6 +27,7 @@ from numdnc.training.workers import Workers
 
 Start = Callable[[Workers], None]
 """Makes the folder and trains."""
+TYPED = ("addition", "subtraction", "multiplication", "successor", "language")
 GRAPHS = ("traversal", "shortest-path", "inference")
 
 
@@ -84,6 +85,8 @@ def train_babi(
 def preset_command(name: str) -> Command:
     """`train NAME` of a preset."""
     preset = PRESETS[name]
+    if name not in PUBLISHED:
+        return command(_sequence_command(name, preset))
     expect = f"{preset.expect} --published takes the settings of the source instead, which learn more slowly."
     return command(
         _sequence_command(name, preset._replace(expect=expect)),
@@ -149,7 +152,10 @@ TRAIN = Group(
                 train_babi, **{name: with_defaults(train_babi, **settings) for name, settings in BABI.items()}
             ),
         },
-        "sequences of bits": {name: preset_command(name) for name in PRESETS if name not in GRAPHS},
+        "sequences of bits": {
+            name: preset_command(name) for name in PRESETS if name not in (*TYPED, *GRAPHS)
+        },
+        "arithmetic and languages": {name: preset_command(name) for name in TYPED},
         "graphs": {name: preset_command(name) for name in GRAPHS},
     },
     Other(

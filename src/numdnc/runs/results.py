@@ -14,6 +14,7 @@ from numdnc.tasks import Batch, Scores
 from numdnc.tasks.babi.asking import StoryAnswer
 from numdnc.tasks.graphs.asking import GraphStep
 from numdnc.tasks.sequences import SequenceGenerator, channel_names, optional_attribute
+from numdnc.tasks.typed import TypedAnswer
 
 CAVEAT = "(what this trained model relies on; a model trained without a part may do as well)"
 """Below the losses without each part."""
@@ -126,6 +127,37 @@ class GraphAnswer:
             "notes": self.notes,
             "nodes": self.nodes,
             "edges": self.edges,
+            "iteration": self.iteration,
+        }
+
+
+@dataclass(frozen=True)
+class TypedResult:
+    """The answer to a typed question, beside what is right."""
+
+    question: str
+    answer: TypedAnswer
+    iteration: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """Whether the model is right."""
+        return self.answer.right
+
+    def __str__(self) -> str:
+        details = ", ".join(f"{name} {value:.4f}" for name, value in self.answer.details.items())
+        verdict = "right" if self.right else f"WRONG: {self.answer.wanted}"
+        return f"{self.answer.given}{f' ({details})' if details else ''}  {verdict}"
+
+    def record(self) -> dict[str, Any]:
+        """What `numdnc ask --json` prints."""
+        return {
+            "question": self.question,
+            "right": self.right,
+            "answer": self.answer.given,
+            "truth": self.answer.wanted,
+            **self.answer.details,
             "iteration": self.iteration,
         }
 

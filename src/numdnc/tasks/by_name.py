@@ -1,7 +1,9 @@
 """The tasks of separate sequences that have names, by the name that a checkpoint and `numdnc train NAME` give them."""
 
+from numdnc.tasks.arithmetic import Addition, Multiplication, Subtraction, Successor
 from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
+from numdnc.tasks.languages import Language
 from numdnc.tasks.sequences import SequenceGenerator
 
 GENERATORS: dict[str, type[SequenceGenerator]] = {
@@ -16,6 +18,11 @@ GENERATORS: dict[str, type[SequenceGenerator]] = {
     "sort": PrioritySort,
     "reuse": Copy,
     "links": Copy,
+    "addition": Addition,
+    "subtraction": Subtraction,
+    "multiplication": Multiplication,
+    "successor": Successor,
+    "language": Language,
     "traversal": Traversal,
     "shortest-path": ShortestPath,
     "inference": Inference,

@@ -4,7 +4,7 @@ Axes: T steps, B batch, X input, Y output.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Steps(NamedTuple):
     """One sequence, step by step."""
 
     inputs: Array  # (T, X)
-    targets: Array  # (T, Y)
+    targets: NDArray[Any]  # (T, Y) bits, or (T,) classes
     mask: NDArray[np.bool_]  # (T,), where an answer is due
 
 
