@@ -191,11 +191,11 @@ PRESETS = {
         "Add", Addition(), "Numbers of 2 digits after 900 updates, 3 minutes on one core (1 seed)."
     ),
     "subtraction": _arithmetic(
-        "Subtract", Subtraction(), "Not measured; --start-from a run of addition, hours on one core."
+        "Subtract",
+        Subtraction(),
+        "Not measured yet, on one core or more; meant to begin with --start-from a run of addition.",
     ),
-    "multiplication": _arithmetic(
-        "Multiply", Multiplication(), "Not measured; far harder than addition, hours on one core."
-    ),
+    "multiplication": _arithmetic("Multiply", Multiplication(), "Not measured yet, on one core or more."),
     "successor": _arithmetic(
         "Add 1", Successor(), "Numbers of 3 digits after 300 updates, a minute on one core (1 seed)."
     ),
