@@ -193,7 +193,7 @@ PRESETS = {
     "subtraction": _arithmetic(
         "Subtract",
         Subtraction(),
-        "Not measured yet, on one core or more; meant to begin with --start-from a run of addition.",
+        "Not measured yet, on one core or more; meant to begin with the parameters of a run of addition.",
     ),
     "multiplication": _arithmetic("Multiply", Multiplication(), "Not measured yet, on one core or more."),
     "successor": _arithmetic(

@@ -3,7 +3,6 @@
 Axes: B batch, R read heads, N slots. link[i, j]: "i was written after j".
 """
 
-from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -144,7 +143,7 @@ def follow_links_backward(
     d_links, d_read_weights = zip(
         *(directional_weights_backward(link, tape.read_weights, *d) for link, *d in each), strict=True
     )
-    return d_links, reduce(np.add, d_read_weights), d_interface
+    return d_links, sum(d_read_weights[1:], d_read_weights[0]), d_interface
 
 
 def _clamped(weights: Array) -> Array:

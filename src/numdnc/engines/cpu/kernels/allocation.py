@@ -43,12 +43,16 @@ def retain_backward(d_read_weights, d_free_gates, d_retention, read_weights, fre
 @kernel
 def update_usage(usage, usage_before, write_weights_before, retention):
     """u <- u + w^w - u w^w for each write head, then u psi; write weights (V, N)."""
-    last = len(write_weights_before) - 1
-    _fill_before(usage, usage_before, write_weights_before, last)
-    weights = write_weights_before[last]
-    for n in range(len(usage)):
-        u, w = usage[n], weights[n]
-        usage[n] = (u + w - u * w) * retention[n]
+    V = len(write_weights_before)
+    if V == 1:
+        weights = write_weights_before[0]
+        for n in range(len(usage)):
+            u, w = usage_before[n], weights[n]
+            usage[n] = (u + w - u * w) * retention[n]
+    else:
+        _fill_before(usage, usage_before, write_weights_before, V)
+        for n in range(len(usage)):
+            usage[n] *= retention[n]
 
 
 @kernel
@@ -56,19 +60,28 @@ def update_usage_backward(
     d_usage, d_write_weights, d_retention, filled, usage_before, write_weights_before, retention
 ):
     """In place: d_usage goes from the usage after to the usage before. Sets the other two; filled (N,) is workspace."""
-    one = constant(1, d_usage)
     last = len(write_weights_before) - 1
-    _fill_before(filled, usage_before, write_weights_before, last)
     weights, d_weights = write_weights_before[last], d_write_weights[last]
+    if last == 0:
+        _fill_and_free_backward(d_usage, d_weights, d_retention, usage_before, weights, retention)
+    else:
+        _fill_before(filled, usage_before, write_weights_before, last)
+        _fill_and_free_backward(d_usage, d_weights, d_retention, filled, weights, retention)
+    for v in range(last - 1, -1, -1):
+        _fill_before(filled, usage_before, write_weights_before, v)
+        _fill_backward(d_usage, d_write_weights[v], filled, write_weights_before[v])
+
+
+@kernel
+def _fill_and_free_backward(d_usage, d_weights, d_retention, filled, weights, retention):
+    """In place: d_usage goes from (u + w - u w) psi to u, which is `filled`. Sets the other two."""
+    one = constant(1, d_usage)
     for n in range(len(d_usage)):
         u, w, d = filled[n], weights[n], d_usage[n]
         d_filled = d * retention[n]
         d_retention[n] = d * (u + w - u * w)
         d_weights[n] = d_filled * (one - u)
         d_usage[n] = d_filled * (one - w)
-    for v in range(last - 1, -1, -1):
-        _fill_before(filled, usage_before, write_weights_before, v)
-        _fill_backward(d_usage, d_write_weights[v], filled, write_weights_before[v])
 
 
 @kernel

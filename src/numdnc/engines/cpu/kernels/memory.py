@@ -166,13 +166,25 @@ def read_weights_backward(
     V = len(backward)
     for i in range(len(d_weights)):
         d_row = d_weights[i]
+        d_modes[i, 0] = dot(d_row, backward[0, i])
         d_modes[i, V] = dot(d_row, content[i])
-        _scale(d_content[i], d_row, modes[i, V])
-        for v in range(V):
+        d_modes[i, V + 1] = dot(d_row, forward[0, i])
+        _read_weights_row_backward(
+            d_backward[0, i], d_content[i], d_forward[0, i], d_row, modes[i, 0], modes[i, V], modes[i, V + 1]
+        )
+        for v in range(1, V):
             d_modes[i, v] = dot(d_row, backward[v, i])
             d_modes[i, V + 1 + v] = dot(d_row, forward[v, i])
             _scale(d_backward[v, i], d_row, modes[i, v])
             _scale(d_forward[v, i], d_row, modes[i, V + 1 + v])
+
+
+@kernel
+def _read_weights_row_backward(d_backward, d_content, d_forward, d_row, to_backward, to_content, to_forward):
+    for n in range(len(d_row)):
+        d_backward[n] = to_backward * d_row[n]
+        d_content[n] = to_content * d_row[n]
+        d_forward[n] = to_forward * d_row[n]
 
 
 @kernel
