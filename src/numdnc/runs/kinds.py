@@ -191,7 +191,8 @@ def _has(kind: type[TaskRun], method: str) -> bool:
 
 def _in_words(kinds: list[type[TaskRun]]) -> str:
     """The kinds in words, without those that extend another one of them."""
-    return " or ".join(kind.noun for kind in kinds if not set(kind.__mro__[1:]) & set(kinds))
+    *others, last = [kind.noun for kind in kinds if not set(kind.__mro__[1:]) & set(kinds)]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _parameters(kind: type[TaskRun], method: str) -> Collection[str]:
