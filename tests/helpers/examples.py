@@ -98,7 +98,9 @@ def random_spec(seed):
         bidirectional=controller == "lstm" and flip(),
     )
     if spec.sharpness or spec.word_size == 1 or rng.random() < 0.6:  # words of one number are all alike
-        return dataclasses.replace(spec, write_heads=int(rng.choice([1, 1, 2, 3])))
+        # Several heads erase a word of one or two numbers to almost 0, where the cosine bends sharply.
+        heads = int(rng.choice([1, 1, 2, 3]))
+        return dataclasses.replace(spec, write_heads=heads if spec.word_size > 2 else 1)
     sparsity = int(rng.integers(1, spec.memory_size + 1))
     recency = flip()
     kept = spec.deallocation and not recency

@@ -44,6 +44,13 @@ def read(batch: Any, row: int) -> tuple[list[int], int, int]:
     return [int(number[::-1]) for number in numbers], int(target), length
 
 
+def test_the_longest_results() -> None:
+    two_digits = Successor(length=2)
+    assert two_digits.fits((98,), 2)
+    assert not two_digits.fits((99,), 2)
+    assert Multiplication(length=3).answer_length(3) == len(str(999 * 999))
+
+
 def test_an_addition_step_by_step() -> None:
     batch = Addition(length=2, spread=0).pose("47+35")
     separator = [0] * 10 + [1]

@@ -66,6 +66,14 @@ def test_words_are_those_of_the_definition(name: str) -> None:
 
 
 @every_language
+def test_strings_drawn_as_non_words_are_none(name: str) -> None:
+    _, is_word = WORDS[name]
+    task, rng = Language(language=name, min_length=1, max_length=9), np.random.default_rng(0)
+    found = [task._non_word(rng) for _ in range(100)]
+    assert not [string for string in found if is_word(string) or not 1 <= len(string) <= 9]
+
+
+@every_language
 def test_words_of_a_length_are_equally_likely(name: str) -> None:
     alphabet, is_word = WORDS[name]
     grammar, rng = grammar_of(name), np.random.default_rng(0)
