@@ -5,11 +5,13 @@ Types are dataclasses or named tuples; msgspec checks values against them. Unkno
 
 import json
 import math
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from numdnc.errors import UserError
+from numdnc.input_files import read_file
 from numdnc.names import quoted
 from numdnc.spec import SPECS, Spec
 
@@ -38,6 +40,18 @@ def parse_json(text: str | bytes) -> Any:
             raise ValueError(f"it is nested deeper than {DEEPEST} levels")
         below = [entry for part in below for entry in _entries(part)]
     return value
+
+
+def read_json(path: Path, kind: type[Described], most: int, must: str) -> Described:
+    """A file of JSON, of at most `most` bytes, as a `kind`; a UserError says that the file must be or hold that."""
+    try:
+        return validated(kind, parse_json(read_file(path, most)))
+    except OSError as error:
+        raise UserError(
+            f"{path} must be readable, got: {error.strerror}. Check the path and its permissions."
+        ) from None
+    except (ValueError, UserError) as error:
+        raise UserError(f"{path} must {must}, got something else ({error}). Make it again.") from None
 
 
 def json_text(value: Any, **options: Any) -> str:

@@ -375,6 +375,17 @@ def test_memory_and_links_say_their_numbers(show: Show, trace: Trace) -> None:
     assert "right after slot" in readout(page)
 
 
+def select_link(page: Page, step: int, row: int, column: int) -> None:
+    """Point at a cell of the link matrix with the keyboard."""
+    page.run(f"numdnc.goTo({step})")
+    page.run("document.getElementById('links-matrix').click()")
+    page.settle()
+    page.run("document.getElementById('links').focus()")
+    page.press("ArrowDown")
+    page.press("ArrowDown", times=row)
+    page.press("ArrowRight", times=column)
+
+
 def test_ages_and_listed_links_of_a_sparse_model(show: Show) -> None:
     """Without usage there are ages; a link that no list has is 0."""
     trace = bits_trace(seed=3, sparsity=2, recency=True)
@@ -387,13 +398,7 @@ def test_ages_and_listed_links_of_a_sparse_model(show: Show) -> None:
         assert page.run(f"numdnc.valueAt('age', {row}, {step})") == trace.arrays["age"][step, row]
     step, i, k = (int(index[-1]) for index in np.nonzero(trace.arrays["link_values"]))
     j = int(trace.arrays["link_slots"][step, i, k])
-    page.run(f"numdnc.goTo({step})")
-    page.run("document.getElementById('links-matrix').click()")
-    page.settle()
-    page.run("document.getElementById('links').focus()")
-    page.press("ArrowDown")
-    page.press("ArrowDown", times=i)
-    page.press("ArrowRight", times=j)
+    select_link(page, step, i, j)
     assert f"from slot {j} to slot {i} · step {step}" in readout(page)
     assert float(readout(page).split("= ")[1]) == pytest.approx(
         trace.arrays["link_values"][step, i, k], rel=DIGITS
@@ -419,13 +424,7 @@ def test_a_large_sparse_memory_shows_the_slots_kept_under_their_own_numbers(show
     assert float(readout(page).split("= ")[1]) == arrays["age"][5, -1]
     step, i, k = (int(index[-1]) for index in np.nonzero(arrays["link_values"]))
     j = int(arrays["link_slots"][step, i, k])
-    page.run(f"numdnc.goTo({step})")
-    page.run("document.getElementById('links-matrix').click()")
-    page.settle()
-    page.run("document.getElementById('links').focus()")
-    page.press("ArrowDown")
-    page.press("ArrowDown", times=i)
-    page.press("ArrowRight", times=j)
+    select_link(page, step, i, j)
     assert f"link from slot {slots[j]} to slot {slots[i]} · step {step}" in readout(page)
     assert float(readout(page).split("= ")[1]) == pytest.approx(arrays["link_values"][step, i, k], rel=DIGITS)
     page.run("document.getElementById('links-graph').click()")

@@ -18,17 +18,18 @@ from numdnc.runs.babi import BabiRun
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
 from numdnc.tasks.babi import BabiSettings
+from numdnc.tasks.bits.steps import BitsTask
 from numdnc.tasks.custom import load_task_class
+from numdnc.tasks.graphs.task import GraphTask
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
+from numdnc.tasks.typed import TypedTask
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings
 from numdnc.training.workers import Workers
 
 Start = Callable[[Workers], None]
 """Makes the folder and trains."""
-TYPED = ("addition", "subtraction", "multiplication", "successor", "language")
-GRAPHS = ("traversal", "shortest-path", "inference")
 
 
 def train_text(
@@ -143,6 +144,16 @@ TRAIN_OPTIONS = {
 }
 """The options of `train` beside the settings of a task of sequences."""
 
+
+def _presets_of(kind: type, besides: tuple[type, ...] | type = ()) -> dict[str, Command]:
+    """The commands of the presets whose tasks are of this kind and not of another."""
+    return {
+        name: preset_command(name)
+        for name, preset in PRESETS.items()
+        if isinstance(preset.generator, kind) and not isinstance(preset.generator, besides)
+    }
+
+
 TRAIN = Group(
     "Train a model from scratch.",
     {
@@ -152,11 +163,9 @@ TRAIN = Group(
                 train_babi, **{name: with_defaults(train_babi, **settings) for name, settings in BABI.items()}
             ),
         },
-        "sequences of bits": {
-            name: preset_command(name) for name in PRESETS if name not in (*TYPED, *GRAPHS)
-        },
-        "arithmetic and languages": {name: preset_command(name) for name in TYPED},
-        "graphs": {name: preset_command(name) for name in GRAPHS},
+        "sequences of bits": _presets_of(BitsTask, besides=TypedTask),
+        "arithmetic and languages": _presets_of(TypedTask),
+        "graphs": _presets_of(GraphTask),
     },
     Other(
         "FILE.py:CLASS",

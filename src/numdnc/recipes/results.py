@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from numdnc import __version__
-from numdnc.errors import UserError
 from numdnc.files import MAX_TEXT_BYTES
-from numdnc.input_files import read_file
 from numdnc.machine import count_processors
 from numdnc.recipes.recipe import Figure
-from numdnc.schema import Count, Finite, json_text, parse_json, validated
+from numdnc.schema import Count, Finite, json_text, read_json
 
 FILE = "results.json"
 """Name of the file in the folder of a reproduction; the same table is in results.md."""
@@ -125,14 +123,7 @@ class Result:
 
 def read_result(path: Path) -> Result:
     """The result in a file results.json."""
-    try:
-        return validated(Result, parse_json(read_file(path, MAX_TEXT_BYTES)))
-    except OSError as error:
-        raise UserError(f"{path} must be readable, got: {error.strerror}. Check its name.") from None
-    except (ValueError, UserError) as error:
-        raise UserError(
-            f"{path} must hold the results of a recipe, got something else ({error}). Make it again."
-        ) from None
+    return read_json(path, Result, MAX_TEXT_BYTES, "hold the results of a recipe")
 
 
 def rows(result: Result) -> list[list[str]]:

@@ -147,11 +147,11 @@ class TaskRun(ABC):
 
     def set_memory(self, memory: MemoryOverride) -> None:
         """Go on training with another memory."""
-        if self.carries_state:
-            for option in memory.options:
-                raise UserError(
-                    f"{option} must be given for a run of separate sequences, got one of {self.name}. Leave it out."
-                )
+        if self.carries_state and memory.options:
+            raise UserError(
+                f"{memory.options[0]} must be given for a run of separate sequences, got one of {self.name}. "
+                "Leave it out."
+            )
         self.checkpoint.spec = self.spec = with_memory(self.checkpoint.spec, memory)
         self.engine = self.checkpoint.engine
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from numdnc.errors import UserError
-from numdnc.input_files import MAX_CSV_BYTES, read_file
+from numdnc.input_files import MAX_CSV_BYTES
 from numdnc.inspection.trace import About, Trace
 from numdnc.runs.results import Evaluation, GraphAnswer
 from numdnc.runs.sequences import SequenceRun, generator_class
-from numdnc.schema import Size, parse_json, validated
+from numdnc.schema import Size, read_json
 from numdnc.tasks import Batch
 from numdnc.tasks.graphs import GraphTask
 from numdnc.tasks.graphs.asking import Posed, answer, draw_on_graph, pose
@@ -179,15 +179,8 @@ class GraphRun(SequenceRun):
 def read_own_graph(folder: Path) -> OwnGraph | None:
     """What graph.json of a trained model says, with paths of its files; None if there is none."""
     file = folder / "graph.json"
-    try:
-        stored = validated(OwnGraph, parse_json(read_file(file, MAX_CSV_BYTES)))
-    except FileNotFoundError:
+    if not file.exists():
         return None
-    except OSError as error:
-        raise UserError(f"{file} must be readable, got: {error.strerror}. Check its permissions.") from None
-    except (ValueError, UserError) as error:
-        raise UserError(
-            f"{file} must say what graph the model comes with, got something else ({error})."
-        ) from None
+    stored = read_json(file, OwnGraph, MAX_CSV_BYTES, "say what graph the model comes with")
     relations = None if stored.relations is None else str(folder / Path(stored.relations).name)
     return dataclasses.replace(stored, graph=str(folder / Path(stored.graph).name), relations=relations)

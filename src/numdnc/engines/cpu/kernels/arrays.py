@@ -23,6 +23,13 @@ def add(to, source):
 
 
 @kernel
+def multiply(to, a, b):
+    """to = a b, all (n,)."""
+    for i in range(len(to)):
+        to[i] = a[i] * b[i]
+
+
+@kernel
 def clear(to):
     """to = 0, (n,)."""
     for i in range(len(to)):

@@ -10,7 +10,7 @@ from numdnc.engines.cpu.kernels.activations import (
     layer_norm,
     layer_norm_backward,
 )
-from numdnc.engines.cpu.kernels.arrays import add, as_matrix, clear, clear_rows, copy, padded
+from numdnc.engines.cpu.kernels.arrays import add, as_matrix, clear, clear_rows, copy, multiply, padded
 from numdnc.engines.cpu.kernels.compiling import inlined, kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.products import add_product, add_product_transposed
@@ -109,7 +109,7 @@ def _lstm_units(sizes, controller, tape, hidden, z, now, before, after, b, layer
             controller.cell_bias[unit : unit + H],
         )
     apply_tanh(tanh_cell)
-    _hidden_values(hidden, z[3 * H :], tanh_cell)
+    multiply(hidden, z[3 * H :], tanh_cell)
 
 
 @kernel
@@ -117,12 +117,6 @@ def _update_cell(cell, shown, i, f, g, before):
     for h in range(len(cell)):
         cell[h] = f[h] * before[h] + i[h] * g[h]
         shown[h] = cell[h]
-
-
-@kernel
-def _hidden_values(hidden, o, tanh_cell):
-    for h in range(len(hidden)):
-        hidden[h] = o[h] * tanh_cell[h]
 
 
 @kernel

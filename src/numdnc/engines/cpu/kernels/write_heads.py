@@ -1,6 +1,6 @@
 """Writing by several heads in one step, for one sequence. V write heads, N slots, W word; memory by columns (W, N)."""
 
-from numdnc.engines.cpu.kernels.arrays import copy
+from numdnc.engines.cpu.kernels.arrays import copy, multiply
 from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
 
@@ -25,7 +25,7 @@ def write_heads_backward(d_memory, d_weights, d_erase, d_vectors, d_kept, before
     for w in range(len(d_memory)):
         column = d_memory[w]
         for v in range(len(weights)):
-            _multiply(d_kept, column, before[w])
+            multiply(d_kept, column, before[w])
             for u in range(len(weights)):
                 if u != v:
                     _erase_column(d_kept, weights[u], erase[u, w])
@@ -50,12 +50,6 @@ def _add_to_column(column, weights, value):
 
 
 @kernel
-def _multiply(product, a, b):
-    for n in range(len(product)):
-        product[n] = a[n] * b[n]
-
-
-@kernel
 def _head_backward(d_weights, d_column, d_kept, weights, erase, value):
     """Adds to d_weights; returns the gradients with respect to one number each of erase and write vector."""
     d_erase, d_value = constant(0, erase), constant(0, erase)
@@ -70,7 +64,7 @@ def _head_backward(d_weights, d_column, d_kept, weights, erase, value):
 def deallocate(kept, memory, retention):
     """The memory without what was freed: M psi (variation `deallocation`)."""
     for w in range(len(kept)):
-        _multiply(kept[w], memory[w], retention)
+        multiply(kept[w], memory[w], retention)
 
 
 @kernel
