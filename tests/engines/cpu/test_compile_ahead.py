@@ -107,7 +107,8 @@ def test_no_helper(why: str, tmp_path: Path) -> None:
 
 LOST = {
     "killed": (
-        "compile_ahead.compile_meanwhile(sequence.recurrent_forward, sequence.recurrent_backward, np.dtype('float32'))\n"
+        "kernels = sequence.recurrent_forward, sequence.recurrent_backward\n"
+        "compile_ahead.compile_meanwhile(*kernels, np.dtype('float32'))\n"
         "(helper,) = compile_ahead._helpers.values()\nhelper.kill()\n"
         "made = forward()\n"
     ),
