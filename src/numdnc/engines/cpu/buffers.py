@@ -3,6 +3,7 @@
 Axes: T steps, B batch, H hidden, N slots, W word, R read heads, as in kernels/types.py.
 """
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ from numdnc.spec import DNCSpec, MemorySpec, Spec
 
 _REARRANGED = ("memory", "link", "reads")
 """Parts of the state that kernels keep in another way: the memory by columns, the link in tiles, reads beside both."""
+
+_part_shapes = lru_cache(64)(state_part_shapes)
+"""Remembered: at small sizes working them out would take longer than the kernels."""
 
 
 def store_initial_state(
@@ -121,7 +125,7 @@ def _last_state(sizes: Sizes) -> int:
 
 def _state_arrays(spec: Spec, kept: Any, at: Any) -> dict[str, Array]:
     """Arrays of one step, from `kept`, for the parts of the state that are not in tiles or on a tape of their own."""
-    names = ("memory", *(name for name in state_part_shapes(spec) if name not in _REARRANGED))
+    names = ("memory", *(name for name in _part_shapes(spec) if name not in _REARRANGED))
     return {name: getattr(kept, name)[at] for name in names}
 
 
@@ -145,7 +149,7 @@ def _load_state(
     found |= {"memory": arrays["memory"].swapaxes(1, 2).copy(), "reads": reads.copy()}
     if link is not None and spec.links:
         found["link"] = _from_tiles(link, sizes.tile)
-    shapes = state_part_shapes(spec)
+    shapes = _part_shapes(spec)
     parts = {name: part.reshape(len(reads), *shapes[name]) for name, part in found.items()}
     return memory_state(spec, layers, parts)
 

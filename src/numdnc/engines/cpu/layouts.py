@@ -69,10 +69,13 @@ def allocate(layout: Layout, dtype: np.dtype[Any]) -> list[Any]:
 
 def _build(kind: Any, fields: tuple[Any, ...], block: Any) -> Any:
     """Build a tuple. Not a closure: one would hold the block until garbage is collected."""
-    arrays: list[Any] = []
-    for field in fields:
-        if isinstance(field, ArrayAt):
-            arrays.append(np.ndarray(field.shape, field.dtype, block, field.first_byte))
-        else:
-            arrays.append(None if field is None else _build(field[0], field[1], block))
-    return kind(*arrays)
+    return kind(
+        *[
+            np.ndarray(field.shape, field.dtype, block, field.first_byte)
+            if type(field) is ArrayAt
+            else None
+            if field is None
+            else _build(field[0], field[1], block)
+            for field in fields
+        ]
+    )

@@ -72,4 +72,7 @@ def _concatenate_if_any(layers: Any, name: str) -> Array:
 
 def _for_kernels(array: Array, dtype: Any = None) -> Array:
     """The array contiguous and writeable: for a read-only one, Numba would compile the kernels again."""
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable and dtype in (None, array.dtype):
+        return array
     return np.require(array, dtype, ["C", "W"])
