@@ -5,7 +5,7 @@ Run as uncompiled.py is.
 
 import pytest
 
-import helpers.uncompiled  # noqa: F401
+import helpers.uncompiled  # noqa: F401 (first of all)
 from engines.cpu import test_sparse
 from helpers.contract import Case
 

@@ -15,6 +15,7 @@ from numdnc.recipes import load_recipe, recipe, recipe_names
 from numdnc.recipes.scoring import eval_words
 
 ROOT = Path(__file__).parents[2]
+TOO_SMALL = r"warning: a sequence can make it hold \d+ vectors at once, more than its \d+ slots$"
 CORE = ("copy", "text", "shortest-path")
 
 
@@ -47,7 +48,11 @@ def test_a_recipe_trains_and_its_figures_are_scored(name: str) -> None:
     for figure in found.figures:
         options = re.sub(r"--sequences \d+", "--sequences 1", " ".join(eval_words(Path("run"), figure.eval)))
         result = call(*options.split(), "--engine", "reference")
-        assert result.code == 0, result.err  # a warning is in place: the memory has not grown
+        assert result.code == 0, result.err
+        warnings = result.err.splitlines()
+        if "--slots-per-vector" in found.train_words:  # the memory has not grown yet
+            warnings = [line for line in warnings if not re.match(TOO_SMALL, line)]
+        assert not warnings
         scores = json.loads(result.out)
         assert figure.in_unit(scores[figure.score]) >= 0
         assert (figure.published is None) == (figure.source == ""), "a published number has a source"

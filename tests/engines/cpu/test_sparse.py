@@ -24,11 +24,12 @@ def test_several_blocks_of_slots(flags: dict[str, Any], batch: int, threads: int
 
 
 @pytest.mark.parametrize("free", [0, 1, 2, 7])
-def test_free_slots(free: int) -> None:
+@pytest.mark.parametrize("batch", [1, 2])
+def test_free_slots(batch: int, free: int) -> None:
     """Usages of 0, on which the gradient of the allocation depends: none, one, two and many of them."""
     spec = spec_of(LANES + 9, 3)
     rng = np.random.default_rng(free)
-    state = random_state(spec, 1, rng)
+    state = random_state(spec, batch, rng)
     state.usage[:, rng.permutation(spec.memory_size)[:free]] = 0
     assert worst_error(spec, state) < TOLERANCE
 
@@ -36,9 +37,10 @@ def test_free_slots(free: int) -> None:
 @pytest.mark.parametrize(
     "flags", [{}, {"recency": True}, {"links": False}], ids=["usage", "recency", "content"]
 )
-def test_a_memory_that_fills_up(flags: dict[str, Any]) -> None:
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_memory_that_fills_up(batch: int, flags: dict[str, Any]) -> None:
     spec = spec_of(11, 3, **flags)
-    assert worst_error(spec, zero_state(spec, 1, np.float64), steps=25) < TOLERANCE
+    assert worst_error(spec, zero_state(spec, batch, np.float64), steps=25) < TOLERANCE
 
 
 def test_slots_of_equal_usage_go_by_index() -> None:
