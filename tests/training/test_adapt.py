@@ -93,9 +93,9 @@ def test_the_rate_halves_where_scores_are_no_better_for_so_many_reports_and_agai
     assert rates(tmp_path / "run", scores) == [16, 16, 16, 8, 8, 4, 4, 4, 2]
 
 
-def test_the_rate_rises_at_a_later_level_up_to_its_peak_and_never_falls_below_a_64th(tmp_path: Path) -> None:
+def test_the_rate_is_at_its_peak_again_at_a_later_level_and_never_falls_below_a_64th(tmp_path: Path) -> None:
     scores = [(1, 2.0), (1, 2.0), (1, 2.0), (1, 2.0), (1, 2.0), (2, 9.0), (3, 9.0), (4, 9.0), (4, 8.0)]
-    assert rates(tmp_path / "run", scores, grow="max_length") == [16, 16, 8, 8, 4, 8, 16, 16, 16]
+    assert rates(tmp_path / "run", scores, grow="max_length") == [16, 16, 8, 8, 4, 16, 16, 16, 16]
     impatient = dataclasses.replace(PLATEAU, patience=1)
     falling = rates(tmp_path / "other", itertools.repeat(1.0), impatient)
     assert falling == [16, 8, 4, 2, 1, 0.5, 0.25, 0.25, 0.25]

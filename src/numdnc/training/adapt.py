@@ -13,14 +13,14 @@ from numdnc.training.run import Run
 from numdnc.training.workers import Workers
 from numdnc.tree import map_leaves
 
-FALL, RISE = 0.5, 2.0
-"""Factors of the learning rate where a level stands still, and at the beginning of the next one."""
+FALL = 0.5
+"""Factor of the learning rate where a level stands still."""
 LEAST = 1 / 64
 """The learning rate does not fall below this share of its peak."""
 
 
 def follow_plateau(run: Run, level: float, last_level: float) -> None:
-    """Let the learning rate fall if the level stands still, and rise again, up to its peak, at a later level.
+    """Let the learning rate fall if the level stands still, and begin each later level at its peak.
 
     It stands still where no score was better for `patience` reports, and since the rate last fell. `last_level` was the
     level of the best score before this report, in which `run.best_iteration` is up to date.
@@ -29,7 +29,7 @@ def follow_plateau(run: Run, level: float, last_level: float) -> None:
         return
     waited = run.iteration - max(run.best_iteration, run.rate_iteration)
     if level > last_level:
-        _set_rate(run, min(1.0, RISE * run.rate_scale))
+        _set_rate(run, 1.0)
     elif waited >= run.optimizer.patience * run.training.report_every:
         _set_rate(run, max(LEAST, FALL * run.rate_scale))
 

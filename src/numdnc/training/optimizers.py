@@ -30,8 +30,8 @@ class OptimizerSettings:
     """Peak learning rate."""
     schedule: Schedule = "cosine"
     """constant; cosine: falls to 5 % of the learning rate at the number of steps the run was started with; plateau:
-    halves after `patience` reports without a better score, down to 1/64, and doubles at each later level of a
-    curriculum, up to the learning rate."""
+    halves after `patience` reports without a better score, down to 1/64, and is the learning rate again at
+    each later level of a curriculum."""
     patience: int = 10
     """Reports without a better score after which the schedule plateau halves the rate, each time."""
     warmup: int = 0
