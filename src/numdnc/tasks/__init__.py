@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.params import Array, Inputs
+from numdnc.reinforcement.episode import Episode
 from numdnc.schema import validated
+from numdnc.tree import map_leaves
 
 Position = TypeVar("Position")
 
@@ -40,10 +42,15 @@ class Batch(NamedTuple):
         None  # (T, B, C, G) classes: what a step chooses from, padded with -1; None: anything
     )
 
+    episode: Episode | None = None  # what was done where actions were chosen
+
     def rows(self, chosen: slice) -> "Batch":
         """Some of the sequences, with their padding."""
         parts: list[Any] = [part[:, chosen] if isinstance(part, np.ndarray) else part for part in self]
-        return Batch(*parts)
+        batch = Batch(*parts)
+        if self.episode is None:
+            return batch
+        return batch._replace(episode=map_leaves(lambda array: array[:, chosen], self.episode))
 
 
 Scores = dict[str, float]
@@ -100,6 +107,26 @@ class Interactive(Protocol):
 
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
         """The batch with the model's choices filled in, for training."""
+        ...
+
+
+class Feedback(Protocol):
+    """The way of gradients from the inputs of a step back to the outputs of earlier ones, which they were made of."""
+
+    def backward(self, t: int, d_inputs: Array | None) -> Array | None:
+        """What to add to the gradient by the outputs of step t, (B, Y), given that by the inputs of step t + 1.
+
+        It is called for each step, from the last to the first, for which `d_inputs` is None.
+        """
+        ...
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """What a task also offers where gradients flow from inputs to the outputs of earlier steps."""
+
+    def feedback(self, outputs: Array, batch: Batch) -> Feedback | None:
+        """Begin a backward pass; None if no gradient flows that way."""
         ...
 
 

@@ -14,14 +14,15 @@ from numdnc.errors import UserError
 from numdnc.init import initial_state, initial_state_backward
 from numdnc.params import Array, cast_inputs
 from numdnc.spec import Spec
-from numdnc.tasks import Batch
+from numdnc.tasks import Batch, Feedback
 from numdnc.tasks.sequences import sequence_lengths
 from numdnc.training.workers import SINGLE, Workers
-from numdnc.tree import zeros_like
+from numdnc.tree import map_leaves, zeros_like
 
 Loss = Callable[[Array, Batch], tuple[float, float, Array]]
 """`Task.loss`: (outputs, batch) -> (loss in nats per prediction, number of predictions, gradient by the outputs)."""
-
+MakeFeedback = Callable[[Array, Batch], Feedback | None]
+"""`Differentiable.feedback`: (outputs, batch) -> the way back from inputs to outputs; None if there is none."""
 
 PART_OF_A_SEQUENCE = (
     "a bidirectional DNC must be given whole sequences, got a part of one: its second direction begins at the last "
@@ -59,6 +60,7 @@ def loss_and_gradient(
     d_final_state: Any = None,
     bypass_mask: Array | None = None,
     lengths: NDArray[np.integer] | None = None,
+    feedback: MakeFeedback = lambda outputs, batch: None,
     workers: Workers = SINGLE,
 ) -> LossAndGradient:
     """Run a model over a batch and back.
@@ -69,6 +71,7 @@ def loss_and_gradient(
     Sequences start in the model's initial state, to which the gradient of a learned state flows back, or go on from
     `state`, which is a constant. `d_final_state`, zero by default, is what else depends on the state after the last
     step. `lengths` (B,), which only a bidirectional model needs, are by default those of the batch without its padding.
+    With `feedback` gradients flow from the inputs of a step on to the outputs that made them, step by step.
     Of several `workers`, which all pass the same batch, mask and lengths, each computes its own sequences (`state` is
     that of these), and loss and gradient are averaged over all.
     """
@@ -85,8 +88,45 @@ def loss_and_gradient(
     )
     value, count, d_outputs = loss(outputs, batch)
     d_after = zeros_like(after) if d_final_state is None else d_final_state
-    gradient, d_inputs, d_before = engine.backward(spec, params, tape, d_outputs, d_after)
+    way_back = feedback(outputs, batch)
+    if way_back is None:
+        gradient, d_inputs, d_before = engine.backward(spec, params, tape, d_outputs, d_after)
+    else:
+        gradient, d_inputs, d_before = _step_by_step(
+            *(spec, params, engine, batch.inputs, before, mask, d_outputs, d_after, way_back)
+        )
     if state is None:
         gradient = initial_state_backward(spec, gradient, d_before)
     gradient, value, count = workers.all_reduce_mean(gradient, value, count)
     return LossAndGradient(value, count, gradient, outputs, after, d_inputs, d_before)
+
+
+def _step_by_step(
+    spec: Spec,
+    params: Any,
+    engine: Engine,
+    inputs: Array,
+    state: Any,
+    mask: Array | None,
+    d_outputs: Array,
+    d_state: Any,
+    way_back: Feedback,
+) -> tuple[Any, Array, Any]:
+    """`Engine.backward` of a sequence in which outputs became inputs of later steps."""
+    tapes, d_inputs = [], np.zeros_like(inputs)
+    for t in range(len(inputs)):
+        _, state, tape = engine.forward(
+            *(spec, params, inputs[t : t + 1], state),
+            keep_tape=True,
+            bypass_mask=None if mask is None else mask[t : t + 1],
+        )
+        tapes.append(tape)
+    gradient, following = zeros_like(params), None
+    for t in reversed(range(len(inputs))):
+        added = way_back.backward(t, following)
+        d_output = d_outputs[t] if added is None else d_outputs[t] + added
+        one, d_input, d_state = engine.backward(spec, params, tapes.pop(), d_output[None], d_state)
+        gradient = map_leaves(np.add, gradient, one)
+        assert d_input is not None  # symbols have no gradient, so nothing can flow back from them
+        d_inputs[t] = following = d_input[0]
+    return gradient, d_inputs, d_state
