@@ -1,4 +1,4 @@
-"""A peer for the benchmarks: the paper's DNC as a careful JAX user would write it.
+"""A peer for the benchmarks: the paper's DNC, with several write heads or two directions, as a careful JAX user would.
 
 One `lax.scan` over time, batched einsums, XLA's fusion, JAX's own differentiation, and no code of this package.
 Parameters are the package's trees, which JAX accepts directly, so that outputs and gradients can be compared.
@@ -52,44 +52,72 @@ def interface(spec, xi):
 
 
 def access(spec, xi, state):
-    """A step of the memory in the paper's order."""
+    """A step of the memory in the paper's order; axes: B batch, V write heads, R read heads, N slots, W word."""
     sigmoid = jax.nn.sigmoid
     memory, usage, precedence, link, write, read, _ = state
-    free, erase = sigmoid(xi["free_gates"]), sigmoid(xi["erase"])
-    usage = (usage + write - usage * write) * jnp.prod(1 - free[..., None] * read, 1)
-    found = content(memory, xi["write_key"][:, None], 1 + jax.nn.softplus(xi["write_strength"])[:, None])[
-        :, 0
-    ]
-    share, gate = sigmoid(xi["allocation_gate"])[:, None], sigmoid(xi["write_gate"])[:, None]
-    write = gate * (share * allocation(usage) + (1 - share) * found)
-    memory = memory * (1 - write[..., None] * erase[:, None]) + write[..., None] * xi["write_vector"][:, None]
-    link = (1 - write[:, :, None] - write[:, None]) * link + write[:, :, None] * precedence[:, None]
-    link = jnp.where(jnp.eye(spec.memory_size, dtype=bool), 0, link)
+    B, V, N, W = *write.shape, spec.word_size
+    free, erase = sigmoid(xi["free_gates"]), sigmoid(xi["erase"]).reshape(B, V, 1, W)
+    written = 1 - jnp.prod(1 - write, 1)
+    usage = (usage + written - usage * written) * jnp.prod(1 - free[..., None] * read, 1)
+    strengths = 1 + jax.nn.softplus(xi["write_strength"]).reshape(B, V)
+    found = content(memory, xi["write_key"].reshape(B, V, W), strengths)
+    shares, gates = (
+        sigmoid(xi["allocation_gate"]).reshape(B, V, 1),
+        sigmoid(xi["write_gate"]).reshape(B, V, 1),
+    )
+    pretended, writes = usage, []
+    for head in range(V):  # each as if the ones before it had written
+        free_slots, share, gate = allocation(pretended), shares[:, head], gates[:, head]
+        writes.append(gate * (share * free_slots + (1 - share) * found[:, head]))
+        pretended = 1 - (1 - pretended) * (1 - gate * share * free_slots)
+    write = jnp.stack(writes, 1)
+    memory = memory * jnp.prod(1 - write[..., None] * erase, 1)
+    memory += jnp.einsum("bvn,bvw->bnw", write, xi["write_vector"].reshape(B, V, W))
+    link = (1 - write[..., None] - write[:, :, None]) * link + write[..., None] * precedence[:, :, None]
+    link = jnp.where(jnp.eye(N, dtype=bool), 0, link)
     precedence = (1 - write.sum(-1, keepdims=True)) * precedence + write
     modes = jax.nn.softmax(xi["read_modes"], -1)
-    backward, forward = jnp.einsum("bji,brj->bri", link, read), jnp.einsum("bij,brj->bri", link, read)
     found = content(memory, xi["read_keys"], 1 + jax.nn.softplus(xi["read_strengths"]))
-    read = modes[..., :1] * backward + modes[..., 1:2] * found + modes[..., 2:] * forward
+    backward = jnp.einsum("brv,bvji,brj->bri", modes[..., :V], link, read)
+    forward = jnp.einsum("brv,bvij,brj->bri", modes[..., V + 1 :], link, read)
+    read = backward + modes[..., V : V + 1] * found + forward
     reads = jnp.einsum("brn,bnw->brw", read, memory)
     return memory, usage, precedence, link, write, read, reads
 
 
+def reverse_hidden(spec, layers, inputs):
+    """Hidden values (T, B, H) of a second direction, which reads the inputs from the last to the first."""
+
+    def step(state, x):
+        hidden, state = controller(layers, x, state)
+        return state, hidden
+
+    blank = [(jnp.zeros((inputs.shape[1], size), inputs.dtype),) * 2 for size in spec.hidden_sizes]
+    return jax.lax.scan(step, blank, inputs, reverse=True)[1]
+
+
 def forward(spec, params, inputs):
     """Outputs (T, B, Y) for inputs (T, B, X), from the initial state of zeros."""
-    B, N, W, R = inputs.shape[1], spec.memory_size, spec.word_size, spec.read_heads
+    B, N, W = inputs.shape[1], spec.memory_size, spec.word_size
+    R, V = spec.read_heads, spec.write_heads
 
     def zeros(*shape):
         return jnp.zeros((B, *shape), inputs.dtype)
 
-    def step(state, x):
+    def step(state, given):
         layers, memory = state
+        x, *reverse = given
         hidden, layers = controller(
             params.controller, jnp.concatenate([x, memory[-1].reshape(B, -1)], -1), layers
         )
+        hidden = jnp.concatenate([hidden, *reverse], -1)
         xi = hidden @ params.interface.weights + params.interface.bias
         memory = access(spec, interface(spec, xi), memory)
         seen = jnp.concatenate([hidden, memory[-1].reshape(B, -1)], -1)
         return (layers, memory), seen @ params.output.weights + params.output.bias
 
-    blank = zeros(N, W), zeros(N), zeros(N), zeros(N, N), zeros(N), zeros(R, N), zeros(R, W)
-    return jax.lax.scan(step, ([(zeros(size),) * 2 for size in spec.hidden_sizes], blank), inputs)[1]
+    blank = zeros(N, W), zeros(N), zeros(V, N), zeros(V, N, N), zeros(V, N), zeros(R, N), zeros(R, W)
+    given = (inputs,)
+    if spec.bidirectional:
+        given += (reverse_hidden(spec, params.reverse_controller, inputs),)
+    return jax.lax.scan(step, ([(zeros(size),) * 2 for size in spec.hidden_sizes], blank), given)[1]

@@ -33,8 +33,6 @@ from numdnc.inspection.benchmark import LARGEST_ERROR, SHAPES, MachineRates, Sha
 from numdnc.machine import count_processors
 
 HERE = Path(__file__).resolve().parent
-JAX_PEERS = (HERE.parents[1] / "shared" / "peers" / "jax_dnc.py", HERE / "jax_peer.py")
-"""The first that is there is used: one kept beside the project, or the project's own."""
 PEERS = ("jax", "dnc")
 UPDATES = {"shapes": ("babi", "traversal"), "batches": (1, 2, 4)}
 BASE = Shape(64, (128,), 64, memory_size=256, word_size=32, read_heads=4, batch=4, steps=64)
@@ -281,7 +279,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, min(2, count_processors())}))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement, at least three runs")
-    parser.add_argument("--jax-peer", type=Path, default=next(file for file in JAX_PEERS if file.exists()))
+    parser.add_argument("--jax-peer", type=Path, default=HERE / "jax_peer.py")
     parser.add_argument("--updates", action="store_true")
     parser.add_argument("--growth", action="store_true")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")

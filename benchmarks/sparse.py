@@ -31,7 +31,6 @@ FEWER_STEPS = {"reference": 4, "jax": 20}
 SECONDS = 2.0
 KINDS = {"K4": {"sparsity": 4}, "K8": {"sparsity": 8}}
 KINDS |= {"SAM8": {"sparsity": 8, "recency": True, "links": False}, "SDNC8": {"sparsity": 8, "recency": True}}
-PEER = Path(__file__).resolve().parents[2] / "shared" / "peers" / "jax_dnc.py"
 
 
 def spec_of(kind, slots):
@@ -85,7 +84,7 @@ def jax_runs(slots, steps):
     from numdnc.inspection.benchmark import Shape
 
     memory = PeakMemory()
-    peer = PEER if PEER.exists() else Path(__file__).with_name("jax_peer.py")
+    peer = Path(__file__).with_name("jax_peer.py")
     return prepare(peer)(Shape(10, (128,), 10, slots, 32, 4, batch=1, steps=steps)), memory
 
 

@@ -190,10 +190,27 @@ def test_the_floor_of_two_layers() -> None:
     assert grown == pytest.approx(6 * more)
 
 
+def test_the_floor_of_more_heads_and_of_a_second_direction() -> None:
+    plain = Shape(2, (3,), 4, 5, 6, 1, batch=1, steps=1)
+    slow = MachineRates(1e-6, 1e9)
+    writers = benchmark.lower_bound_ms(plain._replace(write_heads=3), slow)
+    interface, memory, links = 3 * 2 * (18 + 3 + 2), 2 * 5 * 6 * 3, 2 * 25 * (2 + 2.5)
+    assert writers - benchmark.lower_bound_ms(plain, slow) == pytest.approx(6 * (interface + memory + links))
+    directions = benchmark.lower_bound_ms(plain._replace(bidirectional=True), slow)
+    controller, hidden = 4 * 3 * (2 + 3), 3 * (32 + 4)
+    assert directions - benchmark.lower_bound_ms(plain, slow) == pytest.approx(6 * (controller + hidden))
+    link_bytes = 3 * 2 * 4 * 25
+    assert benchmark.lower_bound_ms(plain._replace(write_heads=3), MachineRates(1e9, 1e-6)) == pytest.approx(
+        link_bytes
+    )
+
+
 def test_shapes_make_the_models_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     dense, sparse = ["char", "copy", "repeat", "babi", "traversal", "large"], ["sparse", "large-sparse"]
-    assert list(benchmark.SHAPES) == [*dense, *sparse]
+    assert list(benchmark.SHAPES) == [*dense, "write-heads", "bidirectional", *sparse]
+    assert benchmark.SHAPES["write-heads"].spec.write_heads == 2
+    assert benchmark.SHAPES["bidirectional"].spec.bidirectional
     assert [name for name, shape in benchmark.SHAPES.items() if shape.spec.sparsity] == sparse
     for shape in benchmark.SHAPES.values():
         spec = shape.spec

@@ -47,6 +47,8 @@ class Shape(NamedTuple):
     batch: int
     steps: int
     sparsity: int | None = None
+    write_heads: int = 1
+    bidirectional: bool = False
 
     @property
     def spec(self) -> DNCSpec:
@@ -59,6 +61,8 @@ class Shape(NamedTuple):
             word_size=self.word_size,
             read_heads=self.read_heads,
             sparsity=self.sparsity,
+            write_heads=self.write_heads,
+            bidirectional=self.bidirectional,
         )
 
 
@@ -69,10 +73,12 @@ SHAPES = {
     "babi": Shape(160, (256,), 160, 256, 64, 4, batch=8, steps=100),
     "traversal": Shape(92, (256, 256, 256), 90, 256, 50, 5, batch=2, steps=120),
     "large": Shape(64, (128,), 64, 1024, 32, 4, batch=1, steps=64),
+    "write-heads": Shape(160, (256,), 160, 256, 64, 4, batch=8, steps=100, write_heads=2),
+    "bidirectional": Shape(160, (172,), 160, 256, 64, 4, batch=8, steps=100, bidirectional=True),
     "sparse": Shape(64, (128,), 64, 256, 32, 4, batch=8, steps=64, sparsity=8),
     "large-sparse": Shape(64, (128,), 64, 1024, 32, 4, batch=1, steps=64, sparsity=8),
 }
-"""From characters and small tasks to the paper's tasks and a memory of many slots, dense and sparse."""
+"""From characters and small tasks to the paper's tasks and a memory of many slots, more heads, and sparse memory."""
 
 
 class MachineRates(NamedTuple):
@@ -229,19 +235,21 @@ def lower_bound_ms(shape: Shape, rates: MachineRates) -> float:
     products; and writing and reading each link matrix once in memory. With sparsity: the similarities of a forward
     pass, what is done with K words of each head, and reading the memory once.
     """
-    N, W, R = shape.memory_size, shape.word_size, shape.read_heads
+    N, W, R, V = shape.memory_size, shape.word_size, shape.read_heads, shape.write_heads
     spec = shape.spec
     outside, below, forward = spec.input_size + spec.reads_size, 0, 0.0
     for size in spec.hidden_sizes:
         forward += 4 * size * (outside + size + below)
+        if shape.bidirectional:
+            forward += 4 * size * (spec.input_size + size + below)
         below = size
     forward += (
         spec.hidden_total * (spec.interface_size + spec.output_size) + spec.reads_size * spec.output_size
     )
     steps = shape.batch * shape.steps
     if (K := shape.sparsity) is None:
-        forward += N * W * (2 * R + 3) + N * N * (2 * R + 2.5)
-        operations, moved_bytes = 3 * 2 * forward * steps, 2 * 4 * N * N * steps
+        forward += N * W * (2 * R + 3 * V) + V * N * N * (2 * R + 2.5)
+        operations, moved_bytes = 3 * 2 * forward * steps, V * 2 * 4 * N * N * steps
     else:
         forward += K * W * (2 * R + 3)
         operations, moved_bytes = 2 * (3 * forward + N * W * (R + 1)) * steps, 4 * N * W * steps
