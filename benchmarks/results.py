@@ -38,10 +38,9 @@ def _changed(result: Result) -> str:
     if result.recipe not in recipe_names():
         return "\nThis recipe no longer exists.\n"
     now = load_recipe(result.recipe)
-    if (now.train_words, now.figures) == (
-        tuple(shlex.split(result.train)),
-        tuple(found.figure for found in result.figures),
-    ):
+    trained = {model.name: tuple(shlex.split(model.train)) for model in result.models}
+    scored = tuple(found.figure for found in result.models[0].figures)
+    if (now.trainings, now.figures) == (trained, scored):
         return ""
     return "\nThe recipe has changed since: its present settings are to be measured again.\n"
 

@@ -16,7 +16,8 @@ from numdnc.recipes.scoring import eval_words
 
 ROOT = Path(__file__).parents[2]
 TOO_SMALL = r"warning: a sequence can make it hold \d+ vectors at once, more than its \d+ slots$"
-CORE = ("copy", "text", "shortest-path")
+TRAININGS = [(name, model) for name in recipe_names() for model in load_recipe(name).trainings]
+CORE = (("copy", "DNC"), ("text", ""), ("shortest-path", ""))
 
 
 @pytest.fixture
@@ -39,10 +40,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("name", thorough_but(CORE, recipe_names()))
-def test_a_recipe_trains_and_its_figures_are_scored(name: str) -> None:
+@pytest.mark.parametrize("training", thorough_but(CORE, TRAININGS), ids=":".join)
+def test_a_recipe_trains_and_its_figures_are_scored(training: tuple[str, str]) -> None:
+    name, model = training
     found = load_recipe(name)
-    words = ["text.txt" if word == "alice29" else word for word in found.train_words]
+    trained = found.trainings[model]
+    words = ["text.txt" if word == "alice29" else word for word in trained]
     done("train", *words, "--minutes", 1e-9, "--sample-every", 0, "--out", "run")
     assert found.figures
     for figure in found.figures:
@@ -50,7 +53,7 @@ def test_a_recipe_trains_and_its_figures_are_scored(name: str) -> None:
         result = call(*options.split(), "--engine", "reference")
         assert result.code == 0, result.err
         warnings = result.err.splitlines()
-        if "--slots-per-vector" in found.train_words:  # the memory has not grown yet
+        if "--slots-per-vector" in trained:  # the memory has not grown yet
             warnings = [line for line in warnings if not re.match(TOO_SMALL, line)]
         assert not warnings
         scores = json.loads(result.out)
@@ -63,7 +66,8 @@ def test_the_list_has_every_recipe_and_its_hours() -> None:
     assert [line.split()[0] for line in out.splitlines()[::2]] == recipe_names()
     assert "3 seeds; a run on one core: 0.02 hours" in out
     listed = json.loads(done("reproduce", "--list", "--json"))
-    assert listed["copy"]["train"] == list(load_recipe("copy").train_words)
+    assert listed["text"]["train"] == {"": list(load_recipe("text").trainings[""])}
+    assert "\n                DNC, " in out
 
 
 def test_a_figure_in_its_unit() -> None:
@@ -81,9 +85,10 @@ def test_a_recipe_with_another_name_in_it_is_refused(tmp_path: Path, monkeypatch
         f"{text}minuts = 3\n{figure}",
         f"{text}{figure}publishd = 3\n",
         f"{text}{figure}published = true\n",
+        f'{text}{figure}[[models]]\nname = "../a"\n',
     ):
         (tmp_path / "mine.toml").write_text(wrong)
-        with pytest.raises(UserError, match=r"minuts|publishd|published"):
+        with pytest.raises(UserError, match=r"minuts|publishd|published|\.\./a"):
             load_recipe("mine")
 
 

@@ -78,15 +78,17 @@ def test_every_seed_is_trained_and_scored_and_the_table_is_written() -> None:
     )
     lines = out.splitlines()
     assert lines[-7].split("  ")[0] == "figure"
-    assert lines[-6].split() == ["as", "trained,", "%", "right", "85.0", "(7.1)", "2", "95.0", "(1.5)"]
-    assert lines[-5].split() == ["score,", "BPC", "1.500", "(0.707)", "2", "-"]
+    assert lines[-6].split() == ["as", "trained,", "%", "right", "85.0", "(7.1)", "95.0", "(1.5)"]
+    assert lines[-5].split() == ["score,", "BPC", "1.500", "(0.707)", "-"]
     assert lines[-3] == "2 of 2 runs have ended; 2 solved after 10 (0) updates; 1 min a run on one core"
     assert lines[-2] == f"written to {home}/results.json and {home}/results.md"
     found = read_result(home / "results.json")
     assert found.finished
-    assert found.train == "easy --steps 20"
-    assert [run.state for run in found.runs] == ["solved", "solved"]
-    first, second = found.figures
+    assert [model.name for model in found.models] == [""]
+    model = found.models[0]
+    assert model.train == "easy --steps 20"
+    assert [run.state for run in model.runs] == ["solved", "solved"]
+    first, second = model.figures
     assert (first.seeds, first.values) == ((0, 1), (90.0, 80.0))
     assert (first.mean, round(first.sd or 0, 4)) == (85.0, 7.0711)
     assert second.values == (1.0, 2.0)
@@ -94,9 +96,46 @@ def test_every_seed_is_trained_and_scored_and_the_table_is_written() -> None:
     assert {"numdnc", "Python", "numpy", "numba"} == found.machine.versions.keys()
     page = (home / "results.md").read_text()
     assert page == markdown(found)
-    assert "| as trained, % right | **85.0 (7.1)** | 2 | 95.0 (1.5) |" in page
+    assert "| as trained, % right | **85.0 (7.1)** | 95.0 (1.5) |" in page
     assert "Nothing is computed." in page
     assert "Published figures. as trained: Another paper." in page
+
+
+def test_several_models_are_trained_and_scored_side_by_side() -> None:
+    models = '[[models]]\nname = "A-1"\n[[models]]\nname = "B"\ntrain = "--hidden 3"\n'
+    Path("recipes/two.toml").write_text(f"{RECIPE.format(what='easy')}\n{models}")
+    out = done("reproduce", "two", "--jobs", 1)
+    home = Path("runs/reproduce/two")
+    assert journal("begin") == [
+        f"1 train easy --steps 20{words} --seed {seed} --out {home}/{name}/seed={seed}"
+        for name, words in (("A-1", ""), ("B", " --hidden 3"))
+        for seed in (0, 1)
+    ]
+    assert len(journal("eval")) == 8
+    found = read_result(home / "results.json")
+    assert [(model.name, model.train) for model in found.models] == [
+        ("A-1", "easy --steps 20"),
+        ("B", "easy --steps 20 --hidden 3"),
+    ]
+    lines = out.splitlines()
+    assert lines[-8].split() == ["figure", "A-1", "B", "published"]
+    assert lines[-7].split()[-6:] == ["85.0", "(7.1)", "85.0", "(7.1)", "95.0", "(1.5)"]
+    assert [line.split(":")[0] for line in lines[-4:-2]] == ["A-1", "B"]
+    assert lines[-1].endswith("view runs/reproduce/two/A-1/seed=0")
+    page = (home / "results.md").read_text()
+    assert "| as trained, % right | 85.0 (7.1) | 85.0 (7.1) | 95.0 (1.5) |" in page
+    assert "    # B: numdnc train easy --steps 20 --hidden 3\n" in page
+
+
+def test_a_model_that_is_not_begun_gets_as_many_seeds_as_the_others() -> None:
+    models = '[[models]]\nname = "A"\n[[models]]\nname = "B"\ntrain = "--hidden 3"\n'
+    Path("recipes/two.toml").write_text(f'{RECIPE.format(what="easy")}\n[[models]]\nname = "A"\n')
+    done("reproduce", "two", "--seeds", 1)
+    Path("recipes/two.toml").write_text(f"{RECIPE.format(what='easy')}\n{models}")
+    done("reproduce", "two")
+    assert [line.split()[-1] for line in journal("begin")] == [
+        f"runs/reproduce/two/{name}/seed=0" for name in ("A", "B")
+    ]
 
 
 def test_the_same_command_trains_nothing_again_and_adds_seeds() -> None:
@@ -109,7 +148,7 @@ def test_the_same_command_trains_nothing_again_and_adds_seeds() -> None:
     assert on_disk(Path()) == before
     found = json.loads(done("reproduce", "easy", "--seeds", 2, "--json"))
     assert journal("begin") == ["1 train easy --steps 20 --seed 1 --out runs/reproduce/easy/seed=1"]
-    assert [figure["values"] for figure in found["figures"]] == [[90.0, 80.0], [1.0, 2.0]]
+    assert [figure["values"] for figure in found["models"][0]["figures"]] == [[90.0, 80.0], [1.0, 2.0]]
     refused("reproduce", "easy", "--seeds", 1, expect="seeds must be at least 2|got 1")
 
 
@@ -140,9 +179,10 @@ def test_failures_count_in_no_figure() -> None:
     assert "seed=1  FAILED, exit code 2: error: training must stay finite" in result.out
     found = read_result(Path("runs/reproduce/bad/results.json"))
     assert not found.finished
-    assert [(run.seed, run.state) for run in found.runs] == [(0, "done"), (1, "failed")]
-    assert [figure.seeds for figure in found.figures] == [(0,), (0,)]
-    assert found.figures[0].sd is None
+    assert [(run.seed, run.state) for run in found.models[0].runs] == [(0, "done"), (1, "failed")]
+    assert [figure.seeds for figure in found.models[0].figures] == [(0,), (0,)]
+    assert found.models[0].figures[0].sd is None
+    assert "| as trained, % right | **90.0, 1 missing** |" in markdown(found)
 
 
 def test_what_cannot_be_scored_is_said() -> None:
@@ -151,8 +191,8 @@ def test_what_cannot_be_scored_is_said() -> None:
     assert result.code == 1
     assert "not scored: score: --graph must name a CSV file" in result.out
     found = read_result(Path("runs/reproduce/easy/results.json"))
-    assert (found.finished, found.figures[1].mean) == (False, None)
-    assert "Not scored: score, --graph must name" in Path("runs/reproduce/easy/results.md").read_text()
+    assert (found.finished, found.models[0].figures[1].mean) == (False, None)
+    assert "Not scored: score: --graph must name" in Path("runs/reproduce/easy/results.md").read_text()
     Path("no-map.txt").unlink()
     done("reproduce", "easy")
     assert read_result(Path("runs/reproduce/easy/results.json")).finished
@@ -182,8 +222,8 @@ def test_a_recipe_from_training_to_a_model(place: Path, monkeypatch: pytest.Monk
         done("reproduce", "small")
     found = read_result(Path("runs/reproduce/small/results.json"))
     assert found.finished
-    assert [run.iterations for run in found.runs] == [20, 20]
-    assert all(0 <= value <= 100 for value in found.figures[0].values)
+    assert [run.iterations for run in found.models[0].runs] == [20, 20]
+    assert all(0 <= value <= 100 for value in found.models[0].figures[0].values)
     done("export", "runs/reproduce/small/seed=1", "--to", "model", "--out", "small")
     about = load_run(Path("small/best.safetensors")).trained_model
     assert about is not None

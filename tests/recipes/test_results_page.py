@@ -33,22 +33,22 @@ def test_the_page_is_what_the_script_makes(script: ModuleType) -> None:
 def test_a_figure_that_changes_is_noticed(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = ROOT / "docs" / "results" / "copy.json"
+    file = ROOT / "docs" / "results" / "repeat-copy.json"
     stored = json.loads(file.read_text())
     monkeypatch.setattr(script, "RESULTS", tmp_path)
-    stored["figures"][0]["mean"] = 12.5
+    stored["models"][0]["figures"][0]["mean"] = 12.5
     (tmp_path / "results.json").write_text(json.dumps(stored))
     script.take(tmp_path)
     (tmp_path / "results.json").unlink()
-    assert "**12.5 (" in script.made()
+    assert "12.5 (" in script.made()
     assert "has changed since" not in script.made()
     text = script.PAGE.read_text(encoding="utf-8")
     assert script.page(text) != text
-    stored["train"] += " --no-links"
-    (tmp_path / "copy.json").write_text(json.dumps(stored))
+    stored["models"][0]["train"] += " --no-links"
+    (tmp_path / "repeat-copy.json").write_text(json.dumps(stored))
     assert "The recipe has changed since" in script.made()
     stored["recipe"] = "another"
-    (tmp_path / "copy.json").write_text(json.dumps(stored))
+    (tmp_path / "repeat-copy.json").write_text(json.dumps(stored))
     assert "This recipe no longer exists." in script.made()
     with pytest.raises(UserError, match="must have the lines"):
         script.page("a page of another form")

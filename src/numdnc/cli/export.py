@@ -79,9 +79,9 @@ def _to_model(source: Path, out: Path | None, recipe: str | None, *, last: bool)
     if out is None:
         name = model_name(source)
         out = source / "model" if name is None else Path(f"{name}-model")
-    made_by = source.parent / FILE
     if recipe is None:
-        recipe = read_result(made_by).recipe if made_by.exists() else ""
+        made_by = [place / FILE for place in source.parents[:2] if (place / FILE).exists()]
+        recipe = read_result(made_by[0]).recipe if made_by else ""
     with console.waiting_for("scoring"):
         about = export_trained_model(source, out, recipe=recipe, last=last, confirm=confirm)
     size = format_bytes((out / WEIGHTS).stat().st_size)

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from numdnc.files import write_atomically
 from numdnc.formatting import format_table
 from numdnc.machine import count_processors
 from numdnc.recipes import Recipe, load_recipe, recipe_names
-from numdnc.recipes.results import FILE, Result, markdown, rows, status
+from numdnc.recipes.results import FILE, Machine, Result, markdown, rows, status
 from numdnc.recipes.scoring import score_runs
 from numdnc.training.sweep_folder import SweepFolder
 
@@ -35,13 +36,13 @@ def reproduce(
 ) -> None:
     """Train a published experiment by its recipe and compare its figures with the published ones.
 
-    The runs, one for each seed, are a sweep; the same command continues those that are not done. At the end every run
-    is scored, and the table of our figures beside the published ones is also written as JSON and Markdown.
+    The runs of a model, one for each seed, are a sweep; the same command continues those that are not done. At the end
+    every run is scored, and the table of our figures beside the published ones is also written as JSON and Markdown.
 
     Args:
         name: A recipe, as --list shows them.
         list_all: Show all recipes, and how long a run of each takes.
-        seeds: Number of runs, with seeds 0, 1, .. (default: as the recipe says, or as many as there are).
+        seeds: Number of runs of each model, with seeds 0, 1, .. (default: as the recipe says, or as many as there are).
         minutes: Stop training after this many minutes, score what there is, and go on by the same command.
         jobs: How many runs train at the same time (default: one for each core).
         out: Folder for the runs and the results (default: runs/reproduce/NAME).
@@ -57,34 +58,49 @@ def reproduce(
         raise UserError("reproduce must be given a recipe, got none. `numdnc reproduce --list` shows them.")
     recipe = load_recipe(name)
     check_minutes(minutes)
-    place = SweepFolder(Path("runs", "reproduce", name) if out is None else out)
-    _check_same_recipe(place, recipe)
-    words = ["reproduce", name] if out is None else ["reproduce", name, "--out", str(out)]
-    sweep = train_runs(
-        place,
-        recipe.train_words,
-        {},
-        recipe.seeds if seeds is None and not place.begun else seeds,
-        jobs=jobs,
-        minutes=minutes,
-        quiet=as_json,
-        again=shlex.join(words),
-    )
+    folder = Path("runs", "reproduce", name) if out is None else out
+    places = {model: SweepFolder(folder / model) for model in recipe.trainings}
+    for model, place in places.items():
+        _check_same_recipe(place, recipe.trainings[model])
+    words = shlex.join(["reproduce", name] if out is None else ["reproduce", name, "--out", str(out)])
+    if seeds is None:
+        begun = [place.load().seeds for place in places.values() if place.begun]
+        seeds = max(begun, default=recipe.seeds)
+    end = time.monotonic() + 60 * minutes
+    sweeps = {}
+    for model, place in places.items():
+        if model and not as_json:
+            console.say(model)
+        left = (end - time.monotonic()) / 60
+        sweeps[model] = train_runs(
+            place, recipe.trainings[model], {}, seeds, jobs=jobs, minutes=left, quiet=as_json, again=words
+        )
+    at_once = count_processors() if jobs is None else jobs
     with console.waiting_for("scoring"):
-        result = score_runs(name, recipe, place, sweep, count_processors() if jobs is None else jobs)
-    write_atomically(place.path / FILE, result.to_json().encode())
-    write_atomically(place.path / "results.md", markdown(result).encode())
+        models = tuple(
+            score_runs(model, recipe.figures, places[model], sweeps[model], at_once) for model in places
+        )
+    result = Result(
+        recipe=name,
+        summary=recipe.summary,
+        source=recipe.source,
+        note=recipe.note,
+        machine=Machine.here(),
+        models=models,
+    )
+    write_atomically(folder / FILE, result.to_json().encode())
+    write_atomically(folder / "results.md", markdown(result).encode())
     if as_json:
         console.say_json(dataclasses.asdict(result))
     else:
-        _say(result, place.path, shlex.join(words))
-    if any(run.state == "failed" for run in result.runs) or any(found.errors for found in result.figures):
+        _say(result, folder, words)
+    if any(model.failed for model in result.models):
         sys.exit(1)
 
 
-def _check_same_recipe(place: SweepFolder, recipe: Recipe) -> None:
+def _check_same_recipe(place: SweepFolder, train: tuple[str, ...]) -> None:
     """Refuse a folder whose runs were begun by other settings than those of the recipe."""
-    if place.begun and (begun := place.load()).train != recipe.train_words:
+    if place.begun and (begun := place.load()).train != train:
         raise UserError(
             f"{place.path} must hold runs of the recipe as it is now, got some of "
             f"`{shlex.join(begun.train)}`. Choose another folder with --out, or continue them with "
@@ -99,14 +115,17 @@ def _list(*, as_json: bool) -> None:
         return
     for name, recipe in recipes.items():
         hours = "not measured" if recipe.hours is None else f"{recipe.hours:g} hours"
-        console.say(f"{name:<16}{recipe.summary}\n{'':16}{recipe.seeds} seeds; a run on one core: {hours}")
+        models = f"{', '.join(recipe.trainings)}; " if len(recipe.models) > 1 else ""
+        console.say(
+            f"{name:<16}{recipe.summary}\n{'':16}{models}{recipe.seeds} seeds; a run on one core: {hours}"
+        )
 
 
 def _as_json(recipe: Recipe) -> dict[str, Any]:
     return {
         "summary": recipe.summary,
         "source": recipe.source,
-        "train": recipe.train_words,
+        "train": recipe.trainings,
         "seeds": recipe.seeds,
         "hours": recipe.hours,
     }
@@ -114,13 +133,12 @@ def _as_json(recipe: Recipe) -> dict[str, Any]:
 
 def _say(result: Result, folder: Path, again: str) -> None:
     """Print the table, what went wrong, and what can be done next."""
-    program, where = console.command(), shlex.quote(str(folder))
+    program = console.command()
     console.say(f"\n{format_table(rows(result))}\n\n{status(result)}")
-    for found in result.figures:
-        for error in found.errors:
-            console.say(f"not scored: {found.figure.name}: {error}")
+    for error in result.errors:
+        console.say(f"not scored: {error}")
     console.say(f"written to {folder / FILE} and {folder / 'results.md'}")
     if not result.finished:
         console.say(f"next:  {program} {again}")
-    elif result.runs:
-        console.say(f"next:  {program} view {where}/seed=0")
+    else:
+        console.say(f"next:  {program} view {shlex.quote(str(folder / result.models[0].name / 'seed=0'))}")

@@ -1,5 +1,6 @@
 """A recipe: a published experiment as a file NAME.toml beside this one."""
 
+import re
 import shlex
 import tomllib
 from dataclasses import dataclass
@@ -35,6 +36,22 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Model:
+    """One of the models that a recipe compares."""
+
+    name: str = ""
+    """Head of its column and name of its folder: letters, digits and hyphens. Empty if the recipe has no other."""
+    train: str = ""
+    """What follows the recipe's own words after `numdnc train`."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-]*", self.name):
+            raise UserError(
+                f"the name of a model must be letters, digits and hyphens, got {quoted(self.name)}. Change it."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Everything that a training and its scoring need."""
 
@@ -44,8 +61,10 @@ class Recipe:
     """Where the experiment is published."""
     train: str
     """What follows `numdnc train`: task, model, lessons, optimizer, schedule, stopping rule. Lines as in a shell."""
+    models: tuple[Model, ...] = (Model(),)
+    """What is compared: each model is trained with every seed and scored for every figure."""
     seeds: Size
-    """Number of runs, with seeds 0, 1, ..; --seeds asks for another number."""
+    """Number of runs of each model, with seeds 0, 1, ..; --seeds asks for another number."""
     hours: Finite | None = None
     """How long one run took on one core, if it was measured."""
     note: str = ""
@@ -53,9 +72,12 @@ class Recipe:
     figures: tuple[Figure, ...]
 
     @property
-    def train_words(self) -> tuple[str, ...]:
-        """The words after `numdnc train`."""
-        return tuple(shlex.split(self.train, comments=True))
+    def trainings(self) -> dict[str, tuple[str, ...]]:
+        """The words after `numdnc train` for each model, by its name."""
+        return {
+            model.name: tuple(shlex.split(f"{self.train}\n{model.train}", comments=True))
+            for model in self.models
+        }
 
 
 def recipe_names() -> list[str]:

@@ -92,16 +92,13 @@ class FigureResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """All that a reproduction has found so far."""
+class ModelResult:
+    """What a reproduction has found so far for one model."""
 
-    recipe: str
-    summary: str
-    source: str
-    note: str
+    name: str
+    """Empty if it is the only one."""
     train: str
     """What followed `numdnc train`."""
-    machine: Machine
     runs: tuple[RunRecord, ...]
     figures: tuple[FigureResult, ...]
 
@@ -112,9 +109,36 @@ class Result:
         return ended and not any(figure.errors for figure in self.figures)
 
     @property
-    def hours(self) -> float:
-        """Hours of one core that all runs took together."""
-        return sum(run.hours for run in self.runs)
+    def failed(self) -> bool:
+        """Whether a run failed or could not be scored."""
+        return any(run.state == "failed" for run in self.runs) or any(found.errors for found in self.figures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """All that a reproduction has found so far."""
+
+    recipe: str
+    summary: str
+    source: str
+    note: str
+    machine: Machine
+    models: tuple[ModelResult, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every run of every model has ended and was scored."""
+        return all(model.finished for model in self.models)
+
+    @property
+    def errors(self) -> list[str]:
+        """What could not be scored, and why."""
+        return [
+            f"{_title(model)}{found.figure.name}: {error}"
+            for model in self.models
+            for found in model.figures
+            for error in found.errors
+        ]
 
     def to_json(self) -> str:
         """The contents of results.json."""
@@ -127,63 +151,80 @@ def read_result(path: Path) -> Result:
 
 
 def rows(result: Result) -> list[list[str]]:
-    """The table of figures, heads first."""
-    return [
-        ["figure", "ours, mean (sd)", "seeds", "published"],
-        *(
-            [
-                f"{found.figure.name}, {found.figure.unit}",
-                _spread(found.figure, found.mean, found.sd),
-                str(len(found.values)),
-                _spread(found.figure, found.figure.published, found.figure.published_sd),
-            ]
-            for found in result.figures
-        ),
+    """The table of figures, heads first: a column for each model, then what was published."""
+    heads = [model.name or "ours, mean (sd)" for model in result.models]
+    figures = zip(*(model.figures for model in result.models), strict=True)
+    return [["figure", *heads, "published"], *(_cells(found, result.models) for found in figures)]
+
+
+def _cells(found: Sequence[FigureResult], models: Sequence[ModelResult]) -> list[str]:
+    """A row of the table: one figure, for each model."""
+    figure = found[0].figure
+    ours = [
+        _spread(figure, one.mean, one.sd) + _missing(len(model.runs) - len(one.values))
+        for one, model in zip(found, models, strict=True)
     ]
+    return [f"{figure.name}, {figure.unit}", *ours, _spread(figure, figure.published, figure.published_sd)]
+
+
+def _missing(count: int) -> str:
+    return f", {count} missing" if count else ""
 
 
 def status(result: Result) -> str:
-    """How the runs ended and how long they took, in a sentence."""
-    count = len(result.runs)
-    solved = [run.solved_iteration for run in result.runs if run.solved_iteration is not None]
-    ended = sum(run.state in ("solved", "done") for run in result.runs)
+    """How the runs ended and how long they took: a sentence for each model."""
+    return "\n".join(f"{_title(model)}{_status(model)}" for model in result.models)
+
+
+def _title(model: ModelResult) -> str:
+    return f"{model.name}: " if model.name else ""
+
+
+def _status(model: ModelResult) -> str:
+    count = len(model.runs)
+    solved = [run.solved_iteration for run in model.runs if run.solved_iteration is not None]
+    ended = sum(run.state in ("solved", "done") for run in model.runs)
     parts = [f"{ended} of {count} runs have ended"]
     if solved:
         mean, sd = statistics.fmean(solved), statistics.stdev(solved) if len(solved) > 1 else None
         spread = f"{mean:,.0f}" + ("" if sd is None else f" ({sd:,.0f})")
         parts.append(f"{len(solved)} solved after {spread} updates")
-    if left := [run for run in result.runs if run.state not in ("solved", "done")]:
+    if left := [run for run in model.runs if run.state not in ("solved", "done")]:
         parts.append(", ".join(f"seed {run.seed} {_progress(run)}" for run in left))
-    if begun := sum(run.iterations > 0 for run in result.runs):
-        parts.append(f"{_hours(result.hours / begun)} a run on one core")
+    if begun := sum(run.iterations > 0 for run in model.runs):
+        parts.append(f"{_hours(sum(run.hours for run in model.runs) / begun)} a run on one core")
     return "; ".join(parts)
 
 
 def markdown(result: Result, level: int = 1) -> str:
     """The result as a section; its title has `level` number signs."""
     heads, *body = rows(result)
-    sources = [
-        f"{found.figure.name}: {found.figure.source}" for found in result.figures if found.figure.source
-    ]
-    commands = [f"numdnc reproduce {result.recipe} --seeds {len(result.runs)}"]
-    trained = f"trains: numdnc train {result.train}"
-    commands += [f"# {line}" for line in textwrap.wrap(trained, WIDTH, break_on_hyphens=False)]
-    for found in result.figures:
-        commands.append(f"# {found.figure.name}: numdnc eval RUN {found.figure.eval}".rstrip())
-    errors = [
-        f"Not scored: {found.figure.name}, {error}" for found in result.figures for error in found.errors
-    ]
+    figures = [found.figure for found in result.models[0].figures]
+    sources = [f"{figure.name}: {figure.source}" for figure in figures if figure.source]
+    commands = [f"numdnc reproduce {result.recipe} --seeds {len(result.models[0].runs)}"]
+    for model in result.models:
+        trained = f"{model.name or 'trains'}: numdnc train {model.train}"
+        commands += [f"# {line}" for line in textwrap.wrap(trained, WIDTH, break_on_hyphens=False)]
+    commands += [f"# {figure.name}: numdnc eval RUN {figure.eval}".rstrip() for figure in figures]
+    bold = len(result.models) == 1
     parts = [
         f"{'#' * level} {result.recipe}",
         _filled(f"{result.summary} Published in: {result.source}."),
         *([] if result.finished else ["**Not finished**: these figures are provisional."]),
         "\n".join(
-            [_row(heads), _row(["---"] * len(heads)), *(_row([c[0], f"**{c[1]}**", *c[2:]]) for c in body)]
+            [
+                _row(heads),
+                _row(["---"] * len(heads)),
+                *(
+                    _row([name, f"**{ours}**", *rest] if bold else [name, ours, *rest])
+                    for name, ours, *rest in body
+                ),
+            ]
         ),
         *([_filled(f"Published figures. {'; '.join(sources)}.")] if sources else []),
-        _filled(f"{status(result)}. {result.machine}."),
+        _filled(f"{status(result).replace(chr(10), '. ')}. {result.machine}."),
         *([_filled(result.note)] if result.note else []),
-        *errors,
+        *(f"Not scored: {error}" for error in result.errors),
         "\n".join(f"    {line}" for line in commands),
     ]
     return "\n\n".join(parts) + "\n"

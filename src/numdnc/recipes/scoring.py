@@ -4,14 +4,14 @@ import json
 import os
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from numdnc.data import FOLDER_VARIABLE, default_folder
-from numdnc.recipes.recipe import Figure, Recipe
-from numdnc.recipes.results import FigureResult, Machine, Result, RunRecord
+from numdnc.recipes.recipe import Figure
+from numdnc.recipes.results import FigureResult, ModelResult, RunRecord
 from numdnc.training.distributed import ENVIRONMENT
 from numdnc.training.sweep import PROGRAM
 from numdnc.training.sweep_folder import SweepFolder
@@ -23,30 +23,24 @@ class NotScoredError(Exception):
     """A run could not be scored; the message is that of `numdnc eval`."""
 
 
-def score_runs(name: str, recipe: Recipe, place: SweepFolder, planned: Sweep, jobs: int) -> Result:
-    """Score every run that did not fail at its best checkpoint, `jobs` of them at a time."""
+def score_runs(
+    name: str, figures: Sequence[Figure], place: SweepFolder, planned: Sweep, jobs: int
+) -> ModelResult:
+    """Score every run of a model that did not fail at its best checkpoint, `jobs` of them at a time."""
     runs = [place.result(run) for run in planned.runs]
     todo = [run for run in runs if run.state != "failed" and run.status is not None]
-    ways = dict.fromkeys(figure.eval for figure in recipe.figures)
+    ways = dict.fromkeys(figure.eval for figure in figures)
     with ThreadPoolExecutor(jobs) as pool:
         found = {
             (run.seed, way): pool.submit(_evaluate, place.path / run.name, way)
             for way in ways
             for run in todo
         }
-        figures = tuple(
-            _result(figure, {run.seed: found[run.seed, figure.eval] for run in todo})
-            for figure in recipe.figures
+        results = tuple(
+            _result(figure, {run.seed: found[run.seed, figure.eval] for run in todo}) for figure in figures
         )
-    return Result(
-        recipe=name,
-        summary=recipe.summary,
-        source=recipe.source,
-        note=recipe.note,
-        train=shlex.join(planned.train),
-        machine=Machine.here(),
-        runs=tuple(map(_record, runs)),
-        figures=figures,
+    return ModelResult(
+        name=name, train=shlex.join(planned.train), runs=tuple(map(_record, runs)), figures=results
     )
 
 
