@@ -8,31 +8,36 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.options import EngineName
-from numdnc.runs.kinds import open_path
+from numdnc.runs.kinds import call, open_path
 
 
 def sample_text(
     folder: Positional[Path],
     *,
-    length: Annotated[int, arg(aliases=["-n"])] = 500,
+    length: Annotated[int | None, arg(aliases=["-n"])] = None,
+    count: int | None = None,
     prime: Annotated[str | None, arg(aliases=["-p"])] = None,
     temperature: Annotated[float, arg(aliases=["-t"])] = 1.0,
     seed: Annotated[int, arg(aliases=["-s"])] = 0,
     engine: EngineName = "auto",
 ) -> None:
-    """Write text with a model that was trained on text.
+    """Write text, or molecules as SMILES, with a model that was trained on them.
 
     Args:
         folder: The run's folder, whose best checkpoint is taken, a checkpoint, or model:NAME.
-        length: Characters to write.
-        prime: Text that the model reads first (default: a line break, or the first symbol it knows).
+        length: Characters to write (a text only; default: 500).
+        count: Molecules to write, one a line (molecules only; default: 10).
+        prime: Text that the model reads first (default: a line break, or the first symbol it knows), or what every
+            molecule begins with (default: nothing).
         temperature: Divides the logits: below 1 the text is more regular, above 1 less; 0 = take the likeliest.
         seed: Seed of the random choices.
         engine: What computes the model; auto takes the fastest that can.
 
     """
     run = open_path(folder, engine=engine, needs="stream")
-    characters = run.stream(length=length, prime=prime, temperature=temperature, seed=seed)
+    characters = call(
+        run, "stream", length=length, count=count, prime=prime, temperature=temperature, seed=seed
+    )
     raw = run.writes_bytes and not sys.stdout.isatty()
     for character in characters:
         if raw:

@@ -12,6 +12,7 @@ from numdnc.cli.presets import PRESETS
 from numdnc.cli.training import SessionOptions
 from numdnc.names import closest_names
 from numdnc.tasks.babi import BabiSettings
+from numdnc.tasks.molecules import MoleculeSettings
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
 from numdnc.training.optimizers import OptimizerSettings
@@ -22,6 +23,7 @@ TRAIN_OPTIONS = (
     ModelOptions,
     TextSettings,
     BabiSettings,
+    MoleculeSettings,
     SequenceSettings,
     TrainingSettings,
     OptimizerSettings,

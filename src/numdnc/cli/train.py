@@ -15,12 +15,14 @@ from numdnc.cli.training import SessionOptions, plan_training
 from numdnc.corpora import EMBEDDED
 from numdnc.errors import UserError
 from numdnc.runs.babi import BabiRun
+from numdnc.runs.molecules import MoleculeRun
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
 from numdnc.tasks.babi import BabiSettings
 from numdnc.tasks.bits.steps import BitsTask
 from numdnc.tasks.custom import load_task_class
 from numdnc.tasks.graphs.task import GraphTask
+from numdnc.tasks.molecules import MoleculeSettings
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
 from numdnc.tasks.typed import TypedTask
@@ -80,6 +82,31 @@ def train_babi(
 
     """
     new = BabiRun.prepare(babi, seed=training.seed, data_folder=data_folder)
+    return plan_training(new, model, training, optimizer, session)
+
+
+def train_molecules(
+    *,
+    corpus: Annotated[str, arg(aliases=["-c"])] = "",
+    model: OmitArgPrefixes[ModelOptions] = ModelOptions(
+        hidden=256, memory_size=16, word_size=16, read_heads=2
+    ),
+    molecules: OmitArgPrefixes[MoleculeSettings] = MoleculeSettings(),
+    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(
+        steps=20_000, report_every=200, input_scale=6
+    ),
+    optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(learning_rate=2e-3, clip_norm=1),
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+) -> Start:
+    """Write molecules token by token as SMILES, after a file of them (SeemonJ/reinvent-dnc).
+
+    Not measured yet, on one core or more.
+
+    Args:
+        corpus: A file with a molecule a line as SMILES, such as examples/molecules.smi.
+
+    """
+    new = MoleculeRun.prepare(corpus, molecules, seed=training.seed)
     return plan_training(new, model, training, optimizer, session)
 
 
@@ -157,8 +184,9 @@ def _presets_of(kind: type, besides: tuple[type, ...] | type = ()) -> dict[str, 
 TRAIN = Group(
     "Train a model from scratch.",
     {
-        "text and stories": {
+        "text, stories and molecules": {
             "text": command(train_text),
+            "molecules": command(train_molecules),
             "babi": command(
                 train_babi, **{name: with_defaults(train_babi, **settings) for name, settings in BABI.items()}
             ),

@@ -1,0 +1,5 @@
+"""Molecules: write them token by token as SMILES, one molecule a sequence."""
+
+from numdnc.tasks.molecules.task import MoleculeSettings, MoleculeTask
+
+__all__ = ["MoleculeSettings", "MoleculeTask"]

@@ -1,0 +1,163 @@
+"""Predict the next token of a molecule, from the first to the token that ends it.
+
+Axes: T steps, B batch.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.data import Corpus
+from numdnc.errors import UserError
+from numdnc.params import Array
+from numdnc.schema import Count
+from numdnc.tasks import Batch, Forward, Scores, position_from
+from numdnc.tasks.molecules.likelihood import batch_of, negative_log_likelihoods
+from numdnc.tasks.molecules.smiles import Vocabulary, read_molecules
+from numdnc.tasks.sequences import loss_mask
+from numdnc.tasks.targets import cross_entropy
+
+_POOL = 32
+"""Batches that are cut from molecules sorted by length, so that there is little padding."""
+_MOST_AT_ONCE, _MOST_TOKENS = 1 << 16, 1 << 12
+"""Limits of settings, which may come from a file of somebody else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoleculeSettings:
+    """How molecules are split, batched, scored and sampled."""
+
+    batch: int = 64
+    """B, molecules per update."""
+    held_out: float = 0.1
+    """Share of the molecules, drawn at random and the same for every seed, that is kept out of training."""
+    score_limit: int = 1000
+    """At most this many held-out molecules are scored for a progress line (`eval` scores them all)."""
+    max_tokens: int = 140
+    """Most tokens of a molecule, in the file and in samples."""
+
+    def __post_init__(self) -> None:
+        for name, most in (("batch", _MOST_AT_ONCE), ("score_limit", None), ("max_tokens", _MOST_TOKENS)):
+            value = getattr(self, name)
+            if value < 1:
+                raise UserError(f"{name} must be at least 1, got {value}.")
+            if most is not None and value > most:
+                raise UserError(f"{name} must be at most {most:,}, got {value:,}.")
+        if not 0 < self.held_out < 1:
+            raise UserError(f"held_out must lie between 0 and 1, got {self.held_out}.")
+
+
+@dataclass(frozen=True)
+class _Position:
+    epoch: Count
+    read: Count
+
+
+class MoleculeTask:
+    """Next-token prediction on whole molecules; see `Task`.
+
+    A molecule of L tokens is a sequence of L + 1 steps: the inputs are END and its tokens, the targets its tokens and
+    END.
+    """
+
+    name = "molecules"
+    unit = "nats"
+    nats_per_unit = 1.0
+
+    def __init__(self, corpus: Corpus, settings: MoleculeSettings, seed: int) -> None:
+        self.settings = settings
+        self.corpus_name = corpus.name
+        tokens = read_molecules(corpus, settings.max_tokens)
+        self.vocabulary = Vocabulary.of(tokens)
+        self.input_size = self.output_size = self.vocabulary.size
+        molecules = [self.vocabulary.encode(molecule) for molecule in tokens]
+        order = np.random.default_rng(0).permutation(len(molecules))
+        cut = max(1, round(settings.held_out * len(molecules)))
+        self.held_out: list[NDArray[np.integer]] = [molecules[i] for i in order[:cut]]
+        """Numbers of the tokens of each molecule that is kept out of training, ..."""
+        self.trained: list[NDArray[np.integer]] = [molecules[i] for i in order[cut:]]
+        """... and of each of the others."""
+        if len(self.trained) < settings.batch:
+            raise UserError(
+                f"{corpus.name} must hold at least a batch of {settings.batch} different molecules to train on, "
+                f"got {len(self.trained)}. Lower --batch, or give more molecules."
+            )
+        self._seed = seed
+        self._begin_epoch(0)
+
+    def _begin_epoch(self, epoch: int) -> None:
+        """Cut new batches of molecules of similar lengths, in random order; what is left is smaller than a batch."""
+        rng = np.random.default_rng([self._seed, epoch])
+        size, order = self.settings.batch, rng.permutation(len(self.trained))
+        lengths = np.array([len(molecule) for molecule in self.trained])
+        batches = []
+        for first in range(0, self.batches * size, _POOL * size):
+            pool = order[first : min(first + _POOL * size, self.batches * size)]
+            pool = pool[np.argsort(lengths[pool], kind="stable")]
+            batches += np.split(pool, len(pool) // size)
+        self._batches = [batches[i] for i in rng.permutation(len(batches))]
+        self._epoch, self._read = epoch, 0
+
+    @property
+    def batches(self) -> int:
+        """Batches of an epoch."""
+        return len(self.trained) // self.settings.batch
+
+    @property
+    def longest(self) -> int:
+        """Most tokens of a molecule of the file."""
+        return max(map(len, self.trained + self.held_out))
+
+    def next_batch(self) -> Batch:
+        """The next molecules, (T, B), the shorter ones padded."""
+        if self._read == self.batches:
+            self._begin_epoch(self._epoch + 1)
+        self._read += 1
+        return batch_of([self.trained[i] for i in self._batches[self._read - 1]])
+
+    def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
+        """Mean cross-entropy in nats, number of tokens, gradient by the outputs."""
+        return cross_entropy(outputs, batch.targets, loss_mask(batch))
+
+    def score(self, forward: Forward, *, whole: bool = False) -> Scores:
+        """Nats per token, "loss", and per molecule, "nll", of held-out molecules; of all only with `whole`."""
+        molecules = self.held_out if whole else self.held_out[: self.settings.score_limit]
+        nll = negative_log_likelihoods(forward, molecules)
+        tokens = sum(len(molecule) + 1 for molecule in molecules)
+        return {"loss": float(nll.sum()) / tokens, "nll": float(nll.mean())}
+
+    def example(self, sequences: int = 1) -> Batch:
+        """The first held-out molecules; from the beginning again if there are fewer."""
+        return batch_of([self.held_out[i % len(self.held_out)] for i in range(sequences)])
+
+    def molecule(self, number: int) -> NDArray[np.integer]:
+        """One of the held-out molecules."""
+        if not 0 <= number < len(self.held_out):
+            raise UserError(
+                f"the molecule must be one of 0..{len(self.held_out) - 1}, the held-out ones, got {number}."
+            )
+        return self.held_out[number]
+
+    def solved(self, scores: Scores) -> bool:
+        """Never: how well molecules can be predicted is unknown."""
+        return False
+
+    def on_scores(self, scores: Scores) -> None:
+        """Do nothing: there is no curriculum."""
+
+    def position(self) -> dict[str, Any]:
+        """Epoch and batches read of it."""
+        return dataclasses.asdict(_Position(self._epoch, self._read))
+
+    def move_to(self, position: dict[str, Any]) -> None:
+        """Continue from a `position`."""
+
+        def problem(saved: _Position) -> str:
+            return "" if saved.read <= self.batches else "it is not in the molecules"
+
+        saved = position_from(_Position, position, problem)
+        self._begin_epoch(saved.epoch)
+        self._read = saved.read
