@@ -29,14 +29,18 @@ def batch_of(molecules: Sequence[NDArray[np.integer]]) -> Batch:
     return Batch(inputs, targets, mask=mask)
 
 
-def log_likelihood(outputs: Array, batch: Batch) -> NDArray[np.float64]:
-    """log p of each sequence of a batch, (B,): that of its targets, where the mask is True."""
+def log_probabilities(outputs: Array, numbers: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Log probability of a token for each row of outputs (.., Y), (..)."""
     logits = outputs.astype(np.float64)
     logits -= logits.max(axis=-1, keepdims=True)
-    chosen = np.take_along_axis(logits, batch.targets[..., None].astype(np.intp), axis=-1)[..., 0]
-    found: NDArray[np.float64] = ((chosen - np.log(np.exp(logits).sum(axis=-1))) * loss_mask(batch)).sum(
-        axis=0
-    )
+    chosen = np.take_along_axis(logits, numbers[..., None].astype(np.intp), axis=-1)[..., 0]
+    found: NDArray[np.float64] = chosen - np.log(np.exp(logits).sum(axis=-1))
+    return found
+
+
+def log_likelihood(outputs: Array, batch: Batch) -> NDArray[np.float64]:
+    """log p of each sequence of a batch, (B,): that of its targets, where the mask is True."""
+    found: NDArray[np.float64] = (log_probabilities(outputs, batch.targets) * loss_mask(batch)).sum(axis=0)
     return found
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from numdnc.errors import UserError
 from numdnc.reference.activations import softmax
 from numdnc.tasks import Forward
+from numdnc.tasks.molecules.likelihood import log_probabilities
 from numdnc.tasks.molecules.smiles import END
 from numdnc.tree import map_leaves
 
@@ -55,7 +56,7 @@ def draw(
     for step in range(len(begin), max_tokens + 1):
         logits = outputs[-1].astype(np.float64)
         chosen = _draw_tokens(logits, temperature, rng)
-        nll[going] -= np.log(softmax(logits))[np.arange(len(going)), chosen]
+        nll[going] -= log_probabilities(logits, chosen)
         written[step, going] = chosen
         on = chosen != END
         going = going[on]
