@@ -63,7 +63,9 @@ def test_every_command_takes_a_model_and_writes_nothing_beside_it() -> None:
     assert "findings to look at" in done("diagnose", "model:copy")
     assert "62,256 parameters" in done("info", "model:copy")
     assert "62,256 parameters in copy.pt" in done("export", "model:copy", "--to", "torch")
-    refused("sample", "model:copy", expect="sample must be given a run of a text, got one of copy")
+    refused(
+        "sample", "model:copy", expect="sample must be given a run of a text or molecules, got one of copy"
+    )
     refused("ask", "model:copy", "x", expect="ask must be given a run of")
     done("export", "copy.pt", "--to", "run", "--like", "model:copy", "--out", "again")
     assert RunFolder(Path("again")).load_last().trained_model is None

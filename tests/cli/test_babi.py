@@ -345,13 +345,16 @@ def test_learns_to_answer() -> None:
         (("ask", "run", "Where is Ann?", "--shown", 0), "shown must be at least 1, got 0"),
         (("ask", "run", "Where is Ann?", "-N", 99999999), "must fit into"),
         (("ask", "nowhere", "Where is Ann?"), "must be the folder of a run"),
-        (("sample", "run"), "must be given a run of a text, got one of babi|ask DIR"),
+        (("sample", "run"), "must be given a run of a text or molecules, got one of babi|ask DIR"),
         (
             ("eval", "run", "--set", "batch=3"),
             "--set must be given for a run of separate sequences, got one of babi",
         ),
         (("eval", "run", "--show"), "--show or --plot must be given for a run of separate sequences"),
-        (("eval", "run", "--corpus", "x"), "--corpus must be given for a run of a text, got one of babi"),
+        (
+            ("eval", "run", "--corpus", "x"),
+            "--corpus must be given for a run of a text or molecules, got one of babi",
+        ),
         (("trace", "run", "--sample", 99), "the story must be one of 0.."),
         (("trace", "run", "--length", 9), "--length must be given for a run of a text"),
         (("trace", "run", "--input", "Where is Zoe?"), "got others: 'zoe'"),

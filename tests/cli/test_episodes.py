@@ -376,10 +376,10 @@ REQUESTS = {
     "eval run --memory-size 0": "memory_size must be a whole number of at least 1, got 0",
     "eval run --memory-size 10000000": "must fit into the |GiB of this machine",
     "eval run --show --json": "--show must be given without --json, got both",
-    "eval run --corpus text.txt": "--corpus must be given for a run of a text, got one of copy",
+    "eval run --corpus text.txt": "--corpus must be given for a run of a text or molecules, got one of copy",
     "eval run --plot picture.doc": "a plot must be named .png, .pdf or .svg, got picture.doc",
-    "resume run --steps 20 --corpus text.txt": "--corpus must be given for a run of a text, got one of copy",
-    "sample run": "sample must be given a run of a text, got one of copy. |eval DIR --show",
+    "resume run --steps 20 --corpus text.txt": "--corpus must be given for a run of a text or molecules, got",
+    "sample run": "sample must be given a run of a text or molecules, got one of copy. |eval DIR --show",
 }
 
 

@@ -126,7 +126,7 @@ def test_both_bounds_rise_by_one_and_no_held_out_sequence_is_trained_on() -> Non
         (("train", "language", "--regex", "(a"), "regex must be a regular expression| a ( without its )"),
         (("train", "addition", "--length", 0), "length must be at least 1, got 0."),
         (("eval", "language", "--set", "regex=b*a|c"), "the task must have the model's 3 inputs"),
-        (("sample", "addition"), "sample must be given a run of a text, got one of addition"),
+        (("sample", "addition"), "sample must be given a run of a text or molecules, got one of addition"),
     ],
 )
 def test_mistakes_are_refused_in_a_line(words: tuple[Any, ...], message: str) -> None:

@@ -630,7 +630,7 @@ def test_what_cannot_be_diagnosed_is_refused() -> None:
         "run",
         "--corpus",
         "text.txt",
-        expect="--corpus must be given for a run of a text, got one of copy",
+        expect="--corpus must be given for a run of a text or molecules, got one of copy",
     )
     refused(
         "diagnose",

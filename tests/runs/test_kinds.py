@@ -49,6 +49,7 @@ TRAIN: dict[str, tuple[Any, ...]] = {
     "traversal-dnc-1": ("traversal", "--lesson", 2, "--batch", 2, "--evaluated", 3, *SIZES),
     "language-dnc-1": ("language", "--prefixes", "--batch", 2, "--evaluated", 20, *SIZES),
     "babi-dnc-1": ("babi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
+    "molecules-dnc-1": ("molecules", "-c", "molecules.smi", "--batch", 4, "--max-tokens", 9, *SIZES),
 }
 CLASSES = {
     "text-lstm-1": "TextRun",
@@ -56,6 +57,7 @@ CLASSES = {
     "traversal-dnc-1": "GraphRun",
     "language-dnc-1": "TypedRun",
     "babi-dnc-1": "BabiRun",
+    "molecules-dnc-1": "MoleculeRun",
 }
 
 
@@ -67,6 +69,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setenv("NUMDNC_DATA", str(folder))
         Path("text.txt").write_text(TEXT)
+        Path("molecules.smi").write_text("".join(f"{k * 'C'}O\n" for k in range(1, 9)))
         Path("london.csv").write_text(TUBE)
         save_archive(folder / f"{FOLDER}.tar.gz", files())
         for name, words in TRAIN.items():
@@ -166,9 +169,9 @@ def test_options_of_other_kinds_are_refused() -> None:
 
 def test_a_kind_of_a_later_version_is_refused() -> None:
     run = RunFolder(Path("runs/copy-dnc-1")).load_last()
-    run.task["kind"] = "molecules"
+    run.task["kind"] = "images"
     with pytest.raises(
-        numdnc.UserError, match="the kind of a run must be one of text, episodes, babi, got 'mol"
+        numdnc.UserError, match="the kind of a run must be one of text, episodes, babi, molecules, got 'ima"
     ):
         open_run(run)
 
@@ -186,7 +189,9 @@ def test_a_new_kind_needs_no_change_of_any_command(monkeypatch: pytest.MonkeyPat
     place = "runs/copy-dnc-1"
     for name in ("last", "best"):
         rewrite(Path(place, f"{name}.safetensors"), lambda _, metadata: metadata["task"].update(kind="echo"))
-    refused("eval", place, expect="the kind of a run must be one of text, episodes, babi, got 'echo'")
+    refused(
+        "eval", place, expect="the kind of a run must be one of text, episodes, babi, molecules, got 'echo'"
+    )
     monkeypatch.setattr("numdnc.runs.kinds.KINDS", (*KINDS, Echo))
     assert type(load("copy-dnc-1")) is Echo
     assert done("ask", place, "Who?") == "Who?\n"
@@ -195,7 +200,7 @@ def test_a_new_kind_needs_no_change_of_any_command(monkeypatch: pytest.MonkeyPat
     assert "findings to look at" in done("diagnose", place)
     assert "steps" in done("trace", place)
     assert "kB" in done("view", place, "--no-open") or Path(place, "trace.html").exists()
-    refused("sample", place, expect="sample must be given a run of a text, got one of copy")
+    refused("sample", place, expect="sample must be given a run of a text or molecules, got one of copy")
     refused(
         "ask", place, "Who?", "--words", 2, expect="--words must be given for a run of bAbI, got one of copy"
     )

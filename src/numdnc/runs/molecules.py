@@ -1,6 +1,7 @@
 """Runs of molecules: SMILES are predicted and written token by token."""
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from numdnc import data
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace
+from numdnc.names import quoted
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
@@ -280,8 +282,13 @@ class MoleculeRun(TaskRun):
 
 
 def _load(corpus: str) -> data.Corpus:
-    """Read a file; a name of a registered text is a file here too."""
-    return data.load(corpus if Path(corpus).is_absolute() else f"./{corpus}")._replace(name=corpus)
+    """Read a file; the name of a registered text is that of a file here too."""
+    if not os.path.exists(corpus):  # noqa: PTH110 - a path with a NUL is there neither
+        raise UserError(
+            f"--corpus must name a file with a molecule a line as SMILES, got {quoted(corpus)}, which is not there. "
+            "Check the name."
+        )
+    return data.load(str(Path(corpus).absolute()))._replace(name=corpus)
 
 
 def _in_words(scores: dict[str, float]) -> str:
