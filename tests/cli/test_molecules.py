@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 
 from helpers.commands import call, contents, done, error_line, interrupted_after, refused
 from numdnc.inspection.trace_file import load_trace
 from numdnc.runs.kinds import load_run
+from numdnc.tasks.custom import load_function
 from numdnc.tasks.molecules import chemistry
+from numdnc.tree import named_leaves
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "molecules.smi"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = EXAMPLES / "molecules.smi"
 TINY = (
     *("-H", 5, "-N", 9, "-W", 3, "-R", 1, "--batch", 16, "--max-tokens", 60),
     *("--sample-every", 0, "--report-every", 2, "--engine", "reference"),
@@ -173,3 +177,108 @@ def test_a_text_has_no_molecules_to_count() -> None:
     )
     line = error_line(call("sample", "text", "--count", 3))
     assert "--count must be given for a run of molecules, got one of text" in line
+
+
+def steer(folder: str, *words: object) -> str:
+    """A few updates towards the score of scores.py."""
+    options = (
+        "--batch",
+        3,
+        "--evaluated",
+        8,
+        "--report-every",
+        1,
+        "--engine",
+        "reference",
+        "--sample-every",
+        0,
+    )
+    return done("train", "reinvent", "--prior", "run", *options, "--out", folder, "--steps", 3, *words)
+
+
+@pytest.fixture
+def scores() -> str:
+    Path("scores.py").write_text("def short(smiles):\n    return 1 / len(smiles)\n\nfive = 5\n")
+    return "scores.py:short"
+
+
+def test_a_model_is_steered_towards_a_score(scores: str) -> None:
+    assert "valid" in steer("steered", "--score", scores)
+    start, end = (load_run(name, engine="reference", last=True) for name in ("run", "steered"))
+    assert end.spec == start.spec
+    words = done("eval", "steered", "--sequences", 20, "--engine", "reference")
+    found = json.loads(done("eval", "steered", "--sequences", 20, "--json", "--engine", "reference"))
+    assert f"mean score {1 - found['shortfall']:.4f}, {100 * (1 - found['invalid']):.2f} % valid" in words
+    assert f"the prior: mean score {1 - found['prior']['shortfall']:.4f}" in words
+    assert done("sample", "steered", "--count", 4, "--engine", "reference").count("\n") == 4
+    done("trace", "steered", "--sample", 2, "--out", "t.safetensors")
+    steer("stopped", "--score", scores, "--steps", 2)
+    done("resume", "stopped", "--steps", 3, "--sample-every", 0)
+    steer("whole", "--score", scores)
+    assert (Path("stopped/metrics.jsonl").read_text().count("\n"), end.checkpoint.iteration) == (3, 3)
+    stopped, whole = (load_run(name, engine="reference", last=True) for name in ("stopped", "whole"))
+    for (name, one), (_, other) in zip(named_leaves(stopped.params), named_leaves(whole.params), strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+def test_the_prior_must_stay_and_the_code_of_the_score_be_named(
+    scores: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steer("steered", "--score", scores)
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path("another machine").absolute()))
+    refused("sample", "steered", expect="--task scores.py:short")
+    place = ("--engine", "reference", "--task", scores)
+    assert done("sample", "steered", *place, "--count", 1)
+    Path("run").unlink()
+    refused("eval", "steered", *place, expect="run must be")
+    train = ("train", "molecules", "-c", EXAMPLE, *TINY, "--steps", 2, "--seed", 5, "--out", "run")
+    done(*train)
+    refused("eval", "steered", *place, expect="the prior must be the one the run was started with")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "the prior must be a run of molecules, got none. Give its folder with --prior DIR"),
+        (("--prior", "run"), "the score must be MODULE:FUNCTION or FILE.py:FUNCTION, got ''"),
+        (
+            ("--prior", "run", "--score", "qed"),
+            "the score must be MODULE:FUNCTION or FILE.py:FUNCTION, got 'qed'",
+        ),
+        (
+            ("--prior", "run", "--score", "none.py:qed"),
+            "the score must be MODULE:FUNCTION|'none.py': there is none",
+        ),
+        (
+            ("--prior", "run", "--score", "scores.py:qed"),
+            "scores.py must hold a function 'qed', got none such",
+        ),
+        (("--prior", "run", "--score", "scores.py:five"), "must hold a function 'five', got a int"),
+        (("--prior", "nowhere", "--score", "scores.py:short"), "nowhere"),
+        (
+            ("--prior", "model:copy", "--score", "scores.py:short"),
+            "the prior must be a run of molecules, got one of",
+        ),
+        (("--prior", "run", "--score", "scores.py:short", "--hidden", 9), "--hidden"),
+    ],
+)
+def test_a_wrong_prior_or_score_is_refused_in_a_line(
+    words: tuple[Any, ...], message: str, scores: str
+) -> None:
+    refused("train", "reinvent", "--engine", "reference", *words, expect=message)
+
+
+def test_without_rdkit_nothing_is_steered(scores: str) -> None:
+    chemistry._rdkit.cache_clear()
+    with mock.patch.dict(sys.modules, {"rdkit": None}):
+        line = refused("train", "reinvent", "--prior", "run", "--score", scores, "--engine", "reference")
+    chemistry._rdkit.cache_clear()
+    assert "checking molecules must find the package rdkit, got none. Install it by" in line
+
+
+def test_the_scores_of_the_example_are_those_of_rdkit() -> None:
+    path = EXAMPLES / "molecule_scores.py"
+    like, similar = (load_function(f"{path}:{name}") for name in ("drug_likeness", "like_celecoxib"))
+    assert like("CC(=O)Oc1ccccc1C(=O)O") == pytest.approx(0.55, abs=0.01)  # aspirin, Bickerton et al. 2012
+    assert similar("Cc1ccc(-c2cc(C(F)(F)F)nn2-c2ccc(S(N)(=O)=O)cc2)cc1") == 1
+    assert 0 <= similar("CCO") < 0.3

@@ -273,7 +273,6 @@ def drawn(forward: Any, count: int = 60, **options: Any) -> Samples:
 
 @pytest.mark.parametrize("kind", ["lstm", "dnc"])
 def test_samples_are_as_likely_as_the_model_says_afterwards(kind: str) -> None:
-    """The states of molecules that have ended are dropped; those of the others stay theirs."""
     task = task_of()
     forward = model(task, kind)
     samples = drawn(forward)

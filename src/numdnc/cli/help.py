@@ -20,13 +20,13 @@ from numdnc.cli.suggestions import TRAIN_OPTIONS, option_flags
 from numdnc.tasks.graphs.task import GraphTask
 
 COMMON = {
-    *("model", "hidden", "memory_size", "word_size", "read_heads", "lesson", "only", "subset"),
+    *("model", "hidden", "memory_size", "word_size", "read_heads", "lesson", "only", "subset", "sigma"),
     *("steps", "learning_rate", "batch", "window", "seed", "minutes", "out", "engine"),
 }
 """Options of `train` that the short help shows, besides those of a single task."""
 RARE = {field.name for kind in (*TRAIN_OPTIONS, GraphTask) for field in dataclasses.fields(kind)} - COMMON
 """Options that it leaves out."""
-_ORDER = ("training", "optimizer", "text", "babi", "molecules", "sequences", "session")
+_ORDER = ("training", "optimizer", "text", "babi", "molecules", "reinvent", "sequences", "session")
 _SUPPRESS: Any = Suppress
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from numdnc import console
+from numdnc.cli.consent import CustomTask, confirm
 from numdnc.cli.options import EngineName
 from numdnc.runs.kinds import call, open_path
 
@@ -20,6 +21,7 @@ def sample_text(
     temperature: Annotated[float, arg(aliases=["-t"])] = 1.0,
     seed: Annotated[int, arg(aliases=["-s"])] = 0,
     engine: EngineName = "auto",
+    custom_task: CustomTask = None,
 ) -> None:
     """Write text, or molecules as SMILES, with a model that was trained on them.
 
@@ -32,9 +34,10 @@ def sample_text(
         temperature: Divides the logits: below 1 the text is more regular, above 1 less; 0 = take the likeliest.
         seed: Seed of the random choices.
         engine: What computes the model; auto takes the fastest that can.
+        custom_task: The score of a run of reinvent, which is code; needed once for a run that was not trained here.
 
     """
-    run = open_path(folder, engine=engine, needs="stream")
+    run = open_path(folder, engine=engine, custom_task=custom_task, confirm=confirm, needs="stream")
     characters = call(
         run, "stream", length=length, count=count, prime=prime, temperature=temperature, seed=seed
     )

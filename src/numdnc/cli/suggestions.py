@@ -12,7 +12,7 @@ from numdnc.cli.presets import PRESETS
 from numdnc.cli.training import SessionOptions
 from numdnc.names import closest_names
 from numdnc.tasks.babi import BabiSettings
-from numdnc.tasks.molecules import MoleculeSettings
+from numdnc.tasks.molecules import MoleculeSettings, ReinventSettings
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
 from numdnc.training.optimizers import OptimizerSettings
@@ -24,6 +24,7 @@ TRAIN_OPTIONS = (
     TextSettings,
     BabiSettings,
     MoleculeSettings,
+    ReinventSettings,
     SequenceSettings,
     TrainingSettings,
     OptimizerSettings,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc.cli.groups import Command, Group, Other, command
-from numdnc.cli.options import DataFolder, ModelOptions
+from numdnc.cli.options import DataFolder, ModelOptions, engine_on
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.published import BABI, PUBLISHED
 from numdnc.cli.signatures import with_defaults
@@ -16,13 +16,14 @@ from numdnc.corpora import EMBEDDED
 from numdnc.errors import UserError
 from numdnc.runs.babi import BabiRun
 from numdnc.runs.molecules import MoleculeRun
+from numdnc.runs.reinvent import ReinventRun
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
 from numdnc.tasks.babi import BabiSettings
 from numdnc.tasks.bits.steps import BitsTask
 from numdnc.tasks.custom import load_task_class
 from numdnc.tasks.graphs.task import GraphTask
-from numdnc.tasks.molecules import MoleculeSettings
+from numdnc.tasks.molecules import MoleculeSettings, ReinventSettings
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
 from numdnc.tasks.typed import TypedTask
@@ -110,6 +111,33 @@ def train_molecules(
     return plan_training(new, model, training, optimizer, session)
 
 
+def train_reinvent(
+    *,
+    prior: str = "",
+    score: Annotated[str, arg(metavar="MODULE:FUNCTION")] = "",
+    reinvent: OmitArgPrefixes[ReinventSettings] = ReinventSettings(),
+    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(steps=500, report_every=25),
+    optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(
+        learning_rate=5e-4, schedule="constant"
+    ),
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+) -> Start:
+    """Steer a model of molecules towards a score of your own (REINVENT; Olivecrona et al. 2017).
+
+    Not measured yet, on one core or more.
+
+    Args:
+        prior: The run of `train molecules` that training begins with, and whose molecules stay likely.
+        score: A function of a molecule's SMILES to a number from -1 to 1, also as FILE.py:FUNCTION, such as
+            examples/molecule_scores.py:drug_likeness.
+
+    """
+    engine = engine_on(session.engine, session.device)
+    new, opened = ReinventRun.prepare_from(prior, score, reinvent, seed=training.seed, engine=engine)
+    training = dataclasses.replace(training, start_from=training.start_from or prior)
+    return plan_training(new, opened.checkpoint.spec, training, optimizer, session, score)
+
+
 def preset_command(name: str) -> Command:
     """`train NAME` of a preset."""
     preset = PRESETS[name]
@@ -187,6 +215,7 @@ TRAIN = Group(
         "text, stories and molecules": {
             "text": command(train_text),
             "molecules": command(train_molecules),
+            "reinvent": command(train_reinvent),
             "babi": command(
                 train_babi, **{name: with_defaults(train_babi, **settings) for name, settings in BABI.items()}
             ),

@@ -21,6 +21,7 @@ from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.consent import save_source
 from numdnc.runs.creation import begin_run
 from numdnc.runs.folders import new_folder
+from numdnc.spec import Spec
 from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
 from numdnc.training.loop import train
@@ -57,16 +58,17 @@ class SessionOptions:
 
 def plan_training(
     new: NewTask,
-    model: ModelOptions,
+    model: ModelOptions | Spec,
     training: TrainingSettings,
     optimizer: OptimizerSettings,
     session: SessionOptions,
     custom_task: str | None = None,
 ) -> Callable[[Workers], None]:
     """Check a new run as far as possible; return the function that makes its folder and trains it."""
+    spec = model.spec(new.task.input_size, new.task.output_size) if isinstance(model, ModelOptions) else model
     opened = begin_run(
         new,
-        model.spec(new.task.input_size, new.task.output_size),
+        spec,
         training,
         optimizer,
         engine=engine_on(session.engine, session.device),

@@ -14,6 +14,7 @@ from numdnc.runs.consent import Confirm, allowed_source, refuse
 from numdnc.runs.graphs import GraphRun, read_own_graph
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.molecules import MoleculeRun
+from numdnc.runs.reinvent import ReinventRun
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
 from numdnc.runs.typed import TypedRun
@@ -21,7 +22,15 @@ from numdnc.training.checkpoint import load_run as load_checkpoint_run
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
 
-KINDS: tuple[type[TaskRun], ...] = (TextRun, GraphRun, TypedRun, SequenceRun, BabiRun, MoleculeRun)
+KINDS: tuple[type[TaskRun], ...] = (
+    TextRun,
+    GraphRun,
+    TypedRun,
+    SequenceRun,
+    BabiRun,
+    MoleculeRun,
+    ReinventRun,
+)
 """All kinds; among those that store the same kind of task, the first that accepts the run is used."""
 
 

@@ -68,14 +68,18 @@ class MoleculeRun(TaskRun):
     ) -> None:
         super().__init__(run, engine=engine, memory=memory)
         with of_this_version(self.noun):
-            stored = validated(_Stored, run.task)
-            self.vocabulary = Vocabulary(stored.tokens)
+            self.settings, tokens, self.max_tokens = self._stored(run)
+            self.vocabulary = Vocabulary(tokens)
             """The tokens that the model knows, in the order of inputs and outputs."""
             if not self.vocabulary.size == run.spec.input_size == run.spec.output_size:
                 raise UserError(f"{self.vocabulary.size} tokens for {run.spec.input_size} inputs")
-            check_batch(run, stored.settings.batch)
-        self.settings = stored.settings
+            check_batch(run, self.settings.batch)
         self._corpus = corpus
+
+    def _stored(self, run: Run) -> tuple[Any, tuple[str, ...], int]:
+        """The settings that a checkpoint stores, the tokens, and the most of them in a molecule."""
+        stored = validated(_Stored, run.task)
+        return stored.settings, stored.tokens, stored.settings.max_tokens
 
     @classmethod
     def prepare(cls, corpus: str, settings: MoleculeSettings, *, seed: int) -> NewTask:
@@ -243,7 +247,7 @@ class MoleculeRun(TaskRun):
                 forward,
                 count=min(EVAL_BATCH, count - first),
                 begin=np.empty(0, self.vocabulary.dtype) if begin is None else begin,
-                max_tokens=self.settings.max_tokens,
+                max_tokens=self.max_tokens,
                 temperature=temperature,
                 rng=rng,
             )

@@ -1,26 +1,28 @@
-"""Custom tasks: classes that a user wrote, named `FILE.py:CLASS`, or `MODULE:CLASS` for a module that Python finds."""
+"""Code of a user's own, named `FILE.py:NAME`, or `MODULE:NAME` for a module that Python finds: custom tasks, scores."""
 
 import dataclasses
 import hashlib
 import importlib.util
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import Any
 
 from numdnc.errors import UserError
 from numdnc.tasks.sequences import SequenceGenerator, channel_names
 
+_TASK = "a custom task must be MODULE:CLASS"
+_SCORE = "the score must be MODULE:FUNCTION"
 _SOURCE = re.compile(r"(?P<module>[\w.]+|[^:\0]+\.py):(?P<name>\w+)")
 
 
-def split_source(source: str) -> tuple[str, str]:
-    """Module, or path of a file that ends in .py, and class of MODULE:CLASS."""
+def split_source(source: str, what: str = _TASK) -> tuple[str, str]:
+    """Module, or path of a file that ends in .py, and name of MODULE:NAME, which names `what`."""
     found = _SOURCE.fullmatch(source)
     if found is None:
-        raise UserError(
-            f"a custom task must be MODULE:CLASS or FILE.py:CLASS, got {source[:200]!r}. Name it so."
-        )
+        kind = what.rpartition(":")[2]
+        raise UserError(f"{what} or FILE.py:{kind}, got {source[:200]!r}. Name it so.")
     return found["module"], found["name"]
 
 
@@ -58,7 +60,19 @@ def load_task_class(source: str) -> type[SequenceGenerator]:
     return kind
 
 
-def _module(name: str) -> Any:
+def load_function(source: str) -> Callable[..., Any]:
+    """Import the function of a score."""
+    module_name, name = split_source(source, _SCORE)
+    function = getattr(_module(module_name, _SCORE), name, None)
+    if not callable(function):
+        raise UserError(
+            f"the module {module_name} must hold a function {name!r}, got "
+            f"{'none such' if function is None else f'a {type(function).__name__}'}. Check its name."
+        )
+    return function  # type: ignore[no-any-return]
+
+
+def _module(name: str, what: str = _TASK) -> Any:
     file = Path(name).resolve() if name.endswith(".py") else None
     here = str(Path.cwd() if file is None else file.parent)
     if here not in sys.path:
@@ -70,7 +84,7 @@ def _module(name: str) -> Any:
         missing = isinstance(error, FileNotFoundError if file else ModuleNotFoundError)
         missing = missing and (file is not None or getattr(error, "name", None) == name)
         raise UserError(
-            f"a custom task must be MODULE:CLASS, the module one that can be imported here, or FILE.py:CLASS, "
+            f"{what}, the module one that can be imported here, or FILE.py:{what.rpartition(':')[2]}, "
             f"got {name!r}: {'there is none' if missing else f'{type(error).__name__}: {error}'}. "
             "Go to its folder, or give the file's path."
         ) from None

@@ -17,15 +17,15 @@ EVAL_BATCH = 256
 """Molecules that are scored at once, to limit memory."""
 
 
-def batch_of(molecules: Sequence[NDArray[np.integer]]) -> Batch:
-    """Molecules as a batch, (T, B); the longest one decides T."""
+def batch_of(molecules: Sequence[NDArray[np.integer]], ended: NDArray[np.bool_] | None = None) -> Batch:
+    """Molecules as a batch, (T, B); the longest one decides T. END is no target of a molecule that has not `ended`."""
     steps = 1 + max(map(len, molecules))
     inputs = np.full((steps, len(molecules)), END, molecules[0].dtype)
     targets, mask = inputs.copy(), np.zeros(inputs.shape, bool)
     for row, molecule in enumerate(molecules):
         end = len(molecule)
         inputs[1 : end + 1, row] = targets[:end, row] = molecule
-        mask[: end + 1, row] = True
+        mask[: end + (ended is None or ended[row]), row] = True
     return Batch(inputs, targets, mask=mask)
 
 

@@ -1,6 +1,6 @@
 """Let a model write molecules, several side by side.
 
-Axes: B molecules, A those that have not ended, Y tokens.
+Axes: B molecules, Y tokens.
 """
 
 import math
@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError
+from numdnc.params import Array
 from numdnc.reference.activations import softmax
 from numdnc.tasks import Forward
 from numdnc.tasks.molecules.likelihood import log_probabilities
 from numdnc.tasks.molecules.smiles import END
-from numdnc.tree import map_leaves
 
 
 class Samples(NamedTuple):
@@ -50,31 +50,24 @@ def draw(
         )
     written = np.full((max_tokens + 1, count), END, begin.dtype)
     written[: len(begin)] = begin[:, None]
-    nll, going = np.zeros(count), np.arange(count)
+    nll, going = np.zeros(count), np.ones(count, bool)
     read = np.concatenate([np.full((1, count), END, begin.dtype), written[: len(begin)]])
     outputs, state = forward(read, None)
     for step in range(len(begin), max_tokens + 1):
-        logits = outputs[-1].astype(np.float64)
-        chosen = _draw_tokens(logits, temperature, rng)
-        nll[going] -= log_probabilities(logits, chosen)
-        written[step, going] = chosen
-        on = chosen != END
-        going = going[on]
-        if not len(going) or step == max_tokens:
+        chosen = np.where(going, _draw_tokens(outputs[-1], temperature, rng), END)
+        nll -= np.where(going, log_probabilities(outputs[-1], chosen), 0)
+        written[step] = chosen
+        going = chosen != END
+        if not going.any() or step == max_tokens:
             break
-        if not on.all():
-            state = map_leaves(lambda array, on=on: np.ascontiguousarray(array[on]), state)
-        outputs, state = forward(written[step, going][None], state)
-    ended = np.ones(count, bool)
-    ended[going] = False
-    lengths = np.where(ended, (written == END).argmax(axis=0), max_tokens)
-    return Samples([written[:length, row] for row, length in enumerate(lengths)], ended, nll)
+        outputs, state = forward(written[step : step + 1], state)
+    lengths = np.where(going, max_tokens, (written == END).argmax(axis=0))
+    return Samples([written[:length, row] for row, length in enumerate(lengths)], ~going, nll)
 
 
-def _draw_tokens(
-    logits: NDArray[np.float64], temperature: float, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """A token for each row of logits (A, Y)."""
+def _draw_tokens(outputs: Array, temperature: float, rng: np.random.Generator) -> NDArray[np.intp]:
+    """A token for each molecule, from outputs (B, Y)."""
+    logits = outputs.astype(np.float64)
     chosen: NDArray[np.intp]
     if temperature == 0:
         chosen = logits.argmax(axis=-1)
