@@ -91,6 +91,9 @@ KINDS = {
     "copy": Kind(f"copy -m dnc {EPISODES} --max-length 5 --grow max_length --pass-at 1", 200),
     "graph": Kind(f"traversal -m dnc {EPISODES} --no-links --lesson 1", 40),
     "babi": Kind(f"babi --data stories/tasks_1-20_v1-2 -m dnc {SMALL} --evaluated 3 --validation 0.2", 60),
+    "catbabi": Kind(
+        f"catbabi --data stories/tasks_1-20_v1-2 -m dnc {SMALL} --evaluated 3 --validation 0.2 --window 9", 60
+    ),
     "processes": Kind(f"copy -m rnn {EPISODES} --max-length 5", 400, processes=2),
     "sweep": Kind(f"copy -m rnn {EPISODES} --max-length 5", 400, sweep=True),
 }

@@ -49,6 +49,7 @@ TRAIN: dict[str, tuple[Any, ...]] = {
     "traversal-dnc-1": ("traversal", "--lesson", 2, "--batch", 2, "--evaluated", 3, *SIZES),
     "language-dnc-1": ("language", "--prefixes", "--batch", 2, "--evaluated", 20, *SIZES),
     "babi-dnc-1": ("babi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
+    "catbabi-dnc-1": ("catbabi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
     "molecules-dnc-1": ("molecules", "-c", "molecules.smi", "--batch", 4, "--max-tokens", 9, *SIZES),
 }
 CLASSES = {
@@ -57,6 +58,7 @@ CLASSES = {
     "traversal-dnc-1": "GraphRun",
     "language-dnc-1": "TypedRun",
     "babi-dnc-1": "BabiRun",
+    "catbabi-dnc-1": "CatbabiRun",
     "molecules-dnc-1": "MoleculeRun",
 }
 
@@ -173,7 +175,7 @@ def test_a_kind_of_a_later_version_is_refused() -> None:
     run.task["kind"] = "images"
     with pytest.raises(
         numdnc.UserError,
-        match="the kind of a run must be one of text, episodes, babi, molecules, reinvent, got 'ima",
+        match="the kind of a run must be one of text, episodes, babi, catbabi, molecules, reinvent, got 'ima",
     ):
         open_run(run)
 
@@ -194,7 +196,7 @@ def test_a_new_kind_needs_no_change_of_any_command(monkeypatch: pytest.MonkeyPat
     refused(
         "eval",
         place,
-        expect="the kind of a run must be one of text, episodes, babi, molecules, reinvent, got 'echo'",
+        expect="the kind of a run must be one of text, episodes, babi, catbabi, molecules, reinvent, got 'echo'",
     )
     monkeypatch.setattr("numdnc.runs.kinds.KINDS", (*KINDS, Echo))
     assert type(load("copy-dnc-1")) is Echo

@@ -12,6 +12,7 @@ from numdnc.cli.presets import PRESETS
 from numdnc.cli.training import SessionOptions
 from numdnc.names import closest_names
 from numdnc.tasks.babi import BabiSettings
+from numdnc.tasks.babi.stream import StreamSettings
 from numdnc.tasks.molecules import MoleculeSettings, ReinventSettings
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
@@ -23,6 +24,7 @@ TRAIN_OPTIONS = (
     ModelOptions,
     TextSettings,
     BabiSettings,
+    StreamSettings,
     MoleculeSettings,
     ReinventSettings,
     SequenceSettings,

@@ -1,154 +1,58 @@
 """Runs of bAbI: questions on short stories are answered."""
 
-import dataclasses
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 from numdnc.errors import UserError
-from numdnc.formatting import format_loss, format_table
 from numdnc.inspection.trace import About, Trace
-from numdnc.runs.base import NewTask, TaskRun
-from numdnc.runs.memory import UNCHANGED, MemoryOverride
-from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
-from numdnc.runs.results import Evaluation, StoryAnswers
-from numdnc.runs.stored import check_batch, of_this_version
-from numdnc.runs.user_state import find_data_path, save_data_path
-from numdnc.schema import validated
-from numdnc.tasks import Batch, Scores
-from numdnc.tasks.babi import BabiSettings, BabiTask, Vocabulary, find_babi, parse_lines, read_babi
+from numdnc.runs.base import NewTask
+from numdnc.runs.results import StoryAnswers
+from numdnc.runs.stories import Stored, StoryRun, in_brackets
+from numdnc.tasks import Batch
+from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, parse_lines
 from numdnc.tasks.babi.asking import ask_story, story_batch, story_with_answers
-from numdnc.tasks.babi.task import EVAL_BATCH, FAILURE_THRESHOLD
-from numdnc.training.events import Report
-from numdnc.training.run import Run
+from numdnc.tasks.babi.stories import SPECIAL_SYMBOLS
+from numdnc.tasks.babi.task import EVAL_BATCH
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Stored:
-    """The task as a checkpoint stores it."""
-
-    name: str
-    kind: str
-    settings: BabiSettings
-    data: str
-    """Name of the archive or folder, not where it lies, which may be private."""
-    sha256: str
-    words: tuple[str, ...]
-
-
-class BabiRun(TaskRun):
-    """A run of bAbI. `data_folder` says where the stories lie now, if they have moved."""
+class BabiRun(StoryRun[BabiSettings]):
+    """A run of bAbI, story by story."""
 
     kind: ClassVar[str] = "babi"
     noun: ClassVar[str] = "bAbI"
     score_name: ClassVar[str] = "mean error"
-    next_commands: ClassVar[tuple[str, ...]] = (
-        *("eval {}", 'ask {} "Mary went to the kitchen. Where is Mary?"', "view {}", "diagnose {}"),
-    )
-
-    def __init__(
-        self,
-        run: Run,
-        *,
-        engine: str = "auto",
-        memory: MemoryOverride = UNCHANGED,
-        data_folder: Path | None = None,
-    ) -> None:
-        super().__init__(run, engine=engine, memory=memory)
-        with of_this_version(self.noun):
-            stored = validated(_Stored, run.task)
-            self.vocabulary = Vocabulary(stored.words)
-            """The words that the model knows."""
-            if not len(self.vocabulary.symbols) == run.spec.input_size == run.spec.output_size:
-                raise UserError(f"{len(self.vocabulary.symbols)} symbols for {run.spec.input_size} inputs")
-            check_batch(run, stored.settings.batch)
-        self.settings = stored.settings
-        self._data_folder = data_folder
+    score_key: ClassVar[str] = "mean_error"
+    special_symbols: ClassVar[tuple[str, ...]] = SPECIAL_SYMBOLS
+    stored: ClassVar[Any] = Stored[BabiSettings]
 
     @classmethod
-    def prepare(cls, settings: BabiSettings, *, seed: int, data_folder: Path | None = None) -> NewTask:
-        """Read stories to train on: from the published archive, its unpacked folder, or a folder with either."""
-        found = find_babi(data_folder)
-        files = read_babi(found, settings.subset, settings.numbers)
-        task = BabiTask(files, settings, seed)
-        save_data_path(files.sha256, found)
+    def make_task(cls, files: BabiFiles, settings: BabiSettings, seed: int) -> BabiTask:
+        """The task on these stories."""
+        return BabiTask(files, settings, seed)
+
+    @classmethod
+    def new_task(cls, task: BabiTask) -> NewTask:
+        """The task to begin a run of."""
+        batch = task.settings.batch
         return NewTask(
             task,
-            metadata={
-                "name": task.name,
-                "kind": cls.kind,
-                "settings": dataclasses.asdict(settings),
-                "data": found.resolve().name,
-                "sha256": files.sha256,
-                "words": list(task.vocabulary.words),
-            },
-            batch=settings.batch,
-            states=max(settings.batch * (task.longest + 2), 3 * EVAL_BATCH),
-            about=f"{len(task.titles)} tasks of {settings.subset}, {len(task.vocabulary.words)} words; "
-            f"{len(task.train):,} stories to train on, {len(task.validation):,} to validate, "
-            f"{len(task.test):,} to test; "
-            f"{task.batches:,} updates an epoch, {100 * task.padding:.0f} % of their steps padding"
-            f"{_in_brackets(settings)}",
+            metadata={},
+            batch=batch,
+            states=max(batch * (task.longest + 2), 3 * EVAL_BATCH),
+            about=f"{task.batches:,} updates an epoch, {100 * task.padding:.0f} % of their steps padding"
+            f"{in_brackets(task.settings.changes)}",
             stem="babi",
         )
 
     @cached_property
     def task(self) -> BabiTask:
-        """The task on the run's stories, which must be the same byte for byte."""
-        stored, sha256 = self.checkpoint.task["data"], self.checkpoint.task["sha256"]
-        place = Path(find_data_path(sha256, stored)) if self._data_folder is None else self._data_folder
-        try:
-            files = read_babi(find_babi(place), self.settings.subset, self.settings.numbers)
-        except UserError as error:
-            hint = (
-                ""
-                if self._data_folder
-                else " If the run's data has moved, say with --data where it lies now."
-            )
-            raise UserError(f"{error}{hint}") from None
-        if files.sha256 != sha256:
-            raise UserError(
-                f"the stories must be those the run was started with (SHA-256 {sha256[:12]}..), "
-                f"got others at {place} ({files.sha256[:12]}..). Give the old ones with --data."
-            )
-        self.checkpoint.task = {
-            **self.checkpoint.task,
-            "data": Path(stored).name,
-        }  # earlier versions stored the path
-        save_data_path(sha256, place)
-        return BabiTask(files, self.settings, self.checkpoint.training.seed)
+        """The task on the run's stories."""
+        return cast(BabiTask, super().task)
 
-    def evaluate(self, *, no_reads: bool = False) -> Evaluation:
-        """Errors on the test stories: of each task, their mean, and the number of failed tasks."""
-        task = self.task
-        scores, without = self._scores(task, no_reads)
-        tested = [scores] if without is None else [scores, without]
-        rows = [["task", "error %", *(["without reads"] if without else []), ""]]
-        for number, title in task.titles.items():
-            errors = [found[f"error_{number}"] for found in tested]
-            verdict = "failed" if errors[0] > FAILURE_THRESHOLD else ""
-            shown = [f"{100 * error:.2f}" for error in errors]
-            rows.append([f"{number:2} {title.replace('-', ' ')}", *shown, verdict])
-        tests, iteration = len(task.test), self.checkpoint.iteration
-        lines = [
-            format_table(rows),
-            "",
-            f"{self._in_words(scores)}; {tests:,} stories of the test (iteration {iteration})",
-        ]
-        record = {"task": task.name, "iteration": iteration, "stories": tests, **scores}
-        if self.settings.changes:
-            record["changes"] = self.settings.changes
-        if without is not None:
-            lines.append(f"{self._in_words(without)}; with every read vector zeroed")
-            record["without_reads"] = without
-        return Evaluation(
-            scores=scores,
-            scores_without_reads=without,
-            iteration=iteration,
-            text="\n".join(lines),
-            json=record,
-        )
+    @property
+    def changes(self) -> str:
+        """How the stories differ from the files; empty if they do not."""
+        return self.settings.changes
 
     def ask(self, question: str, *, words: int = 1, shown: int = 4) -> StoryAnswers:
         """Answer each question of a story in `words` words; for each word give the `shown` likeliest."""
@@ -178,53 +82,8 @@ class BabiRun(TaskRun):
 
         return self._trace(make)
 
-    def progress_line(self, report: Report) -> ProgressLine:
-        """Seconds, iteration, losses in training and on validating stories, errors, speed, time left."""
-        scores = report.scores
-        parts = [
-            *time_and_iteration(report.seconds, report.iteration),
-            f"loss {format_loss(report.train):>7}",
-            f"held-out {format_loss(scores['loss']):>7}",
-            f"mean error {100 * scores['mean_error']:5.2f} %",
-            f"{scores['failed']:.0f} of {len(self.task.titles)} tasks failed",
-            f"{report.per_second:6.0f} answers/s",
-            time_left(report.seconds_left),
-        ]
-        return ProgressLine(parts, drop=(6, 2, 3, 5))
-
     def show_sample(self) -> str:
         """A story with the model's answers, another one each time."""
         turn = self.checkpoint.iteration // self.checkpoint.training.report_every
         batch = self.task.evaluated[turn % len(self.task.evaluated)].batch
         return story_with_answers(batch, self.checkpoint.forward(batch.inputs, None)[0], self.vocabulary)
-
-    def format_score(self, score: float) -> str:
-        """An error in percent."""
-        return f"{100 * score:.2f} %"
-
-    def summarize(self, report: Report) -> str:
-        """Mean error and failed tasks."""
-        return self._in_words(report.scores)
-
-    def _in_words(self, scores: Scores) -> str:
-        return (
-            f"mean error {100 * scores['mean_error']:.2f} %, {scores['failed']:.0f} of {len(self.task.titles)} "
-            f"tasks failed (above {100 * FAILURE_THRESHOLD:.0f} %), loss {format_loss(scores['loss'])}"
-            f"{_in_brackets(self.settings)}"
-        )
-
-    def _about(self, sequence: str) -> About:
-        return About(
-            task="babi",
-            settings=dataclasses.asdict(self.settings),
-            sequence=sequence,
-            iteration=self.checkpoint.iteration,
-            engine=self.engine.name,
-            input_channels=self.vocabulary.symbols,
-            output_channels=self.vocabulary.symbols,
-        )
-
-
-def _in_brackets(settings: BabiSettings) -> str:
-    """How the stories differ from the files, which every result must say."""
-    return f" ({settings.changes})" if settings.changes else ""

@@ -10,6 +10,7 @@ from numdnc.models import locate
 from numdnc.names import quoted
 from numdnc.runs.babi import BabiRun
 from numdnc.runs.base import TaskRun
+from numdnc.runs.catbabi import CatbabiRun
 from numdnc.runs.consent import Confirm, allowed_source, refuse
 from numdnc.runs.graphs import GraphRun, read_own_graph
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
@@ -28,6 +29,7 @@ KINDS: tuple[type[TaskRun], ...] = (
     TypedRun,
     SequenceRun,
     BabiRun,
+    CatbabiRun,
     MoleculeRun,
     ReinventRun,
 )

@@ -2,7 +2,7 @@
 
 files.py finds and reads the published files, stories.py encodes them as words and symbols, batches.py groups stories of
 similar length, induction.py augments the training stories of task 16, task.py is the task: one model learns all twenty
-kinds of story at once.
+kinds of story at once. stream.py is the task catbAbI: the same stories end to end as a stream.
 """
 
 from numdnc.tasks.babi.files import BabiFiles, find_babi, read_babi

@@ -40,13 +40,9 @@ def ask_story(
     return answers
 
 
-def story_batch(lines: Sequence[Line], vocabulary: Vocabulary, pause: int) -> Batch:
+def story_batch(lines: tuple[Line, ...], vocabulary: Vocabulary, pause: int) -> Batch:
     """A batch of one story that the user typed; its answers are unknown, so the loss counts nowhere."""
-    if not any(line.answers for line in lines):
-        raise UserError(
-            "a story must ask something, got none that ends with a question mark. "
-            'Say it as in "Mary went to the kitchen. Where is Mary?".'
-        )
+    _with_question(lines)
     vocabulary.encode([word for line in lines for word in line.words])  # names all unknown words at once
     inputs = np.concatenate([vocabulary.read(line, pause) for line in lines])[:, None]
     return Batch(inputs, np.zeros_like(inputs), mask=np.zeros(inputs.shape, bool))
@@ -60,14 +56,73 @@ def story_with_answers(batch: Batch, outputs: Array, vocabulary: Vocabulary) -> 
         batch.inputs[:, 0], batch.targets[:, 0], outputs[:, 0], due, strict=True
     ):
         if asked:
-            best = int(y.argmax())
-            wrong = "" if best == target else f", right: {symbols[target]}"
-            (lines[-1] or lines[-2]).append(f"{symbols[best]} ({100 * softmax(y)[best]:.0f} %{wrong})")
+            (lines[-1] or lines[-2]).append(_answer_shown(y, target, symbols))
         elif number != BLANK:
             lines[-1].append(symbols[number])
             if symbols[number] in (".", "?"):
                 lines.append([])
     return "\n".join(" ".join(line) for line in lines if line)
+
+
+def ask_stream(forward: Forward, vocabulary: Vocabulary, story: str, *, shown: int = 4) -> list[StoryAnswer]:
+    """Ask a model of catbAbI every question of a story; it reads its own answers, as it has no others."""
+    lines, answers = _with_question(parse_lines(story)), []
+    vocabulary.encode([word for line in lines for word in line.words])  # names all unknown words at once
+    outputs, state = forward(np.zeros((1, 1), np.int64), None)
+    for line in lines:
+        outputs, state = forward(vocabulary.encode(line.words)[:, None], state)
+        if line.answers:
+            probabilities = softmax(outputs[-1])[0]
+            answers.append(StoryAnswer(" ".join(line.words), [_likeliest(probabilities, vocabulary, shown)]))
+            _, state = forward(np.array([[probabilities.argmax()]]), state)
+    return answers
+
+
+def stream_batch(forward: Forward, vocabulary: Vocabulary, story: str) -> Batch:
+    """A stream of one story that the user typed, with the model's own answers; the loss counts nowhere."""
+    given = iter(ask_stream(forward, vocabulary, story, shown=1))
+    words = [
+        word
+        for line in parse_lines(story)
+        for word in (*line.words, *(next(given).answer[0] if line.answers else ()))
+    ]
+    inputs = np.append(0, vocabulary.encode(words))[:, None]
+    return Batch(inputs, np.zeros_like(inputs), mask=np.zeros(inputs.shape, bool))
+
+
+def stream_with_answers(batch: Batch, outputs: Array, vocabulary: Vocabulary) -> str:
+    """A stream, a line a sentence, with the model's answers and, where they are wrong, the right ones."""
+    symbols, due = vocabulary.symbols, loss_mask(batch)[:, 0]
+    lines: list[list[str]] = [[]]
+    answered = True
+    for number, target, y, asked in zip(
+        batch.inputs[:, 0], batch.targets[:, 0], outputs[:, 0], due, strict=True
+    ):
+        if answered and number:
+            lines[-1].append(symbols[number])
+        if asked:
+            lines[-1].append(_answer_shown(y, target, symbols))
+        answered = not asked  # the step after a question is the answer itself
+        if asked or symbols[number] == ".":
+            lines.append([])
+    return "\n".join(" ".join(line) for line in lines if line)
+
+
+def _answer_shown(y: Array, target: int, symbols: Sequence[str]) -> str:
+    """The likeliest answer, and the right one if it is another."""
+    best = int(y.argmax())
+    wrong = "" if best == target else f", right: {symbols[target]}"
+    return f"{symbols[best]} ({100 * softmax(y)[best]:.0f} %{wrong})"
+
+
+def _with_question(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """The lines of a story; `UserError` if none of them asks something."""
+    if not any(line.answers for line in lines):
+        raise UserError(
+            "a story must ask something, got none that ends with a question mark. "
+            'Say it as in "Mary went to the kitchen. Where is Mary?".'
+        )
+    return lines
 
 
 def _likeliest(probabilities: Array, vocabulary: Vocabulary, shown: int) -> dict[str, float]:

@@ -17,6 +17,8 @@ BLANK, ANSWER = 0, 1
 """The first two symbols: no input, and an answer word is due. Words are numbered from 2."""
 SPECIAL_SYMBOLS = ("_", "-")
 """How these two are written."""
+_SPLIT = 1
+"""Separates the random numbers for the choice of validation stories from others of the same seed."""
 _TOKEN = re.compile(r"[^\s.?,]+|[.?]")
 
 
@@ -92,6 +94,18 @@ def parse_stories(task: int, text: str, source: str) -> list[Story]:
     return [Story(task, tuple(story)) for story in stories]
 
 
+def split_stories(stories: Sequence[Story], share: float, seed: int) -> tuple[list[Story], list[Story]]:
+    """Training and validation stories of one task; they depend on the seed, not on which other tasks are learned."""
+    count, task = max(1, round(share * len(stories))), stories[0].task
+    if count >= len(stories):
+        raise UserError(
+            f"validation must leave stories to train on, got {share} of the {len(stories)} stories of task {task}. "
+            "Lower it, or give more data."
+        )
+    order = np.random.default_rng([seed, _SPLIT, task]).permutation(len(stories))
+    return [stories[i] for i in order[count:]], [stories[i] for i in order[:count]]
+
+
 def drop_duplicates(lines: Iterable[Line]) -> tuple[Line, ...]:
     """The lines without those that repeat the line before word for word, be they sentences or questions."""
     return tuple(line for line, _ in groupby(lines))
@@ -110,13 +124,13 @@ def _line(shown: str, source: str, place: int) -> Line:
 
 
 class Vocabulary:
-    """Words in alphabetical order, numbered from 2; 0 is the blank, 1 asks for an answer word."""
+    """Special symbols, by default the blank and the sign that asks for an answer word; then words in their order."""
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], special: tuple[str, ...] = SPECIAL_SYMBOLS) -> None:
         self.words = tuple(words)
-        self.symbols = SPECIAL_SYMBOLS + self.words
+        self.symbols = special + self.words
         """All symbols; a symbol's index is its number."""
-        self._numbers = {word: number for number, word in enumerate(self.words, len(SPECIAL_SYMBOLS))}
+        self._numbers = {word: number for number, word in enumerate(self.words, len(special))}
 
     @classmethod
     def from_stories(cls, stories: Iterable[Story]) -> "Vocabulary":

@@ -17,11 +17,18 @@ from numdnc.tasks import Batch, Forward, Scores, position_from
 from numdnc.tasks.babi.batches import batches_by_length, padding_share
 from numdnc.tasks.babi.files import BabiFiles
 from numdnc.tasks.babi.induction import INDUCTION_TASK, augment_induction
-from numdnc.tasks.babi.stories import Story, StoryEncoder, Vocabulary, drop_duplicates, parse_stories
+from numdnc.tasks.babi.stories import (
+    Story,
+    StoryEncoder,
+    Vocabulary,
+    drop_duplicates,
+    parse_stories,
+    split_stories,
+)
 from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_lengths
 
-_ORDER, _SPLIT, _AUGMENT = 0, 1, 2
-"""Separate the random numbers for the order of stories, the choice of validation stories and augmentation."""
+_ORDER, _AUGMENT = 0, 2
+"""Separate the random numbers for the order of stories and for augmentation."""
 StoryLoss = Literal["cross_entropy", "binary_cross_entropy"]
 _LOSSES = {"cross_entropy": softmax_cross_entropy, "binary_cross_entropy": softmax_binary_cross_entropy}
 _LONGEST_PAUSE = 1000
@@ -71,15 +78,12 @@ class BabiSettings:
             raise UserError(f"validation must lie between 0 and 1, got {self.validation}.")
         if self.pause > _LONGEST_PAUSE:
             raise UserError(f"pause must be at most {_LONGEST_PAUSE:,}, got {self.pause:,}.")
-        if not all(parse_whole_number(word) for word in self.only.split(",") if self.only):
-            raise UserError(
-                f"only must be numbers of tasks separated by commas, such as 1,2,3, got {quoted(self.only)}."
-            )
+        numbers_of_tasks(self.only)
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers in `only`; none if it is empty."""
-        return tuple(sorted({int(word) for word in self.only.split(",") if word}))
+        return numbers_of_tasks(self.only)
 
     @property
     def changes(self) -> str:
@@ -89,6 +93,15 @@ class BabiSettings:
             f"training stories of task {INDUCTION_TASK} augmented": self.augment_16,
         }
         return ", ".join(words for words, made in changes.items() if made)
+
+
+def numbers_of_tasks(only: str) -> tuple[int, ...]:
+    """The numbers of tasks in words such as 1,2,3; none of empty ones."""
+    if not all(parse_whole_number(word) for word in only.split(",") if only):
+        raise UserError(
+            f"only must be numbers of tasks separated by commas, such as 1,2,3, got {quoted(only)}."
+        )
+    return tuple(sorted({int(word) for word in only.split(",") if word}))
 
 
 class EncodedStory(NamedTuple):
@@ -146,7 +159,7 @@ class BabiTask:
             if files.valid:
                 kept, validating = stories, valid[task]
             else:
-                kept, validating = self._split(task, stories)
+                kept, validating = split_stories(stories, settings.validation, seed)
             if settings.augment_16 and task == INDUCTION_TASK:
                 kept = augment_induction(kept, np.random.default_rng([seed, _AUGMENT]))
             read = encoded(kept)
@@ -158,17 +171,6 @@ class BabiTask:
         """The validation stories that progress lines score."""
         self._lengths = [story.steps for story in self.train]
         self._begin_epoch(0)
-
-    def _split(self, task: int, stories: list[Story]) -> tuple[list[Story], list[Story]]:
-        """Training and validation stories; they depend on the seed, not on which other tasks are learned."""
-        count = max(1, round(self.settings.validation * len(stories)))
-        if count >= len(stories):
-            raise UserError(
-                f"validation must leave stories to train on, got {self.settings.validation} of the {len(stories)} "
-                f"stories of task {task}. Lower it, or give more data."
-            )
-        order = np.random.default_rng([self._seed, _SPLIT, task]).permutation(len(stories))
-        return [stories[i] for i in order[count:]], [stories[i] for i in order[:count]]
 
     def _begin_epoch(self, epoch: int) -> None:
         rng = np.random.default_rng([self._seed, _ORDER, epoch])
