@@ -425,12 +425,18 @@ def test_a_trained_model_can_be_run_with_a_sparse_memory() -> None:
 def test_training_can_begin_with_a_trained_model() -> None:
     train()
     still = ("--learning-rate", 1e-30, "--start-from", "run")
-    done(*words("same", *still))
+    said = done(*words("same", *still))
+    assert "begins with all parameters of run, copy at iteration " in said
+    assert "its optimizer, learning rate, level and place in the data are not taken\n" in said
+    assert "the model here has" not in said
     old, new = (load_run(Path(name)) for name in ("run/best.safetensors", "same/best.safetensors"))
     for (name, one), (_, other) in zip(named_leaves(old.params), named_leaves(new.params), strict=True):
         np.testing.assert_array_equal(one, other, err_msg=name)
     assert (new.training.start_from, new.seconds > 0) == ("run", True)
-    done(*words("sparse", *still, "-N", 6, "--sparsity", 2))
+    done(*words("far", "--learning-rate", 1e-30, "--start-from", Path("run").absolute()))
+    assert load_run(Path("far/best.safetensors")).training.start_from == "run"
+    said = done(*words("sparse", *still, "-N", 6, "--sparsity", 2))
+    assert "the model here has memory_size 6, there 4; sparsity 2, there None\n" in said
     sparse = load_run(Path("sparse/best.safetensors")).spec
     assert sparse == dataclasses.replace(old.spec, memory_size=6, sparsity=2)
     done("resume", "sparse", "--steps", 13, "--sample-every", 0)

@@ -66,7 +66,7 @@ def plan_training(
 ) -> Callable[[Workers], None]:
     """Check a new run as far as possible; return the function that makes its folder and trains it."""
     spec = model.spec(new.task.input_size, new.task.output_size) if isinstance(model, ModelOptions) else model
-    opened = begin_run(
+    opened, origin = begin_run(
         new,
         spec,
         training,
@@ -81,7 +81,7 @@ def plan_training(
         with new_folder(run, session.out, stem, workers) as folder, saved_first():
             if custom_task is not None:
                 save_source(folder.path, run.task["source"], custom_task)
-            for line in f"{_model_in_words(run)}; {new.about}".splitlines():
+            for line in f"{_model_in_words(run)}; {new.about}\n{origin}".splitlines():
                 console.say(console.wrapped(line, otherwise=sys.maxsize))
             train_run(
                 opened,

@@ -1,5 +1,6 @@
 """A new run of a task."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from numdnc.runs.kinds import load_trained, open_run
 from numdnc.spec import Spec
 from numdnc.training.memory import check_inspection, check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Precision, TrainingSettings, new_run
+from numdnc.training.run import Precision, Run, TrainingSettings, new_run
 from numdnc.tree import map_leaves, named_leaves
+
+_SYMBOLS = ("vocabulary", "tokens", "words")
+"""Where kinds of runs store what the numbers of their symbols mean."""
 
 
 def begin_run(
@@ -24,8 +28,11 @@ def begin_run(
     *,
     engine: str = "auto",
     custom_task: str | None = None,
-) -> TaskRun:
-    """A run before its first iteration, if the states it needs at once fit into this machine's memory."""
+) -> tuple[TaskRun, str]:
+    """A run before its first iteration, if the states it needs at once fit into this machine's memory.
+
+    With `start_from`, also what it begins with, in words. The run keeps that name without its folder.
+    """
     if spec.bidirectional and new.in_parts:
         raise UserError(
             f"bidirectional must be left out with the task {new.task.name}, got it: {new.in_parts}, but the second "
@@ -34,7 +41,14 @@ def begin_run(
     chosen = select_engine(engine, spec, training.precision)
     check_memory(spec, chosen, training.precision, new.states, new.batch)
     check_inspection(spec, training.precision, SEQUENCES)
-    start = training.start_from
+    params, origin = None, ""
+    if start := training.start_from:
+        trained = load_trained(Path(start))
+        params, origin = (
+            trained_params(trained, start, spec, training.precision),
+            _origin(trained, start, new, spec),
+        )
+        training = replace(training, start_from=Path(start).name or Path(start).resolve().name)
     run = new_run(
         spec,
         training,
@@ -43,16 +57,15 @@ def begin_run(
         position=new.task.position(),
         batch=new.batch,
         engine=chosen.name,
-        params=trained_params(start, spec, training.precision) if start else None,
+        params=params,
     )
     begun = open_run(run, custom_task, engine=chosen.name)
     begun.task = new.task
-    return begun
+    return begun, origin
 
 
-def trained_params(source: str, spec: Spec, precision: Precision) -> Any:
-    """The parameters of a trained run, a checkpoint or model:NAME, for a model of this spec."""
-    trained = load_trained(Path(source))
+def trained_params(trained: Run, source: str, spec: Spec, precision: Precision) -> Any:
+    """The parameters of a trained run, which is called `source`, for a model of this spec."""
     wanted = {name: array.shape for name, array in named_leaves(zero_params(spec, precision))}
     found = {name: array.shape for name, array in named_leaves(trained.evaluated)}
     for name in [*wanted, *found]:
@@ -68,6 +81,24 @@ def trained_params(source: str, spec: Spec, precision: Precision) -> Any:
             f"{trained.spec.kind} with {trained.spec.controller}. Give the same --model and --controller."
         )
     return map_leaves(lambda array: array.astype(precision), trained.evaluated)
+
+
+def _origin(trained: Run, source: str, new: NewTask, spec: Spec) -> str:
+    """What a run begins with and what it does not take of the trained one, in words."""
+    before, after = asdict(trained.spec), asdict(spec)
+    changed = [
+        f"{name} {value}, there {before[name]}"
+        for name, value in after.items()
+        if before.get(name, value) != value
+    ]
+    symbols = [trained.task.get(name) != new.metadata.get(name) for name in _SYMBOLS]
+    lines = [
+        f"begins with all parameters of {source}, {trained.task.get('name')} at iteration {trained.iteration:,}; "
+        "its optimizer, learning rate, level and place in the data are not taken",
+        *([f"the model here has {'; '.join(changed)}"] if changed else []),
+        *(["the symbols of its inputs and outputs are others there"] if any(symbols) else []),
+    ]
+    return "\n".join(lines)
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:

@@ -49,8 +49,8 @@ class TrainingSettings:
     input_scale: float = 1.0
     """Factor for the initial weights of the inputs; above 1 for sparse inputs (mostly zeros, few ones)."""
     start_from: str = ""
-    """Folder of a trained run, a checkpoint, or model:NAME, whose parameters training begins with in place of random
-    ones; memory size and sparsity may differ."""
+    """Folder of a trained run, a checkpoint, or model:NAME, with whose parameters training begins in place of random
+    ones; of any task with as many inputs and outputs. Memory size and sparsity may differ."""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("report_every", 1), ("early_stop", 0)):
