@@ -458,6 +458,7 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
 
     task = mock.Mock(nats_per_unit=math.log(2), unit="BPC", loss=entropy)
     task.example.return_value = task.next_batch.return_value = Batch(inputs, targets)
+    task.rollout.side_effect = lambda forward, batch: batch
     engine = select_engine("auto", spec)
 
     def score(params: Any) -> dict[str, float]:

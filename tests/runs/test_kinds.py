@@ -48,6 +48,10 @@ TRAIN: dict[str, tuple[Any, ...]] = {
     "copy-dnc-1": ("copy", "--batch", 2, "--evaluated", 5, "--max-length", 3, *SIZES),
     "traversal-dnc-1": ("traversal", "--lesson", 2, "--batch", 2, "--evaluated", 3, *SIZES),
     "language-dnc-1": ("language", "--prefixes", "--batch", 2, "--evaluated", 20, *SIZES),
+    "interface-copy-dnc-1": (
+        *("interface-copy", "--length", 2, "--batch", 2, "--evaluated", 3, "--critic-hidden", 2, "-m", "dnc"),
+        *SIZES,
+    ),
     "babi-dnc-1": ("babi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
     "catbabi-dnc-1": ("catbabi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
     "molecules-dnc-1": ("molecules", "-c", "molecules.smi", "--batch", 4, "--max-tokens", 9, *SIZES),
@@ -57,6 +61,7 @@ CLASSES = {
     "copy-dnc-1": "SequenceRun",
     "traversal-dnc-1": "GraphRun",
     "language-dnc-1": "TypedRun",
+    "interface-copy-dnc-1": "InterfaceRun",
     "babi-dnc-1": "BabiRun",
     "catbabi-dnc-1": "CatbabiRun",
     "molecules-dnc-1": "MoleculeRun",
@@ -175,7 +180,7 @@ def test_a_kind_of_a_later_version_is_refused() -> None:
     run.task["kind"] = "images"
     with pytest.raises(
         numdnc.UserError,
-        match="the kind of a run must be one of text, episodes, babi, catbabi, molecules, reinvent, got 'ima",
+        match="the kind of a run must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, got 'ima",
     ):
         open_run(run)
 
@@ -196,7 +201,7 @@ def test_a_new_kind_needs_no_change_of_any_command(monkeypatch: pytest.MonkeyPat
     refused(
         "eval",
         place,
-        expect="the kind of a run must be one of text, episodes, babi, catbabi, molecules, reinvent, got 'echo'",
+        expect="must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, got 'echo'",
     )
     monkeypatch.setattr("numdnc.runs.kinds.KINDS", (*KINDS, Echo))
     assert type(load("copy-dnc-1")) is Echo

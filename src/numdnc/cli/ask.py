@@ -42,12 +42,13 @@ def ask(
         numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
         numdnc ask DIR "123+989"
         numdnc ask DIR "(()())"
+        numdnc ask DIR abcab
 
     Args:
         folder: The run's folder, a checkpoint, or model:NAME.
         question: Sentences and one or more questions; or "A -line-> ? -line-> ?" for a run of traversal, "A -> B" of
-            shortest-path, "A -relation-> ?" of inference; a formula for arithmetic; a string for a language
-            (default: what standard input says).
+            shortest-path, "A -relation-> ?" of inference; a formula for arithmetic; a string for a language;
+            symbols of the input tape for a learned interface (default: what standard input says).
         words: How many words each answer has (stories; default: 1).
         shown: How many of the likeliest words to show for each (stories; default: 4).
         graph: A CSV file that begins with the line source,edge,destination and has an edge a line (graphs;

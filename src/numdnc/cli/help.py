@@ -26,7 +26,18 @@ COMMON = {
 """Options of `train` that the short help shows, besides those of a single task."""
 RARE = {field.name for kind in (*TRAIN_OPTIONS, GraphTask) for field in dataclasses.fields(kind)} - COMMON
 """Options that it leaves out."""
-_ORDER = ("training", "optimizer", "text", "babi", "stream", "molecules", "reinvent", "sequences", "session")
+_ORDER = (
+    "training",
+    "optimizer",
+    "text",
+    "babi",
+    "stream",
+    "molecules",
+    "reinvent",
+    "sequences",
+    "reinforcement",
+    "session",
+)
 _SUPPRESS: Any = Suppress
 
 

@@ -14,6 +14,7 @@ from numdnc.names import closest_names
 from numdnc.tasks.babi import BabiSettings
 from numdnc.tasks.babi.stream import StreamSettings
 from numdnc.tasks.molecules import MoleculeSettings, ReinventSettings
+from numdnc.tasks.reinforcement_task import ReinforcementSettings
 from numdnc.tasks.sequence_task import SequenceSettings
 from numdnc.tasks.text import TextSettings
 from numdnc.training.optimizers import OptimizerSettings
@@ -28,6 +29,7 @@ TRAIN_OPTIONS = (
     MoleculeSettings,
     ReinventSettings,
     SequenceSettings,
+    ReinforcementSettings,
     TrainingSettings,
     OptimizerSettings,
     SessionOptions,

@@ -45,7 +45,7 @@ def trace_run(
     Args:
         folder: The run's folder, a checkpoint, or model:NAME.
         user_input: A sequence of your own. Of a text: characters, each but the first to be predicted. Of bAbI:
-            sentences and a question. Of graphs, arithmetic and languages: a question as for `ask`. Of another task: its
+            sentences and a question. Of graphs, arithmetic, languages, tapes: a question as for `ask`. Of another: its
             input, a row of digits for each step, as "10010 01100"; or a CSV file with a row of numbers for each step.
         number: Which sequence of the task: of those it is scored on, or which stretch of the held-out text (default: 0,
             the first).

@@ -19,7 +19,8 @@ from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_
 from numdnc.inspection.sparsity import judge_cut
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, MemorySpec, NTMSpec, Spec
-from numdnc.tasks import Scores, Task
+from numdnc.tasks import Batch, Forward, Interactive, Scores, Task
+from numdnc.training.run import forward_with
 from numdnc.tree import named_leaves
 
 SEQUENCES = 8
@@ -65,7 +66,7 @@ def diagnose(
             noises = sampling_error(spec, params, engine, task.example(COMPARED), task.loss)
         example = task.example(SEQUENCES)
         activity = observe(spec, params, engine, example, cut=True)
-        batches = [task.next_batch() for _ in range(BATCHES)]
+        batches = [_next_batch(task, forward_with(engine, spec, params)) for _ in range(BATCHES)]
         reached = gradient_flow(spec, params, engine, batches, task.loss)
         findings: list[Finding] = []
         if spec.has_memory:
@@ -87,6 +88,12 @@ def diagnose(
             )
         findings += [_controller(activity), _training(reached), *_magnitudes(spec, params, activity, reached)]
     return Diagnosis(scores, findings)
+
+
+def _next_batch(task: Task, forward: Forward) -> Batch:
+    """A batch as training sees it."""
+    batch = task.next_batch()
+    return task.rollout(forward, batch) if isinstance(task, Interactive) else batch
 
 
 def _losses(scores: dict[str, Scores], task: Task, noises: dict[str, float], uniform_loss: float) -> Losses:

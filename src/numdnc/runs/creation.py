@@ -58,6 +58,7 @@ def begin_run(
         batch=new.batch,
         engine=chosen.name,
         params=params,
+        critic_spec=None if new.critic_spec is None else new.critic_spec(spec),
     )
     begun = open_run(run, custom_task, engine=chosen.name)
     begun.task = new.task

@@ -13,6 +13,7 @@ from numdnc.runs.base import TaskRun
 from numdnc.runs.catbabi import CatbabiRun
 from numdnc.runs.consent import Confirm, allowed_source, refuse
 from numdnc.runs.graphs import GraphRun, read_own_graph
+from numdnc.runs.interfaces import InterfaceRun
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.molecules import MoleculeRun
 from numdnc.runs.reinvent import ReinventRun
@@ -32,6 +33,7 @@ KINDS: tuple[type[TaskRun], ...] = (
     CatbabiRun,
     MoleculeRun,
     ReinventRun,
+    InterfaceRun,
 )
 """All kinds; among those that store the same kind of task, the first that accepts the run is used."""
 

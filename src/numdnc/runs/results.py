@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from numdnc.formatting import format_table
 from numdnc.inspection.diagnose import SEQUENCES
@@ -18,6 +18,14 @@ from numdnc.tasks.typed import TypedAnswer
 
 CAVEAT = "(what this trained model relies on; a model trained without a part may do as well)"
 """Below the losses without each part."""
+
+
+class Picture(Protocol):
+    """One sequence or episode and what a model makes of it; `str` is a picture in characters."""
+
+    def save(self, path: str | Path) -> None:
+        """Save the picture as a PNG, PDF or SVG file (needs matplotlib)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +66,7 @@ class Evaluation:
     iteration: int
     """Updates that the model was trained for."""
     warnings: tuple[str, ...] = ()
-    picture: SequencePicture | None = None
+    picture: Picture | None = None
     text: str = field(repr=False)
     json: dict[str, Any] = field(repr=False)
 

@@ -52,6 +52,14 @@ class Batch(NamedTuple):
             return batch
         return batch._replace(episode=map_leaves(lambda array: array[:, chosen], self.episode))
 
+    def first_steps(self, steps: int) -> "Batch":
+        """The first `steps` steps of all sequences."""
+        parts: list[Any] = [part[:steps] if isinstance(part, np.ndarray) else part for part in self]
+        batch = Batch(*parts)
+        if self.episode is None:
+            return batch
+        return batch._replace(episode=map_leaves(lambda array: array[:steps], self.episode))
+
 
 Scores = dict[str, float]
 """Name -> number; lower is better. The best checkpoint is the one with the lowest first score."""
@@ -127,6 +135,19 @@ class Differentiable(Protocol):
 
     def feedback(self, outputs: Array, batch: Batch) -> Feedback | None:
         """Begin a backward pass; None if no gradient flows that way."""
+        ...
+
+
+@runtime_checkable
+class Reinforced(Protocol):
+    """What a task also offers that is learned by policy gradient, with a critic."""
+
+    def with_values(self, batch: Batch, values: Array) -> Batch:
+        """Recorded episodes with the advantages over a critic's values (T, B)."""
+        ...
+
+    def value_loss(self, values: Array, batch: Batch) -> tuple[float, Array]:
+        """The loss of a critic's values (T, B), and its gradient."""
         ...
 
 

@@ -46,11 +46,11 @@ def has_collapsed(run: Run, level: float, score: float) -> bool:
 
 
 def restart_from_best(run: Run, folder: RunFolder, workers: Workers) -> None:
-    """Continue with the parameters, moments and average of the best checkpoint; with plateau at a lower rate."""
+    """Continue with parameters, moments, average and critic of the best checkpoint; with plateau at a lower rate."""
     best = folder.load_best() if workers.rank == 0 else run
     rows = slice(None) if workers.rank == 0 else slice(0)
-    run.params, run.moments, run.average = map_leaves(
-        lambda array: workers.all_gather(array[rows]), (best.params, best.moments, best.average)
+    run.params, run.moments, run.average, run.critic = map_leaves(
+        lambda array: workers.all_gather(array[rows]), (best.params, best.moments, best.average, best.critic)
     )
     run.restarts += 1
     if run.optimizer.schedule == "plateau":

@@ -12,8 +12,9 @@ from numdnc.errors import UserError
 from numdnc.files import FileKind, check_layers, fill_shapes, load_arrays, save_arrays
 from numdnc.params import Array, param_shapes, state_shapes
 from numdnc.schema import validated, validated_spec
+from numdnc.spec import Spec
 from numdnc.training.optimizers import OptimizerSettings, moment_count
-from numdnc.training.run import Progress, Run, TrainedModel, TrainingSettings
+from numdnc.training.run import Critic, Progress, Run, TrainedModel, TrainingSettings
 from numdnc.tree import map_leaves, named_leaves
 
 FORMAT = 6
@@ -43,14 +44,17 @@ def _kind() -> FileKind:
     )
 
 
-_TREES = ("params", "moments", "state", "average")
+_TREES = ("params", "moments", "state", "average", "critic")
 
 
 def save_run(path: Path, run: Run) -> None:
     """Write a checkpoint from which `load_run` restores the run."""
     trees = tuple((name, getattr(run, name)) for name in _TREES)
     arrays = {name: leaf for tree_name, tree in trees for name, leaf in named_leaves(tree, tree_name)}
-    save_checkpoint(path, arrays, _metadata(run))
+    metadata = _metadata(run)
+    if run.critic_spec is not None:
+        metadata["critic"] = _described(run.critic_spec)
+    save_checkpoint(path, arrays, metadata)
 
 
 def save_model(path: Path, run: Run, about: TrainedModel) -> None:
@@ -63,10 +67,14 @@ def save_model(path: Path, run: Run, about: TrainedModel) -> None:
 def _metadata(run: Run) -> dict[str, Any]:
     return {
         **{field.name: getattr(run, field.name) for field in dataclasses.fields(Progress)},
-        "spec": {"kind": run.spec.kind, **dataclasses.asdict(run.spec)},
+        "spec": _described(run.spec),
         "training": dataclasses.asdict(run.training),
         "optimizer": dataclasses.asdict(run.optimizer),
     }
+
+
+def _described(spec: Spec) -> dict[str, Any]:
+    return {"kind": spec.kind, **dataclasses.asdict(spec)}
 
 
 @dataclass(kw_only=True)
@@ -78,6 +86,8 @@ class _Described(Progress):
     optimizer: OptimizerSettings
     numdnc: str
     numpy: str
+    critic: dict[str, Any] | None = None
+    """The critic's spec; only of a policy."""
     model: TrainedModel | None = None
     """Only in a checkpoint of a trained model."""
 
@@ -98,7 +108,13 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
         params = param_shapes(spec)
         state = state_shapes(spec, stored.batch) if stored.carries_state else ()
         averages = int(stored.training.average_decay > 0)
-        shapes = (params, (params,) * count, state, (params,) * averages)
+        critic_spec: Spec | None = None
+        critic: Critic | tuple[()] = ()
+        if stored.critic is not None:
+            critic_spec = validated_spec(stored.critic)
+            values = param_shapes(critic_spec)
+            critic = Critic(values, (values,) * count)
+        shapes = (params, (params,) * count, state, (params,) * averages, critic)
         if stored.model is None:
             trees = {
                 name: fill_shapes(tree, arrays, name, precision)
@@ -119,6 +135,7 @@ def load_run(path: Path, *, finite: bool = True) -> Run:
         **progress,
         **trees,
         spec=spec,
+        critic_spec=critic_spec,
         training=stored.training,
         optimizer=stored.optimizer,
         trained_model=stored.model,
@@ -135,7 +152,7 @@ def _model_trees(shapes: tuple[Any, ...], params: Any, precision: str) -> dict[s
     except ValueError:
         raise UserError("its state has more numbers than an array can have") from None
     used = map_leaves(lambda array: array.astype(precision), params)
-    return {"params": used, "moments": moments, "state": state, "average": ()}
+    return {"params": used, "moments": moments, "state": state, "average": (), "critic": ()}
 
 
 def check_finite(path: Path, finite: Iterable[tuple[str, bool]]) -> None:

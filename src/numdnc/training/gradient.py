@@ -24,6 +24,12 @@ Loss = Callable[[Array, Batch], tuple[float, float, Array]]
 MakeFeedback = Callable[[Array, Batch], Feedback | None]
 """`Differentiable.feedback`: (outputs, batch) -> the way back from inputs to outputs; None if there is none."""
 
+
+def no_feedback(outputs: Array, batch: Batch) -> Feedback | None:
+    """Nothing flows from inputs to outputs."""
+    return None
+
+
 PART_OF_A_SEQUENCE = (
     "a bidirectional DNC must be given whole sequences, got a part of one: its second direction begins at the last "
     "step. Train a model without --bidirectional to go on step by step or window by window."
@@ -60,7 +66,7 @@ def loss_and_gradient(
     d_final_state: Any = None,
     bypass_mask: Array | None = None,
     lengths: NDArray[np.integer] | None = None,
-    feedback: MakeFeedback = lambda outputs, batch: None,
+    feedback: MakeFeedback = no_feedback,
     workers: Workers = SINGLE,
 ) -> LossAndGradient:
     """Run a model over a batch and back.

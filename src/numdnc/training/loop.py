@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from numdnc.init import draw_bypass_mask
 from numdnc.params import Array, DNCParams, Inputs
-from numdnc.tasks import Batch, Forward, Interactive, Task
+from numdnc.tasks import Batch, Differentiable, Forward, Interactive, Reinforced, Task
 from numdnc.training.adapt import follow_plateau, grow_memory, has_collapsed, restart_from_best
+from numdnc.training.critic import check_one_process, judge, update_critic
 from numdnc.training.events import Event, Finished, Report, Tick
 from numdnc.training.folder import RunFolder
-from numdnc.training.gradient import loss_and_gradient
+from numdnc.training.gradient import loss_and_gradient, no_feedback
 from numdnc.training.not_finite import find_not_finite, first_not_finite, not_finite
 from numdnc.training.optimizers import clip, gradient_norm, update, with_noise
 from numdnc.training.run import Run, forward_with
@@ -50,6 +51,8 @@ def train(
     Each of several `workers` calls this with the same run and the same task, and holds its own rows of the state
     meanwhile; rank 0 writes for all.
     """
+    if run.critic:
+        check_one_process(workers)
     task.move_to(run.position)
     _check_same_run(run, task, workers)
     rows = workers.shard(run.batch)
@@ -73,6 +76,8 @@ def train(
             return
         with np.errstate(all="ignore"):  # overflow ends in an error that names an array, not in a warning
             batch = _next_batch(run, task, workers)
+            judged = judge(run, task, batch) if isinstance(task, Reinforced) else None
+            batch = batch if judged is None else judged.batch
             state = None if batch.starts_sequence else run.state
             mask = _bypass_mask(run, batch)
             params = with_noise(run.optimizer, run.params, run.training.seed, run.iteration)
@@ -80,6 +85,7 @@ def train(
                 *(run.spec, params, run.engine, batch, task.loss),
                 state=state,
                 bypass_mask=mask,
+                feedback=task.feedback if isinstance(task, Differentiable) else no_feedback,
                 workers=workers,
             )
             norm = gradient_norm(found.gradient)
@@ -87,6 +93,8 @@ def train(
                 what = find_not_finite(run, params, batch, task, state, mask, workers)
                 raise not_finite(what, run.iteration + 1)
             run.iteration += 1
+            if judged is not None:
+                update_critic(run, judged.gradient)
             gradient = clip(run.optimizer, found.gradient, norm)
             _update_parameters(run, gradient, continues=not batch.starts_sequence)
         run.state, run.position = found.state if run.carries_state else (), task.position()
@@ -214,6 +222,7 @@ def _save(run: Run, folder: RunFolder, workers: Workers, *, best: bool = False) 
         ("moments", run.moments),
         ("state", run.state),
         ("average", run.average),
+        ("critic", run.critic),
     )
     bad = next(filter(None, (first_not_finite(name, tree) for name, tree in trees)), None)
     if bad is not None:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,6 +122,13 @@ class TrainedModel:
     """Its score, in words."""
 
 
+class Critic(NamedTuple):
+    """The parameters and the moments of the optimizer of a model that a policy is trained with, see critic.py."""
+
+    params: Any
+    moments: tuple[Any, ...]
+
+
 @dataclass(kw_only=True)
 class Run(Progress):
     """Everything that an iteration changes, and the settings it needs."""
@@ -135,6 +142,9 @@ class Run(Progress):
     """The model's state before the next batch; empty where no state is carried."""
     average: tuple[Any, ...] = ()
     """With `average_decay`, the one average of the parameters."""
+    critic_spec: Spec | None = None
+    critic: Critic | tuple[()] = ()
+    """The critic of a policy; other runs have none."""
     trained_model: TrainedModel | None = None
     """Set if the run was loaded from a trained model, which cannot be trained further."""
 
@@ -187,14 +197,26 @@ def new_run(
     batch: int,
     engine: str,
     params: Any = None,
+    critic_spec: Spec | None = None,
 ) -> Run:
-    """A run before its first iteration, with these parameters or random ones."""
+    """A run before its first iteration, with these parameters or random ones, and those of a critic if it has one."""
     if params is None:
         params = init_params(
             spec, training.seed, training.precision, training.init_scheme, training.input_scale
         )
+    critic: Critic | tuple[()] = ()
+    if critic_spec is not None:
+        if optimizer.weight_noise:
+            raise UserError(
+                f"weight_noise must be 0 for a policy, got {optimizer.weight_noise}: the gradient must be that of the "
+                "policy that acted."
+            )
+        values = init_params(critic_spec, training.seed, training.precision)
+        critic = Critic(values, first_moments(optimizer, values))
     return Run(
         spec=spec,
+        critic_spec=critic_spec,
+        critic=critic,
         training=training,
         optimizer=optimizer,
         task=task,

@@ -1,0 +1,92 @@
+"""`train interface-..`: tasks learned by policy gradient, with settings that were measured to learn them."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tyro.conf import OmitArgPrefixes
+
+from numdnc.cli.groups import Command, command
+from numdnc.cli.options import ModelOptions
+from numdnc.cli.training import SessionOptions, plan_training
+from numdnc.runs.interfaces import InterfaceRun
+from numdnc.tasks.interfaces import (
+    Interface,
+    InterfaceCopy,
+    InterfaceDuplicatedInput,
+    InterfaceForwardReverse,
+    InterfaceRepeatCopy,
+    InterfaceReverse,
+)
+from numdnc.tasks.reinforcement_task import ReinforcementSettings
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings
+from numdnc.training.workers import Workers
+
+
+class InterfacePreset(NamedTuple):
+    """A learned interface, and the defaults of the options beside it."""
+
+    summary: str
+    expect: str
+    interface: Interface
+    settings: ReinforcementSettings = ReinforcementSettings(grow="length", pass_at=0.2)
+    model: ModelOptions = ModelOptions(model="lstm", hidden=32, memory_size=32, read_heads=1)
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=3e-3, schedule="constant", clip_norm=2.0)
+    training: TrainingSettings = TrainingSettings(steps=10_000, report_every=50)
+
+
+_SOURCE = "(Zaremba and Sutskever 2015)"
+INTERFACE_PRESETS = {
+    "interface-copy": InterfacePreset(
+        f"Copy the input tape to the output tape, by moves that are learned {_SOURCE}.",
+        "Solved after some 800 updates, half a minute on one core (1 seed).",
+        InterfaceCopy(),
+    ),
+    "interface-reverse": InterfacePreset(
+        f"Write the input tape to the output tape from the last symbol to the first {_SOURCE}.",
+        "Not measured yet, on one core or more.",
+        InterfaceReverse(),
+    ),
+    "interface-duplicated-input": InterfacePreset(
+        f"Write every third symbol of the input tape, on which each stands three times {_SOURCE}.",
+        "Not measured yet, on one core or more.",
+        InterfaceDuplicatedInput(),
+    ),
+    "interface-repeat-copy": InterfacePreset(
+        f"Copy the input tape two or three times, as its first cell says {_SOURCE}.",
+        "Not measured yet, on one core or more.",
+        InterfaceRepeatCopy(length=9),
+    ),
+    "interface-forward-reverse": InterfacePreset(
+        f"Reverse, but on the input tape there is no way back: the memory tape has to help {_SOURCE}.",
+        "Not measured yet, on one core or more.",
+        InterfaceForwardReverse(),
+    ),
+}
+"""The presets by name."""
+
+
+def interface_commands() -> dict[str, Command]:
+    """`train NAME` of each learned interface."""
+    return {name: command(_interface_command(name, preset)) for name, preset in INTERFACE_PRESETS.items()}
+
+
+def _interface_command(name: str, preset: InterfacePreset) -> Callable[..., Any]:
+    """A command whose options are the preset's, the task's settings among them."""
+
+    def train(
+        *,
+        task: Any = preset.interface,
+        model: OmitArgPrefixes[ModelOptions] = preset.model,
+        reinforcement: OmitArgPrefixes[ReinforcementSettings] = preset.settings,
+        training: OmitArgPrefixes[TrainingSettings] = preset.training,
+        optimizer: OmitArgPrefixes[OptimizerSettings] = preset.optimizer,
+        session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+    ) -> Callable[[Workers], None]:
+        new = InterfaceRun.prepare(name, task, reinforcement, seed=training.seed)
+        return plan_training(new, model, training, optimizer, session)
+
+    without_prefix: Any = OmitArgPrefixes
+    train.__annotations__["task"] = without_prefix[type(preset.interface)]
+    train.__doc__ = f"{preset.summary}\n\n{preset.expect}"
+    return train
