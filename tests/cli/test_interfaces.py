@@ -86,7 +86,7 @@ def test_mistakes_are_refused_in_a_line() -> None:
     refused("eval", "repeat", "--set", "symbols=5", expect="the environment must have the model's")
     refused("eval", "repeat", "--set", "colour=5", expect="--set must be NAME=VALUE with a name of length")
     refused(
-        "sample", "repeat", expect="sample must be given a run of a text, got one of interface-repeat-copy"
+        "sample", "repeat", expect="sample must be given a run of a text|, got one of interface-repeat-copy"
     )
     train = ("train", "interface-copy", *TINY, "--steps", 1)
     refused(*train, "--bypass-dropout", 0.1, expect="bypass_dropout must be 0 for a policy, got 0.1")
