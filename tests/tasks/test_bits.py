@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numdnc import UserError
-from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
+from numdnc.tasks.bits import (
+    Copy,
+    InstructedCopy,
+    KeyValue,
+    PrioritySort,
+    Recall,
+    RepeatCopy,
+    instructed_copy,
+)
 
 Answers = dict[int, list[float]]
 """Step -> what is to be answered there."""
@@ -72,6 +80,31 @@ def test_repeat_copy_step_by_step(scale: float, shown: float) -> None:
     assert_is(batch, inputs, targets, [0] * 4 + [1] * 5)
 
 
+@pytest.mark.parametrize(
+    ("instruction", "answer"),
+    [
+        ("copy", [[0, 0, 1], [0, 1, 1]]),
+        ("invert", [[1, 1, 0], [1, 0, 0]]),
+        ("and", [[0, 0, 1], [0, 0, 1]]),
+        ("or", [[0, 1, 1], [0, 1, 1]]),
+    ],
+)
+def test_instructed_copy_step_by_step(
+    instruction: str, answer: list[list[float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = [[0, 0, 1], [0, 1, 1]]
+    monkeypatch.setattr(instructed_copy, "random_bits", lambda *_: np.array(vectors, np.float32))
+    lengths = {"min_length": 2, "max_length": 2, "min_repeats": 2, "max_repeats": 2}
+    batch = drawn(InstructedCopy(width=3, **lengths, instructions=instruction), seed=0)
+    told = [float(name == instruction) for name in ("copy", "invert", "and", "or")]
+    inputs = [
+        *([0, 0, 0, 1, 0, 0, 0, 0, 0], [*vectors[0], *[0] * 6], [*vectors[1], *[0] * 6]),
+        *([0, 0, 0, 0, np.float32(0.2), 0, 0, 0, 0], [0] * 5 + told),
+    ] + [[0] * 9] * 5
+    targets = [[0] * 4] * 5 + 2 * [[*row, 0] for row in answer] + [[0, 0, 0, 1]]
+    assert_is(batch, inputs, targets, [0] * 5 + [1] * 5)
+
+
 @pytest.mark.parametrize(("seed", "asked"), [(0, 0), (1, 1)])
 def test_recall_step_by_step(seed: int, asked: int) -> None:
     batch = drawn(Recall(width=2, block=2, min_items=3, max_items=3), seed=seed)
@@ -130,6 +163,11 @@ def test_of_equal_priorities_the_first_shown_comes_first() -> None:
         (Copy(width=2), ["bit 0", "bit 1", "start", "stop"], ["bit 0", "bit 1"]),
         (Copy(width=1, end_marker=True), ["bit 0", "start", "stop"], ["bit 0", "end"]),
         (RepeatCopy(width=1), ["bit 0", "start", "count"], ["bit 0", "end"]),
+        (
+            InstructedCopy(width=1),
+            ["bit 0", "start", "count", "copy", "invert", "and", "or"],
+            ["bit 0", "end"],
+        ),
         (Recall(width=1, block=4), ["bit 0", "delimiter", "query"], ["bit 0"]),
         (
             KeyValue(width=4, max_pairs=4),
@@ -189,6 +227,25 @@ def solve_repeat_copy(task: RepeatCopy, inputs: list[list[float]]) -> tuple[Answ
     return dict(enumerate(asked, t + 1)), {"length": [len(vectors)], "repeats": [repeats]}
 
 
+def solve_instructed_copy(task: InstructedCopy, inputs: list[list[float]]) -> tuple[Answers, dict[str, Any]]:
+    assert inputs[0] == [0.0] * task.width + [1.0] + [0.0] * 5
+    vectors, t = vectors_until(inputs, 1, task.width, task.width + 1)
+    repeats = round(10 * inputs[t][task.width + 1])
+    told = inputs[t + 1][task.width + 2 :]
+    assert sorted(told) == [0, 0, 0, 1]
+    name = ("copy", "invert", "and", "or")[told.index(1)]
+    columns = list(zip(*vectors, strict=True))
+    made = {
+        "copy": vectors,
+        "invert": [[1.0 - bit for bit in vector] for vector in vectors],
+        "and": [[float(all(column)) for column in columns]] * len(vectors),
+        "or": [[float(any(column)) for column in columns]] * len(vectors),
+    }[name]
+    asked = [[*vector, 0.0] for _ in range(repeats) for vector in made] + [[0.0] * task.width + [1.0]]
+    what = {"length": [len(vectors)], "repeats": [repeats], "instruction": [name]}
+    return dict(enumerate(asked, t + 2)), what
+
+
 def solve_recall(task: Recall, inputs: list[list[float]]) -> tuple[Answers, dict[str, Any]]:
     delimiter, query = task.width, task.width + 1
     items: list[list[list[float]]] = [[]]
@@ -239,6 +296,7 @@ def solve_sort(task: PrioritySort, inputs: list[list[float]]) -> tuple[Answers, 
 SOLVERS: dict[Any, Any] = {
     Copy: solve_copy,
     RepeatCopy: solve_repeat_copy,
+    InstructedCopy: solve_instructed_copy,
     Recall: solve_recall,
     KeyValue: solve_key_value,
     PrioritySort: solve_sort,
@@ -284,6 +342,9 @@ def tasks(draw: Any) -> Any:
     if kind is RepeatCopy:
         ranges = draw(least_and_most("length", 1, 6)) | draw(least_and_most("repeats", 1, 5))
         return RepeatCopy(width=width, repeat_scale=draw(st.sampled_from([0.1, 1.0, 3.0])), **ranges)
+    if kind is InstructedCopy:
+        ranges = draw(least_and_most("length", 1, 6)) | draw(least_and_most("repeats", 1, 5))
+        return InstructedCopy(width=width, **ranges)
     if kind is Recall:
         block = draw(st.integers(1, 4))
         return Recall(
@@ -320,7 +381,15 @@ def test_the_generator_settles_what_is_drawn_and_nothing_else_does(task: Any, se
         assert not longer[len(one.mask) :].any()
 
 
-DEFAULTS = [Copy(), RepeatCopy(), Recall(), KeyValue(), KeyValue(two_way=True), PrioritySort()]
+DEFAULTS = [
+    Copy(),
+    RepeatCopy(),
+    InstructedCopy(),
+    Recall(),
+    KeyValue(),
+    KeyValue(two_way=True),
+    PrioritySort(),
+]
 
 
 @pytest.mark.parametrize("task", DEFAULTS, ids=repr)
@@ -328,7 +397,9 @@ def test_defaults_are_drawn_and_solved(task: Any) -> None:
     solve(task, drawn(task, seed=3, batch=16))
 
 
-@pytest.mark.parametrize("task", [task for task in DEFAULTS if not isinstance(task, RepeatCopy)], ids=repr)
+@pytest.mark.parametrize(
+    "task", [task for task in DEFAULTS if not isinstance(task, RepeatCopy | InstructedCopy)], ids=repr
+)
 def test_no_two_sequences_are_the_same(task: Any) -> None:
     if isinstance(task, Copy):
         task = dataclasses.replace(task, min_length=10)
@@ -362,6 +433,10 @@ def assert_even(found: list[Any], expected: set[Any]) -> None:
         (Copy(width=1, max_length=2, min_copies=2, max_copies=4), "copies", {2, 3, 4}),
         (RepeatCopy(width=1, min_length=2, max_length=4), "length", {2, 3, 4}),
         (RepeatCopy(width=1, max_length=2, min_repeats=2, max_repeats=5), "repeats", {2, 3, 4, 5}),
+        (InstructedCopy(width=1, min_length=2, max_length=4), "length", {2, 3, 4}),
+        (InstructedCopy(width=1, max_length=2, min_repeats=2, max_repeats=5), "repeats", {2, 3, 4, 5}),
+        (InstructedCopy(width=1), "instruction", {"copy", "invert", "and", "or"}),
+        (InstructedCopy(width=1, instructions="or,invert"), "instruction", {"invert", "or"}),
         (Recall(width=4, block=1, min_items=3, max_items=5), "items", {3, 4, 5}),
         (
             Recall(width=4, block=1, min_items=4, max_items=4),

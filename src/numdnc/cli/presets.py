@@ -10,7 +10,7 @@ from typing import NamedTuple
 from numdnc.cli.options import ModelOptions
 from numdnc.spec import SPECS, VARIATIONS
 from numdnc.tasks.arithmetic import Addition, Arithmetic, Multiplication, Subtraction, Successor
-from numdnc.tasks.bits import Copy, KeyValue, PrioritySort, Recall, RepeatCopy
+from numdnc.tasks.bits import Copy, InstructedCopy, KeyValue, PrioritySort, Recall, RepeatCopy
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
 from numdnc.tasks.languages import Language
 from numdnc.tasks.sequence_task import SequenceSettings
@@ -138,6 +138,13 @@ PRESETS = {
         dnc(32, 16, 16, 1),
         SequenceSettings(evaluated=64, grow="max_copies"),
         training=TrainingSettings(steps=8000, report_every=200),
+    ),
+    "instructed-copy": Preset(
+        "Copy 1 to 4 vectors of 6 bits once or twice, or invert them, or take their bitwise and, or (ksluck/sl-dnhc).",
+        "Not measured yet, on one core or more.",
+        InstructedCopy(),
+        dnc(64, 16, 16, 4),
+        training=TrainingSettings(steps=10_000, report_every=100, input_scale=6),
     ),
     "recall": Preset(
         "Of items shown, name the one after the one asked for (Graves et al. 2014, NTM).",

@@ -6,9 +6,10 @@ input is zero unless the docstring says otherwise, and elsewhere the target is z
 """
 
 from numdnc.tasks.bits.copy import Copy
+from numdnc.tasks.bits.instructed_copy import InstructedCopy
 from numdnc.tasks.bits.key_value import KeyValue
 from numdnc.tasks.bits.recall import Recall
 from numdnc.tasks.bits.repeat_copy import RepeatCopy
 from numdnc.tasks.bits.sort import PrioritySort
 
-__all__ = ["Copy", "KeyValue", "PrioritySort", "Recall", "RepeatCopy"]
+__all__ = ["Copy", "InstructedCopy", "KeyValue", "PrioritySort", "Recall", "RepeatCopy"]
