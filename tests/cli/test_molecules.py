@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from helpers.commands import call, contents, done, error_line, interrupted_after, refused
+from numdnc.errors import UserError
 from numdnc.inspection.trace_file import load_trace
 from numdnc.runs.kinds import load_run
+from numdnc.runs.results import MoleculePicture
 from numdnc.tasks.custom import load_function
 from numdnc.tasks.molecules import chemistry
 from numdnc.tree import named_leaves
@@ -63,6 +65,22 @@ def test_a_run_is_scored_by_its_likelihoods_and_its_samples() -> None:
     assert f"20 sampled: NLL {found['sampled_nll']:.2f}, divergence {found['divergence']:.4f}" in words
     assert f"{100 * found['valid']:.2f} % valid" in words
     assert "with every read vector zeroed" in words
+
+
+def test_valid_samples_are_drawn() -> None:
+    options = ("--sequences", 100, "--engine", "reference")
+    shown = done("eval", "run", *options, "--show", "--plot", "p.svg").splitlines()[2:]
+    assert shown
+    assert shown == [chemistry.canonical(smiles) for smiles in shown]
+    assert Path("p.svg").read_text().startswith("<?xml")
+    done("eval", "run", *options, "--plot", "p.png")
+    assert Path("p.png").read_bytes().startswith(b"\x89PNG")
+    line = error_line(call("eval", "run", *options, "--plot", "p.pdf"))
+    assert "a drawing of molecules must be named .png or .svg, got p.pdf" in line
+    with pytest.raises(UserError, match="some samples must be valid to be drawn, got none"):
+        MoleculePicture([]).save("p.png")
+    with pytest.raises(UserError, match=r"nowhere/p\.png must be writable"):
+        MoleculePicture(["CC"]).save("nowhere/p.png")
 
 
 def test_without_rdkit_the_shares_are_left_out() -> None:
@@ -210,6 +228,7 @@ def test_a_model_is_steered_towards_a_score(scores: str) -> None:
     found = json.loads(done("eval", "steered", "--sequences", 20, "--json", "--engine", "reference"))
     assert f"mean score {1 - found['shortfall']:.4f}, {100 * (1 - found['invalid']):.2f} % valid" in words
     assert f"the prior: mean score {1 - found['prior']['shortfall']:.4f}" in words
+    done("eval", "steered", "--sequences", 20, "--plot", "p.svg", "--engine", "reference")
     assert done("sample", "steered", "--count", 4, "--engine", "reference").count("\n") == 4
     done("trace", "steered", "--sample", 2, "--out", "t.safetensors")
     steer("stopped", "--score", scores, "--steps", 2)

@@ -512,6 +512,7 @@ def test_all_items_there_are_can_be_recalled() -> None:
 AT_LEAST_ONE = {
     Copy: ["width", "min_length", "max_length", "min_copies", "max_copies"],
     RepeatCopy: ["width", "min_length", "max_length", "min_repeats", "max_repeats"],
+    InstructedCopy: ["width", "min_length", "max_length", "min_repeats", "max_repeats"],
     Recall: ["width", "block"],
     KeyValue: ["width", "min_pairs", "max_pairs"],
     PrioritySort: ["width", "items", "answers"],
@@ -532,6 +533,12 @@ def test_a_setting_below_one_is_refused(kind: Any, name: str, given: int) -> Non
     assert refusal(kind, **{name: given}) == f"{name} must be at least 1, got {given}."
 
 
+@pytest.mark.parametrize("given", ["", "copy,", "copy,copy", "xor", "copy invert"])
+def test_instructions_are_some_of_four(given: str) -> None:
+    words = f"instructions must be some of copy,invert,and,or, each once, got {given!r}."
+    assert refusal(InstructedCopy, instructions=given) == words
+
+
 @pytest.mark.parametrize("name", ["min_items", "max_items"])
 def test_recall_needs_two_items(name: str) -> None:
     assert refusal(Recall, **{name: 1}) == f"{name} must be at least 2, got 1."
@@ -542,6 +549,8 @@ def test_recall_needs_two_items(name: str) -> None:
     [
         (Copy, "length"),
         (Copy, "copies"),
+        (InstructedCopy, "length"),
+        (InstructedCopy, "repeats"),
         (RepeatCopy, "length"),
         (RepeatCopy, "repeats"),
         (Recall, "items"),

@@ -37,7 +37,7 @@ def evaluate(
     """Score a run on data that it was not trained on.
 
     A text is scored by the bits per character on all of its held-out part, sequences by how many have errors, bAbI by
-    the share of wrong answers on the stories of the test.
+    the share of wrong answers on the stories of the test, molecules by how many samples are valid, different and new.
 
     Args:
         folder: The run's folder, a checkpoint, or model:NAME.
@@ -49,15 +49,17 @@ def evaluate(
         corpus: Where the run's text lies now, if it has moved (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
-        sequences: How many sequences to score (default: as many as in training; sequences only).
+        sequences: How many sequences to score (default: as many as in training; sequences only), or molecules to sample
+            (default: 1,000).
         graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: first the line
             source,edge,destination, then an edge a line (runs of graph tasks only).
         two_way: Take each edge of the file in both directions.
         nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph).
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         show: Print a picture of one sequence: inputs, targets, outputs, and when a DNC frees slots and writes
-            (sequences only).
-        plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences only; needs matplotlib).
+            (sequences only); of molecules, some samples that are valid.
+        plot: Save that picture as a figure: a PNG, PDF or SVG file (sequences, needs matplotlib; molecules, PNG or
+            SVG).
         as_json: Print the result as one JSON object.
 
     """

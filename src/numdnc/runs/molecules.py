@@ -18,7 +18,7 @@ from numdnc.names import quoted
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
-from numdnc.runs.results import Evaluation
+from numdnc.runs.results import Evaluation, MoleculePicture
 from numdnc.runs.stored import check_batch, of_this_version
 from numdnc.runs.user_state import find_data_path, save_data_path
 from numdnc.schema import validated
@@ -33,6 +33,8 @@ from numdnc.training.run import Run
 
 SAMPLED = 1000
 """Molecules that `evaluate` samples by default."""
+PICTURED = 12
+"""Molecules of a picture."""
 SHOWN = 8
 """Molecules that the model writes while it is trained."""
 
@@ -127,8 +129,12 @@ class MoleculeRun(TaskRun):
         save_data_path(sha256, Path(wanted))
         return MoleculeTask(found, self.settings, self.checkpoint.training.seed)
 
-    def evaluate(self, *, no_reads: bool = False, sequences: int | None = None) -> Evaluation:
+    def evaluate(
+        self, *, no_reads: bool = False, sequences: int | None = None, picture: bool = False
+    ) -> Evaluation:
         """Likelihood of all held-out molecules, and what the model writes: `sequences` molecules, sampled with seed 0.
+
+        With `picture` the result has a picture of the first valid ones.
 
         Without RDKit, which says what is valid, the shares are left out and a warning says so.
         """
@@ -164,6 +170,7 @@ class MoleculeRun(TaskRun):
             scores_without_reads=without,
             iteration=iteration,
             warnings=warnings,
+            picture=self._picture(samples) if picture else None,
             text=text,
             json=record,
         )
@@ -266,6 +273,9 @@ class MoleculeRun(TaskRun):
             canonical(self.vocabulary.decode(tokens)) if ended else None
             for tokens, ended in zip(samples.tokens, samples.ended, strict=True)
         ]
+
+    def _picture(self, samples: Samples) -> MoleculePicture:
+        return MoleculePicture([smiles for smiles in self._canonical(samples) if smiles][:PICTURED])
 
     def _encode(self, smiles: str, option: str) -> NDArray[np.integer]:
         try:

@@ -126,8 +126,13 @@ class ReinventRun(MoleculeRun):
             seed=self.checkpoint.training.seed,
         )
 
-    def evaluate(self, *, no_reads: bool = False, sequences: int | None = None) -> Evaluation:
-        """Scores of `sequences` molecules that the model writes, beside those of the prior."""
+    def evaluate(
+        self, *, no_reads: bool = False, sequences: int | None = None, picture: bool = False
+    ) -> Evaluation:
+        """Scores of `sequences` molecules that the model writes, beside those of the prior.
+
+        With `picture` the result has a picture of the first valid ones.
+        """
         count = SAMPLED if sequences is None else sequences
         if count < 1:
             raise UserError(f"sequences must be at least 1, got {count}.")
@@ -145,7 +150,14 @@ class ReinventRun(MoleculeRun):
             text += f"\nwith every read vector zeroed: {_in_words(without)}"
             record["without_reads"] = without
         return Evaluation(
-            scores=scores, scores_without_reads=without, iteration=iteration, text=text, json=record
+            scores=scores,
+            scores_without_reads=without,
+            iteration=iteration,
+            picture=self._picture(self._draw(self.forward, EVAL_BATCH, task.scoring_rng()))
+            if picture
+            else None,
+            text=text,
+            json=record,
         )
 
     def progress_line(self, report: Report) -> ProgressLine:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from numdnc.errors import UserError
 from numdnc.formatting import format_table
 from numdnc.inspection.diagnose import SEQUENCES
 from numdnc.inspection.importance import Finding
@@ -13,6 +14,7 @@ from numdnc.params import Array
 from numdnc.tasks import Batch, Scores
 from numdnc.tasks.babi.asking import StoryAnswer
 from numdnc.tasks.graphs.asking import GraphStep
+from numdnc.tasks.molecules.chemistry import draw_molecules
 from numdnc.tasks.sequences import SequenceGenerator, channel_names, optional_attribute
 from numdnc.tasks.typed import TypedAnswer
 
@@ -53,6 +55,31 @@ class SequencePicture:
     @property
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return channel_names(self.generator, "input"), channel_names(self.generator, "output")
+
+
+@dataclass(frozen=True)
+class MoleculePicture:
+    """Valid molecules that a model has written; `str` gives their SMILES, one a line."""
+
+    molecules: Sequence[str]
+
+    def __str__(self) -> str:
+        return "\n".join(self.molecules)
+
+    def save(self, path: str | Path) -> None:
+        """Save a drawing of them as a PNG or SVG file."""
+        path = Path(path)
+        if path.suffix.lower() not in (".png", ".svg"):
+            raise UserError(
+                f"a drawing of molecules must be named .png or .svg, got {path}. Give another name."
+            )
+        if not self.molecules:
+            raise UserError("some samples must be valid to be drawn, got none. Train the model further.")
+        drawn = draw_molecules(self.molecules, svg=path.suffix.lower() == ".svg")
+        try:
+            path.write_bytes(drawn)
+        except OSError as error:
+            raise UserError(f"{path} must be writable, got: {error.strerror}. Give another name.") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What RDKit says of molecules: which are valid, different and new."""
 
+import io
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -24,6 +25,21 @@ def canonical(smiles: str) -> str | None:
     with quiet():
         molecule = chem.MolFromSmiles(smiles) if smiles else None
         return None if molecule is None else str(chem.MolToSmiles(molecule))
+
+
+def draw_molecules(molecules: Sequence[str], *, svg: bool) -> bytes:
+    """A drawing of valid molecules, four in a row, as a PNG or SVG file."""
+    chem, _ = _rdkit()
+    from rdkit.Chem.Draw import MolsToGridImage
+
+    drawn = MolsToGridImage(
+        [chem.MolFromSmiles(smiles) for smiles in molecules], molsPerRow=4, subImgSize=(280, 210), useSVG=svg
+    )
+    if svg:
+        return str(drawn).encode()
+    file = io.BytesIO()
+    drawn.save(file, format="png")
+    return file.getvalue()
 
 
 def has_rdkit() -> bool:

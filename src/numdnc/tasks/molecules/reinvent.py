@@ -127,9 +127,11 @@ class ReinventTask:
         "shortfall" is 1 less the mean score, "invalid" the share that is not valid, "repeated" that of valid ones that
         are there already.
         """
-        return self.judge(
-            self.samples(forward, self.settings.evaluated, np.random.default_rng([self._seed, _EVALUATION]))
-        )
+        return self.judge(self.samples(forward, self.settings.evaluated, self.scoring_rng()))
+
+    def scoring_rng(self) -> np.random.Generator:
+        """The random numbers for samples that are scored."""
+        return np.random.default_rng([self._seed, _EVALUATION])
 
     def judge(self, samples: Samples) -> Scores:
         """The scores of samples."""
