@@ -23,7 +23,7 @@ CAVEAT = "(what this trained model relies on; a model trained without a part may
 
 
 class Picture(Protocol):
-    """One sequence or episode and what a model makes of it; `str` is a picture in characters."""
+    """One sequence or episode and what a model makes of it, or molecules; `str` is a picture in characters."""
 
     def save(self, path: str | Path) -> None:
         """Save the picture as a PNG, PDF or SVG file (needs matplotlib)."""
