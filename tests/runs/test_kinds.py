@@ -114,7 +114,10 @@ def test_the_code_in_the_document_runs_as_it_stands_there(capsys: pytest.Capture
 def test_results_are_what_the_commands_print(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = load(name)
     assert type(run).__name__ == CLASSES[name]
-    others = {"ReinventRun"}  # needs consent to load its score: tests/cli/test_molecules.py
+    others = {
+        "ReinventRun",
+        "EnvironmentRun",
+    }  # need consent to load code: test_molecules.py, test_environments.py
     assert {kind.__name__ for kind in KINDS} == set(CLASSES.values()) | others
     found, diagnosis, trace = run.evaluate(), run.diagnose(), run.trace()
     assert capsys.readouterr() == ("", "")

@@ -8,7 +8,9 @@ from tyro.conf import OmitArgPrefixes
 from numdnc.cli.groups import Command, command
 from numdnc.cli.options import ModelOptions
 from numdnc.cli.training import SessionOptions, plan_training
+from numdnc.runs.environments import EnvironmentRun
 from numdnc.runs.interfaces import InterfaceRun
+from numdnc.tasks.gym import GymSettings, is_function
 from numdnc.tasks.interfaces import (
     Interface,
     InterfaceCopy,
@@ -69,6 +71,28 @@ INTERFACE_PRESETS = {
 def interface_commands() -> dict[str, Command]:
     """`train NAME` of each learned interface."""
     return {name: command(_interface_command(name, preset)) for name, preset in INTERFACE_PRESETS.items()}
+
+
+def train_environment(
+    *,
+    task: OmitArgPrefixes[GymSettings] = GymSettings(),
+    model: OmitArgPrefixes[ModelOptions] = ModelOptions(
+        hidden=64, memory_size=16, word_size=16, read_heads=1
+    ),
+    reinforcement: OmitArgPrefixes[ReinforcementSettings] = ReinforcementSettings(batch=32, entropy=0.01),
+    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(steps=2000, report_every=50),
+    optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(
+        learning_rate=3e-3, schedule="constant", clip_norm=2.0
+    ),
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+) -> Callable[[Workers], None]:
+    """Act in an environment of Gymnasium's interface, one of its own or of yours (needs gymnasium).
+
+    numdnc train environment --env examples/memory_environments.py:t_maze --goal 1
+    """
+    new = EnvironmentRun.prepare(task, reinforcement, seed=training.seed)
+    custom = task.env if is_function(task.env) else None
+    return plan_training(new, model, training, optimizer, session, custom)
 
 
 def _interface_command(name: str, preset: InterfacePreset) -> Callable[..., Any]:

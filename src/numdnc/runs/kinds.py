@@ -12,6 +12,7 @@ from numdnc.runs.babi import BabiRun
 from numdnc.runs.base import TaskRun
 from numdnc.runs.catbabi import CatbabiRun
 from numdnc.runs.consent import Confirm, allowed_source, refuse
+from numdnc.runs.environments import EnvironmentRun
 from numdnc.runs.graphs import GraphRun, read_own_graph
 from numdnc.runs.interfaces import InterfaceRun
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
@@ -34,6 +35,7 @@ KINDS: tuple[type[TaskRun], ...] = (
     MoleculeRun,
     ReinventRun,
     InterfaceRun,
+    EnvironmentRun,
 )
 """All kinds; among those that store the same kind of task, the first that accepts the run is used."""
 

@@ -232,10 +232,16 @@ class PolicyRun(TaskRun):
         settings = dataclasses.replace(task.settings, grow="")  # a curriculum is for training
         if sequences is not None:
             settings = dataclasses.replace(settings, evaluated=sequences)
-        changed: Any = changed_settings(task.environment, overrides or {})  # type: ignore[arg-type]
+        changed = self._changed(task.environment, overrides) if overrides else task.environment
         varied = ReinforcementTask(task.name, changed, settings, self.checkpoint.training.seed)
         self._check_sizes(varied)
         return varied
+
+    def _changed(self, environment: Environment, overrides: Mapping[str, Any]) -> Environment:
+        """The environment with other settings."""
+        changed: Any = changed_settings(environment, overrides)  # type: ignore[arg-type]  # needs the fields alone
+        found: Environment = changed
+        return found
 
     def _check_sizes(self, task: ReinforcementTask) -> None:
         """Refuse an environment whose sizes are not those of the model."""

@@ -60,10 +60,10 @@ def load_task_class(source: str) -> type[SequenceGenerator]:
     return kind
 
 
-def load_function(source: str) -> Callable[..., Any]:
-    """Import the function of a score."""
-    module_name, name = split_source(source, _SCORE)
-    function = getattr(_module(module_name, _SCORE), name, None)
+def load_function(source: str, what: str = _SCORE) -> Callable[..., Any]:
+    """Import a function; `what` says what MODULE:FUNCTION is, for messages."""
+    module_name, name = split_source(source, what)
+    function = getattr(_module(module_name, what), name, None)
     if not callable(function):
         raise UserError(
             f"the module {module_name} must hold a function {name!r}, got "
