@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.params import Array
+from numdnc.reinforcement import log_probability
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.molecules.smiles import END
 from numdnc.tasks.sequences import loss_mask
@@ -29,18 +30,19 @@ def batch_of(molecules: Sequence[NDArray[np.integer]], ended: NDArray[np.bool_] 
     return Batch(inputs, targets, mask=mask)
 
 
-def log_probabilities(outputs: Array, numbers: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Log probability of a token for each row of outputs (.., Y), (..)."""
-    logits = outputs.astype(np.float64)
-    logits -= logits.max(axis=-1, keepdims=True)
-    chosen = np.take_along_axis(logits, numbers[..., None].astype(np.intp), axis=-1)[..., 0]
-    found: NDArray[np.float64] = chosen - np.log(np.exp(logits).sum(axis=-1))
-    return found
+def log_probabilities(outputs: Array, numbers: NDArray[np.integer]) -> tuple[Array, Array]:
+    """Log probability of a token for each row of outputs (.., Y), (..), and its gradient by the outputs."""
+    return log_probability(
+        outputs.astype(np.float64),
+        numbers[..., None].astype(np.intp),
+        np.ones(outputs.shape, bool),
+        outputs.shape[-1:],
+    )
 
 
 def log_likelihood(outputs: Array, batch: Batch) -> NDArray[np.float64]:
     """log p of each sequence of a batch, (B,): that of its targets, where the mask is True."""
-    found: NDArray[np.float64] = (log_probabilities(outputs, batch.targets) * loss_mask(batch)).sum(axis=0)
+    found: NDArray[np.float64] = (log_probabilities(outputs, batch.targets)[0] * loss_mask(batch)).sum(axis=0)
     return found
 
 

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.params import Array
-from numdnc.reference.activations import softmax
 from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, position_from
 from numdnc.tasks.molecules.chemistry import canonical
-from numdnc.tasks.molecules.likelihood import batch_of, log_likelihood
+from numdnc.tasks.molecules.likelihood import batch_of, log_likelihood, log_probabilities
 from numdnc.tasks.molecules.sampling import Samples, draw
 from numdnc.tasks.molecules.smiles import END, Vocabulary
 from numdnc.tasks.sequences import loss_mask
@@ -98,18 +97,16 @@ class ReinventTask:
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """The loss of the agent's outputs (T, B, Y) on its own molecules, their number, and the gradient.
 
-            d L / d y_t = 2/B (log p_prior + sigma s - log p_agent) (softmax(y_t) - onehot(x_t))
+            d L / d y_t = -2/B (log p_prior + sigma s - log p_agent) (onehot(x_t) - softmax(y_t))
 
         The molecules themselves are constants.
         """
-        likelihood = log_likelihood(self.prior(batch.inputs, None)[0], batch)
-        wanted = likelihood + self.settings.sigma * self.scores_of(batch)
-        difference = wanted - log_likelihood(outputs, batch)
+        counts = loss_mask(batch)
+        prior = log_likelihood(self.prior(batch.inputs, None)[0], batch)
+        log_p, gradient = log_probabilities(outputs, batch.targets)
+        difference = prior + self.settings.sigma * self.scores_of(batch) - (log_p * counts).sum(axis=0)
         count = len(difference)
-        d_outputs = softmax(outputs.astype(np.float64))
-        steps, rows = np.indices(batch.targets.shape)
-        d_outputs[steps, rows, batch.targets] -= 1
-        d_outputs *= (2 / count) * (difference * loss_mask(batch))[..., None]
+        d_outputs = -(2 / count) * (difference * counts)[..., None] * gradient
         return float(np.square(difference).mean()), count, d_outputs.astype(outputs.dtype)
 
     def scores_of(self, batch: Batch) -> NDArray[np.float64]:

@@ -55,7 +55,7 @@ def draw(
     outputs, state = forward(read, None)
     for step in range(len(begin), max_tokens + 1):
         chosen = np.where(going, _draw_tokens(outputs[-1], temperature, rng), END)
-        nll -= np.where(going, log_probabilities(outputs[-1], chosen), 0)
+        nll -= np.where(going, log_probabilities(outputs[-1], chosen)[0], 0)
         written[step] = chosen
         going = chosen != END
         if not going.any() or step == max_tokens:
