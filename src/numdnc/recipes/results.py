@@ -3,10 +3,12 @@
 import math
 import os
 import platform
+import shlex
 import statistics
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from numdnc import __version__
@@ -151,49 +153,80 @@ def read_result(path: Path) -> Result:
 
 
 def rows(result: Result) -> list[list[str]]:
-    """The table of figures, heads first: a column for each model, then what was published."""
-    heads = [model.name or "ours, mean (sd)" for model in result.models]
-    figures = zip(*(model.figures for model in result.models), strict=True)
-    return [["figure", *heads, "published"], *(_cells(found, result.models) for found in figures)]
-
-
-def _cells(found: Sequence[FigureResult], models: Sequence[ModelResult]) -> list[str]:
-    """A row of the table: one figure, for each model."""
-    figure = found[0].figure
-    ours = [
-        _spread(figure, one.mean, one.sd) + _missing(len(model.runs) - len(one.values))
-        for one, model in zip(found, models, strict=True)
+    """The table of figures, heads first: a row for each figure or, of several models, for each model."""
+    if len(result.models) > 1:
+        return _by_model(result)
+    model = result.models[0]
+    return [
+        ["figure", "ours, mean (sd)", "published"],
+        *([_head(found.figure), _value(found, model), _published(found.figure)] for found in model.figures),
     ]
-    return [f"{figure.name}, {figure.unit}", *ours, _spread(figure, figure.published, figure.published_sd)]
 
 
-def _missing(count: int) -> str:
-    return f", {count} missing" if count else ""
+def _by_model(result: Result) -> list[list[str]]:
+    figures = [found.figure for found in result.models[0].figures]
+    body = [
+        [
+            model.name,
+            *(_value(found, model) for found in model.figures),
+            _solved(model) or "-",
+            _time(model) or "-",
+        ]
+        for model in result.models
+    ]
+    if any(figure.published is not None for figure in figures):
+        body.append(["published", *map(_published, figures), "", ""])
+    return [["model", *map(_head, figures), "updates to solve", "a run on one core"], *body]
+
+
+def _head(figure: Figure) -> str:
+    return f"{figure.name}, {figure.unit}"
+
+
+def _value(found: FigureResult, model: ModelResult) -> str:
+    missing = len(model.runs) - len(found.values)
+    return _spread(found.figure, found.mean, found.sd) + (f", {missing} missing" if missing else "")
+
+
+def _published(figure: Figure) -> str:
+    return _spread(figure, figure.published, figure.published_sd)
 
 
 def status(result: Result) -> str:
-    """How the runs ended and how long they took: a sentence for each model."""
-    return "\n".join(f"{_title(model)}{_status(model)}" for model in result.models)
+    """How the runs ended and how long they took, in a sentence."""
+    runs = [run for model in result.models for run in model.runs]
+    ended = sum(run.state in ("solved", "done") for run in runs)
+    parts = [f"{ended} of {len(runs)} runs have ended"]
+    for model in result.models:
+        if left := [run for run in model.runs if run.state not in ("solved", "done")]:
+            parts.append(_title(model) + ", ".join(f"seed {run.seed} {_progress(run)}" for run in left))
+    if len(result.models) == 1:
+        model = result.models[0]
+        if solved := _solved(model):
+            count = sum(run.solved_iteration is not None for run in model.runs)
+            parts.insert(1, f"{count} solved after {solved} updates")
+        if time := _time(model):
+            parts.append(f"{time} a run on one core")
+    return "; ".join(parts)
 
 
 def _title(model: ModelResult) -> str:
     return f"{model.name}: " if model.name else ""
 
 
-def _status(model: ModelResult) -> str:
-    count = len(model.runs)
+def _solved(model: ModelResult) -> str:
+    """Updates after which runs were solved, mean (sd), and how many were if not all; empty if none."""
     solved = [run.solved_iteration for run in model.runs if run.solved_iteration is not None]
-    ended = sum(run.state in ("solved", "done") for run in model.runs)
-    parts = [f"{ended} of {count} runs have ended"]
-    if solved:
-        mean, sd = statistics.fmean(solved), statistics.stdev(solved) if len(solved) > 1 else None
-        spread = f"{mean:,.0f}" + ("" if sd is None else f" ({sd:,.0f})")
-        parts.append(f"{len(solved)} solved after {spread} updates")
-    if left := [run for run in model.runs if run.state not in ("solved", "done")]:
-        parts.append(", ".join(f"seed {run.seed} {_progress(run)}" for run in left))
-    if begun := sum(run.iterations > 0 for run in model.runs):
-        parts.append(f"{_hours(sum(run.hours for run in model.runs) / begun)} a run on one core")
-    return "; ".join(parts)
+    if not solved:
+        return ""
+    spread = f"{statistics.fmean(solved):,.0f}"
+    return spread + (f" ({statistics.stdev(solved):,.0f})" if len(solved) > 1 else "")
+
+
+def _time(model: ModelResult) -> str:
+    """The mean time of the runs that have begun; empty if none has."""
+    begun = [run.hours for run in model.runs if run.iterations]
+    return _hours(statistics.fmean(begun)) if begun else ""
 
 
 def markdown(result: Result, level: int = 1) -> str:
@@ -202,32 +235,38 @@ def markdown(result: Result, level: int = 1) -> str:
     figures = [found.figure for found in result.models[0].figures]
     sources = [f"{figure.name}: {figure.source}" for figure in figures if figure.source]
     commands = [f"numdnc reproduce {result.recipe} --seeds {len(result.models[0].runs)}"]
-    for model in result.models:
-        trained = f"{model.name or 'trains'}: numdnc train {model.train}"
+    for trained in _trainings(result.models):
         commands += [f"# {line}" for line in textwrap.wrap(trained, WIDTH, break_on_hyphens=False)]
     commands += [f"# {figure.name}: numdnc eval RUN {figure.eval}".rstrip() for figure in figures]
-    bold = len(result.models) == 1
     parts = [
         f"{'#' * level} {result.recipe}",
         _filled(f"{result.summary} Published in: {result.source}."),
         *([] if result.finished else ["**Not finished**: these figures are provisional."]),
-        "\n".join(
-            [
-                _row(heads),
-                _row(["---"] * len(heads)),
-                *(
-                    _row([name, f"**{ours}**", *rest] if bold else [name, ours, *rest])
-                    for name, ours, *rest in body
-                ),
-            ]
-        ),
+        "\n".join([_row(heads), _row(["---"] * len(heads)), *map(_row, body)]),
         *([_filled(f"Published figures. {'; '.join(sources)}.")] if sources else []),
-        _filled(f"{status(result).replace(chr(10), '. ')}. {result.machine}."),
+        _filled(f"{status(result)}. {result.machine}."),
         *([_filled(result.note)] if result.note else []),
         *(f"Not scored: {error}" for error in result.errors),
         "\n".join(f"    {line}" for line in commands),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _trainings(models: Sequence[ModelResult]) -> list[str]:
+    """What was trained: of several models the words that all have in common, then those that each adds."""
+    words = [shlex.split(model.train) for model in models]
+    if len(models) == 1:
+        return [f"trains: numdnc train {models[0].train}"]
+    common = [each[0] for each in takewhile(lambda each: len(set(each)) == 1, zip(*words, strict=False))]
+    while any(mine[len(common) :] and not mine[len(common)].startswith("-") for mine in words):
+        common.pop()  # an option whose value differs
+    return [
+        f"trains: numdnc train {shlex.join(common)} ..",
+        *(
+            f"{model.name}: .. {shlex.join(mine[len(common) :])}"
+            for model, mine in zip(models, words, strict=True)
+        ),
+    ]
 
 
 def _filled(text: str) -> str:
