@@ -14,7 +14,13 @@ from helpers.marks import thorough_but
 from numdnc.errors import missing_package
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = {"matplotlib": ">=3.8", "rdkit": ">=2024.3", "tensorboard": ">=2.17", "torch": ">=2.7"}
+PACKAGES = {
+    "gymnasium": ">=1.0",
+    "matplotlib": ">=3.8",
+    "rdkit": ">=2024.3",
+    "tensorboard": ">=2.17",
+    "torch": ">=2.7",
+}
 
 
 def command(package: str) -> list[str]:

@@ -63,8 +63,10 @@ INTERFACE_PRESETS = {
     ),
     "interface-forward-reverse": InterfacePreset(
         f"Reverse, but on the input tape there is no way back: the memory tape has to help {_SOURCE}.",
-        "Not measured yet, on one core or more.",
+        "Up to 5 symbols after 1,200 updates, 80 s on one core; more is not measured yet (1 seed).",
         InterfaceForwardReverse(),
+        ReinforcementSettings(grow="length", pass_at=0.2, trace_decay=0.9),
+        optimizer=OptimizerSettings(learning_rate=5e-3, schedule="constant", clip_norm=2.0),
     ),
 }
 """The presets by name."""
