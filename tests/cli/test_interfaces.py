@@ -19,7 +19,8 @@ TINY = (
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("interfaces")
-    done("train", "interface-repeat-copy", "--length", 3, *TINY, "--steps", 2, "--out", folder / "repeat")
+    settings = ("--length", 3, "--memory-width", 4)
+    done("train", "interface-repeat-copy", *settings, *TINY, "--steps", 2, "--out", folder / "repeat")
     return folder
 
 
