@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from numdnc.inspection.provenance import LEAST, Provenance, provenance
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer.graphs import graph_of
+from numdnc.inspection.viewer.parameters import described_model, pack_params, why_not_computed
 from numdnc.inspection.viewer.truncation import Truncated, truncations
 from numdnc.names import shorten
 from numdnc.schema import json_text
@@ -26,6 +27,11 @@ LARGEST = 4_800_000
 """Most bytes of text for the numbers of a page; style and script add some 50 kB."""
 LONGEST_NAME = 200
 """Most characters of a name or of other text that a page shows."""
+MODEL_SCRIPTS = tuple(
+    f"model/{name}.js"
+    for name in ("activations", "controller", "content", "allocation", "memory", "access", "ntm", "forward")
+)
+"""Parts of the script that compute a model, in order; the page calls them by the name `model`."""
 SCRIPTS = (
     *(
         "trace.js",
@@ -39,18 +45,24 @@ SCRIPTS = (
         "arcs.js",
         "memory.js",
     ),
-    *("links.js", "graph.js", "step.js", "overlay.js", "time.js", "input.js", "page.js"),
+    *("links.js", "graph.js", "step.js", "overlay.js", "time.js", "compute.js", "input.js", "page.js"),
 )
 """Parts of the script, in order."""
 
 
-def page(trace: Trace) -> str:
-    """The page of a trace; what would make it larger than LARGEST is left out, and the page says so."""
+def page(trace: Trace, params: Any = None) -> str:
+    """The page of a trace; what would make it larger than LARGEST is left out, and the page says so.
+
+    With `params`, those of the model that the trace is of, the page can compute the sequence again, unless the model is
+    too large (`parameters.why_not_computed`).
+    """
     for thinned in truncations(trace.arrays):
         numbers = pack(thinned.arrays)
         if len(numbers) <= LARGEST:
             break
-    script = "".join(_source(name) for name in SCRIPTS)
+    whole = thinned.steps == trace.steps
+    computes = params is not None and whole and why_not_computed(trace.spec, params) is None
+    script = (model_script() if computes else "") + "".join(_source(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{script}}})();\n'
     style = _source("view.css")
     policy = (
@@ -60,11 +72,20 @@ def page(trace: Trace) -> str:
     parts = {
         "policy": policy,
         "style": style,
-        "about": harmless_json(_about(trace, thinned)),
+        "about": harmless_json(
+            _about(trace, thinned) | {"model": described_model(trace.spec, params) if computes else None}
+        ),
         "numbers": numbers,
+        "params": pack_params(params) if computes else "",
         "script": script,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _source("page.html"))
+
+
+def model_script() -> str:
+    """The part of the script that computes a model: a constant `model` with its functions."""
+    body = "".join(_source(name) for name in MODEL_SCRIPTS)
+    return f"const model = (() => {{\n{body}return {{ forward, paramTree }};\n}})();\n"
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> str:

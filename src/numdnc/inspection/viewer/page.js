@@ -260,6 +260,7 @@ function resize() {
 
 async function start() {
   await unpackArrays();
+  await unpackModel();
   panels = buildPanels();
   useTheme(dark.matches ? "dark" : "light");
   showHeading();
@@ -293,6 +294,9 @@ async function start() {
       return now.step;
     },
     goTo,
+    canCompute: () => computing.model !== null,
+    /** The numbers of an array of the trace, computed again by the page from the inputs: all steps in one list. */
+    computed: (name) => computeArray(name),
     panels: () => panels.map(({ name, rows }) => ({ name, rows })),
     /** The number drawn in a row of a panel at a step. */
     valueAt: (name, row, step) => panels.find((panel) => panel.name === name).value(row, step),

@@ -3,12 +3,17 @@
 const about = JSON.parse(document.getElementById("about").textContent);
 const arrays = new Map();
 
-async function unpackArrays() {
-  const text = atob(document.getElementById("numbers").textContent);
+/** The bytes in an element of the page, which are deflated and in base 64. */
+async function inflated(id) {
+  const text = atob(document.getElementById(id).textContent);
   const packed = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function unpackArrays() {
+  const bytes = await inflated("numbers");
   const count = bytes.length / 3;
   const numbers = new Uint32Array(count);
   for (let i = 0; i < count; i++) {

@@ -1,0 +1,50 @@
+// Activations, the affine map and layer norm (reference/activations.py, reference/normalisation.py).
+// A vector is an array of numbers; a matrix is an array of its rows. There is no batch axis.
+
+const EPSILON = 1e-6;
+const sum = (vector) => vector.reduce((total, value) => total + value, 0);
+const zeros = (length) => new Float64Array(length);
+const dot = (a, b) => a.reduce((total, value, i) => total + value * b[i], 0);
+
+/** 1 / (1 + e^-z) = e^min(z, 0) / (1 + e^-|z|). */
+const sigmoid = (z) => Math.exp(Math.min(z, 0)) / (1 + Math.exp(-Math.abs(z)));
+
+/** log(1 + e^z). */
+const softplus = (z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+
+/** 1 + log(1 + e^z). */
+const oneplus = (z) => 1 + softplus(z);
+
+/** e^z / sum e^z; the maximum is subtracted first. */
+function softmax(z) {
+  const most = z.reduce((a, b) => Math.max(a, b), -Infinity);
+  const exponentials = z.map((value) => Math.exp(value - most));
+  const total = sum(exponentials);
+  return exponentials.map((value) => value / total);
+}
+
+/** gain (z - mean) / sqrt(var + eps) + bias. */
+function layerNorm(z, gain, bias) {
+  const mean = sum(z) / z.length;
+  const centred = z.map((value) => value - mean);
+  const deviation = Math.sqrt(dot(centred, centred) / z.length + EPSILON);
+  return centred.map((value, i) => (gain[i] * value) / deviation + bias[i]);
+}
+
+/** z = [parts concatenated] W + b, with a gain layer_norm([parts] W, gain, b). A symbol {symbol, of} is a one-hot part. */
+function affine(params, ...parts) {
+  const { weights, bias, gain } = params;
+  const z = gain ? zeros(bias.length) : Float64Array.from(bias);
+  let row = 0;
+  for (const part of parts) {
+    if (part.symbol !== undefined) addRow(z, 1, weights[row + part.symbol]);
+    else part.forEach((value, i) => addRow(z, value, weights[row + i]));
+    row += part.of ?? part.length;
+  }
+  return gain ? layerNorm(z, gain, bias) : z;
+}
+
+function addRow(z, factor, row) {
+  if (factor === 0) return;
+  for (let i = 0; i < z.length; i++) z[i] += factor * row[i];
+}

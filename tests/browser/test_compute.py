@@ -1,0 +1,136 @@
+"""The model that the page computes is the definition: every array of a trace, computed again by a real browser."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from browser import chromium
+from browser.chromium import Page
+from helpers.examples import MODELS, VARIATIONS, random_params, random_spec
+from helpers.marks import thorough_but
+from helpers.traces import about
+from numdnc import init_params, load_run, map_leaves, zero_params
+from numdnc.inspection.internals import recorded_parts
+from numdnc.inspection.trace import Trace, record
+from numdnc.inspection.viewer import export
+from numdnc.inspection.viewer.parameters import LARGEST_PARAMS, why_not_computed
+from numdnc.spec import DNCSpec, LSTMSpec, Spec
+from numdnc.tasks import Batch
+
+PROGRAM = chromium.find()
+needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
+MIXES = {f"random-{seed}": random_spec(seed) for seed in range(200, 260)}
+SPECS = {
+    name: spec
+    for name, spec in (MODELS | VARIATIONS | MIXES).items()
+    if why_not_computed(spec, zero_params(spec)) is None
+}
+FEW = (
+    "dnc-lstm",
+    "ntm-feedforward",
+    "rnn",
+    "write-heads",
+    "sparsity",
+    "recency",
+    "M+D+S",
+    "BiADNC",
+    "random-200",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OddSpec(LSTMSpec):
+    """A model with an option that the page does not know."""
+
+    twist: bool = False
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    assert PROGRAM is not None
+    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+def traced(spec: Spec, seed: int = 0, *, symbols: bool = False) -> tuple[Trace, Any]:
+    """A trace of nine steps in float64 and its parameters, which are exact in float32."""
+    rng = np.random.default_rng(seed)
+    params = map_leaves(lambda leaf: leaf.astype(np.float32).astype(float), random_params(spec, rng))
+    bits = rng.integers(2, size=(9, 1, spec.input_size)).astype(float)
+    inputs = rng.integers(spec.input_size, size=(9, 1)) if symbols else bits
+    targets = rng.integers(2, size=(9, 1, spec.output_size)).astype(float)
+    return record(spec, params, Batch(inputs, targets), about(spec)), params
+
+
+def assert_computed(
+    browser: Page, file: Path, trace: Trace, params: Any, *, slots_alike: bool = False
+) -> None:
+    """Every array but inputs, targets, mask and probabilities is what the page computes from the inputs.
+
+    With `slots_alike`, the numbers of the slots at a step are compared in order of size: among slots that hold the
+    same, rounding decides which is allocated first.
+    """
+    per_slot = {name for name, part in recorded_parts(trace.spec).items() if "N" in part.axes}
+    file.write_text(export.page(trace, params), "utf-8")
+    browser.open(file)
+    assert browser.run("numdnc.canCompute()")
+    for name in trace.arrays.keys() - {"inputs", "targets", "mask", "probabilities"}:
+        found = np.array(browser.run(f"numdnc.computed({json.dumps(name)})"))
+        found, expected = found.reshape(trace.steps, -1), trace.arrays[name].reshape(trace.steps, -1)
+        if slots_alike and name in per_slot:
+            found, expected = np.sort(found), np.sort(expected)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=name)
+    assert browser.complaints == []
+    assert browser.requests == [file.as_uri(), "data:,"] or browser.requests == [file.as_uri()]
+
+
+@needs_browser
+@pytest.mark.parametrize("name", thorough_but(FEW, SPECS))
+def test_page_computes_what_the_definition_computes(browser: Page, tmp_path: Path, name: str) -> None:
+    trace, params = traced(SPECS[name])
+    assert_computed(browser, tmp_path / "trace.html", trace, params)
+
+
+@needs_browser
+def test_page_computes_with_symbols(browser: Page, tmp_path: Path) -> None:
+    trace, params = traced(MODELS["dnc-lstm"], symbols=True)
+    assert_computed(browser, tmp_path / "trace.html", trace, params)
+
+
+@needs_browser
+@pytest.mark.parametrize("name", thorough_but(["copy"], ["copy", "large", "lstm"]))
+def test_page_computes_models_of_the_usual_size(browser: Page, tmp_path: Path, name: str) -> None:
+    """The trained model that comes with numdnc, and two as training initialises them."""
+    if name == "copy":
+        run = load_run("model:copy")
+        spec, params, arrays = run.spec, run.params, run.trace().arrays
+        batch = Batch(arrays["inputs"][:, None], arrays["targets"][:, None])
+    else:
+        sizes: dict[str, Any] = {"input_size": 9, "output_size": 8, "hidden_sizes": (64, 64)}
+        memory = {"memory_size": 64, "word_size": 16, "read_heads": 4}
+        spec = DNCSpec(**sizes, **memory) if name == "large" else LSTMSpec(**sizes)
+        params = init_params(spec, 1)
+        rng = np.random.default_rng(1)
+        bits = rng.integers(2, size=(2, 30, 1, 9)).astype(float)
+        batch = Batch(bits[0], bits[1, ..., :8])
+    params = map_leaves(lambda leaf: leaf.astype(np.float32).astype(float), params)
+    assert_computed(
+        browser, tmp_path / "trace.html", record(spec, params, batch, about(spec)), params, slots_alike=True
+    )
+
+
+def test_model_too_large_or_unknown_is_not_computed() -> None:
+    large = LSTMSpec(input_size=1, output_size=1, hidden_sizes=(300,))
+    trace, params = traced(large)
+    assert 4 * sum(leaf.size for leaf in params.controller[0][:2]) > LARGEST_PARAMS
+    assert "its parameters take 1.4 MiB" in str(why_not_computed(large, params))
+    assert '"model":null' in export.page(trace, params)
+    odd = OddSpec(input_size=1, output_size=1, hidden_sizes=(2,), twist=True)
+    assert "the option twist" in str(why_not_computed(odd, zero_params(odd)))
+    sparse = DNCSpec(input_size=1, output_size=1, hidden_sizes=(2,), memory_size=300, sparsity=2)
+    assert "300 slots" in str(why_not_computed(sparse, traced(sparse)[1]))
