@@ -500,7 +500,7 @@ def test_a_text_is_shown_and_can_do_nothing(show: Show) -> None:
     page = show(trace)
     assert page.run("window.numdncWasHere") is None
     assert page.run("document.querySelectorAll('img').length") == 0
-    assert page.run("document.scripts.length") == 3
+    assert page.run("document.scripts.length") == 4
     symbols = trace.about.symbols or ""
     for step in range(0, trace.steps, 5):
         page.point(*place(page, "input", 0, step))
