@@ -348,7 +348,7 @@ def test_learns_to_answer() -> None:
         (("sample", "run"), "must be given a run of a text or molecules, got one of babi|ask DIR"),
         (
             ("eval", "run", "--set", "batch=3"),
-            "--set must be given for a run of separate sequences, got one of babi",
+            "--set must be given for a run of separate sequences, |got one of babi",
         ),
         (("eval", "run", "--show"), "--show or --plot must be given for a run of separate sequences"),
         (

@@ -26,7 +26,7 @@ BABI = REPORT._replace(scores={"loss": 1.0, "mean_error": 0.15, "failed": 7.0})
 TASK = SimpleNamespace(
     unit="BPC", target_kind="classes", settings=SimpleNamespace(batch=16), titles=range(20)
 )
-OPENED: Any = SimpleNamespace(task=TASK)
+OPENED: Any = SimpleNamespace(task=TASK, score_name="mean error", score_key="mean_error")
 LINES: dict[str, Callable[[], str]] = {
     "text": lambda: progress.fit_line(*TextRun.progress_line(OPENED, REPORT)),
     "episodes": lambda: progress.fit_line(*SequenceRun.progress_line(OPENED, EPISODES)),

@@ -83,13 +83,14 @@ def train(folder: object, *words: object, model: str = "rnn", corpus: str = "tex
 
 
 def on_disk(folder: Path) -> dict[str, bytes | None]:
-    """Every file and folder below, with its contents."""
+    """Every file and folder below, with its contents, but for what Python keeps of the modules that it loads."""
     assert not (folder / "pyproject.toml").exists(), (
         "this would read the whole project: change to a folder of the test"
     )
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
+        if "__pycache__" not in path.parts
     }
 
 
