@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from numdnc.errors import UserError
-from numdnc.inspection.trace import About, Trace
+from numdnc.params import Array
 from numdnc.runs.base import NewTask
 from numdnc.runs.results import StoryAnswers
 from numdnc.runs.stories import Stored, StoryRun, in_brackets
@@ -65,25 +65,10 @@ class BabiRun(StoryRun[BabiSettings]):
             ask_story(self.forward, self.vocabulary, pause, question, words=words, shown=shown)
         )
 
-    def trace(self, *, user_input: str | None = None, number: int | None = None) -> Trace:
-        """Record one of the stories that progress lines are scored on, or a story of the user's own."""
+    def typed_story(self, text: str) -> Batch:
+        """A story that the user typed; its answers are unknown."""
+        return story_batch(parse_lines(text), self.vocabulary, self.settings.pause)
 
-        def make() -> tuple[Batch, About]:
-            if user_input is not None:
-                batch = story_batch(parse_lines(user_input), self.vocabulary, self.settings.pause)
-                return batch, self._about("a story given by hand")
-            scored, wanted = self.task.evaluated, number or 0
-            if not 0 <= wanted < len(scored):
-                raise UserError(
-                    f"the story must be one of 0..{len(scored) - 1}, those scored on, got {wanted}."
-                )
-            about = self._about(f"story {wanted} of those scored on, of task {scored[wanted].task}")
-            return scored[wanted].batch, about
-
-        return self._trace(make)
-
-    def show_sample(self) -> str:
-        """A story with the model's answers, another one each time."""
-        turn = self.checkpoint.iteration // self.checkpoint.training.report_every
-        batch = self.task.evaluated[turn % len(self.task.evaluated)].batch
-        return story_with_answers(batch, self.checkpoint.forward(batch.inputs, None)[0], self.vocabulary)
+    def with_answers(self, batch: Batch, outputs: Array) -> str:
+        """A story with the model's answers."""
+        return story_with_answers(batch, outputs, self.vocabulary)

@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from numdnc.errors import UserError
-from numdnc.inspection.trace import About, Trace
+from numdnc.params import Array
 from numdnc.runs.base import NewTask
 from numdnc.runs.results import StoryAnswers
 from numdnc.runs.stories import Stored, StoryRun
@@ -56,25 +56,10 @@ class CatbabiRun(StoryRun[StreamSettings]):
         self._check_memory(3, 1)
         return StoryAnswers(ask_stream(self.forward, self.vocabulary, question, shown=shown))
 
-    def trace(self, *, user_input: str | None = None, number: int | None = None) -> Trace:
-        """Record one of the stories that progress lines are scored on, or a story of the user's own."""
+    def typed_story(self, text: str) -> Batch:
+        """A story that the user typed, with the model's own answers."""
+        return stream_batch(self.forward, self.vocabulary, text)
 
-        def make() -> tuple[Batch, About]:
-            if user_input is not None:
-                batch = stream_batch(self.forward, self.vocabulary, user_input)
-                return batch, self._about("a story given by hand")
-            scored, wanted = self.task.evaluated, number or 0
-            if not 0 <= wanted < len(scored):
-                raise UserError(
-                    f"the story must be one of 0..{len(scored) - 1}, those scored on, got {wanted}."
-                )
-            about = f"story {wanted} of those scored on, of task {scored[wanted].task}"
-            return scored[wanted].batch, self._about(about)
-
-        return self._trace(make)
-
-    def show_sample(self) -> str:
-        """A story with the model's answers, another one each time."""
-        turn = self.checkpoint.iteration // self.checkpoint.training.report_every
-        batch = self.task.evaluated[turn % len(self.task.evaluated)].batch
-        return stream_with_answers(batch, self.checkpoint.forward(batch.inputs, None)[0], self.vocabulary)
+    def with_answers(self, batch: Batch, outputs: Array) -> str:
+        """A story with the model's answers."""
+        return stream_with_answers(batch, outputs, self.vocabulary)

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from numdnc.errors import UserError
 from numdnc.formatting import format_loss, format_table
-from numdnc.inspection.trace import About
+from numdnc.inspection.trace import About, Trace
+from numdnc.params import Array
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
@@ -17,7 +18,7 @@ from numdnc.runs.results import Evaluation
 from numdnc.runs.stored import check_batch, of_this_version
 from numdnc.runs.user_state import find_data_path, save_data_path
 from numdnc.schema import validated
-from numdnc.tasks import Scores
+from numdnc.tasks import Batch, Scores
 from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, Vocabulary, find_babi, read_babi
 from numdnc.tasks.babi.stream import StreamSettings, StreamTask
 from numdnc.tasks.babi.task import FAILURE_THRESHOLD
@@ -105,6 +106,14 @@ class StoryRun(TaskRun, Generic[Settings]):
     def new_task(cls, task: Any) -> NewTask:
         """The task to begin a run of, yet without what all runs on stories store and say."""
 
+    @abstractmethod
+    def typed_story(self, text: str) -> Batch:
+        """A story that the user typed, as a batch."""
+
+    @abstractmethod
+    def with_answers(self, batch: Batch, outputs: Array) -> str:
+        """A story, a line a sentence, with the model's answers."""
+
     @cached_property
     def task(self) -> BabiTask | StreamTask:
         """The task on the run's stories, which must be the same byte for byte."""
@@ -166,6 +175,28 @@ class StoryRun(TaskRun, Generic[Settings]):
             text="\n".join(lines),
             json=record,
         )
+
+    def trace(self, *, user_input: str | None = None, number: int | None = None) -> Trace:
+        """Record one of the stories that progress lines are scored on, or a story of the user's own."""
+
+        def make() -> tuple[Batch, About]:
+            if user_input is not None:
+                return self.typed_story(user_input), self._about("a story given by hand")
+            scored, wanted = self.task.evaluated, number or 0
+            if not 0 <= wanted < len(scored):
+                raise UserError(
+                    f"the story must be one of 0..{len(scored) - 1}, those scored on, got {wanted}."
+                )
+            about = f"story {wanted} of those scored on, of task {scored[wanted].task}"
+            return scored[wanted].batch, self._about(about)
+
+        return self._trace(make)
+
+    def show_sample(self) -> str:
+        """A story with the model's answers, another one each time."""
+        turn = self.checkpoint.iteration // self.checkpoint.training.report_every
+        batch = self.task.evaluated[turn % len(self.task.evaluated)].batch
+        return self.with_answers(batch, self.checkpoint.forward(batch.inputs, None)[0])
 
     def progress_line(self, report: Report) -> ProgressLine:
         """Seconds, iteration, losses in training and on validating stories, errors, speed, time left."""

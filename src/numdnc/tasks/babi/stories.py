@@ -12,6 +12,7 @@ from numdnc.errors import UserError
 from numdnc.input_files import parse_whole_number
 from numdnc.names import closest_names, quoted
 from numdnc.tasks import Batch
+from numdnc.tasks.babi.files import BabiFiles
 
 BLANK, ANSWER = 0, 1
 """The first two symbols: no input, and an answer word is due. Words are numbered from 2."""
@@ -104,6 +105,18 @@ def split_stories(stories: Sequence[Story], share: float, seed: int) -> tuple[li
         )
     order = np.random.default_rng([seed, _SPLIT, task]).permutation(len(stories))
     return [stories[i] for i in order[count:]], [stories[i] for i in order[:count]]
+
+
+def parse_parts(files: BabiFiles, share: float, seed: int) -> tuple[dict[int, list[Story]], ...]:
+    """Training, validation and test stories by task; without validation files a share of the training stories."""
+    train, valid, test = (
+        {task: parse_stories(task, text, f"qa{task} {part}") for task, text in texts.items()}
+        for part, texts in (("train", files.train), ("valid", files.valid), ("test", files.test))
+    )
+    if not valid:
+        for task, stories in train.items():
+            train[task], valid[task] = split_stories(stories, share, seed)
+    return train, valid, test
 
 
 def drop_duplicates(lines: Iterable[Line]) -> tuple[Line, ...]:

@@ -6,7 +6,7 @@ window to window, gradients are not, so a memory must free itself. Scores are sh
 tasks as those of bAbI.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,8 +19,8 @@ from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, Scores, position_from
 from numdnc.tasks.babi.files import BabiFiles
-from numdnc.tasks.babi.stories import Line, Story, Vocabulary, parse_stories, split_stories
-from numdnc.tasks.babi.task import FAILURE_THRESHOLD, numbers_of_tasks
+from numdnc.tasks.babi.stories import Line, Story, Vocabulary, parse_parts
+from numdnc.tasks.babi.task import FAILURE_THRESHOLD, first_questions, numbers_of_tasks
 from numdnc.tasks.sequences import loss_mask, pad_and_concat
 
 BEGIN = "<story>"
@@ -163,13 +163,7 @@ class StreamTask:
 
     def __init__(self, files: BabiFiles, settings: StreamSettings, seed: int) -> None:
         self.settings, self.titles, self._seed = settings, files.titles, seed
-        train, valid, test = (
-            {task: parse_stories(task, text, f"qa{task} {part}") for task, text in texts.items()}
-            for part, texts in (("train", files.train), ("valid", files.valid), ("test", files.test))
-        )
-        if not valid:
-            for task, stories in train.items():
-                train[task], valid[task] = split_stories(stories, settings.validation, seed)
+        train, valid, test = parse_parts(files, settings.validation, seed)
         self.vocabulary = stream_vocabulary(
             story for part in (train, valid, test) for stories in part.values() for story in stories
         )
@@ -179,7 +173,7 @@ class StreamTask:
             [encoder.story(story) for stories in part.values() for story in stories]
             for part in (train, valid, test)
         )
-        self.evaluated = list(_first_questions(self.validation, settings.evaluated))
+        self.evaluated = first_questions(self.validation, settings.evaluated)
         """The validation stories that progress lines score."""
         if len(self.train) < settings.batch:
             raise UserError(
@@ -269,12 +263,3 @@ class StreamTask:
             return "" if saved.read <= self.steps else f"there are {self.steps} steps"
 
         self._read = position_from(_Position, position, problem).read
-
-
-def _first_questions(stories: Iterable[ReadStory], wanted: int) -> Iterator[ReadStory]:
-    """The first stories of each task that hold at least `wanted` questions together."""
-    asked: dict[int, int] = {}
-    for story in stories:
-        if asked.setdefault(story.task, 0) < wanted:
-            asked[story.task] += int((story.targets != 0).sum())
-            yield story

@@ -1,8 +1,8 @@
 """The task bAbI: learn to answer the questions of all kinds of stories at once; see `Task`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,7 @@ from numdnc.tasks.babi.stories import (
     StoryEncoder,
     Vocabulary,
     drop_duplicates,
-    parse_stories,
-    split_stories,
+    parse_parts,
 )
 from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_lengths
 
@@ -135,10 +134,7 @@ class BabiTask:
 
     def __init__(self, files: BabiFiles, settings: BabiSettings, seed: int) -> None:
         self.settings, self.titles, self._seed = settings, files.titles, seed
-        train, valid, test = (
-            {task: parse_stories(task, text, f"qa{task} {part}") for task, text in texts.items()}
-            for part, texts in (("train", files.train), ("valid", files.valid), ("test", files.test))
-        )
+        train, valid, test = parse_parts(files, settings.validation, seed)
         self.vocabulary = Vocabulary.from_stories(
             story for part in (train, valid, test) for stories in part.values() for story in stories
         )
@@ -156,18 +152,14 @@ class BabiTask:
         self.validation: list[EncodedStory] = []
         """Validation stories, by which the best checkpoint is chosen; in the order of the tasks."""
         for task, stories in train.items():
-            if files.valid:
-                kept, validating = stories, valid[task]
-            else:
-                kept, validating = split_stories(stories, settings.validation, seed)
-            if settings.augment_16 and task == INDUCTION_TASK:
-                kept = augment_induction(kept, np.random.default_rng([seed, _AUGMENT]))
-            read = encoded(kept)
+            augmented = settings.augment_16 and task == INDUCTION_TASK
+            rng = np.random.default_rng([seed, _AUGMENT])
+            read = encoded(augment_induction(stories, rng) if augmented else stories)
             self.train += [story for story in read if not settings.longest or story.steps <= settings.longest]
-            self.validation += encoded(validating)
+            self.validation += encoded(valid[task])
         if not self.train:
             raise UserError(f"longest must leave stories to train on, got {settings.longest}. Raise it.")
-        self.evaluated = _first_questions(self.validation, settings.evaluated)
+        self.evaluated = first_questions(self.validation, settings.evaluated)
         """The validation stories that progress lines score."""
         self._lengths = [story.steps for story in self.train]
         self._begin_epoch(0)
@@ -278,7 +270,24 @@ def correct_questions(right: NDArray[np.bool_], due: NDArray[np.bool_]) -> NDArr
     return answers
 
 
-def _first_questions(stories: Sequence[EncodedStory], wanted: int) -> list[EncodedStory]:
+class OfTask(Protocol):
+    """A story of a task."""
+
+    @property
+    def task(self) -> int:
+        """Number of the task."""
+        ...
+
+    @property
+    def batch(self) -> Batch:
+        """The story as a batch of one row."""
+        ...
+
+
+OneStory = TypeVar("OneStory", bound=OfTask)
+
+
+def first_questions(stories: Iterable[OneStory], wanted: int) -> list[OneStory]:
     """The first stories of each task that hold at least `wanted` questions together."""
     asked: dict[int, int] = {}
     chosen = []
