@@ -14,10 +14,10 @@ from helpers.babi_stories import FOLDER, TITLES, damaged, files, plain_reading, 
 from numdnc import UserError
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.tasks.babi import BabiFiles, BabiSettings, BabiTask, Vocabulary, find_babi, parse_lines, read_babi
-from numdnc.tasks.babi.batches import batches_by_length, padding_share
 from numdnc.tasks.babi.induction import augment_induction
 from numdnc.tasks.babi.stories import parse_stories
 from numdnc.tasks.babi.task import EncodedStory, correct_questions
+from numdnc.tasks.batches import batches_by_length, padding_share
 from numdnc.tasks.sequences import single_sequence
 
 TRAIN = f"{FOLDER}/en-10k/qa1_where-is-it_train.txt"

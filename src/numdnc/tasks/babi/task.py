@@ -14,7 +14,6 @@ from numdnc.params import Array
 from numdnc.reference.losses import softmax_binary_cross_entropy, softmax_cross_entropy
 from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, Scores, position_from
-from numdnc.tasks.babi.batches import batches_by_length, padding_share
 from numdnc.tasks.babi.files import BabiFiles
 from numdnc.tasks.babi.induction import INDUCTION_TASK, augment_induction
 from numdnc.tasks.babi.stories import (
@@ -24,6 +23,7 @@ from numdnc.tasks.babi.stories import (
     drop_duplicates,
     parse_parts,
 )
+from numdnc.tasks.batches import batches_by_length, padding_share
 from numdnc.tasks.sequences import loss_mask, pad_and_concat, sequence_lengths
 
 _ORDER, _AUGMENT = 0, 2

@@ -15,13 +15,12 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, Scores, position_from
+from numdnc.tasks.batches import batches_by_length
 from numdnc.tasks.molecules.likelihood import batch_of, negative_log_likelihoods
 from numdnc.tasks.molecules.smiles import Vocabulary, read_molecules
 from numdnc.tasks.sequences import loss_mask
 from numdnc.tasks.targets import cross_entropy
 
-_POOL = 32
-"""Batches that are cut from molecules sorted by length, so that there is little padding."""
 _MOST_AT_ONCE, _MOST_TOKENS = 1 << 16, 1 << 12
 """Limits of settings, which may come from a file of somebody else."""
 
@@ -89,16 +88,10 @@ class MoleculeTask:
         self._begin_epoch(0)
 
     def _begin_epoch(self, epoch: int) -> None:
-        """Cut new batches of molecules of similar lengths, in random order; what is left is smaller than a batch."""
+        """Cut new batches of molecules of similar lengths; one that is smaller than the others is left out."""
         rng = np.random.default_rng([self._seed, epoch])
-        size, order = self.settings.batch, rng.permutation(len(self.trained))
-        lengths = np.array([len(molecule) for molecule in self.trained])
-        batches = []
-        for first in range(0, self.batches * size, _POOL * size):
-            pool = order[first : min(first + _POOL * size, self.batches * size)]
-            pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches += np.split(pool, len(pool) // size)
-        self._batches = [batches[i] for i in rng.permutation(len(batches))]
+        batches = batches_by_length([len(molecule) for molecule in self.trained], self.settings.batch, rng)
+        self._batches = [batch for batch in batches if len(batch) == self.settings.batch]
         self._epoch, self._read = epoch, 0
 
     @property
