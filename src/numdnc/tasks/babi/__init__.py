@@ -1,7 +1,8 @@
 """bAbI: read a short story word by word, answer questions on it (Weston et al. 2015, "Towards AI-complete QA").
 
 files.py finds and reads the published files, stories.py encodes them as words and symbols, induction.py augments the
-training stories of task 16, task.py is the task: one model learns all twenty kinds of story at once. stream.py is the task catbAbI: the same stories end to end as a stream.
+training stories of task 16, task.py is the task: one model learns all twenty kinds of story at once.
+stream.py is the task catbAbI: the same stories end to end as a stream.
 """
 
 from numdnc.tasks.babi.files import BabiFiles, find_babi, read_babi
