@@ -6,12 +6,13 @@ goes on. docs/equations.md derives the estimator.
 """
 
 from numdnc.reinforcement.episode import Episode
-from numdnc.reinforcement.losses import policy_gradient, value_loss
+from numdnc.reinforcement.losses import optimal_loss, policy_gradient, value_loss
 from numdnc.reinforcement.policy import entropy, likeliest_actions, log_probability, sample_actions
 from numdnc.reinforcement.returns import advantages, rewards_to_go
-from numdnc.reinforcement.rollout import Environment, Episodes, Observation, Rollout, rollout
+from numdnc.reinforcement.rollout import Choose, Environment, Episodes, Observation, Rollout, rollout
 
 __all__ = [
+    "Choose",
     "Environment",
     "Episode",
     "Episodes",
@@ -21,6 +22,7 @@ __all__ = [
     "entropy",
     "likeliest_actions",
     "log_probability",
+    "optimal_loss",
     "policy_gradient",
     "rewards_to_go",
     "rollout",

@@ -14,7 +14,7 @@ from numdnc.reinforcement.episode import Episode
 from numdnc.tree import map_leaves
 
 Step = Callable[[Any, Any], tuple[Array, Any]]
-"""A model: (inputs (1, B, X), state or None) -> (outputs (1, B, Y), state)."""
+"""A model: (inputs (T, B, X), state or None) -> (outputs (T, B, Y), state)."""
 Choose = Callable[[Array, NDArray[Any]], NDArray[Any]]
 """(logits (B, L), allowed (B, L)) -> actions (B, A), as `sample_actions`."""
 
@@ -78,15 +78,24 @@ class Rollout(NamedTuple):
 
 
 def rollout(step: Step, episodes: Episodes, sizes: tuple[int, ...], choose: Choose) -> Rollout:
-    """Let a model act until all episodes have ended."""
-    state: Any = None
+    """Let a model act until all episodes have ended.
+
+    Episodes may say the inputs of their first steps `ahead`, (P, B, X), at which they allow one action alone; the model
+    then computes these steps at once.
+    """
+    ahead: Any = getattr(episodes, "ahead", ())
+    first, state = step(ahead, None) if len(ahead) else (ahead, None)
     steps: list[Any] = []
     while episodes.observation.alive.any():
         seen = episodes.observation
-        outputs, state = step(seen.inputs[None], state)
-        actions = choose(outputs[0, :, : sum(sizes)], seen.allowed)
-        rewards = episodes.step(actions, outputs[0])
-        steps.append((seen, outputs[0], actions, rewards, episodes.record()))
+        if len(steps) < len(ahead):
+            outputs = first[len(steps)]
+        else:
+            found, state = step(seen.inputs[None], state)
+            outputs = found[0]
+        actions = choose(outputs[:, : sum(sizes)], seen.allowed)
+        rewards = episodes.step(actions, outputs)
+        steps.append((seen, outputs, actions, rewards, episodes.record()))
     observations, all_outputs, all_actions, all_rewards, record = zip(*steps, strict=True)
     inputs, allowed, alive = (np.stack(part) for part in zip(*observations, strict=True))
     returned = np.stack(all_rewards)

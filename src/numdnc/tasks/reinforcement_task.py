@@ -13,6 +13,7 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.reinforcement import (
+    Choose,
     Environment,
     Episodes,
     advantages,
@@ -103,7 +104,8 @@ class ReinforcementTask:
 
     An environment may also have `reset_training(rng, count)`, which begins the episodes for training, `rewards(outputs,
     batch)`, where rewards are a function of outputs (returns them and the gradient of their sum by the outputs), and
-    `feedback` as in `Differentiable`. Its episodes may say which were `right`, (B,) booleans.
+    `feedback` as in `Differentiable`. Its episodes may say which were `right`, (B,) booleans or the share of each that
+    was, and have other `measures`, name -> (B,) numbers, whose means are scores.
     """
 
     unit = "nats"
@@ -138,21 +140,23 @@ class ReinforcementTask:
         """Episodes in which the model draws its actions, with returns as advantages."""
         environment, count = self.current, batch.inputs.shape[1]
         reset = getattr(environment, "reset_training", environment.reset)
-        return self._play(forward, reset(self._rng, count), self._rng)
+        episodes = reset(self._rng, count)
+        return self._play(forward, episodes, self._chooser(episodes, self._rng))
 
     def scoring_rollout(self, forward: Forward, episodes: Episodes) -> Batch:
         """Episodes in which the model takes the likeliest actions."""
-        return self._play(forward, episodes, None)
-
-    def _play(self, forward: Forward, episodes: Episodes, rng: np.random.Generator | None) -> Batch:
         sizes = self.environment.action_sizes
+        return self._play(
+            forward, episodes, lambda logits, allowed: likeliest_actions(logits, allowed, sizes)
+        )
 
-        def choose(logits: Array, allowed: Any) -> Any:
-            if rng is None:
-                return likeliest_actions(logits, allowed, sizes)
-            return sample_actions(logits, allowed, sizes, rng)
+    def _chooser(self, episodes: Episodes, rng: np.random.Generator) -> Choose:
+        """How actions are chosen in training: drawn from the policy."""
+        sizes = self.environment.action_sizes
+        return lambda logits, allowed: sample_actions(logits, allowed, sizes, rng)
 
-        done = rollout(forward, episodes, sizes, choose)
+    def _play(self, forward: Forward, episodes: Episodes, choose: Choose) -> Batch:
+        done = rollout(forward, episodes, self.environment.action_sizes, choose)
         targets = np.zeros(done.alive.shape, int)
         batch = Batch(done.inputs.astype(np.float32), targets, mask=done.alive, episode=done.episode)
         return self.with_values(batch, np.zeros_like(done.episode.rewards))
@@ -192,7 +196,8 @@ class ReinforcementTask:
         return None if way is None or batch.episode is None else way(outputs, batch)
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
-        """Scores of the episodes that are scored: "loss", minus the mean return, and "error", the share with an error.
+        """Scores of the episodes that are scored: "loss", minus the mean return, "error", the share with an error, and
+        the means of what else the environment measures.
 
         With a curriculum they are of the current level, which "level" gives; with `whole`, or where the task itself
         turns out to be solved already, they are of the task itself.
@@ -215,15 +220,19 @@ class ReinforcementTask:
             yield (environment or self.environment).reset(rng, count)
 
     def _measure(self, environment: Environment, forward: Forward) -> Scores:
-        total, wrong = 0.0, 0
+        total, wrong = 0.0, 0.0
+        measured: dict[str, float] = {}
         for episodes in self.episodes(environment):
             batch = self.scoring_rollout(forward, episodes)
             assert batch.episode is not None
             total += float(batch.episode.rewards.sum(dtype=np.float64))
             right = getattr(episodes, "right", None)
-            wrong += batch.inputs.shape[1] if right is None else int((~right).sum())
+            wrong += float(batch.inputs.shape[1] - (0 if right is None else right.sum()))
+            for name, values in getattr(episodes, "measures", {}).items():
+                measured[name] = measured.get(name, 0.0) + float(values.sum())
         count = self.settings.evaluated
-        return {"loss": -total / count, "error": wrong / count}
+        means = {name: value / count for name, value in measured.items()}
+        return {"loss": -total / count, "error": wrong / count, **means}
 
     def example(self, sequences: int = 1) -> Batch:
         """The first episodes that are scored, acted out at random."""
@@ -231,9 +240,11 @@ class ReinforcementTask:
         episodes = self.current.reset(rng, sequences)
 
         def idle(inputs: Any, state: Any, lengths: Any = None) -> tuple[Array, Any]:
-            return np.zeros((1, sequences, self.output_size), np.float32), None
+            return np.zeros((len(inputs), sequences, self.output_size), np.float32), None
 
-        return self._play(idle, episodes, np.random.default_rng([self._seed, _EXAMPLE]))
+        return self._play(
+            idle, episodes, self._chooser(episodes, np.random.default_rng([self._seed, _EXAMPLE]))
+        )
 
     def solved(self, scores: Scores) -> bool:
         """Whether, on the last level, at most `solved_at` of the episodes have an error."""

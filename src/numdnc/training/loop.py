@@ -76,7 +76,7 @@ def train(
             return
         with np.errstate(all="ignore"):  # overflow ends in an error that names an array, not in a warning
             batch = _next_batch(run, task, workers)
-            judged = judge(run, task, batch) if isinstance(task, Reinforced) else None
+            judged = judge(run, task, batch) if run.critic and isinstance(task, Reinforced) else None
             batch = batch if judged is None else judged.batch
             state = None if batch.starts_sequence else run.state
             mask = _bypass_mask(run, batch)
