@@ -52,6 +52,7 @@ TRAIN: dict[str, tuple[Any, ...]] = {
         *("interface-copy", "--length", 2, "--batch", 2, "--evaluated", 3, "--critic-hidden", 2, "-m", "dnc"),
         *SIZES,
     ),
+    "shrdlu-dnc-1": ("shrdlu", "--batch", 2, "--evaluated", 3, *SIZES),
     "babi-dnc-1": ("babi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
     "catbabi-dnc-1": ("catbabi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
     "molecules-dnc-1": ("molecules", "-c", "molecules.smi", "--batch", 4, "--max-tokens", 9, *SIZES),
@@ -62,6 +63,7 @@ CLASSES = {
     "traversal-dnc-1": "GraphRun",
     "language-dnc-1": "TypedRun",
     "interface-copy-dnc-1": "InterfaceRun",
+    "shrdlu-dnc-1": "ShrdluRun",
     "babi-dnc-1": "BabiRun",
     "catbabi-dnc-1": "CatbabiRun",
     "molecules-dnc-1": "MoleculeRun",
@@ -183,7 +185,7 @@ def test_a_kind_of_a_later_version_is_refused() -> None:
     run.task["kind"] = "images"
     with pytest.raises(
         numdnc.UserError,
-        match="the kind of a run must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, got 'ima",
+        match="must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, shrdlu, got 'ima",
     ):
         open_run(run)
 
@@ -204,7 +206,7 @@ def test_a_new_kind_needs_no_change_of_any_command(monkeypatch: pytest.MonkeyPat
     refused(
         "eval",
         place,
-        expect="must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, got 'echo'",
+        expect="must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, shrdlu, got 'echo'",
     )
     monkeypatch.setattr("numdnc.runs.kinds.KINDS", (*KINDS, Echo))
     assert type(load("copy-dnc-1")) is Echo

@@ -8,7 +8,7 @@ from tyro.conf import OmitArgPrefixes, arg
 
 from numdnc.cli.groups import Command, Group, Other, command
 from numdnc.cli.options import DataFolder, ModelOptions, engine_on
-from numdnc.cli.policies import interface_commands, train_environment
+from numdnc.cli.policies import PUBLISHED_SHRDLU, interface_commands, train_environment, train_shrdlu
 from numdnc.cli.presets import PRESETS, Preset
 from numdnc.cli.published import BABI, PUBLISHED
 from numdnc.cli.signatures import with_defaults
@@ -256,7 +256,10 @@ TRAIN = Group(
         "arithmetic and languages": _presets_of(TypedTask),
         "graphs": _presets_of(GraphTask),
         "learned interfaces": interface_commands(),
-        "reinforcement": {"environment": command(train_environment)},
+        "reinforcement": {
+            "shrdlu": command(train_shrdlu, source=with_defaults(train_shrdlu, **PUBLISHED_SHRDLU)),
+            "environment": command(train_environment),
+        },
     },
     Other(
         "FILE.py:CLASS",

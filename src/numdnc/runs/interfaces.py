@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from numdnc.inspection.tape_plot import save_tape_plot
 from numdnc.reinforcement import Environment
 from numdnc.runs.base import NewTask
-from numdnc.runs.reinforcement import PolicyRun, Stored, stored_policy
+from numdnc.runs.reinforcement import PolicyRun, Stored
 from numdnc.runs.stored import of_this_version
 from numdnc.schema import validated
 from numdnc.tasks import Batch
@@ -85,7 +85,7 @@ class InterfaceRun(PolicyRun):
     @classmethod
     def accepts(cls, run: Run, custom_task: str | None) -> bool:
         """Whether the run's environment is one of tapes."""
-        return stored_policy(run).name in INTERFACES
+        return cls.stored(run).name in INTERFACES
 
     @classmethod
     def prepare(

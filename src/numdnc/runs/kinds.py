@@ -19,6 +19,7 @@ from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.molecules import MoleculeRun
 from numdnc.runs.reinvent import ReinventRun
 from numdnc.runs.sequences import SequenceRun
+from numdnc.runs.shrdlu import ShrdluRun
 from numdnc.runs.text import TextRun
 from numdnc.runs.typed import TypedRun
 from numdnc.training.checkpoint import load_run as load_checkpoint_run
@@ -35,6 +36,7 @@ KINDS: tuple[type[TaskRun], ...] = (
     MoleculeRun,
     ReinventRun,
     InterfaceRun,
+    ShrdluRun,
     EnvironmentRun,
 )
 """All kinds; among those that store the same kind of task, the first that accepts the run is used."""

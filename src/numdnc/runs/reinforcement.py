@@ -1,7 +1,7 @@
 """Runs of policies: a model acts in an environment and is trained by policy gradient."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from numdnc.runs.results import Evaluation
 from numdnc.runs.sequences import changed_settings
 from numdnc.runs.stored import check_batch, of_this_version
 from numdnc.schema import validated
+from numdnc.spec import Spec
 from numdnc.tasks import Batch, Scores
 from numdnc.tasks.reinforcement_task import ReinforcementSettings, ReinforcementTask
 from numdnc.tasks.sequence_task import EVAL_BATCH
@@ -48,6 +49,9 @@ class PolicyRun(TaskRun):
 
     kind: ClassVar[str] = "policy"
     score_name: ClassVar[str] = "loss"
+    stored_class: ClassVar[type[Stored]] = Stored
+    right_noun: ClassVar[str] = "episodes right"
+    """What the progress line counts."""
 
     def __init__(
         self,
@@ -58,13 +62,13 @@ class PolicyRun(TaskRun):
         custom_task: str | None = None,
     ) -> None:
         super().__init__(run, engine=engine, memory=memory)
-        self._stored = stored_policy(run)
+        self._stored = self.stored(run)
         self._custom_task = custom_task
 
     @classmethod
     def prepare_policy(cls, stored: Stored, environment: Environment, *, seed: int) -> NewTask:
         """A task to train on."""
-        task = ReinforcementTask(stored.name, environment, stored.reinforcement, seed)
+        task = cls.make_task(stored.name, environment, stored.reinforcement, seed)
         described = ", ".join(f"{key} {value}" for key, value in stored.settings.items())
         batch = stored.reinforcement.batch
         return NewTask(
@@ -75,9 +79,27 @@ class PolicyRun(TaskRun):
             about=f"{stored.name}: {described}; {task.input_size} inputs, {task.output_size} outputs, "
             f"{' x '.join(map(str, environment.action_sizes))} actions",
             stem=file_name(stored.name.rpartition(":")[2].lower()),
-            critic_spec=stored.reinforcement.critic_spec,
+            critic_spec=cls.critic_of(stored),
             in_parts="its inputs depend on what the model did",
         )
+
+    @classmethod
+    def stored(cls, run: Run) -> Stored:
+        """What the checkpoint of a policy stores of its task."""
+        with of_this_version(cls.noun):
+            return validated(cls.stored_class, run.task)
+
+    @classmethod
+    def make_task(
+        cls, name: str, environment: Environment, settings: ReinforcementSettings, seed: int
+    ) -> ReinforcementTask:
+        """The task of an environment."""
+        return ReinforcementTask(name, environment, settings, seed)
+
+    @classmethod
+    def critic_of(cls, stored: Stored) -> Callable[[Spec], Spec] | None:
+        """The spec of the critic beside a policy; None if it is trained without one."""
+        return stored.reinforcement.critic_spec
 
     def environment(self) -> Environment:
         """The environment, made again from what the checkpoint stores."""
@@ -89,7 +111,7 @@ class PolicyRun(TaskRun):
         stored = self._stored
         with of_this_version(self.noun):
             check_batch(self.checkpoint, stored.reinforcement.batch)
-        task = ReinforcementTask(
+        task = self.make_task(
             stored.name, self.environment(), stored.reinforcement, self.checkpoint.training.seed
         )
         self._check_sizes(task)
@@ -154,7 +176,7 @@ class PolicyRun(TaskRun):
     def _given(self, task: ReinforcementTask, user_input: str) -> Batch:
         """An episode that the user gives."""
         raise UserError(
-            f"--input must be given for a run of a learned interface, got one of {self.name}. Leave it out."
+            f"--input must be given for a run of a learned interface or shrdlu, got one of {self.name}. Leave it out."
         )
 
     def progress_line(self, report: Report) -> ProgressLine:
@@ -162,14 +184,18 @@ class PolicyRun(TaskRun):
         scores = report.scores
         parts = [
             *time_and_iteration(report.seconds, report.iteration),
-            f"return {-report.train:8.3f}",
+            self._trained(report.train),
             f"held-out {-report.held_out:8.3f}",
-            f"{100 * (1 - scores['error']):5.1f} % episodes right",
+            f"{100 * (1 - scores['error']):5.1f} % {self.right_noun}",
             *([f"level {scores['level']:.0f}"] if "level" in scores else []),
             f"{report.per_second:7.0f} episodes/s",
             time_left(report.seconds_left),
         ]
         return ProgressLine(parts, drop=(len(parts) - 2, 2))
+
+    def _trained(self, loss: float) -> str:
+        """The loss of training, of which an update's is minus the mean return."""
+        return f"return {-loss:8.3f}"
 
     def show_sample(self) -> str:
         """The first of the episodes that are scored."""
@@ -233,7 +259,7 @@ class PolicyRun(TaskRun):
         if sequences is not None:
             settings = dataclasses.replace(settings, evaluated=sequences)
         changed = self._changed(task.environment, overrides) if overrides else task.environment
-        varied = ReinforcementTask(task.name, changed, settings, self.checkpoint.training.seed)
+        varied = self.make_task(task.name, changed, settings, self.checkpoint.training.seed)
         self._check_sizes(varied)
         return varied
 
@@ -271,10 +297,4 @@ class PolicyRun(TaskRun):
     @classmethod
     def custom_task_source(cls, run: Run) -> str | None:
         """MODULE:FUNCTION of an environment of the user's own; None for one of numdnc or Gymnasium."""
-        return stored_policy(run).source
-
-
-def stored_policy(run: Run) -> Stored:
-    """What the checkpoint of a policy stores of its task."""
-    with of_this_version("a policy"):
-        return validated(Stored, run.task)
+        return cls.stored(run).source

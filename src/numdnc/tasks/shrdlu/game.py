@@ -1,0 +1,156 @@
+"""Episodes of Mini-SHRDLU, side by side: goals are shown, one is asked for, then blocks are moved.
+
+Axes: T steps, B episodes, X = 97 inputs, M boards.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numdnc.params import Array
+from numdnc.reinforcement import Observation
+from numdnc.tasks.shrdlu.boards import ACTIONS, BLOCKS, PASS, RELATIONS, SQUARES
+from numdnc.tasks.shrdlu.problems import LETTERS, Problem, satisfied
+
+_BLOCK = LETTERS
+_RELATION = _BLOCK + BLOCKS
+_OTHER = _RELATION + len(RELATIONS)
+GO = _OTHER + BLOCKS
+"""Channel of the go cue, ..."""
+BOARD = GO + 1
+"""... and the first of the board's."""
+INPUTS = BOARD + SQUARES * BLOCKS
+
+
+class GameRecord(NamedTuple):
+    """What is kept of each step besides actions."""
+
+    board: NDArray[np.int64]  # (T, B) before the step
+    optimal: NDArray[
+        np.bool_
+    ]  # (T, B, 7) actions on a shortest way to the goal; to pass, where it is reached
+
+
+class Game:
+    """A batch of episodes."""
+
+    def __init__(
+        self, problems: Sequence[Problem], *, spare_moves: int, invalid_cost: float, undo_cost: float
+    ) -> None:
+        self.problems, count = problems, len(problems)
+        self._invalid_cost, self._undo_cost = invalid_cost, undo_cost
+        shown = [_shown(problem) for problem in problems]
+        self._names = [np.array(problem.names) for problem in problems]
+        self._begin = np.array([len(rows) for rows in shown])
+        self._inputs = np.zeros((int(self._begin.max()) + 1, count, INPUTS))
+        for row, rows in enumerate(shown):
+            self._inputs[: len(rows), row, :BOARD] = rows
+        self._end = self._begin + spare_moves + [problem.moves for problem in problems]
+        self._due = np.array([len(problem.goals[problem.chosen].constraints) for problem in problems])
+        self._satisfied = [
+            satisfied(problem.boards, problem.goals[problem.chosen].constraints) for problem in problems
+        ]
+        self._distance = [
+            problem.boards.distances_to(held == due)
+            for problem, held, due in zip(problems, self._satisfied, self._due, strict=True)
+        ]
+        self._board = np.array([problem.start for problem in problems])
+        self._held = self._count_held()
+        self._inputs[..., BOARD:] = self._encoded()
+        self.ahead = self._inputs[: self._begin.min()]
+        """Inputs of the first steps, at which nothing is chosen."""
+        self._moves = np.zeros(count, int)
+        self.reached = np.where(self._held == self._due, 0, -1)
+        """(B,): after how many moves the goal held for the first time; -1 if it has not yet."""
+        self._t = 0
+        self._record = GameRecord(self._board, np.zeros((count, ACTIONS), bool))
+        self.observation = self._observe()
+        self.optimal = self._optimal()
+        """(B, 7): actions on a shortest way from the present boards, if anything is to be chosen; else to pass."""
+
+    @property
+    def right(self) -> Array:
+        """The share of the goal's constraints that hold."""
+        share: Array = self._held / self._due
+        return share
+
+    @property
+    def measures(self) -> dict[str, NDArray[np.bool_]]:
+        """Of each episode, whether the goal does not hold, and whether that or its moves were not the best."""
+        needed, missed = [problem.moves for problem in self.problems], self._held < self._due
+        return {"goal_error": missed, "not_optimal": missed | (self.reached != needed)}
+
+    def step(self, actions: NDArray[np.int64], outputs: Array) -> Array:
+        """Move blocks; return the constraints that hold then, less what an invalid move and an undone goal cost."""
+        acts = self.observation.alive & (self._t >= self._begin)
+        self._record = GameRecord(self._board, self.optimal)
+        self._t += 1
+        rewards = self._act(actions[:, 0], acts) if acts.any() else np.zeros(len(acts))
+        self.observation = self._observe()
+        self.optimal = self._optimal()
+        return rewards.astype(outputs.dtype)
+
+    def _act(self, chosen: NDArray[np.int64], acts: NDArray[np.bool_]) -> Array:
+        before, valid, self._board = self._held, np.ones(len(acts), bool), self._board.copy()
+        for row in np.flatnonzero(acts).tolist():
+            table, board = self.problems[row].boards, self._board[row]
+            valid[row], self._board[row] = table.valid[board, chosen[row]], table.after[board, chosen[row]]
+        self._held = self._count_held()
+        self._moves += acts
+        reached = acts & (self._held == self._due) & (self.reached < 0)
+        self.reached[reached] = self._moves[reached]
+        undone = (before == self._due) & (self._held < self._due)
+        return np.where(acts, self._held - self._invalid_cost * ~valid - self._undo_cost * undone, 0)
+
+    def record(self) -> GameRecord:
+        """What is kept of the last step."""
+        return self._record
+
+    def _count_held(self) -> NDArray[np.int64]:
+        return np.array([held[board] for held, board in zip(self._satisfied, self._board, strict=True)], int)
+
+    def _optimal(self) -> NDArray[np.bool_]:
+        found = np.zeros((len(self.problems), ACTIONS), bool)
+        for row in np.flatnonzero(self.observation.allowed[:, 0]).tolist():
+            distance, board = self._distance[row], self._board[row]
+            found[row] = distance[self.problems[row].boards.after[board]] < distance[board]
+        found[~found.any(axis=1), PASS] = True
+        return found
+
+    def _observe(self) -> Observation:
+        alive, shows = self._t < self._end, self._t < self._begin
+        inputs = self._inputs[min(self._t, len(self._inputs) - 1)].copy()
+        if not shows.all():
+            inputs[:, BOARD:] = self._encoded()
+        inputs[~alive] = 0
+        allowed = np.zeros((len(alive), ACTIONS), bool)
+        allowed[alive & ~shows] = True
+        allowed[:, PASS] = True
+        return Observation(inputs, allowed, alive)
+
+    def _encoded(self) -> Array:
+        """The present boards, (B, 54)."""
+        found = np.zeros((len(self.problems), SQUARES * BLOCKS))
+        for row, (problem, board) in enumerate(zip(self.problems, self._board, strict=True)):
+            block = problem.boards.block[board]
+            squares = np.flatnonzero(block >= 0)
+            found[row, BLOCKS * squares + self._names[row][block[squares]]] = 1
+        return found
+
+
+def _shown(problem: Problem) -> Array:
+    """What is seen before the first move besides the board, (T, 43): a constraint a step, then letter and go cue."""
+    rows = []
+    for goal in problem.goals:
+        for constraint in goal.constraints:
+            row = np.zeros(BOARD)
+            row[goal.letter] = 1
+            row[_BLOCK + problem.names[constraint.block]] = 1
+            row[_RELATION + constraint.relation] = 1
+            row[_OTHER + problem.names[constraint.other]] = 1
+            rows.append(row)
+    asked = np.zeros(BOARD)
+    asked[[problem.goals[problem.chosen].letter, GO]] = 1
+    return np.array([*rows, asked])
