@@ -44,7 +44,7 @@ def test_the_module_takes_and_describes_every_option(module_type, options, optio
     default = f'"{option.default}"' if isinstance(option.default, str) else option.default
     described = f"{option.name}: {attribute_docs(options)[option.name]} Default: {default}."
     assert described in " ".join(module_type.__doc__.split())
-    other = {"controller": "rnn", "sharpness": True, "masking": True}
+    other = {"controller": "rnn", "second_memory": "own", "sharpness": True, "masking": True}
     value = other.get(option.name, not option.default if isinstance(option.default, bool) else 0.5)
     value = 3 if type(option.default) is int or option.name == "sparsity" else value
     needed = {"mask_floor": {"masking": True}, "recency": {"sparsity": 3}}.get(option.name, {})
@@ -116,5 +116,5 @@ def test_a_model_without_links_has_no_matrix_of_links():
 
 
 def size_in_words(axes):
-    """R W for "R W", M R for "R M", V W for "[V] W"."""
-    return " ".join(sorted(axis.strip("[]") for axis in axes.split())) or "1"
+    """R W for "R W", M R for "R M", V W for "[E] [V] W": the size of one memory."""
+    return " ".join(sorted(axis.strip("[]") for axis in axes.split() if axis not in ("[E]", "[P]"))) or "1"

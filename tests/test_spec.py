@@ -95,7 +95,13 @@ def test_spec_accepts_and_keeps(arguments):
     for name, value in arguments.items():
         assert getattr(spec, name) == value
         assert type(getattr(spec, name)) is (
-            bool if name in FLAGS else int if name in ("sparsity", "write_heads") else float
+            bool
+            if name in FLAGS
+            else int
+            if name in ("sparsity", "write_heads")
+            else str
+            if name == "second_memory"
+            else float
         )
 
 

@@ -1,7 +1,8 @@
 """The data of a model: trees of parameters and states, and their shapes.
 
-Axes: B batch, X input, Y output, H hidden units of a layer, N slots, W word, R read heads, V write heads, K entries of
-a row that is kept sparse. The axis V of a DNC's state is left out where it has one write head.
+Axes: B batch, X input, Y output, H hidden units of a layer, E memories, N slots, W word, R read heads, V write heads,
+K entries of a row that is kept sparse. The axes E and V of a DNC's state are left out where it has one memory or write
+head.
 The gradient of a tree is a tree of the same type. A part that a model does not have is an empty tuple.
 """
 
@@ -70,7 +71,7 @@ class LearnedState(NamedTuple):
     """The learned part of the initial state, without the batch axis."""
 
     controller: tuple[LayerState, ...]  # each array (H,)
-    memory: Array  # (N, W)
+    memory: Array  # (N, W); of two (E, N, W)
     reads: OptionalArray = ()  # (R, W), of an NTM
 
 
@@ -102,14 +103,14 @@ class DNCState(NamedTuple, Generic[Leaf]):
     """State of a DNC: the controller's, and the parts of the memory's, each with the batch as its first axis."""
 
     controller: tuple[LayerState[Leaf], ...]
-    memory: Annotated[Leaf, Part("N W")]
-    usage: Annotated[OptionalArray, Part("N", flag="usage_writing")]  # in [0, 1]
-    precedence: Annotated[OptionalArray, Part("[V] N", flag="links")]  # >= 0, each head sums to at most 1
-    link: Annotated[OptionalArray, Part("[V] N N", flag="dense_links")]
+    memory: Annotated[Leaf, Part("[E] N W")]
+    usage: Annotated[OptionalArray, Part("[E] N", flag="usage_writing")]  # in [0, 1]
+    precedence: Annotated[OptionalArray, Part("[E] [V] N", flag="links")]  # >= 0, each head sums to at most 1
+    link: Annotated[OptionalArray, Part("[E] [V] N N", flag="dense_links")]
     """link[i, j]: "i was written after j"; rows and columns sum to at most 1."""
-    write_weights: Annotated[Leaf, Part("[V] N")]  # >= 0, each head sums to at most 1
-    read_weights: Annotated[Leaf, Part("R N")]  # >= 0, each head sums to at most 1
-    reads: Annotated[Leaf, Part("R W")]
+    write_weights: Annotated[Leaf, Part("[E] [V] N")]  # >= 0, each head sums to at most 1
+    read_weights: Annotated[Leaf, Part("[E] R N")]  # >= 0, each head sums to at most 1
+    reads: Annotated[Leaf, Part("[E] R W")]
     age: Annotated[
         OptionalArray, Part("N", flag="recency")
     ] = ()  # steps since the last access, whole numbers

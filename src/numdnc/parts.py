@@ -44,21 +44,21 @@ class Part(NamedTuple):
 class Interface(NamedTuple):
     """The activated parts of a DNC's interface vector xi, in order."""
 
-    read_keys: Annotated[Array, Part("R W")]  # k^r
-    read_strengths: Annotated[Array, Part("R", "oneplus")]  # beta^r, >= 1
-    write_key: Annotated[OptionalArray, Part("[V] W", flag="usage_writing")] = ()  # k^w
-    write_strength: Annotated[OptionalArray, Part("[V]", "oneplus", "usage_writing")] = ()  # beta^w, >= 1
-    erase: Annotated[OptionalArray, Part("[V] W", "sigmoid", "usage_writing")] = ()  # e
-    write_vector: Annotated[OptionalArray, Part("[V] W")] = ()  # v
-    free_gates: Annotated[OptionalArray, Part("R", "sigmoid", "usage_writing")] = ()  # f
-    allocation_gate: Annotated[OptionalArray, Part("[V]", "sigmoid")] = ()  # g^a
-    write_gate: Annotated[OptionalArray, Part("[V]", "sigmoid")] = ()  # g^w
-    read_modes: Annotated[OptionalArray, Part("R M", "softmax", "links")] = ()
+    read_keys: Annotated[Array, Part("[E] R W")]  # k^r
+    read_strengths: Annotated[Array, Part("[E] R", "oneplus")]  # beta^r, >= 1
+    write_key: Annotated[OptionalArray, Part("[E] [V] W", flag="usage_writing")] = ()  # k^w
+    write_strength: Annotated[OptionalArray, Part("[E] [V]", "oneplus", "usage_writing")] = ()  # beta^w, >= 1
+    erase: Annotated[OptionalArray, Part("[E] [V] W", "sigmoid", "usage_writing")] = ()  # e
+    write_vector: Annotated[OptionalArray, Part("[P] [V] W")] = ()  # v
+    free_gates: Annotated[OptionalArray, Part("[E] R", "sigmoid", "usage_writing")] = ()  # f
+    allocation_gate: Annotated[OptionalArray, Part("[E] [V]", "sigmoid")] = ()  # g^a
+    write_gate: Annotated[OptionalArray, Part("[E] [V]", "sigmoid")] = ()  # g^w
+    read_modes: Annotated[OptionalArray, Part("[E] R M", "softmax", "links")] = ()
     """pi: backward along the links of each write head, content, forward along the links of each; M = 2 V + 1."""
-    write_mask: Annotated[OptionalArray, Part("[V] W", "sigmoid", "write_masking")] = ()
-    read_masks: Annotated[OptionalArray, Part("R W", "sigmoid", "masking")] = ()
-    forward_sharpness: Annotated[OptionalArray, Part("[V] R", "oneplus", "sharpness")] = ()  # >= 1
-    backward_sharpness: Annotated[OptionalArray, Part("[V] R", "oneplus", "sharpness")] = ()  # >= 1
+    write_mask: Annotated[OptionalArray, Part("[E] [V] W", "sigmoid", "write_masking")] = ()
+    read_masks: Annotated[OptionalArray, Part("[E] R W", "sigmoid", "masking")] = ()
+    forward_sharpness: Annotated[OptionalArray, Part("[E] [V] R", "oneplus", "sharpness")] = ()  # >= 1
+    backward_sharpness: Annotated[OptionalArray, Part("[E] [V] R", "oneplus", "sharpness")] = ()  # >= 1
 
 
 class NTMInterface(NamedTuple):

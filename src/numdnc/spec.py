@@ -19,6 +19,7 @@ ACCESSED = 0.005
 """With `recency`, a slot counts as accessed where its write weight and all its read weights sum to more than this."""
 
 ControllerKind = Literal["lstm", "rnn", "feedforward"]
+SecondMemory = Literal["none", "own", "reads"]
 
 GATES: dict[ControllerKind, int] = {"lstm": 4, "rnn": 1, "feedforward": 1}
 """Pre-activations of each hidden unit: i, f, g and o of an LSTM, or one."""
@@ -79,6 +80,7 @@ class _WithoutMemory(_Spec):
     bypass_dropout: ClassVar[float] = 0.0
     learned_state: ClassVar[bool] = False
     bidirectional: ClassVar[bool] = False
+    memories: ClassVar[int] = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +150,9 @@ class MemoryOptions(HeadOptions):
     bidirectional: bool = False
     """Let memory and output also see a second LSTM, which reads the inputs from the last to the first (Franke, Niehues
     and Waibel 2018); for whole sequences only, so not for texts."""
+    second_memory: SecondMemory = "none"
+    """Let heads of its own write to and read from a second memory, of the same size, after the first (MT-DNC 2025):
+    `own` write vectors, or the product over heads of what the step `reads` from the first."""
 
 
 VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[5:]
@@ -230,8 +235,8 @@ class DNCSpec(MemoryOptions, _WithMemory):
 
     The defaults of the variations (from `masking` on) give the paper's model. Variations can be combined freely, except
     for a mask floor without masks, sharpness without links or with sparsity, layer norm of a single unit, recency
-    without sparsity or with deallocation, several write heads with sparsity, and two directions of another controller
-    than an LSTM.
+    without sparsity or with deallocation, several write heads or a second memory with sparsity, several that write
+    reads, and two directions of another controller than an LSTM.
     """
 
     kind: ClassVar[str] = "dnc"
@@ -274,6 +279,21 @@ class DNCSpec(MemoryOptions, _WithMemory):
         for name in ("mask_floor", "bypass_dropout"):
             object.__setattr__(self, name, float(getattr(self, name)))
         self._check_sparsity()
+        self._check_second_memory()
+
+    def _check_second_memory(self) -> None:
+        if self.second_memory not in get_args(SecondMemory):
+            kinds = ", ".join(get_args(SecondMemory))
+            raise UserError(f"DNCSpec.second_memory must be one of {kinds}, got {self.second_memory!r}.")
+        if self.second_memory != "none" and self.sparsity is not None:
+            raise UserError(
+                f"DNCSpec.second_memory must be none with sparsity, got {self.second_memory}. Leave out one of them."
+            )
+        if self.second_memory == "reads" and self.write_heads > 1:
+            raise UserError(
+                f"DNCSpec.write_heads must be 1 where the second memory writes reads, got {self.write_heads}: all of "
+                "its heads would write the same. Leave out one of them."
+            )
 
     def _check_sparsity(self) -> None:
         if self.sparsity is None:
@@ -307,7 +327,18 @@ class DNCSpec(MemoryOptions, _WithMemory):
     @cached_property
     def axis_sizes(self) -> dict[str, int]:
         """Sizes of the axes that parts of the interface and of the state have."""
-        return {**super().axis_sizes, "M": 2 * self.write_heads + 1, "K": self.sparsity or 0}
+        more = {"E": self.memories, "P": 1 + (self.second_memory == "own"), "M": 2 * self.write_heads + 1}
+        return {**super().axis_sizes, **more, "K": self.sparsity or 0}
+
+    @property
+    def memories(self) -> int:
+        """E, number of memories: 1, or 2 with `second_memory`."""
+        return 1 if self.second_memory == "none" else 2
+
+    @property
+    def reads_size(self) -> int:
+        """E R W, width of all read vectors of all memories concatenated."""
+        return self.memories * super().reads_size
 
     @property
     def dense_links(self) -> bool:
@@ -352,6 +383,7 @@ class NTMSpec(NTMOptions, _WithMemory):
     normalisation: ClassVar[bool] = False
     bypass_dropout: ClassVar[float] = 0.0
     bidirectional: ClassVar[bool] = False
+    memories: ClassVar[int] = 1
 
     @cached_property
     def axis_sizes(self) -> dict[str, int]:

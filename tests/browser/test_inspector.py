@@ -575,6 +575,32 @@ def test_several_write_heads_show_weightings_gates_modes_and_links_of_each(show:
     assert "3 write heads" in page.run("document.getElementById('facts').textContent")
 
 
+def test_two_memories_are_shown_one_at_a_time(show: Show) -> None:
+    """Weightings, vectors and arcs are those of the memory chosen; of one that is written what is read, the product."""
+    trace = bits_trace(second_memory="reads")
+    arrays, page = trace.arrays, show(trace)
+    assert "2 memories of " in page.run("document.getElementById('facts').textContent")
+    written = arrays["write_vector"], arrays["reads"][:, 0].prod(1)
+    for e in (0, 1, 0):
+        page.run(f"document.getElementById('memory-{e}').click()")
+        page.settle()
+        wanted = {
+            "write_weights": arrays["write_weights"][:, e],
+            "usage": arrays["usage"][:, e],
+            "read_weights 1": arrays["read_weights"][:, e, 1],
+            "reads 0": arrays["reads"][:, e, 0],
+            "write_vector": written[e],
+        }
+        for name, values in wanted.items():
+            for row, step in ((0, 0), (values.shape[1] - 1, 7)):
+                got = page.run(f"numdnc.valueAt({json.dumps(name)}, {row}, {step})")
+                assert got == pytest.approx(values[step, row], rel=DIGITS, abs=1e-30), (name, e)
+        pressed = [
+            page.run(f"document.getElementById('memory-{m}').getAttribute('aria-pressed')") for m in (0, 1)
+        ]
+        assert pressed == [str(m == e).lower() for m in (0, 1)]
+
+
 def test_an_ntm_shows_weightings_gates_and_shifts_of_each_head(show: Show) -> None:
     trace = bits_trace("ntm", write_heads=3, shift_range=2)
     arrays, page = trace.arrays, show(trace)

@@ -226,7 +226,7 @@ def test_symbols_are_one_hot_rows(case: Case, integer: str) -> None:
     assert_result_close("rearranged", case.dtype, got, wanted._replace(d_inputs=()))
 
 
-SLOT_AXES = {"memory": [1], "usage": [-1], "precedence": [-1], "link": [-2, -1]}
+SLOT_AXES = {"memory": [-2], "usage": [-1], "precedence": [-1], "link": [-2, -1]}
 SLOT_AXES |= {"write_weights": [-1], "read_weights": [-1]}
 
 

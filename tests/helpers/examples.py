@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, map_leaves, zero_params, zero_state
+from numdnc.reference.memories import join_memories
 from numdnc.spec import MemoryOptions
 
 SIZES = [(3, 2, 5, 4), (2, 1, 4, 3), (1, 4, 3, 2), (2, 4, 1, 3), (3, 2, 4, 1)]
@@ -37,6 +38,8 @@ FAMILY = {
     "sparsity": {"sparsity": 2},
     "recency": {"sparsity": 2, "recency": True},
     "write-heads": {"write_heads": 3},
+    "second-memory": {"second_memory": "own"},
+    "second-memory-reads": {"second_memory": "reads"},  # MT-DNC 2025
 }
 """The variations, each alone, as arguments of DNCSpec; a new flag is among them of itself."""
 
@@ -49,6 +52,7 @@ PUBLISHED = {
     "SAM": FAMILY["recency"] | FAMILY["content-only"],  # Rae et al. 2016
     "ADNC-2": {"write_heads": 2} | FAMILY["content-only"] | FAMILY["normalisation"],  # SiliconSloth/ADNC
 }
+PUBLISHED["MT-DNC"] = PUBLISHED["ADNC"] | FAMILY["second-memory-reads"]
 PUBLISHED["BiADNC"] = PUBLISHED["ADNC"] | FAMILY["bidirectional"]
 """Mixes with published results."""
 
@@ -100,7 +104,9 @@ def random_spec(seed):
     if spec.sharpness or spec.word_size == 1 or rng.random() < 0.6:  # words of one number are all alike
         # Several heads erase a word of one or two numbers to almost 0, where the cosine bends sharply.
         heads = int(rng.choice([1, 1, 2, 3]))
-        return dataclasses.replace(spec, write_heads=heads if spec.word_size > 2 else 1)
+        heads = heads if spec.word_size > 2 else 1
+        second = str(rng.choice(["none", "none", "own", "reads"])) if heads == 1 else "none"
+        return dataclasses.replace(spec, write_heads=heads, second_memory=second)
     sparsity = int(rng.integers(1, spec.memory_size + 1))
     recency = flip()
     kept = spec.deallocation and not recency
@@ -162,6 +168,9 @@ def random_params(spec, rng, scale=0.5):
 
 def random_state(spec, rng, batch):
     """A state from the middle of a run: every part is in use."""
+    if spec.memories > 1:
+        one = dataclasses.replace(spec, second_memory="none")
+        return join_memories(random_state(one, rng, batch), random_state(one, rng, batch))
     state = map_leaves(lambda leaf: rng.uniform(-1, 1, leaf.shape), zero_state(spec, batch, np.float64))
     if isinstance(spec, NTMSpec):
         N, R, V = spec.memory_size, spec.read_heads, spec.write_heads

@@ -138,7 +138,6 @@ def reverse_hidden(spec, layers, inputs):
 
 def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
     """Outputs (Y,) and the state after, for one row; bypass_mask (hidden_total,) where there is one."""
-    N, W, R, V, K = spec.memory_size, spec.word_size, spec.read_heads, spec.write_heads, spec.sparsity
     h_all, controller = controller_step(spec, params.controller, x, before.reads.ravel(), before.controller)
     h_all = np.concatenate([h_all, reverse])
     xi = h_all @ params.interface.weights
@@ -146,6 +145,45 @@ def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
         xi = layer_norm(xi, params.interface.gain, params.interface.bias)
     else:
         xi = list(xi + params.interface.bias)
+    if spec.second_memory == "none":
+        after = access(spec, xi, before._replace(controller=controller))
+    else:
+        after = access_twice(spec, xi, before._replace(controller=controller))
+    to_output = np.concatenate([h_all * bypass_mask, after.reads.ravel()])
+    return to_output @ params.output.weights + params.output.bias, after
+
+
+def access_twice(spec, xi, before):
+    """The state after a step of two memories. Their parts of xi take turns, part by part."""
+    W, R, V = spec.word_size, spec.read_heads, spec.write_heads
+    own = spec.second_memory == "own"
+    widths = [R * W, R, V * W, V, V * W, V * W, R, V, V]
+    widths += [(2 * V + 1) * R] * spec.links + [V * W, R * W] * spec.masking + [V * R] * 2 * spec.sharpness
+    taken, columns = 0, ([], [])
+    for place, width in enumerate(widths):
+        shared = place == 5 and not own
+        for e in range(1 if shared else 2):
+            columns[e].extend(xi[taken : taken + width])
+            taken += width
+    assert taken == len(xi)
+    befores = [
+        DNCState(before.controller, *(part[e] if isinstance(part, np.ndarray) else () for part in before[1:]))
+        for e in range(2)
+    ]
+    first = access(spec, columns[0], befores[0])
+    if not own:
+        at = sum(widths[:5])
+        columns[1][at:at] = [np.prod([first.reads[i, w] for i in range(R)]) for w in range(W)]
+    second = access(spec, columns[1], befores[1])
+    parts = zip(first[1:], second[1:], strict=True)
+    return DNCState(
+        before.controller, *(np.array(both) if isinstance(both[0], np.ndarray) else () for both in parts)
+    )
+
+
+def access(spec, xi, before):
+    """The state after a step of one memory; xi is a list, used up."""
+    N, W, R, V, K = spec.memory_size, spec.word_size, spec.read_heads, spec.write_heads, spec.sparsity
 
     def take(count):
         taken = np.array(xi[:count])
@@ -233,9 +271,6 @@ def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
                 preceding = [sharpen(preceding[v], backward_sharpness[v][head]) for v in range(V)]
             read_weights[head] = cut(modes[head] @ [*preceding, read_weights[head], *following], K)
         reads[head] = sum(read_weights[head, n] * memory[n] for n in range(N))
-    outputs = (
-        np.concatenate([h_all * bypass_mask, reads.ravel()]) @ params.output.weights + params.output.bias
-    )
 
     def joined(heads):
         return heads[0] if V == 1 else np.array(heads)
@@ -252,7 +287,7 @@ def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
             parts["link"] = joined(links)
         else:
             parts["link_slots"], parts["link_values"] = link_lists(links[0], K)
-    return outputs, DNCState(controller, **{**dict.fromkeys(DNCState._fields[1:], ()), **parts})
+    return DNCState(before.controller, **{**dict.fromkeys(DNCState._fields[1:], ()), **parts})
 
 
 def ntm_step(spec, params, x, before):

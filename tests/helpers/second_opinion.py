@@ -52,7 +52,7 @@ def translate_layers(spec: Any, params: Any, *, reads: bool) -> list[dict[str, A
     for level, (layer, size) in enumerate(zip(params, spec.hidden_sizes, strict=True)):
         sources = {"x": spec.input_size}
         if reads:
-            sources["reads"] = spec.read_heads * spec.word_size
+            sources["reads"] = memories_of(spec) * spec.read_heads * spec.word_size
         if spec.controller != "feedforward":
             sources["own"] = size
         if level > 0:
@@ -97,13 +97,26 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
             parts["read_mask"] = R * W
         if spec.sharpness:
             parts |= {"sharp_forward": V * R, "sharp_backward": V * R}
+        if memories_of(spec) == 2:
+            parts = {part + which: size for part, size in parts.items() for which in ("", SECOND)}
+        if getattr(spec, "second_memory", "none") == "reads":
+            del parts["write_vector" + SECOND]
         for name, row in params.interface._asdict().items():
             if has(row):
                 mine[f"xi_{name}"] = cut(np.atleast_2d(row), 1, **parts)
                 for part in parts:
-                    mine[f"xi_{name}"][part] = by_head(mine[f"xi_{name}"][part], part, R, V)
+                    kind = part.removesuffix(SECOND)
+                    mine[f"xi_{name}"][part] = by_head(mine[f"xi_{name}"][part], kind, R, V)
         mine["start"] = translate_state(params.initial) if spec.learned_state else {}
     return mine
+
+
+SECOND = "_of_second"
+"""Ends the names of what the second memory is told."""
+
+
+def memories_of(spec: Any) -> int:
+    return 1 if getattr(spec, "second_memory", "none") == "none" else 2
 
 
 PER_HEAD = {"read_key", "read_strength", "free_gate", "modes", "read_mask", "sharp_forward", "sharp_backward"}
@@ -232,12 +245,13 @@ def content(memory: Any, key: Any, strength: Any, mask: Any, floor: float, count
 def allocation(usage: Any) -> Any:
     """a[n] = (1 - u[n]) times the usage of every slot that is less used, or as much used with a lower index.
 
-    As in `is_kept`, no usage is compared with itself.
+    As in `is_kept`, no usage is compared with itself. What differs by rounding alone counts as equal: of two slots one
+    alone comes first, however often XLA computes them.
     """
-    slots = jnp.arange(len(usage))
+    slots, rank = jnp.arange(len(usage)), jnp.round(usage * 1e9)
 
     def weight(n: Any) -> Any:
-        first = (slots != n) & ((usage < usage[n]) | ((usage == usage[n]) & (slots < n)))
+        first = (slots != n) & ((rank < rank[n]) | ((rank == rank[n]) & (slots < n)))
         return (1 - usage[n]) * jnp.prod(jnp.where(first, usage, 1))
 
     return jax.vmap(weight)(slots)
@@ -248,6 +262,23 @@ def sharpen(weighting: Any, sharpness: Any) -> Any:
     raised = jnp.where(weighting < 0, 0, weighting) + SMALL
     powers = (raised / jnp.max(raised)) ** oneplus(sharpness)
     return powers / jnp.sum(powers)
+
+
+def memories_step(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """One memory's step, or that of the first and then that of the second, side by side."""
+    if memories_of(spec) == 1:
+        return memory_step(spec, xi, before)
+    told_first = {part: z for part, z in xi.items() if not part.endswith(SECOND)}
+    told_second = {part.removesuffix(SECOND): z for part, z in xi.items() if part.endswith(SECOND)}
+    states = {name: part for name, part in before.items() if not name.startswith(("hidden", "cell"))}
+    first = memory_step(spec, told_first, {name: part[0] for name, part in states.items()})
+    if spec.second_memory == "reads":
+        multiplied = 1
+        for word in first["reads"]:
+            multiplied *= word
+        told_second["write_vector"] = multiplied[None]
+    second = memory_step(spec, told_second, {name: part[1] for name, part in states.items()})
+    return {name: jnp.stack([first[name], second[name]]) for name in first}
 
 
 def memory_step(spec: Any, xi: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
@@ -386,7 +417,7 @@ def step(
         if "xi_gain" in params:
             xi = {part: z * params["xi_gain"][part][..., 0, :] for part, z in normalise(xi).items()}
         xi = {part: z + params["xi_bias"][part][..., 0, :] for part, z in xi.items()}
-        after |= memory_step(spec, xi, before)
+        after |= memories_step(spec, xi, before)
         everything = jnp.concatenate([everything, after["reads"].ravel()])
     if spec.controller == "feedforward":
         after = {name: value for name, value in after.items() if not name.startswith("hidden")}

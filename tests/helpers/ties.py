@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from numdnc import DNCSpec, reference
 from numdnc.reference import content, sparse
+from numdnc.reference.memories import memory_tapes
 from numdnc.spec import ACCESSED
 
 _LARGEST = sparse.largest
@@ -45,7 +46,7 @@ def nearest_tie(
         if spec.recency:
             note(ACCESSED, after.write_weights + after.read_weights.sum(axis=1))
         else:
-            for turn in step.access.writing.turns:
+            for turn in (turn for memory in memory_tapes(step.access) for turn in memory.writing.turns):
                 usages = np.sort(turn.usage, axis=-1)
                 gaps.append(float(np.diff(usages, axis=-1).min(initial=np.inf)))
     return min(gaps)

@@ -11,11 +11,11 @@ from numdnc import NTMSpec, map_leaves
 from numdnc.engines import get_engine, select_engine
 from numdnc.inspection.ablation import ablations, without_head
 from numdnc.inspection.activity import observe
-from numdnc.reference.access import access
 from numdnc.reference.activations import affine
 from numdnc.reference.bidirectional import reverse_hidden
 from numdnc.reference.controller import controller_step
 from numdnc.reference.interface import parse_interface
+from numdnc.reference.memories import access_memories
 from numdnc.reference.ntm import access_ntm
 from numdnc.spec import MemorySpec
 from numdnc.tasks import Batch
@@ -44,7 +44,7 @@ def intervened(
         hidden, controller, _ = controller_step(spec, params.controller, x, seen, state.controller)
         hidden = np.concatenate([hidden, reverse * beside], axis=1)
         told = interface(parse_interface(spec, affine(params.interface, hidden)))
-        state, _ = (access_ntm if isinstance(spec, NTMSpec) else access)(spec, told, state)
+        state, _ = (access_ntm if isinstance(spec, NTMSpec) else access_memories)(spec, told, state)
         outputs.append(affine(params.output, hidden, reads(state.reads).reshape(len(x), -1)))
         state = state._replace(controller=controller)
     return np.array(outputs), state
@@ -56,18 +56,23 @@ def by_hand(spec: MemorySpec, part: str) -> dict[str, Any]:
     def as_it_is(value: Any) -> Any:
         return value
 
-    def silent(heads: Any) -> Callable[[Any], Any]:
+    def silent(*heads: Any) -> Callable[[Any], Any]:
+        """Of all heads, of those of one memory, or of one head."""
+
         def reads(values: Any) -> Any:
             values = values.copy()
-            values[:, heads] = 0
+            values[:, *heads] = 0
             return values
 
         return reads
 
     if part == "reads":
-        return {"interface": as_it_is, "reads": silent(slice(None))}
+        return {"interface": as_it_is, "reads": silent()}
+    if part.startswith("reads of memory "):
+        return {"interface": as_it_is, "reads": silent(int(part.removeprefix("reads of memory ")))}
     if part.startswith("head "):
-        return {"interface": as_it_is, "reads": silent(int(part.removeprefix("head ")))}
+        head, *memory = (int(word) for word in part.split() if word.isdigit())
+        return {"interface": as_it_is, "reads": silent(*memory, head)}
     if part == "second direction":
         return {"interface": as_it_is, "reads": as_it_is, "reverse": 0}
     if part.startswith("write head "):
@@ -75,7 +80,7 @@ def by_hand(spec: MemorySpec, part: str) -> dict[str, Any]:
 
         def quiet(gates: Any) -> Any:
             gates = gates.copy()
-            gates[:, head] = 0
+            (gates if isinstance(spec, NTMSpec) else gates.swapaxes(1, -1))[:, head] = 0
             return gates
 
         names = ("erase", "write_vectors") if isinstance(spec, NTMSpec) else ("write_gate",)
@@ -116,6 +121,9 @@ def test_every_ablation_is_what_its_equation_says(spec: MemorySpec) -> None:
     kept = map_leaves(np.copy, params)
     damaged = ablations(spec, params)
     heads = [f"head {head}" for head in range(spec.read_heads)] if spec.read_heads > 1 else []
+    if spec.memories > 1:
+        heads = [f"{head} of memory {e}" for e in range(2) for head in heads]
+        heads = ["reads of memory 0", "reads of memory 1", *heads]
     if spec.bidirectional:
         heads.insert(0, "second direction")
     if spec.write_heads > 1:

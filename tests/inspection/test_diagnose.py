@@ -17,7 +17,7 @@ from helpers.examples import MODELS, VARIATIONS, random_inputs, random_params
 from numdnc import DNCSpec, NTMSpec, initial_state, map_leaves
 from numdnc.data import Corpus
 from numdnc.engines import get_engine, select_engine
-from numdnc.inspection.ablation import ablations, interface_columns, without_head
+from numdnc.inspection.ablation import ablations, interface_columns, of_memory, without_head
 from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
 from numdnc.inspection.gates import gates
 from numdnc.inspection.health import health
@@ -471,9 +471,11 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
     topics = {finding.about for finding in found.findings}
     assert {"memory", "controller", "training", "numbers"} <= topics
     if isinstance(spec, DNCSpec):
-        assert {"usage", "modes", "sharpness", "gates", "content", "head 0", "head 1"} <= topics
+        heads = {f"head {head}{of}" for head in range(2) for of in of_memory(spec)}
+        assert {"usage", "modes", "sharpness", "gates", "content", *heads} <= topics
         assert ("links" in topics) == spec.links
-        assert len(about(found, "sharpness")) == spec.read_heads + spec.write_heads
+        assert len(about(found, "usage")) == spec.memories
+        assert len(about(found, "sharpness")) == spec.memories * (spec.read_heads + spec.write_heads)
         assert ("write head 1" in topics) == (spec.write_heads > 1)
         assert "BPC" in about(found, "memory")[0].words
     elif isinstance(spec, NTMSpec):

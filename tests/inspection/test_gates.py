@@ -41,3 +41,20 @@ def test_each_write_head_has_gates_of_its_own() -> None:
     assert list(found) == ["free 0", "allocation 0", "allocation 1", "write 0", "write 1"]
     for values, logit in zip(found.values(), [0, 2, 4, -3, -1], strict=True):
         np.testing.assert_allclose(values, np.full((6, 4), 1 / (1 + np.exp(-logit))), rtol=1e-6)
+
+
+def test_each_memory_has_gates_of_its_own() -> None:
+    spec = DNCSpec(
+        input_size=3, output_size=2, hidden_sizes=(4,), memory_size=5, word_size=3, second_memory="own"
+    )
+    params = init_params(spec, 0, "float64")
+    weights, bias = np.zeros_like(params.interface.weights), np.zeros_like(params.interface.bias)
+    bias[spec.interface_offsets["free_gates"] :][:2] = [1, -2]
+    bias[spec.interface_offsets["write_gate"] :][:2] = [-3, -1]
+    params = params._replace(interface=params.interface._replace(weights=weights, bias=bias))
+    found = gates(spec, params, get_engine("reference"), Batch(np.ones((6, 4, 3)), np.zeros((6, 4, 2))))
+    assert list(found) == [
+        f"{name} of memory {e}" for e in (0, 1) for name in ("free 0", "allocation", "write")
+    ]
+    for values, logit in zip(found.values(), [1, 0, -3, -2, 0, -1], strict=True):
+        np.testing.assert_allclose(values, np.full((6, 4), 1 / (1 + np.exp(-logit))), rtol=1e-6)

@@ -20,7 +20,7 @@ from numdnc.init import initial_state
 from numdnc.inspection import trace as tracing
 from numdnc.inspection import trace_file
 from numdnc.inspection.internals import strongest_links
-from numdnc.inspection.trace import MOST_LINKS, STRONGEST, About, Trace, record
+from numdnc.inspection.trace import MOST_LINKS, STRONGEST, About, Trace, memory_traces, record
 from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.params import LearnedState
 from numdnc.spec import Spec
@@ -82,9 +82,6 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
         for name, value in values.items():
             found.setdefault(name, []).append(value[0])
 
-    def joined(heads: Any) -> Any:
-        return heads[0] if spec.write_heads == 1 else np.stack(heads, axis=1)
-
     for step in tape.steps:
         note(hidden=step.hidden_all)
         if spec.controller == "lstm":
@@ -99,32 +96,47 @@ def told_by_tape(spec: Spec, params: Any, inputs: NDArray[Any]) -> dict[str, NDA
                 if isinstance(part, np.ndarray)
             }
         )
-        if isinstance(spec, NTMSpec):
+        if spec.memories > 1:
+            both = [told_by_memory(spec, each) for each in access.memories]
+            note(**{name: np.stack([memory[name] for memory in both], axis=1) for name in both[0]})
+            continue
+        if isinstance(spec, DNCSpec):
+            note(**told_by_memory(spec, access))
+        else:
             note(write_content=access.writing.content.weights, read_content=access.reading.content.weights)
             after = access.after
             note(memory=after.memory, write_weights=after.write_weights)
             note(read_weights=after.read_weights, reads=after.reads)
-            continue
-        after, writing = access.after, access.writing
-        note(memory=after.memory, reads=after.reads)
-        if spec.recency:
-            note(allocation=writing.weights.oldest, write_weights=writing.cut, age=after.age)
-        else:
-            note(retention=writing.usage.retention, usage=after.usage)
-            note(write_weights=joined(writing.write.weights))
-            note(allocation=joined([head.allocation for head in writing.weights]))
-            note(write_content=joined([head.content for head in writing.weights]))
-        # With masks, each key looks at a memory of its own.
-        content = access.read_content.content if spec.masking else access.read_content
-        note(read_content=content.weights.reshape(after.read_weights.shape), read_weights=after.read_weights)
-        if spec.links:
-            reading = access.reading
-            note(forward=joined(reading.forward), backward=joined(reading.backward))
-            note(precedence=after.precedence)
-            lists = {"link_slots": after.link_slots, "link_values": after.link_values}
-            note(**({"link": after.link} if spec.sparsity is None else lists))
     arrays = {name: np.array(values) for name, values in found.items()}
     return {"outputs": outputs[:, 0], **arrays}
+
+
+def told_by_memory(spec: Any, access: Any) -> dict[str, NDArray[Any]]:
+    """What the definition noted down of a step of one memory of a DNC."""
+
+    def joined(heads: Any) -> Any:
+        return heads[0] if spec.write_heads == 1 else np.stack(heads, axis=1)
+
+    after, writing = access.after, access.writing
+    found = {"memory": after.memory, "reads": after.reads}
+    if spec.recency:
+        found |= {"allocation": writing.weights.oldest, "write_weights": writing.cut, "age": after.age}
+    else:
+        found |= {"retention": writing.usage.retention, "usage": after.usage}
+        found["write_weights"] = joined(writing.write.weights)
+        found["allocation"] = joined([head.allocation for head in writing.weights])
+        found["write_content"] = joined([head.content for head in writing.weights])
+    # With masks, each key looks at a memory of its own.
+    content = access.read_content.content if spec.masking else access.read_content
+    found["read_content"] = content.weights.reshape(after.read_weights.shape)
+    found["read_weights"] = after.read_weights
+    if spec.links:
+        reading = access.reading
+        found |= {"forward": joined(reading.forward), "backward": joined(reading.backward)}
+        found["precedence"] = after.precedence
+        lists = {"link_slots": after.link_slots, "link_values": after.link_values}
+        found |= {"link": after.link} if spec.sparsity is None else lists
+    return found
 
 
 @pytest.mark.parametrize("symbols", [False, True], ids=["vectors", "symbols"])
@@ -186,7 +198,12 @@ def test_the_parts_make_up_what_the_engine_did(name: str, engine: str) -> None:
     if get_engine(engine).supports(spec, "float32"):
         pytest.skip(f"{engine}: {get_engine(engine).supports(spec, 'float32')}")
     params, batch = problem(spec, steps=20)
-    a = record(spec, single(params), batch, about(spec, engine=engine)).arrays
+    for memory in memory_traces(record(spec, single(params), batch, about(spec, engine=engine))):
+        assert_parts_make_up(memory.spec, dict(memory.arrays))
+
+
+def assert_parts_make_up(spec: Any, a: dict[str, Any]) -> None:
+    """The arrays of a trace of one memory go together."""
 
     def same(got: Any, expected: Any) -> None:
         np.testing.assert_allclose(got, expected, rtol=1e-5, atol=2e-6)  # 5e-7 was measured

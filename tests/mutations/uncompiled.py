@@ -13,6 +13,7 @@ from numdnc.engines.cpu import plans
 SPECS = (
     *("dnc-all", "dnc-ADNC", "dnc-D+S", "dnc-2-layers", "dnc-odd", "rnn-2-layers", "lstm-2-layers"),
     *("dnc-writers", "dnc-writers-odd", "dnc-writers-all", "dnc-writers-ADNC", "ntm-2-layers", "ntm-odd"),
+    *("dnc-second-memory-all", "dnc-second-memory-writers"),
 )
 
 

@@ -28,8 +28,14 @@ def ablations(spec: MemorySpec, params: DNCParams) -> dict[str, DNCParams]:
     damaged["content"] = without_content(spec, params)
     if spec.bidirectional:
         damaged["second direction"] = without_second_direction(spec, params)
+    if spec.memories > 1:
+        damaged |= {f"reads of memory {e}": without_memory(spec, params, e) for e in range(spec.memories)}
     if spec.read_heads > 1:
-        damaged |= {f"head {head}": without_head(spec, params, head) for head in range(spec.read_heads)}
+        damaged |= {
+            f"head {head}{of}": without_head(spec, params, head, e)
+            for e, of in enumerate(of_memory(spec))
+            for head in range(spec.read_heads)
+        }
     if spec.write_heads > 1:
         writers = range(spec.write_heads)
         damaged |= {f"write head {head}": without_write_head(spec, params, head) for head in writers}
@@ -44,16 +50,31 @@ def without_reads(spec: MemorySpec, params: DNCParams) -> DNCParams:
     return _without_read_rows(spec, params, slice(0, spec.reads_size))
 
 
-def without_head(spec: MemorySpec, params: DNCParams, head: int) -> DNCParams:
-    """The same model with the read vector of one head, 0 to R - 1, set to zero: r_head = 0.
+def of_memory(spec: MemorySpec) -> list[str]:
+    """What tells the parts of each memory apart: " of memory 0" .. where there are two, else nothing."""
+    return [f" of memory {e}" for e in range(spec.memories)] if spec.memories > 1 else [""]
 
-    The head's weighting still determines what its free gate frees.
+
+def without_memory(spec: MemorySpec, params: DNCParams, e: int) -> DNCParams:
+    """The same model with every read vector of memory e, of two, set to zero on its way to controller and output.
+
+    The write vector of the second memory, where it is a product of what was read from the first, is as before.
     """
-    return _without_read_rows(spec, params, slice(head * spec.word_size, (head + 1) * spec.word_size))
+    count = spec.reads_size // spec.memories
+    return _without_read_rows(spec, params, slice(e * count, (e + 1) * count))
+
+
+def without_head(spec: MemorySpec, params: DNCParams, head: int, e: int = 0) -> DNCParams:
+    """The same model with the read vector of one head of memory e, 0 to R - 1, set to zero: r_head = 0.
+
+    The head's weighting still determines what its free gate frees; see also `without_memory`.
+    """
+    first = (e * spec.read_heads + head) * spec.word_size
+    return _without_read_rows(spec, params, slice(first, first + spec.word_size))
 
 
 def without_writing(spec: MemorySpec, params: DNCParams) -> DNCParams:
-    """The same model with its write gate closed: g^w = 0, hence w^w = 0 and M_t = M_{t-1}.
+    """The same model with its write gates closed: g^w = 0, hence w^w = 0 and M_t = M_{t-1}.
 
     An NTM, which has no such gate, erases nothing and adds zeros: e = 0, a = 0, which leaves M as it is too. The memory
     keeps its initial contents: empty (so that all reads are 0) or learned, apart from what the free gates erase with
@@ -78,7 +99,7 @@ def without_shifts(spec: NTMSpec, params: DNCParams) -> DNCParams:
 
 def without_links(spec: DNCSpec, params: DNCParams) -> DNCParams:
     """The same model with every head reading by content alone: pi = (0, 1, 0), hence w^r = c^r."""
-    directions = np.delete(interface_columns(spec)["read_modes"], spec.write_heads, axis=1)
+    directions = np.delete(interface_columns(spec)["read_modes"], spec.write_heads, axis=-1)
     return _held(params, directions, OFF)
 
 
@@ -125,7 +146,7 @@ def _without_writes(spec: MemorySpec, params: DNCParams, heads: slice) -> DNCPar
     columns = interface_columns(spec)
     if isinstance(spec, NTMSpec):
         return _held(_held(params, columns["erase"][heads], OFF), columns["write_vectors"][heads], 0.0)
-    return _held(params, columns["write_gate"].reshape(-1)[heads], OFF)
+    return _held(params, columns["write_gate"].reshape(-1, spec.write_heads)[:, heads], OFF)
 
 
 def _without_read_rows(spec: MemorySpec, params: DNCParams, reads: slice) -> DNCParams:

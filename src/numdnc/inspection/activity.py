@@ -13,13 +13,15 @@ from numdnc.engines import Engine
 from numdnc.inspection.internals import Step, run_steps, step_activations, step_weightings
 from numdnc.inspection.sparsity import weight_sums
 from numdnc.params import Array, cast_inputs
-from numdnc.spec import MemorySpec, Spec
+from numdnc.spec import DNCSpec, MemorySpec, Spec
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import loss_mask, sequence_lengths
 from numdnc.tree import named_leaves
 
 SATURATED = 0.99
 """A hidden value of larger magnitude hardly passes any gradient."""
+_OF_EACH_MEMORY = {f"{kind}_{figure}" for kind in ("write", "read") for figure in ("largest", "total")}
+_OF_EACH_MEMORY |= {"memory_peak", "usage", "in_use"}
 IN_USE = 0.5
 """A slot counts as in use if its usage is above this."""
 
@@ -37,6 +39,17 @@ class Activity(NamedTuple):
         values: Array = self.values[name][self.real]
         return values
 
+    def of_memory(self, spec: MemorySpec, e: int) -> "Activity":
+        """Those of memory e of a model of this spec, as if it had it alone; of a model with one, all."""
+        if not isinstance(spec, DNCSpec) or spec.memories == 1:
+            return self
+        parts = spec.interface_parts.items()
+        own = {
+            name for name, part in parts if part.axes_in(spec.axis_sizes)[0] in ("E", "P")
+        } | _OF_EACH_MEMORY
+        values = {name: array[:, :, e] if name in own else array for name, array in self.values.items()}
+        return self._replace(values=values)
+
 
 def observe(spec: Spec, params: Any, engine: Engine, batch: Batch, *, cut: bool = False) -> Activity:
     """Run an engine over a batch step by step, from the initial state, and record activations and figures.
@@ -44,8 +57,8 @@ def observe(spec: Spec, params: Any, engine: Engine, batch: Batch, *, cut: bool 
     The figures of a memory: "memory_peak" (T, B), the largest magnitude in it; "write_largest" and "write_total",
     the largest weight of a write and the sum of all, (T, B), of an NTM (T, B, V); "read_largest" and "read_total"
     (T, B, R). Of a DNC also, (T, B), in [0, 1]: "usage", the mean over the slots, and "in_use", the share of slots
-    that are; with `recency` instead "accessed", the share of slots accessed so far. With `cut`, of a sparse model,
-    also the sums of inspection/sparsity.py.
+    that are; with `recency` instead "accessed", the share of slots accessed so far. Of two memories all these have the
+    axis E after B. With `cut`, of a sparse model, also the sums of inspection/sparsity.py.
     """
     inputs = cast_inputs(batch.inputs, params)
     steps: list[dict[str, Array]] = []
@@ -62,15 +75,15 @@ def observe(spec: Spec, params: Any, engine: Engine, batch: Batch, *, cut: bool 
 
 def _figures(spec: MemorySpec, step: Step, t: int) -> dict[str, Array]:
     after = step.after
-    axes = (1, 2)
+    axes = (-2, -1)
     figures = {"memory_peak": np.maximum(after.memory.max(axes), -after.memory.min(axes))}
     for kind in ("write", "read"):
         weights = getattr(after, f"{kind}_weights")
         figures |= {f"{kind}_largest": weights.max(-1), f"{kind}_total": weights.sum(-1)}
     if spec.recency:
-        figures["accessed"] = (after.age <= t).mean(1)  # a slot that never was has the age t + 1
+        figures["accessed"] = (after.age <= t).mean(-1)  # a slot that never was has the age t + 1
     elif spec.usage_writing:
-        figures |= {"usage": after.usage.mean(1), "in_use": (after.usage > IN_USE).mean(1)}
+        figures |= {"usage": after.usage.mean(-1), "in_use": (after.usage > IN_USE).mean(-1)}
     return figures
 
 

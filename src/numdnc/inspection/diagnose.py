@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numdnc.engines import Engine
-from numdnc.inspection.ablation import ablations
+from numdnc.inspection.ablation import ablations, of_memory
 from numdnc.inspection.activity import Activity, concentration, observe, saturated
 from numdnc.inspection.gates import by_write_head
 from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
@@ -75,11 +75,10 @@ def diagnose(
                     scores, task, noises, task.loss(np.zeros_like(activity.values["outputs"]), example)[0]
                 )
             )
-            if isinstance(spec, NTMSpec):
-                findings += _shifts(spec, activity)
-            else:
-                findings += [_usage(spec, activity), *_modes(spec, activity)]
-            findings += [*_sharpness(spec, activity), *_gates(spec, activity)]
+            for e, of in enumerate(of_memory(spec)):
+                who = of.removeprefix(" of ").capitalize() + ": " if of else ""
+                found = _of_one_memory(spec, activity.of_memory(spec, e))
+                findings += [finding._replace(words=who + finding.words) for finding in found]
             if not isinstance(spec, NTMSpec) and spec.sparsity is not None:
                 findings += judge_cut(spec, activity.of("write_sums"), activity.of("read_sums"))
         else:
@@ -94,6 +93,17 @@ def _next_batch(task: Task, forward: Forward) -> Batch:
     """A batch as training sees it."""
     batch = task.next_batch()
     return task.rollout(forward, batch) if isinstance(task, Interactive) else batch
+
+
+def _of_one_memory(spec: MemorySpec, activity: Activity) -> Iterator[Finding]:
+    """How full a memory gets, and what its heads and gates do."""
+    if isinstance(spec, NTMSpec):
+        yield from _shifts(spec, activity)
+    else:
+        yield _usage(spec, activity)
+        yield from _modes(spec, activity)
+    yield from _sharpness(spec, activity)
+    yield from _gates(spec, activity)
 
 
 def _losses(scores: dict[str, Scores], task: Task, noises: dict[str, float], uniform_loss: float) -> Losses:

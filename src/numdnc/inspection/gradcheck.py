@@ -15,6 +15,7 @@ from numdnc.engines import Engine
 from numdnc.init import draw_bypass_mask, init_params, initial_state, initial_state_backward
 from numdnc.params import Array, zero_state
 from numdnc.reference.losses import softmax_cross_entropy
+from numdnc.reference.memories import memory_tapes
 from numdnc.reference.sparse import cap_links, cut, list_links
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
@@ -107,10 +108,14 @@ def _choices(spec: Spec, step: Any) -> list[Any]:
     """The order of the slots by usage, and with `sparsity` the slots and links that are not cut, in one step's tape."""
     if not isinstance(spec, DNCSpec):
         return []
-    writing, after = step.access.writing, step.access.after
+    return [choice for tape in memory_tapes(step.access) for choice in _choices_of_memory(spec, tape)]
+
+
+def _choices_of_memory(spec: DNCSpec, tape: Any) -> list[Any]:
+    writing, after = tape.writing, tape.after
     choices = [turn.tape.order for turn in writing.turns] if spec.usage_writing else []
     if spec.sparsity is not None:
-        contents = [step.access.read_content, *([writing.content] if spec.usage_writing else [])]
+        contents = [tape.read_content, *([writing.content] if spec.usage_writing else [])]
         weightings = [getattr(content, "content", content).weights for content in contents]
         weightings += [after.write_weights, after.read_weights, *leaves(after.precedence)]
         choices += [weights != 0 for weights in weightings] + leaves((after.link_slots, after.age))
@@ -137,7 +142,8 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
         return state
 
     N, K = spec.memory_size, spec.sparsity
-    shape = (batch, spec.write_heads, N, N) if spec.write_heads > 1 else (batch, N, N)
+    shape = (batch, N, N) if K is not None or not spec.links else state.link.shape
+    rows = (batch, spec.memories) if spec.memories > 1 else (batch,)
 
     def weighting(like: Array) -> Array:
         draw = rng.random(like.shape)
@@ -153,7 +159,7 @@ def random_state(spec: Spec, batch: int, rng: np.random.Generator) -> Any:
         slots, values = list_links(cap_links(link, K), K)
         return {"link_slots": slots, "link_values": values}
 
-    ranks = rng.permuted(np.tile(np.arange(N), (batch, 1)), axis=1)
+    ranks = rng.permuted(np.tile(np.arange(N), (*rows, 1)), axis=-1)
     parts = links() if spec.links else {}
     parts |= {"usage": (ranks + 0.5) / N, "age": ranks.astype(np.float64)}
     for name, like in named_leaves(state):

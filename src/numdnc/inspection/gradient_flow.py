@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numdnc.engines import Engine
-from numdnc.inspection.ablation import interface_columns
+from numdnc.inspection.ablation import interface_columns, of_memory
 from numdnc.params import Array
 from numdnc.spec import GATES, MemorySpec, Spec
 from numdnc.tasks import Batch
@@ -80,10 +80,19 @@ def parameter_parts(spec: Spec, tree: Any) -> Iterator[tuple[str, Array]]:
 def _interface_parts(spec: MemorySpec) -> Iterator[tuple[str, Any]]:
     """Name and columns of each part; parts that exist for each head are split by head."""
     for name, columns in interface_columns(spec).items():
-        if spec.interface_parts[name].axes_in(spec.axis_sizes)[:1] in (("R",), ("V",)):
-            yield from ((f"{name} of head {head}", columns[head].reshape(-1)) for head in range(len(columns)))
+        axes = spec.interface_parts[name].axes_in(spec.axis_sizes)
+        if axes[:1] in (("E",), ("P",)):
+            parts = [*zip(of_memory(spec), columns, strict=True)]
+            axes = axes[1:]
         else:
-            yield name, columns.reshape(-1)
+            parts = [("", columns)]
+        for of, part in parts:
+            if axes[:1] in (("R",), ("V",)):
+                yield from (
+                    (f"{name} of head {head}{of}", part[head].reshape(-1)) for head in range(len(part))
+                )
+            else:
+                yield f"{name}{of}", part.reshape(-1)
 
 
 def _layer_rows(spec: Spec, layer: int, *, reads: bool) -> list[tuple[str, int]]:
@@ -105,7 +114,11 @@ def _output_rows(spec: Spec) -> list[tuple[str, int]]:
 def _read_rows(spec: Spec) -> list[tuple[str, int]]:
     if not spec.has_memory:
         return []
-    return [(f"reads of head {head}", spec.word_size) for head in range(spec.read_heads)]
+    return [
+        (f"reads of head {head}{of}", spec.word_size)
+        for of in of_memory(spec)
+        for head in range(spec.read_heads)
+    ]
 
 
 def _dead_units(spec: Spec, squares: Any) -> Iterator[str]:

@@ -64,9 +64,9 @@ def _memory(spec: MemorySpec, activity: Activity) -> dict[str, float]:
             continue
         figures[name] = float(activity.of(name).mean())
     if spec.links:
-        backward, content, forward = np.split(
-            activity.of("read_modes").mean(axis=(0, 1)), [spec.write_heads, spec.write_heads + 1]
-        )
+        modes = activity.of("read_modes")
+        modes = modes.reshape(-1, modes.shape[-1]).mean(axis=0)
+        backward, content, forward = np.split(modes, [spec.write_heads, spec.write_heads + 1])
         means = zip(_MODES, (backward, content, forward), strict=True)
         figures |= {f"mode_{name}": float(mean.sum()) for name, mean in means}
     for kind in ("write", "read"):

@@ -1,7 +1,7 @@
 """Internal values of a step, computed by the definition from the states before and after it.
 
-Engines need not return them, so any engine can be inspected. Axes: B batch, R read heads, V write heads, N slots,
-W word, H hidden units of all layers, K links kept of a row.
+Engines need not return them, so any engine can be inspected. Axes: B batch, R read heads, V write heads, E memories,
+N slots, W word, H hidden units of all layers, K links kept of a row.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +23,7 @@ from numdnc.reference.dnc import dnc_step
 from numdnc.reference.heads import join_heads, split_heads, stack_heads
 from numdnc.reference.interface import parse_interface
 from numdnc.reference.linkage import follow_links
+from numdnc.reference.memories import join_memories, split_memories
 from numdnc.reference.recency import least_recent
 from numdnc.spec import DNCSpec, MemorySpec, NTMSpec, Spec
 from numdnc.tree import named_leaves
@@ -31,13 +32,13 @@ from numdnc.tree import named_leaves
 class Weightings(NamedTuple):
     """Intermediate values of a step of a DNC's memory."""
 
-    retention: Annotated[OptionalArray, Part("N", flag="usage_writing")]
-    allocation: Annotated[Array, Part("[V] N")]
+    retention: Annotated[OptionalArray, Part("[E] N", flag="usage_writing")]
+    allocation: Annotated[Array, Part("[E] [V] N")]
     """With `recency` 1 at the least recently used slot."""
-    write_content: Annotated[OptionalArray, Part("[V] N", flag="usage_writing")]
-    read_content: Annotated[Array, Part("R N")]
-    forward: Annotated[OptionalArray, Part("[V] R N", flag="links")]
-    backward: Annotated[OptionalArray, Part("[V] R N", flag="links")]
+    write_content: Annotated[OptionalArray, Part("[E] [V] N", flag="usage_writing")]
+    read_content: Annotated[Array, Part("[E] R N")]
+    forward: Annotated[OptionalArray, Part("[E] [V] R N", flag="links")]
+    backward: Annotated[OptionalArray, Part("[E] [V] R N", flag="links")]
 
 
 class NTMWeightings(NamedTuple):
@@ -117,7 +118,7 @@ def step_weightings(spec: MemorySpec, activations: Mapping[str, Array], step: St
     if isinstance(spec, NTMSpec):
         weightings: Any = _ntm_weightings(interface, step.before, step.after)
     else:
-        weightings = _weightings(spec, interface, step.before, step.after)
+        weightings = _weightings_of_all(spec, interface, step.before, step.after)
     return dict(named_leaves(weightings))
 
 
@@ -134,6 +135,14 @@ def _ntm_weightings(interface: NTMInterface, before: NTMState, after: NTMState) 
     writing, _ = content_weights(before.memory, interface.write_keys, interface.write_strengths)
     reading, _ = content_weights(after.memory, interface.read_keys, interface.read_strengths)
     return NTMWeightings(writing, reading)
+
+
+def _weightings_of_all(spec: DNCSpec, interface: Interface, before: DNCState, after: DNCState) -> Weightings:
+    if spec.memories == 1:
+        return _weightings(spec, interface, before, after)
+    trees = (interface._replace(write_vector=()), before, after)  # of which both may share the write vector
+    first, second = zip(*map(split_memories, trees), strict=True)
+    return join_memories(_weightings(spec, *first), _weightings(spec, *second))
 
 
 def _weightings(spec: DNCSpec, interface: Interface, before: DNCState, after: DNCState) -> Weightings:

@@ -1,11 +1,11 @@
 """Traces: inputs, outputs and internal values of a model at every step of one sequence.
 
-Axes: T steps, R read heads, V write heads, N slots, W word, H hidden units of all layers, X input, Y output, K links
-kept of a row, S slots kept of a large sparse memory.
+Axes: T steps, E memories, R read heads, V write heads, N slots, W word, H hidden units of all layers, X input,
+Y output, K links kept of a row, S slots kept of a large sparse memory.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, NamedTuple
 
@@ -18,13 +18,13 @@ from numdnc.inspection.internals import recorded_parts, run_steps, step_internal
 from numdnc.inspection.touched import MANY_SLOTS, at_slots, touched_slots
 from numdnc.params import cast_inputs
 from numdnc.schema import Count, Size
-from numdnc.spec import Spec
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tasks import Batch
 from numdnc.tasks.sequences import loss_mask
 from numdnc.tasks.targets import are_classes, errors, probabilities
 
 MOST_LINKS = 2_000_000
-"""Part of the schema: with more than this many link numbers, T V N N, only the strongest of each row are kept, ..."""
+"""Part of the schema: with more than this many link numbers, T E V N N, only the strongest of each row are kept, ..."""
 STRONGEST = 4
 """... K of them."""
 LARGEST = 1 << 30
@@ -107,8 +107,8 @@ def array_shapes(spec: Spec, steps: int, slots: int | None = None) -> dict[str, 
 
     `inputs` and `targets` are floats (T, X) and (T, Y), or integers (T,) if they are symbols or classes; targets of
     several classes a step are integers (T, G). `mask` (T,) is 1 where the loss counts. With more than MOST_LINKS link
-    numbers, `link` is replaced by `link_slots` (T, [V,] N, K), integers, the slots of the strongest links of each row,
-    strongest first, and `link_values`, the values of these links. A sparse model has these lists anyway, as in its
+    numbers, `link` is replaced by `link_slots` (T, [E,] [V,] N, K), integers, the slots of the strongest links of each
+    row, strongest first, and `link_values`, the values of these links. A sparse model has these lists anyway, as in its
     state; if only some of its slots are kept, `slots` is their number S, which takes the place of N.
     """
     shapes: dict[str, tuple[int, ...]] = {
@@ -131,9 +131,33 @@ def array_shapes(spec: Spec, steps: int, slots: int | None = None) -> dict[str, 
 
 def truncates_links(spec: Spec, steps: int) -> bool:
     """Whether the links of this many steps are too many to be kept completely."""
-    return (
-        spec.has_memory and spec.dense_links and steps * spec.write_heads * spec.memory_size**2 > MOST_LINKS
+    if not spec.has_memory or not spec.dense_links:
+        return False
+    return steps * spec.memories * spec.write_heads * spec.memory_size**2 > MOST_LINKS
+
+
+def memory_traces(trace: Trace) -> tuple[Trace, ...]:
+    """A trace of each memory, as if the model had it alone; of a model with one or none, the trace itself.
+
+    The write vectors of a second memory that is written what was `reads` from the first are in its trace.
+    """
+    spec = trace.spec
+    if not isinstance(spec, DNCSpec) or spec.memories == 1:
+        return (trace,)
+    alone = replace(spec, second_memory="none")
+    shared = {
+        name
+        for name, part in recorded_parts(spec).items()
+        if part.axes_in(spec.axis_sizes)[0] not in ("E", "P")
+    }
+    own = (recorded_parts(spec).keys() | {"link_slots", "link_values"}) - shared
+    first, second = (
+        {name: array[:, e] if name in own else array for name, array in trace.arrays.items()}
+        for e in range(2)
     )
+    if "write_vector" in shared:
+        second["write_vector"] = first["reads"].prod(1)
+    return trace._replace(spec=alone, arrays=first), trace._replace(spec=alone, arrays=second)
 
 
 def record(spec: Spec, params: Any, batch: Batch, about: About) -> Trace:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from numdnc.inspection.ablation import of_memory
 from numdnc.inspection.gates import by_write_head
 from numdnc.inspection.provenance import NONE, provenance
 from numdnc.inspection.task_plot import ERROR, Panel, draw_panels, save_figure, task_panels
-from numdnc.inspection.trace import Trace
-from numdnc.spec import MemorySpec, NTMSpec
+from numdnc.inspection.trace import Trace, memory_traces
+from numdnc.spec import NTMSpec
 from numdnc.tasks import Batch
 
 CELL, TALLEST = 0.11, 1.9
@@ -29,13 +30,18 @@ def save_trace_plot(path: Path, trace: Trace) -> None:
 
 
 def _drawn(trace: Trace, figure_class: Any) -> Any:
-    panels = [*_task_panels(trace), *_memory_panels(trace)]
+    memories = (
+        [*zip(memory_traces(trace), of_memory(trace.spec), strict=True)] if trace.spec.has_memory else []
+    )
+    panels = _task_panels(trace)
+    for one, of in memories:
+        panels += [panel._replace(title=panel.title + of) for panel in _memory_panels(one)]
     figure = draw_panels(panels, figure_class, cell=CELL, tallest=TALLEST)
     axes = {panel.title: ax for panel, ax in zip(panels, figure.axes, strict=True)}
     if trace.about.symbols is not None and trace.steps <= LONGEST_TEXT:
         _write_text(trace, figure.axes[0])
-    if trace.spec.has_memory:
-        _join_reads(trace, trace.spec, axes, figure)
+    for one, of in memories:
+        _join_reads(one, of, axes, figure)
     return figure
 
 
@@ -120,11 +126,12 @@ def _write_text(trace: Trace, axes: Any) -> None:
     axes.set_title(axes.get_title("left"), loc="left", fontsize=10, pad=14)
 
 
-def _join_reads(trace: Trace, spec: MemorySpec, axes: dict[str, Any], figure: Any) -> None:
-    """Draw a curve from a write to each later read of it at a step where the loss counts."""
+def _join_reads(trace: Trace, of: str, axes: dict[str, Any], figure: Any) -> None:
+    """Draw a curve from a write to each later read of it where the loss counts; `of` ends the panels' titles."""
     from matplotlib.patches import ConnectionPatch
 
-    found = provenance(spec, trace.arrays)
+    assert trace.spec.has_memory
+    found = provenance(trace.spec, trace.arrays)
     counts = trace.arrays["mask"].astype(bool)
     for step, head in np.argwhere((found.writes != NONE) & counts[:, None]):
         write, slot = int(found.writes[step, head]), int(found.slots[step, head])
@@ -133,9 +140,9 @@ def _join_reads(trace: Trace, spec: MemorySpec, axes: dict[str, Any], figure: An
         figure.add_artist(
             ConnectionPatch(
                 xyA=(write, slot),
-                coordsA=axes["write weights"].transData,
+                coordsA=axes["write weights" + of].transData,
                 xyB=(step, slot),
-                coordsB=axes[_read_title(head)].transData,
+                coordsB=axes[_read_title(head) + of].transData,
                 arrowstyle="-|>",
                 connectionstyle="arc3,rad=0.2",
                 color=ARC,

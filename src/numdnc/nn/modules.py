@@ -9,7 +9,7 @@ from numdnc.errors import UserError
 from numdnc.init import InitScheme
 from numdnc.nn.recurrent import Recurrent, fields_of
 from numdnc.params import DNCState, NTMState, RecurrentState
-from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, NTMSpec, RNNSpec, Spec
+from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, NTMSpec, RNNSpec, SecondMemory, Spec
 
 
 class _WithoutMemory(Recurrent[RecurrentState[Tensor]]):
@@ -125,6 +125,9 @@ class DNC(Recurrent[DNCState[Tensor]]):
             sparsity. With links it is SDNC. Default: False.
         bidirectional: Let memory and output also see a second LSTM, which reads the inputs from the last to the first
             (Franke, Niehues and Waibel 2018); for whole sequences only, so not for texts. Default: False.
+        second_memory: Let heads of its own write to and read from a second memory, of the same size, after the first
+            (MT-DNC 2025): `own` write vectors, or the product over heads of what the step `reads` from the first.
+            Default: "none".
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
         engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
@@ -139,7 +142,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
     `link` (B, N, N), `precedence` (B, N), `write_weights` (B, N), `read_weights` (B, R, N), `reads` (B, R, W) and
     `controller[layer].hidden` and `.cell` (B, H); see `forward`. With sparsity `link_slots` and `link_values` (B, N, K)
     take the place of `link`, with recency `age` (B, N) that of `usage`. With several write heads `link`, `precedence`
-    and `write_weights` have an axis of them after B.
+    and `write_weights` have an axis of them after B. Of two memories all but the controller's have an axis of these
+    after B.
     """
 
     def __init__(
@@ -165,6 +169,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
         sparsity: int | None = DNCSpec.sparsity,
         recency: bool = DNCSpec.recency,
         bidirectional: bool = DNCSpec.bidirectional,
+        second_memory: SecondMemory = DNCSpec.second_memory,
         batch_first: bool = False,
         engine: str = "auto",
         init_scheme: InitScheme = "plain",
@@ -193,6 +198,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
             sparsity=sparsity,
             recency=recency,
             bidirectional=bidirectional,
+            second_memory=second_memory,
         )
         super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
 

@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numdnc.params import Array, DNCParams, Inputs
-from numdnc.reference.access import AccessTape, access, access_backward
+from numdnc.reference.access import AccessTape
 from numdnc.reference.activations import affine, affine_backward
 from numdnc.reference.controller import controller_step, controller_step_backward
 from numdnc.reference.interface import parse_interface, parse_interface_backward
+from numdnc.reference.memories import MemoriesTape, access_memories, access_memories_backward
 from numdnc.reference.ntm import NTMAccessTape, access_ntm, access_ntm_backward
 from numdnc.spec import DNCSpec, NTMSpec
 from numdnc.tree import zeros_like
 
 _MEMORIES: dict[str, tuple[Any, Any]] = {
-    "dnc": (access, access_backward),
+    "dnc": (access_memories, access_memories_backward),
     "ntm": (access_ntm, access_ntm_backward),
 }
 """A step of the memory of each kind of model, and its backward function."""
@@ -28,7 +29,7 @@ class DNCTape(NamedTuple):
 
     controller: list[NamedTuple]
     hidden_all: Array
-    access: AccessTape | NTMAccessTape
+    access: AccessTape | MemoriesTape | NTMAccessTape
     bypass_mask: Array | None
 
 

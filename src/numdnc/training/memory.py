@@ -24,13 +24,13 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
     fixed = 4 * GATES[spec.controller] * rows * spec.hidden_total
     state = GATES[spec.controller] * spec.hidden_total
     if spec.has_memory:
-        N, W = spec.memory_size, spec.word_size
+        N, W = spec.memories * spec.memory_size, spec.word_size
         V = spec.write_heads
         seen = (
             V - 1 + spec.deallocation + (V + spec.read_heads) * spec.masking
         )  # memories beside the memory itself
         fixed += (min(states, 3 * batch) if compact else states) * N * W
-        links = V * N * spec.links
+        links = V * spec.memory_size * spec.links
         if spec.sparsity is not None:  # matrices before and after the cut, or slots and values
             links = 2 * spec.links * (N if engine.expands_links else spec.sparsity)
         fixed += whole * N * (links + W * seen)

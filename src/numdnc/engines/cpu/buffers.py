@@ -1,6 +1,7 @@
 """The arrays of a sequence: tape, gradients and scratch; copying states into them and out of them.
 
-Axes: T steps, B batch, H hidden, N slots, W word, R read heads, as in kernels/types.py.
+Axes: T steps, B batch, BE memories of a batch, H hidden, N slots, W word, R read heads, V write heads, as in
+kernels/types.py.
 """
 
 from functools import lru_cache
@@ -48,7 +49,7 @@ def store_initial_state(
     if isinstance(memory, SparseTape) and isinstance(spec, DNCSpec):
         sparse_buffers.store_initial_state(spec, memory, state)
     elif memory is not None:
-        memory.reads[0] = state.reads
+        memory.reads[0] = state.reads.reshape(memory.reads[0].shape)
         _store_memory_state(_state_arrays(spec, memory.state, 0), state)
 
 
@@ -132,7 +133,7 @@ def _state_arrays(spec: Spec, kept: Any, at: Any) -> dict[str, Array]:
 def _store_memory_state(arrays: dict[str, Array], state: Any) -> None:
     """Copy a memory's state into arrays of one step."""
     for name, array in arrays.items():
-        part = state.memory.swapaxes(1, 2) if name == "memory" else getattr(state, name)
+        part = state.memory.swapaxes(-1, -2) if name == "memory" else getattr(state, name)
         array[:] = part.reshape(array.shape)
 
 
@@ -150,14 +151,15 @@ def _load_state(
     if link is not None and spec.links:
         found["link"] = _from_tiles(link, sizes.tile)
     shapes = _part_shapes(spec)
-    parts = {name: part.reshape(len(reads), *shapes[name]) for name, part in found.items()}
+    batch = len(reads) // spec.memories
+    parts = {name: part.reshape(batch, *shapes[name]) for name, part in found.items()}
     return memory_state(spec, layers, parts)
 
 
 def _to_tiles(tiles: Array, link: Array, width: int) -> None:
-    """Copy links (B, N, N), or (B, V, N, N), into tiles (B, V, tiles, N, columns) of this width; the padding is 0."""
-    B, V, count, N, _ = tiles.shape
-    link = link.reshape(B, V, N, N)
+    """Copy links, (B, N, N) or with axes E and V, into tiles (BE, V, tiles, N, columns); the padding is 0."""
+    BE, V, count, N, _ = tiles.shape
+    link = link.reshape(BE, V, N, N)
     for tile in range(count):
         columns = link[..., tile * width : (tile + 1) * width]
         tiles[:, :, tile, :, : columns.shape[3]] = columns
@@ -165,9 +167,9 @@ def _to_tiles(tiles: Array, link: Array, width: int) -> None:
 
 
 def _from_tiles(tiles: Array, width: int) -> Array:
-    """Copy the links (B, V, N, N) out of tiles."""
-    B, V, count, N, _ = tiles.shape
-    link = np.empty((B, V, N, N), tiles.dtype)
+    """Copy the links (BE, V, N, N) out of tiles."""
+    BE, V, count, N, _ = tiles.shape
+    link = np.empty((BE, V, N, N), tiles.dtype)
     for tile in range(count):
         columns = link[..., tile * width : (tile + 1) * width]
         columns[:] = tiles[:, :, tile, :, : columns.shape[3]]

@@ -122,7 +122,7 @@ class CPUEngine:
         if memory is not None:
             interface = pack_interface(plan, params.interface, interface)
             arguments: tuple[Any, ...] = (plan.sizes, controller, interface, tape, memory, scratch)
-            reads = memory.reads
+            reads = memory.reads.reshape(T + 1, B, spec.reads_size)
         else:
             reads = np.empty((T + 1, B, 0), plan.dtype)
             arguments = (plan.sizes, controller, tape, reads, scratch.products)
@@ -199,8 +199,10 @@ class CPUEngine:
         saved, memory = tape.controller_tape, tape.memory_tape
         controller_gradient, memory_gradient = buffers.allocate_gradients(spec, tape.plan, memory, d_state)
         d_hidden = controller_gradient.hidden_out
-        reads = saved.hidden[1:, :, :0] if memory is None else memory.reads[1:]
-        d_reads = reads if memory_gradient is None else memory_gradient.reads_out
+        reads = d_reads = saved.hidden[1:, :, :0]
+        if memory is not None and memory_gradient is not None:
+            reads, d_reads = memory.reads[1:], memory_gradient.reads_out
+            reads, d_reads = (each.reshape(T, B, spec.reads_size) for each in (reads, d_reads))
         hidden = _bypass(saved, tape.bypass_mask)
         d_output = matmuls.outputs_backward(
             threads, params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)

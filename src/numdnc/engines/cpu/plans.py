@@ -85,6 +85,7 @@ def make_plan(
         "usage_writing": not spec.recency,
         "deallocating_heads": sizes.deallocation > 0 and sizes.write_heads > 1,
         "unmasked": not sizes.masking,
+        "product": sizes.product > 0,
     }
     tape: tuple[Any, ...] = (Controller, ControllerTape)
     gradient: tuple[Any, ...] = (ControllerGradient,)
@@ -125,6 +126,7 @@ def axis_sizes(
         "S": sizes.kept_states,
         "D": sizes.kept_steps,
         "B": B,
+        "BE": B * sizes.memories,
         "L": len(layers),
         "H": spec.hidden_total,
         "G": sum(outputs),
@@ -201,10 +203,11 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         "normalised_layers": int(spec.normalisation and spec.controller == "lstm"),
         "normalised": int(spec.normalisation),
         "reads": spec.reads_size,
+        "memories": spec.memories,
     }
     if not spec.has_memory:
         return Sizes(**common)
-    links = steps * batch * spec.write_heads * spec.memory_size**2
+    links = steps * batch * spec.memories * spec.write_heads * spec.memory_size**2
     few = links * item_size <= _MAX_ALL_LINKS_BYTES
     return Sizes(
         **common,
@@ -223,6 +226,7 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         rows=_rows_at_once(spec.memory_size),
         write_heads=spec.write_heads,
         shifts=spec.axis_sizes.get("S", 0),
+        product=int(getattr(spec, "second_memory", "none") == "reads"),
     )
 
 

@@ -19,7 +19,8 @@ def useful_threads(spec: Spec, steps: int, batch: int, threads: int) -> int:
     work = _weights(spec) + spec.hidden_total
     if spec.has_memory:
         N, R, V = spec.memory_size, spec.read_heads, spec.write_heads
-        work += N * spec.word_size * (2 * R + 2 * V + 1) + V * N * N * 2 * (R + 1) * spec.links
+        memory = N * spec.word_size * (2 * R + 2 * V + 1) + V * N * N * 2 * (R + 1) * spec.links
+        work += spec.memories * memory
     return threads if steps * batch * work >= _MIN_WORK else 1
 
 

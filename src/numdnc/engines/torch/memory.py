@@ -6,19 +6,47 @@ equation and source; torch derives the gradient.
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from numdnc.engines.torch.heads import join_heads, split_heads, stack_heads
-from numdnc.params import DNCState, memory_state
+from numdnc.params import memory_state
 from numdnc.parts import Activation
 from numdnc.spec import EPSILON, DNCSpec, NTMSpec
 
 
-def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
-    """Free, allocate, write, link, read; xi (B, interface_size). The controller's state passes through unchanged."""
+def access(spec: DNCSpec, xi: Tensor, before: Any) -> Any:
+    """One step of all memories; xi (B, interface_size). The controller's state passes through unchanged.
+
+    Parts of two memories have the axis E after the batch's. What the second is written may be the product over heads of
+    what was read from the first.
+    """
     interface = parse_interface(spec, xi)
+    if spec.memories == 1:
+        return access_memory(spec, interface, before)
+    before_1, before_2 = (_of_memory(before, e) for e in (0, 1))
+    own = dict(interface)
+    if spec.second_memory == "reads":
+        del own["write_vector"]
+    interface_1, interface_2 = ({name: part[:, e] for name, part in own.items()} for e in (0, 1))
+    first = access_memory(spec, interface | interface_1, before_1)
+    if spec.second_memory == "reads":
+        interface_2["write_vector"] = product(list(first.reads.unbind(1)))
+    second = access_memory(spec, interface_2, before_2)
+    pairs = zip(before._fields, first, second, strict=True)
+    parts = {name: torch.stack([one, other], 1) for name, one, other in pairs if isinstance(one, Tensor)}
+    return memory_state(spec, before.controller, parts)
+
+
+def _of_memory(state: Any, e: int) -> Any:
+    """The state of one memory."""
+    return type(state)(*(part[:, e] if isinstance(part, Tensor) else part for part in state))
+
+
+def access_memory(spec: DNCSpec, interface: dict[str, Tensor], before: Any) -> Any:
+    """Free, allocate, write, link, read: one step of one memory."""
     heads = partial(split_heads, spec)
     retention = product([1 - interface["free_gates"][:, i, None] * w for i, w in _heads(before.read_weights)])
     usage = before.usage
@@ -57,8 +85,7 @@ def access(spec: DNCSpec, xi: Tensor, before: DNCState) -> DNCState:
         "read_weights": read_weights,
         "reads": read_weights @ memory,
     }
-    after: DNCState = memory_state(spec, before.controller, parts)
-    return after
+    return memory_state(spec, before.controller, parts)
 
 
 def locate_writes(spec: DNCSpec, interface: dict[str, Tensor], memory: Tensor, usage: Tensor) -> list[Tensor]:

@@ -1,6 +1,6 @@
 """Write a trace as one HTML file that contains its style, its script and its numbers.
 
-Axes: T steps, R read heads, N slots.
+Axes: T steps, E memories, R read heads, N slots.
 """
 
 import base64
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numdnc.inspection.provenance import LEAST, Provenance, provenance
-from numdnc.inspection.trace import Trace
+from numdnc.inspection.provenance import LEAST, provenance
+from numdnc.inspection.trace import Trace, memory_traces
 from numdnc.inspection.viewer.graphs import graph_of
 from numdnc.inspection.viewer.parameters import described_model, pack_params, why_not_computed
 from numdnc.inspection.viewer.truncation import Truncated, truncations
@@ -39,6 +39,7 @@ SCRIPTS = (
         "slots.js",
         "panels.js",
         "memory_panels.js",
+        "memories.js",
         "colours.js",
         "heat.js",
         "marks.js",
@@ -56,7 +57,9 @@ def page(trace: Trace, params: Any = None) -> str:
     With `params`, those of the model that the trace is of, the page can compute the sequence again, unless the model is
     too large (`parameters.why_not_computed`).
     """
-    for thinned in truncations(trace.arrays):
+    memories = memory_traces(trace)
+    arrays, own = _beside_each_other(memories)
+    for thinned in truncations(arrays):
         numbers = pack(thinned.arrays)
         if len(numbers) <= LARGEST:
             break
@@ -73,7 +76,8 @@ def page(trace: Trace, params: Any = None) -> str:
         "policy": policy,
         "style": style,
         "about": harmless_json(
-            _about(trace, thinned) | {"model": described_model(trace.spec, params) if computes else None}
+            _about(trace, thinned, memories, own)
+            | {"model": described_model(trace.spec, params) if computes else None}
         ),
         "numbers": numbers,
         "params": pack_params(params) if computes else "",
@@ -113,13 +117,20 @@ def _in_24_bits(array: NDArray[Any]) -> NDArray[np.uint32]:
     return (numbers.view(np.uint32) + np.uint32(0x80)) >> np.uint32(8)
 
 
-def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
-    """Everything about a trace apart from its arrays, as JSON."""
+def _beside_each_other(memories: tuple[Trace, ...]) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """The arrays of all memories, and the names of those of which each memory has one: they have the axis E after T."""
+    first, last = memories[0].arrays, memories[-1].arrays
+    own = [name for name in first if first[name] is not last[name]]
+    return first | {name: np.stack([first[name], last[name]], axis=1) for name in own}, own
+
+
+def _about(trace: Trace, thinned: Truncated, memories: tuple[Trace, ...], own: list[str]) -> dict[str, Any]:
+    """Everything about a trace apart from its arrays, as JSON; of two memories, as if there were one."""
     about = {
         **_brief(dataclasses.asdict(trace.about)),
         "graph": graph_of(trace, thinned.steps),
         "kind": trace.spec.kind,
-        "spec": dataclasses.asdict(trace.spec),
+        "spec": dataclasses.asdict(memories[0].spec),
         "unit": trace.unit,
         "groups": trace.groups,
         "steps": thinned.steps,
@@ -132,11 +143,18 @@ def _about(trace: Trace, thinned: Truncated) -> dict[str, Any]:
         ],
     }
     if trace.spec.has_memory:
-        whole = {name: array[: thinned.steps] for name, array in trace.arrays.items()}
-        found: Provenance = provenance(trace.spec, whole)
-        about |= {"provenance": {name: array.tolist() for name, array in found._asdict().items()}}
-        about |= {"least": LEAST}
+        found = [_provenance(memory, thinned.steps) for memory in memories]
+        about |= {"provenance": found[0], "least": LEAST}
+        if own:
+            about["memories"] = {"arrays": own, "provenances": found}
     return about
+
+
+def _provenance(trace: Trace, steps: int) -> dict[str, Any]:
+    """The provenance of the reads of the first steps, of the only memory of a trace."""
+    assert trace.spec.has_memory
+    found = provenance(trace.spec, {name: array[:steps] for name, array in trace.arrays.items()})
+    return {name: array.tolist() for name, array in found._asdict().items()}
 
 
 def _brief(described: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ const longestName = () => slotName(slotCount() - 1).length;
 /** Columns from left to right: usage or age, write weights, the word's numbers, read weights; `x` in cells, gaps between. */
 function buildMemory() {
   const { word_size: W, read_heads: R } = about.spec;
+  memory.columns = [];
   memory.largest = largest("memory") || 1;
   memory.labels = Math.max(44, 20 + DIGIT * longestName());
   const limits = [-memory.largest, memory.largest];

@@ -21,7 +21,7 @@ function showHeading() {
     `iteration ${about.iteration}`,
     ...(hasMemory()
       ? [
-          `${spec.memory_size.toLocaleString("en")} slots of ${spec.word_size}`,
+          `${about.memories ? "2 memories of " : ""}${spec.memory_size.toLocaleString("en")} slots of ${spec.word_size}`,
           `${spec.read_heads} read head${spec.read_heads === 1 ? "" : "s"}`,
           ...(about.kind === "ntm" || writers() > 1 ? [`${writers()} write head${writers() === 1 ? "" : "s"}`] : []),
         ]
@@ -148,6 +148,13 @@ const within = (number, count) => Math.max(0, Math.min(count - 1, number));
 
 function showMemory() {
   showSlotChoice();
+  for (const name of ["used", "all"]) {
+    byId(`slots-${name}`).addEventListener("click", () => {
+      showSlots(name === "used");
+      showSlotChoice();
+      ask("all");
+    });
+  }
   byId("memory-part").hidden = false;
   buildMemory();
   listenToSide(
@@ -189,24 +196,14 @@ function showMemory() {
   }
 }
 
-/** Buttons that choose the slots shown, here and in the timeline; none if all are used. */
+/** Say on the buttons how many slots they show, here and in the timeline; no buttons if all are used. */
 function showSlotChoice() {
   const [used, all] = [slots.used.length, slotCount()];
   byId("slots-choice").hidden = used === 0 || used === all;
   byId("slots-used").textContent = `Used ${used}`;
   byId("slots-all").textContent = `${about.slots ? "Kept" : "All"} ${all}`;
-  const press = () => {
-    byId("slots-used").setAttribute("aria-pressed", String(someSlotsHidden()));
-    byId("slots-all").setAttribute("aria-pressed", String(!someSlotsHidden()));
-  };
-  for (const name of ["used", "all"]) {
-    byId(`slots-${name}`).addEventListener("click", () => {
-      showSlots(name === "used");
-      press();
-      ask("all");
-    });
-  }
-  press();
+  byId("slots-used").setAttribute("aria-pressed", String(someSlotsHidden()));
+  byId("slots-all").setAttribute("aria-pressed", String(!someSlotsHidden()));
 }
 
 function listen() {
@@ -261,6 +258,10 @@ function resize() {
 async function start() {
   await unpackArrays();
   await unpackModel();
+  if (about.memories) {
+    useMemory(0);
+    showMemoryChoice();
+  }
   panels = buildPanels();
   useTheme(dark.matches ? "dark" : "light");
   showHeading();

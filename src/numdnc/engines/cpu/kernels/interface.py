@@ -13,7 +13,7 @@ from numdnc.engines.cpu.kernels.activations import (
     softplus_backward,
 )
 from numdnc.engines.cpu.kernels.arrays import as_matrix
-from numdnc.engines.cpu.kernels.compiling import kernel, view_kernel
+from numdnc.engines.cpu.kernels.compiling import inlined, kernel, view_kernel
 from numdnc.parts import Activation, Interface, NTMInterface
 
 ACTIVATIONS = get_args(Activation)
@@ -57,24 +57,45 @@ def parse_interface_backward(d_xi, xi, spans):
 @view_kernel
 def split_interface(xi, at, sizes):
     """Views of the parts of xi, as `Interface` declares them; those that the model does not have are empty."""
+    return split_memory_interface(xi, xi, at, sizes, 0)
+
+
+@view_kernel
+def split_memory_interface(xi, product, at, sizes, e):
+    """The same of memory e. The product of what was read (W,) is the second one's write vector where it is used."""
     R, V, W, links, masks = sizes.heads, sizes.write_heads, sizes.word, sizes.links, sizes.masking
     usage, by_usage, sharp = 1 - sizes.recency, V * (1 - sizes.recency), V * sizes.sharpness
+    vectors, first_vector = xi, at.write_vector + e * V * W
+    if e * sizes.product:
+        vectors, first_vector = product, 0
     return Interface(
-        read_keys=as_matrix(xi, at.read_keys, R, W),
-        read_strengths=xi[at.read_strengths : at.read_strengths + R],
-        write_key=as_matrix(xi, at.write_key, by_usage, W),
-        write_strength=xi[at.write_strength : at.write_strength + by_usage],
-        erase=as_matrix(xi, at.erase, V, W * usage),
-        write_vector=as_matrix(xi, at.write_vector, V, W),
-        free_gates=xi[at.free_gates : at.free_gates + R * usage],
-        allocation_gate=xi[at.allocation_gate : at.allocation_gate + V],
-        write_gate=xi[at.write_gate : at.write_gate + V],
-        read_modes=as_matrix(xi, at.read_modes, R * links, 2 * V + 1),
-        write_mask=as_matrix(xi, at.write_mask, masks * by_usage, W),
-        read_masks=as_matrix(xi, at.read_masks, R * masks, W),
-        forward_sharpness=as_matrix(xi, at.forward_sharpness, sharp, R),
-        backward_sharpness=as_matrix(xi, at.backward_sharpness, sharp, R),
+        read_keys=_matrix_of(xi, at.read_keys, R, W, e),
+        read_strengths=_part_of(xi, at.read_strengths, R, e),
+        write_key=_matrix_of(xi, at.write_key, by_usage, W, e),
+        write_strength=_part_of(xi, at.write_strength, by_usage, e),
+        erase=_matrix_of(xi, at.erase, V, W * usage, e),
+        write_vector=as_matrix(vectors, first_vector, V, W),
+        free_gates=_part_of(xi, at.free_gates, R * usage, e),
+        allocation_gate=_part_of(xi, at.allocation_gate, V, e),
+        write_gate=_part_of(xi, at.write_gate, V, e),
+        read_modes=_matrix_of(xi, at.read_modes, R * links, 2 * V + 1, e),
+        write_mask=_matrix_of(xi, at.write_mask, masks * by_usage, W, e),
+        read_masks=_matrix_of(xi, at.read_masks, R * masks, W, e),
+        forward_sharpness=_matrix_of(xi, at.forward_sharpness, sharp, R, e),
+        backward_sharpness=_matrix_of(xi, at.backward_sharpness, sharp, R, e),
     )
+
+
+@inlined
+def _part_of(xi, first, count, e):
+    """Memory e's numbers of a part of which each memory has so many."""
+    return xi[first + e * count : first + (e + 1) * count]
+
+
+@inlined
+def _matrix_of(xi, first, rows, columns, e):
+    """The same as (rows, columns)."""
+    return as_matrix(xi, first + e * rows * columns, rows, columns)
 
 
 @view_kernel

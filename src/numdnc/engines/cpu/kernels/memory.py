@@ -3,10 +3,32 @@
 R read heads, V write heads, N slots, W word; memory by columns (W, N).
 """
 
-from numdnc.engines.cpu.kernels.arrays import clear, dot
+from numdnc.engines.cpu.kernels.arrays import clear, copy, dot
 from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.constants import constant
 from numdnc.engines.cpu.kernels.content import inverse_norm
+
+
+@kernel
+def multiply_reads(product, reads):
+    """product (W,) = the product over heads of reads (R, W)."""
+    copy(product, reads[0])
+    for i in range(1, len(reads)):
+        for w in range(len(product)):
+            product[w] *= reads[i, w]
+
+
+@kernel
+def multiply_reads_backward(d_reads, reads, d_product):
+    """Adds to d_reads: for each head the gradient of the product times what all other heads read."""
+    R, W = reads.shape
+    for i in range(R):
+        for w in range(W):
+            gradient = d_product[w]
+            for j in range(R):
+                if j != i:
+                    gradient *= reads[j, w]
+            d_reads[i, w] += gradient
 
 
 @kernel

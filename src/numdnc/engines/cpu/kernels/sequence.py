@@ -17,7 +17,11 @@ from numdnc.engines.cpu.kernels.controller import (
     partial_product,
     sum_partial_products,
 )
-from numdnc.engines.cpu.kernels.interface import parse_interface, parse_interface_backward, split_interface
+from numdnc.engines.cpu.kernels.interface import (
+    parse_interface,
+    parse_interface_backward,
+    split_memory_interface,
+)
 from numdnc.engines.cpu.kernels.link_tiles import (
     access_links,
     access_links_backward,
@@ -28,7 +32,7 @@ from numdnc.engines.cpu.kernels.link_tiles import (
     tile_read_weights,
 )
 from numdnc.engines.cpu.kernels.linkage import update_precedence_backward
-from numdnc.engines.cpu.kernels.memory import inverse_slot_norms
+from numdnc.engines.cpu.kernels.memory import inverse_slot_norms, multiply_reads, multiply_reads_backward
 from numdnc.engines.cpu.kernels.products import add_product_transposed
 from numdnc.engines.cpu.kernels.rows import gradient_row, state_row, step_row
 from numdnc.engines.cpu.kernels.teams import chunk_start, wait_for_team
@@ -89,42 +93,47 @@ def dnc_forward(
     """A DNC: hidden values and reads of every step."""
     B = controller_tape.hidden.shape[1]
     reads = tape.reads.reshape(sizes.steps + 1, B, sizes.reads)
-    for b in range(work.own_first_row, work.own_last_row):
-        inverse_slot_norms(tape.state.inverse_norms[0, b], tape.state.memory[0, b])
+    for m in range(work.own_first_row * sizes.memories, work.own_last_row * sizes.memories):
+        inverse_slot_norms(tape.state.inverse_norms[0, m], tape.state.memory[0, m])
     for t in range(sizes.steps):
         controller_step(sizes, controller, controller_tape, reads, scratch.products, work, t)
         hidden = controller_tape.hidden[t + 1, work.first_row : work.last_row]
         partial_product(scratch.products, hidden, interface.weights, work)
         wait_for_team(work)
-        _write(sizes, interface, tape, scratch, work, t)
-        if sizes.links:
-            if work.link_shares > 1:
-                wait_for_team(work)
-            _link(sizes, tape, scratch, work, t)
-            if work.link_shares > 1:
-                wait_for_team(work)
-        _read(sizes, interface, tape, scratch, work, t)
+        for e in range(sizes.memories):
+            _write(sizes, interface, tape, scratch, work, t, e)
+            if sizes.links:
+                if work.link_shares > 1:
+                    wait_for_team(work)
+                _link(sizes, tape, scratch, work, t, e)
+                if work.link_shares > 1:
+                    wait_for_team(work)
+            _read(sizes, interface, tape, scratch, work, t, e)
 
 
 @kernel
-def _write(sizes, interface, tape, scratch, work, t):
-    """Compute the interface vector, and the memory after the write."""
+def _write(sizes, interface, tape, scratch, work, t, e):
+    """Compute the interface vector, for the first memory, and memory e after the write."""
     for b in range(work.own_first_row, work.own_last_row):
-        before = state_row(tape.state, t % sizes.kept_states, b)
-        step = step_row(tape.step, t % sizes.kept_steps, b)
-        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-        interface_vector(sizes, interface, step, scratch, work, b)
+        m = b * sizes.memories + e
+        before = state_row(tape.state, t % sizes.kept_states, m)
+        step = step_row(tape.step, t % sizes.kept_steps, b, m)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, m)
+        if e == 0:
+            interface_vector(sizes, interface, step, scratch, work, b)
+        elif sizes.product:
+            multiply_reads(step.product, tape.reads[t + 1, m - 1])
         access_write(
             sizes,
-            split_interface(step.interface, interface.offsets, sizes),
+            split_memory_interface(step.interface, step.product, interface.offsets, sizes, e),
             before,
             step,
             after,
-            scratch.order[b],
-            scratch.kept[b],
+            scratch.order[m],
+            scratch.kept[m],
         )
         if sizes.links:
-            tile_read_weights(sizes, scratch.read_weights[b], before.read_weights)
+            tile_read_weights(sizes, scratch.read_weights[m], before.read_weights)
 
 
 @inlined
@@ -140,25 +149,27 @@ def interface_vector(sizes, interface, step, scratch, work, b):
 
 
 @kernel
-def _link(sizes, tape, scratch, work, t):
-    """Update and follow this thread's part of the link of one sequence."""
+def _link(sizes, tape, scratch, work, t, e):
+    """Update and follow this thread's part of the link of memory e."""
     for b in range(work.link_first_row, work.link_last_row):
-        before = state_row(tape.state, t % sizes.kept_states, b)
-        step = step_row(tape.step, t % sizes.kept_steps, b)
-        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-        access_links(sizes, tape, scratch, work, t, before, step, after, b)
+        m = b * sizes.memories + e
+        before = state_row(tape.state, t % sizes.kept_states, m)
+        step = step_row(tape.step, t % sizes.kept_steps, b, m)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, m)
+        access_links(sizes, tape, scratch, work, t, before, step, after, m)
 
 
 @kernel
-def _read(sizes, interface, tape, scratch, work, t):
-    """Compute the read weights and the reads."""
+def _read(sizes, interface, tape, scratch, work, t, e):
+    """Compute the read weights and the reads of memory e."""
     for b in range(work.own_first_row, work.own_last_row):
-        step = step_row(tape.step, t % sizes.kept_steps, b)
-        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
+        m = b * sizes.memories + e
+        step = step_row(tape.step, t % sizes.kept_steps, b, m)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, m)
         if sizes.links:
-            sum_backward_weights(sizes, scratch, work, step, b)
-        parts = split_interface(step.interface, interface.offsets, sizes)
-        access_read(sizes, parts, step, after, tape.reads[t + 1, b])
+            sum_backward_weights(sizes, scratch, work, step, m)
+        parts = split_memory_interface(step.interface, step.product, interface.offsets, sizes, e)
+        access_read(sizes, parts, step, after, tape.reads[t + 1, m])
 
 
 @entry
@@ -174,14 +185,15 @@ def dnc_backward(
 ):
     """Its gradients, from those of hidden values and reads through the output and those of the final state."""
     for t in range(sizes.steps - 1, -1, -1):
-        _read_backward(sizes, interface, tape, controller_gradient, gradient, work, t)
-        if sizes.links:
-            if work.link_shares > 1:
-                wait_for_team(work)
-            _link_backward(sizes, tape, gradient, work, t)
-            if work.link_shares > 1:
-                wait_for_team(work)
-        _write_backward(sizes, interface, tape, controller_gradient, gradient, work, t)
+        for e in range(sizes.memories - 1, -1, -1):
+            _read_backward(sizes, interface, tape, controller_gradient, gradient, work, t, e)
+            if sizes.links:
+                if work.link_shares > 1:
+                    wait_for_team(work)
+                _link_backward(sizes, tape, gradient, work, t, e)
+                if work.link_shares > 1:
+                    wait_for_team(work)
+            _write_backward(sizes, interface, tape, controller_gradient, gradient, work, t, e)
         wait_for_team(work)
         hidden_backward(interface, controller_gradient, gradient, work, t)
         wait_for_team(work)
@@ -189,20 +201,23 @@ def dnc_backward(
 
 
 @kernel
-def _read_backward(sizes, interface, tape, controller_gradient, gradient, work, t):
+def _read_backward(sizes, interface, tape, controller_gradient, gradient, work, t, e):
     """`_read` backwards, as far as the links."""
+    RW = sizes.heads * sizes.word
     for b in range(work.own_first_row, work.own_last_row):
-        add(gradient.reads_out[t, b].reshape(sizes.reads), controller_gradient.reads[b])
-        before = state_row(tape.state, t % sizes.kept_states, b)
-        step = step_row(tape.step, t % sizes.kept_steps, b)
-        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-        row = gradient_row(gradient.row, b)
+        m = b * sizes.memories + e
+        add(gradient.reads_out[t, m].reshape(RW), controller_gradient.reads[b, e * RW : (e + 1) * RW])
+        before = state_row(tape.state, t % sizes.kept_states, m)
+        step = step_row(tape.step, t % sizes.kept_steps, b, m)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, m)
+        row = gradient_row(gradient.row, m)
+        d_xi, d_product = gradient.interface[t, b], gradient.product[b]
         access_read_backward(
             sizes,
-            split_interface(gradient.interface[t, b], interface.offsets, sizes),
+            split_memory_interface(d_xi, d_product, interface.offsets, sizes, e),
             row,
-            gradient.reads_out[t, b],
-            split_interface(step.interface, interface.offsets, sizes),
+            gradient.reads_out[t, m],
+            split_memory_interface(step.interface, step.product, interface.offsets, sizes, e),
             step,
             after,
         )
@@ -210,8 +225,8 @@ def _read_backward(sizes, interface, tape, controller_gradient, gradient, work, 
             for v in range(sizes.write_heads):
                 factor_link_gradient(
                     sizes,
-                    gradient.pair[b, v],
-                    gradient.factors[b, v],
+                    gradient.pair[m, v],
+                    gradient.factors[m, v],
                     row.backward[v],
                     row.forward[v],
                     before.read_weights,
@@ -219,41 +234,47 @@ def _read_backward(sizes, interface, tape, controller_gradient, gradient, work, 
 
 
 @kernel
-def _link_backward(sizes, tape, gradient, work, t):
+def _link_backward(sizes, tape, gradient, work, t, e):
     """`_link` backwards; at the end of a segment, its links are computed again first."""
     begin = t // sizes.segment * sizes.segment
     for b in range(work.link_first_row, work.link_last_row):
+        m = b * sizes.memories + e
         if t == sizes.steps - 1 or (t + 1) % sizes.segment == 0:
-            recompute_segment(sizes, tape, gradient, work, begin, t + 1, b)
-        access_links_backward(sizes, tape, gradient, work, t, b)
+            recompute_segment(sizes, tape, gradient, work, begin, t + 1, m)
+        access_links_backward(sizes, tape, gradient, work, t, m)
 
 
 @kernel
-def _write_backward(sizes, interface, tape, controller_gradient, gradient, work, t):
+def _write_backward(sizes, interface, tape, controller_gradient, gradient, work, t, e):
     """`_write` backwards, from the links to the interface vector."""
     for b in range(work.own_first_row, work.own_last_row):
-        before = state_row(tape.state, t % sizes.kept_states, b)
-        step = step_row(tape.step, t % sizes.kept_steps, b)
-        after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
-        row = gradient_row(gradient.row, b)
+        m = b * sizes.memories + e
+        before = state_row(tape.state, t % sizes.kept_states, m)
+        step = step_row(tape.step, t % sizes.kept_steps, b, m)
+        after = state_row(tape.state, (t + 1) % sizes.kept_states, m)
+        row = gradient_row(gradient.row, m)
         if sizes.links:
             for v in range(sizes.write_heads):
                 update_precedence_backward(
                     row.precedence[v], row.write_weights[v], before.precedence[v], after.write_weights[v]
                 )
-            sum_link_gradients(sizes, gradient, work, b)
+            sum_link_gradients(sizes, gradient, work, m)
         else:
             clear_rows(row.read_weights)
-        d_xi = gradient.interface[t, b]
+        d_xi, d_product = gradient.interface[t, b], gradient.product[b]
         access_write_backward(
             sizes,
-            split_interface(d_xi, interface.offsets, sizes),
+            split_memory_interface(d_xi, d_product, interface.offsets, sizes, e),
             row,
-            split_interface(step.interface, interface.offsets, sizes),
+            split_memory_interface(step.interface, step.product, interface.offsets, sizes, e),
             before,
             step,
             after,
         )
+        if e > 0:
+            if sizes.product:
+                multiply_reads_backward(gradient.reads_out[t, m - 1], tape.reads[t + 1, m - 1], d_product)
+            continue
         parse_interface_backward(d_xi, step.interface, interface.spans)
         if sizes.normalised:
             copy(gradient.interface_out[t, b], d_xi)

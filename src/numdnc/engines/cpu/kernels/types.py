@@ -4,7 +4,8 @@ From a declaration follow an array's shape and place in memory (layouts.py), its
 views of one sequence (rows.py). `plans.axis_sizes` gives the size of every axis:
 
     T steps, T1 = T + 1; S states and D steps that are kept: T + 1 and T with a tape, else 2 and 1, used in turn
-    B batch, N slots, W word, R read heads, RN = R N, V write heads, V_1 = V - 1, I interface vector
+    B batch, BE = B E, of E memories a sequence: that of sequence b and memory e is at b E + e
+    N slots, W word, R read heads, RN = R N, V write heads, V_1 = V - 1, I interface vector
     L layers, H hidden units and G gates of all layers, P inputs of all layers, without those of the model
 
 Kernels keep the memory by columns (W, N), so that every inner loop runs over slots; where a state comes in or goes out
@@ -44,7 +45,8 @@ class Sizes(NamedTuple):
     kind: int  # of the controller: LSTM, RNN or FEEDFORWARD
     normalised_layers: int
     normalised: int  # the interface
-    reads: int  # R W
+    reads: int  # E R W
+    memories: int = 1  # E
     slots: int = 0  # N
     word: int = 0  # W
     heads: int = 0  # R
@@ -61,6 +63,7 @@ class Sizes(NamedTuple):
     rows: int = 4  # of a tile that are worked on at once
     write_heads: int = 0  # V
     shifts: int = 0  # of an NTM's heads
+    product: int = 0  # whether the second memory is written what was read from the first
 
 
 _PARTS = dict.fromkeys((*Interface._fields, *NTMInterface._fields))
@@ -114,12 +117,12 @@ class ControllerTape(NamedTuple):
 class MemoryState(NamedTuple):
     """What the memory carries from step to step, and the norms of slots."""
 
-    memory: Annotated[Array, Axes("S B W N")]
-    inverse_norms: Annotated[Array, Axes("S B N")]  # 1 / sqrt(|M[n]|^2 + eps)
-    usage: Annotated[Array, Axes("S B N")]
-    precedence: Annotated[Array, Axes("S B V N", "links")]
-    write_weights: Annotated[Array, Axes("S B V N")]
-    read_weights: Annotated[Array, Axes("S B R N")]
+    memory: Annotated[Array, Axes("S BE W N")]
+    inverse_norms: Annotated[Array, Axes("S BE N")]  # 1 / sqrt(|M[n]|^2 + eps)
+    usage: Annotated[Array, Axes("S BE N")]
+    precedence: Annotated[Array, Axes("S BE V N", "links")]
+    write_weights: Annotated[Array, Axes("S BE V N")]
+    read_weights: Annotated[Array, Axes("S BE R N")]
 
 
 class MemoryStep(NamedTuple):
@@ -128,22 +131,25 @@ class MemoryStep(NamedTuple):
     interface: Annotated[Array, Axes("D B I")]  # the interface vector, after the activations
     interface_standard: Annotated[Array, Axes("D B I", "normalisation")]  # its layer norm
     interface_deviation: Annotated[Array, Axes("D B 1", "normalisation")]
-    retention: Annotated[Array, Axes("D B N")]
+    product: Annotated[
+        Array, Axes("D B W", "product")
+    ]  # over read heads of what was read from the first memory, for the second
+    retention: Annotated[Array, Axes("D BE N")]
     pretended: Annotated[
-        Array, Axes("D B V_1 N")
+        Array, Axes("D BE V_1 N")
     ]  # the usage that each write head but the first allocates by
-    order: Annotated[Array, Axes("D B V N", dtype="int32")]  # slots by rising usage, for each write head
-    allocation: Annotated[Array, Axes("D B V N")]
-    write_content: Annotated[Array, Axes("D B V N")]
-    write_similarity: Annotated[Array, Axes("D B V N")]
-    write_norms: Annotated[Array, Axes("D B V N", "masking")]  # inverse norms of the masked slots
-    read_content: Annotated[Array, Axes("D B R N")]
-    read_similarity: Annotated[Array, Axes("D B R N")]
-    read_norms: Annotated[Array, Axes("D B R N", "masking")]
-    forward: Annotated[Array, Axes("D B V R N", "links")]  # as mixed
-    backward: Annotated[Array, Axes("D B V R N", "links")]
-    unsharpened_forward: Annotated[Array, Axes("D B V R N", "sharpness")]
-    unsharpened_backward: Annotated[Array, Axes("D B V R N", "sharpness")]
+    order: Annotated[Array, Axes("D BE V N", dtype="int32")]  # slots by rising usage, for each write head
+    allocation: Annotated[Array, Axes("D BE V N")]
+    write_content: Annotated[Array, Axes("D BE V N")]
+    write_similarity: Annotated[Array, Axes("D BE V N")]
+    write_norms: Annotated[Array, Axes("D BE V N", "masking")]  # inverse norms of the masked slots
+    read_content: Annotated[Array, Axes("D BE R N")]
+    read_similarity: Annotated[Array, Axes("D BE R N")]
+    read_norms: Annotated[Array, Axes("D BE R N", "masking")]
+    forward: Annotated[Array, Axes("D BE V R N", "links")]  # as mixed
+    backward: Annotated[Array, Axes("D BE V R N", "links")]
+    unsharpened_forward: Annotated[Array, Axes("D BE V R N", "sharpness")]
+    unsharpened_backward: Annotated[Array, Axes("D BE V R N", "sharpness")]
 
 
 class MemoryTape(NamedTuple):
@@ -151,9 +157,9 @@ class MemoryTape(NamedTuple):
 
     state: MemoryState
     step: MemoryStep
-    reads: Annotated[Array, Axes("T1 B R W")]
+    reads: Annotated[Array, Axes("T1 BE R W")]
     link_checkpoints: Annotated[
-        Array, Axes("checkpoints B V tiles N columns")
+        Array, Axes("checkpoints BE V tiles N columns")
     ]  # before each multiple of `segment`
 
 
@@ -194,12 +200,12 @@ class Scratch(NamedTuple):
     """Workspace of the forward pass; threads that work on the same rows share it."""
 
     products: Annotated[Array, Axes("threads batch_outputs")]  # each thread's part of a product
-    order: Annotated[Array, Axes("B N", dtype="int32")]
-    kept: Annotated[Array, Axes("B W N", "deallocating_heads")]  # the memory before, without what was freed
-    link: Annotated[Array, Axes("B V tiles N columns", "links")]  # the link now
-    read_weights: Annotated[Array, Axes("B RN", "links")]  # those before, in tiles
+    order: Annotated[Array, Axes("BE N", dtype="int32")]
+    kept: Annotated[Array, Axes("BE W N", "deallocating_heads")]  # the memory before, without what was freed
+    link: Annotated[Array, Axes("BE V tiles N columns", "links")]  # the link now
+    read_weights: Annotated[Array, Axes("BE RN", "links")]  # those before, in tiles
     backward: Annotated[
-        Array, Axes("threads B V RN", "links")
+        Array, Axes("threads BE V RN", "links")
     ]  # each thread's part of the backward weightings, in tiles
 
 
@@ -223,46 +229,47 @@ class ControllerGradient(NamedTuple):
 class RowGradient(NamedTuple):
     """Gradients that kernels for one sequence use; those of a state are of the state before the step computed last."""
 
-    memory: Annotated[Array, Axes("B W N")]
-    usage: Annotated[Array, Axes("B N")]
-    kept: Annotated[Array, Axes("B W N", "deallocating_heads")]  # the memory before, as in `Scratch`
-    precedence: Annotated[Array, Axes("B V N", "links")]
-    write_weights: Annotated[Array, Axes("B V N")]
-    read_weights: Annotated[Array, Axes("B R N")]
-    read_weights_now: Annotated[Array, Axes("B R N")]  # of this step, then by one source of them
-    read_content: Annotated[Array, Axes("B R N")]
-    forward: Annotated[Array, Axes("B V R N", "links")]
-    backward: Annotated[Array, Axes("B V R N", "links")]
-    allocation: Annotated[Array, Axes("B V N")]
-    write_content: Annotated[Array, Axes("B V N")]
-    retention: Annotated[Array, Axes("B N")]
-    deallocation: Annotated[Array, Axes("B N")]  # of the retention, where it erases freed slots
-    scratch: Annotated[Array, Axes("B N")]
+    memory: Annotated[Array, Axes("BE W N")]
+    usage: Annotated[Array, Axes("BE N")]
+    kept: Annotated[Array, Axes("BE W N", "deallocating_heads")]  # the memory before, as in `Scratch`
+    precedence: Annotated[Array, Axes("BE V N", "links")]
+    write_weights: Annotated[Array, Axes("BE V N")]
+    read_weights: Annotated[Array, Axes("BE R N")]
+    read_weights_now: Annotated[Array, Axes("BE R N")]  # of this step, then by one source of them
+    read_content: Annotated[Array, Axes("BE R N")]
+    forward: Annotated[Array, Axes("BE V R N", "links")]
+    backward: Annotated[Array, Axes("BE V R N", "links")]
+    allocation: Annotated[Array, Axes("BE V N")]
+    write_content: Annotated[Array, Axes("BE V N")]
+    retention: Annotated[Array, Axes("BE N")]
+    deallocation: Annotated[Array, Axes("BE N")]  # of the retention, where it erases freed slots
+    scratch: Annotated[Array, Axes("BE N")]
 
 
 class MemoryGradient(NamedTuple):
     """Gradients of the memory's values."""
 
     row: RowGradient
-    reads_out: Annotated[Array, Axes("T B R W")]  # of reads, through the output
+    reads_out: Annotated[Array, Axes("T BE R W")]  # of reads, through the output
     interface: Annotated[Array, Axes("T B I")]  # of the products with the weights
     interface_out: Annotated[Array, Axes("T B I", "normalisation")]  # of the result of layer norm
-    link: Annotated[Array, Axes("B V tiles N columns", "links")]
-    pair: Annotated[Array, Axes("B V 2RN", "links")]  # read weights before and backward gradient, in tiles
-    factors: Annotated[Array, Axes("B V N 2R", "links")]  # what multiplies them in the link's gradient
+    product: Annotated[Array, Axes("B W", "product")]
+    link: Annotated[Array, Axes("BE V tiles N columns", "links")]
+    pair: Annotated[Array, Axes("BE V 2RN", "links")]  # read weights before and backward gradient, in tiles
+    factors: Annotated[Array, Axes("BE V N 2R", "links")]  # what multiplies them in the link's gradient
     segment_links: Annotated[
-        Array, Axes("strides B V tiles N columns", "links")
+        Array, Axes("strides BE V tiles N columns", "links")
     ]  # of a segment, computed again
     chunk: Annotated[
         Array, Axes("threads 2 chunk_rows columns", "links")
     ]  # rows of a tile before and after a step
-    share_d_row_reads: Annotated[Array, Axes("threads B R N", "links")]
+    share_d_row_reads: Annotated[Array, Axes("threads BE R N", "links")]
     """Each thread's part of the gradient of the read weights before, by rows of the link; .."""
-    share_d_column_reads: Annotated[Array, Axes("threads B RN", "links")]  # .. by its columns, in tiles; ..
+    share_d_column_reads: Annotated[Array, Axes("threads BE RN", "links")]  # .. by its columns, in tiles; ..
     share_d_writes: Annotated[
-        Array, Axes("threads 2 B V N", "links")
+        Array, Axes("threads 2 BE V N", "links")
     ]  # .. of the write weights, by rows and columns; ..
-    share_d_precedence: Annotated[Array, Axes("threads B V N", "links")]  # .. and of the precedence before
+    share_d_precedence: Annotated[Array, Axes("threads BE V N", "links")]  # .. and of the precedence before
 
 
 class NTMRowGradient(NamedTuple):
