@@ -248,10 +248,11 @@ def allocation(usage: Any) -> Any:
     As in `is_kept`, no usage is compared with itself. What differs by rounding alone counts as equal: of two slots one
     alone comes first, however often XLA computes them.
     """
-    slots, rank = jnp.arange(len(usage)), jnp.round(usage * 1e9)
+    slots = jnp.arange(len(usage))
 
     def weight(n: Any) -> Any:
-        first = (slots != n) & ((rank < rank[n]) | ((rank == rank[n]) & (slots < n)))
+        above = usage[n] - usage
+        first = (slots != n) & ((above > 1e-15) | ((jnp.abs(above) <= 1e-15) & (slots < n)))
         return (1 - usage[n]) * jnp.prod(jnp.where(first, usage, 1))
 
     return jax.vmap(weight)(slots)
