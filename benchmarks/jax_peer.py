@@ -53,41 +53,38 @@ def interface(spec, xi):
     }
 
 
-def product(factors):
-    """The product of a few arrays; JAX differentiates this much faster than `jnp.prod`."""
-    return reduce(jnp.multiply, factors)
-
-
 def access(spec, xi, state):
-    """A step of the memory in the paper's order; axes: B batch, V write heads, R read heads, N slots, W word."""
-    sigmoid = jax.nn.sigmoid
+    """A step of the memory in the paper's order; axes: B batch, R read heads, N slots, W word.
+
+    There is an array for each write head rather than an axis for them, as XLA is slower with one.
+    """
+    sigmoid, heads = jax.nn.sigmoid, range(spec.write_heads)
     memory, usage, precedence, link, write, read, _ = state
-    B, V, N, W = *write.shape, spec.word_size
-    free, erase = sigmoid(xi["free_gates"]), sigmoid(xi["erase"]).reshape(B, V, 1, W)
-    written = 1 - product(1 - write[:, head] for head in range(V))
+    B, V, N, W = len(memory), spec.write_heads, spec.memory_size, spec.word_size
+    free, erase = sigmoid(xi["free_gates"]), sigmoid(xi["erase"]).reshape(B, V, W)
+    words, keys = xi["write_vector"].reshape(B, V, W), xi["write_key"].reshape(B, V, W)
+    written = 1 - reduce(jnp.multiply, [1 - weights for weights in write])
     usage = (usage + written - usage * written) * jnp.prod(1 - free[..., None] * read, 1)
-    strengths = 1 + jax.nn.softplus(xi["write_strength"]).reshape(B, V)
-    found = content(memory, xi["write_key"].reshape(B, V, W), strengths)
-    shares, gates = (
-        sigmoid(xi["allocation_gate"]).reshape(B, V, 1),
-        sigmoid(xi["write_gate"]).reshape(B, V, 1),
-    )
-    pretended, writes = usage, []
-    for head in range(V):  # each as if the ones before it had written
+    found = content(memory, keys, 1 + jax.nn.softplus(xi["write_strength"]).reshape(B, V))
+    shares, gates = (sigmoid(xi[name]).reshape(B, V, 1) for name in ("allocation_gate", "write_gate"))
+    pretended, write = usage, []
+    for head in heads:  # each as if the ones before it had written
         free_slots, share, gate = allocation(pretended), shares[:, head], gates[:, head]
-        writes.append(gate * (share * free_slots + (1 - share) * found[:, head]))
+        write.append(gate * (share * free_slots + (1 - share) * found[:, head]))
         pretended = 1 - (1 - pretended) * (1 - gate * share * free_slots)
-    write = jnp.stack(writes, 1)
-    memory *= product(1 - write[:, head, :, None] * erase[:, head] for head in range(V))
-    memory += jnp.einsum("bvn,bvw->bnw", write, xi["write_vector"].reshape(B, V, W))
-    link = (1 - write[..., None] - write[:, :, None]) * link + write[..., None] * precedence[:, :, None]
-    link = jnp.where(jnp.eye(N, dtype=bool), 0, link)
-    precedence = (1 - write.sum(-1, keepdims=True)) * precedence + write
+    memory *= reduce(jnp.multiply, [1 - write[head][..., None] * erase[:, head, None] for head in heads])
+    memory += sum(write[head][..., None] * words[:, head, None] for head in heads)
+    link = [
+        ((1 - w[:, :, None] - w[:, None]) * old + w[:, :, None] * p[:, None])
+        * (1 - jnp.eye(N, dtype=w.dtype))
+        for w, old, p in zip(write, link, precedence, strict=True)
+    ]
+    precedence = [(1 - w.sum(-1, keepdims=True)) * p + w for w, p in zip(write, precedence, strict=True)]
     modes = jax.nn.softmax(xi["read_modes"], -1)
     found = content(memory, xi["read_keys"], 1 + jax.nn.softplus(xi["read_strengths"]))
-    backward, forward = jnp.einsum("bvji,brj->brvi", link, read), jnp.einsum("bvij,brj->brvi", link, read)
-    linked = modes[..., :V, None] * backward + modes[..., V + 1 :, None] * forward
-    read = linked.sum(2) + modes[..., V : V + 1] * found
+    followed = [jnp.einsum("bji,brj->bri", each, read) for each in link]
+    followed += [found, *(jnp.einsum("bij,brj->bri", each, read) for each in link)]
+    read = sum(modes[..., mode, None] * weights for mode, weights in enumerate(followed))
     reads = jnp.einsum("brn,bnw->brw", read, memory)
     return memory, usage, precedence, link, write, read, reads
 
@@ -106,7 +103,7 @@ def reverse_hidden(spec, layers, inputs):
 def forward(spec, params, inputs):
     """Outputs (T, B, Y) for inputs (T, B, X), from the initial state of zeros."""
     B, N, W = inputs.shape[1], spec.memory_size, spec.word_size
-    R, V = spec.read_heads, spec.write_heads
+    R = spec.read_heads
 
     def zeros(*shape):
         return jnp.zeros((B, *shape), inputs.dtype)
@@ -123,7 +120,15 @@ def forward(spec, params, inputs):
         seen = jnp.concatenate([hidden, memory[-1].reshape(B, -1)], -1)
         return (layers, memory), seen @ params.output.weights + params.output.bias
 
-    blank = zeros(N, W), zeros(N), zeros(V, N), zeros(V, N, N), zeros(V, N), zeros(R, N), zeros(R, W)
+    each = range(spec.write_heads)
+    blank = (
+        zeros(N, W),
+        zeros(N),
+        [zeros(N) for _ in each],
+        [zeros(N, N) for _ in each],
+        [zeros(N) for _ in each],
+    )
+    blank += zeros(R, N), zeros(R, W)
     given = (inputs,)
     if spec.bidirectional:
         given += (reverse_hidden(spec, params.reverse_controller, inputs),)
