@@ -53,6 +53,9 @@ IN_TEAMS = (
     "dnc-ADNC",
     "dnc-content-only",
     "dnc-all",
+    "dnc-writers-all",
+    "dnc-second-memory-writers",
+    "dnc-second-memory-reads",
     "ntm-2-layers",
     "ntm-odd",
 )
