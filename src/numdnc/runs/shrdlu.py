@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from numdnc.errors import UserError
 from numdnc.formatting import format_table
 from numdnc.inspection.board_plot import save_board_plot
+from numdnc.inspection.plan_decoding import PlanDecoding, decode_plans
 from numdnc.reinforcement import Environment
 from numdnc.runs.base import NewTask
 from numdnc.runs.reinforcement import PolicyRun, Stored
@@ -185,6 +186,11 @@ class ShrdluRun(PolicyRun):
             bool(game.right[0] == 1),
             self.checkpoint.iteration,
         )
+
+    def decode_plans(self, *, episodes: int = 1000, seed: int = 0) -> PlanDecoding:
+        """Decode the first action from what the memory holds when the goal is written; see `PlanDecoding`."""
+        shrdlu = self._shrdlu(self._with_settings(None))
+        return decode_plans(self.spec, self.params, self.engine, shrdlu, episodes=episodes, seed=seed)
 
     def _given(self, task: ReinforcementTask, user_input: str) -> Batch:
         return self._acted(task, self._shrdlu(task).begin([pose(user_input)]))[0]
