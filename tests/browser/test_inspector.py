@@ -16,6 +16,7 @@ from browser import chromium
 from browser.chromium import Page
 from helpers.traces import (
     bits_trace,
+    board_trace,
     class_trace,
     graph_trace,
     group_trace,
@@ -27,6 +28,7 @@ from helpers.traces import (
 from numdnc.inspection.provenance import NONE
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer import export
+from numdnc.inspection.viewer.boards import boards_of
 
 PROGRAM = chromium.find()
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
@@ -779,6 +781,28 @@ def test_a_graph_is_shown_by_its_labels_and_drawn_with_the_walk(show: Show) -> N
     first = " ".join(f"{label:02}" for label in shown[0])
     assert page.run(told).startswith("shown{} –{}→ {}".format(*first.split()))
     assert page.run("document.getElementById('graph-note').textContent").startswith("1 of ")
+
+
+def test_a_board_is_shown_with_its_goals_and_what_is_read(show: Show) -> None:
+    trace = board_trace()
+    page = show(trace)
+    found: Any = boards_of(trace, trace.steps)
+    for step in range(trace.steps):
+        page.run(f"numdnc.goTo({step})")
+        page.settle()
+        squares = page.run("[...document.querySelectorAll('#board span')].map((s) => Number(s.textContent))")
+        assert squares == found["squares"][step]
+        assert page.run("document.getElementById('board-note').textContent") == found["said"][step]
+        lines = page.run(
+            "[...document.querySelectorAll('#goals .event')].map((p) => p.firstChild.textContent)"
+        )
+        assert lines == [found["said"][t] for t in found["constraints"] if t <= step]
+        asked = page.run("[...document.querySelectorAll('#goals .asked')].map((p) => p.textContent[0])")
+        assert asked == (["B", "B"] if step >= 3 else [])
+        dots = page.run("document.querySelectorAll('#goals .reader').length")
+        origins = [plain_origin(trace.arrays, step, head, False)[1] for head in range(2)]
+        assert dots == sum(origin in found["constraints"] for origin in origins)
+    assert page.run("document.getElementById('graph-part').hidden")
 
 
 def test_words_stand_upright_and_do_not_collide(show: Show) -> None:

@@ -10,9 +10,13 @@ from helpers.examples import random_params
 from numdnc import DNCSpec, NTMSpec
 from numdnc.inspection.provenance import LEAST, NONE
 from numdnc.inspection.trace import About, Trace, record
+from numdnc.reinforcement import rollout
 from numdnc.spec import SPECS, Spec
 from numdnc.tasks import Batch
 from numdnc.tasks.graphs import Traversal
+from numdnc.tasks.shrdlu import Shrdlu
+from numdnc.tasks.shrdlu.boards import PASS
+from numdnc.tasks.shrdlu.words import pose
 
 EVIL = "</script><script>numdncWasHere=1</script><img src=x onerror='numdncWasHere=1'><!--\u2028\u2029\"'&amp;\\\n"
 """What a text must not be able to do anything with."""
@@ -123,6 +127,30 @@ def graph_trace(**settings: Any) -> Trace:
     hot[-1, -1] = np.roll(hot[-1, -1], 1)
     answered = trace.arrays["mask"].astype(bool)[:, None, None]
     return with_arrays(trace, outputs=np.where(answered, hot, outputs).reshape(trace.steps, -1))
+
+
+def board_trace() -> Trace:
+    """Of a random DNC that plays mini-SHRDLU as it is told to."""
+    shrdlu = Shrdlu(spare_moves=1)
+    game = shrdlu.begin([pose("board 12/3/; a: 1 on 2; b: 2 right of 3; b: 1 left of 3; go b")])
+    actions = iter([PASS] * 4 + [1] + [PASS] * 9)
+    sizes, spec = (
+        shrdlu.action_sizes,
+        DNCSpec(input_size=97, output_size=7, hidden_sizes=(8,), memory_size=8, word_size=4, read_heads=2),
+    )
+
+    def step(inputs: Any, state: Any) -> Any:
+        return np.zeros((*inputs.shape[:2], 7), np.float32), None
+
+    done = rollout(step, game, sizes, lambda logits, allowed: np.array([[next(actions)]]))
+    described = about(
+        spec,
+        task="shrdlu",
+        input_channels=shrdlu.input_channels,
+        output_channels=shrdlu.output_channels,
+    )
+    batch = Batch(done.inputs.astype(np.float32), done.episode.actions[..., 0])
+    return sharpened(record(spec, random_params(spec, np.random.default_rng(4), 1.0), batch, described))
 
 
 def text_trace(text: str = "the cat " + EVIL) -> Trace:

@@ -20,6 +20,7 @@ from helpers.commands import call, done, refused
 from helpers.traces import (
     EVIL,
     bits_trace,
+    board_trace,
     class_trace,
     graph_trace,
     group_trace,
@@ -234,6 +235,18 @@ def test_a_page_of_a_graph_task_says_its_labels() -> None:
     }
     assert len(described["places"]) == len(described["nodes"])
     assert about_of(export.page(bits_trace()))["graph"] is None
+
+
+def test_a_page_of_mini_shrdlu_says_its_boards_and_goals() -> None:
+    trace = board_trace()
+    described = about_of(export.page(trace))["boards"]
+    assert described["said"][:4] == ["A: 1 above 2", "B: 2 right of 3", "B: 1 left of 3", "go B"]
+    assert described["constraints"] == [0, 1, 2]
+    assert described["squares"][0] == [0, 0, 0, 2, 0, 0, 1, 3, 0]
+    assert described["said"][4:6] == ["1 to 3", "pass"]
+    assert described["squares"][4:6] == [[0, 0, 0, 2, 0, 0, 1, 3, 0], [0, 0, 0, 0, 0, 0, 1, 3, 2]]
+    assert len(described["squares"]) == len(described["said"]) == trace.steps
+    assert about_of(export.page(graph_trace()))["boards"] is None
 
 
 def test_nodes_stand_as_far_apart_as_the_edges_between_them() -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from numdnc.inspection.provenance import LEAST, provenance
 from numdnc.inspection.trace import Trace, memory_traces
+from numdnc.inspection.viewer.boards import boards_of
 from numdnc.inspection.viewer.graphs import graph_of
 from numdnc.inspection.viewer.parameters import described_model, pack_params, why_not_computed
 from numdnc.inspection.viewer.truncation import Truncated, truncations
@@ -46,7 +47,17 @@ SCRIPTS = (
         "arcs.js",
         "memory.js",
     ),
-    *("links.js", "graph.js", "step.js", "overlay.js", "time.js", "compute.js", "input.js", "page.js"),
+    *(
+        "links.js",
+        "graph.js",
+        "boards.js",
+        "step.js",
+        "overlay.js",
+        "time.js",
+        "compute.js",
+        "input.js",
+        "page.js",
+    ),
 )
 """Parts of the script, in order."""
 
@@ -129,6 +140,7 @@ def _about(trace: Trace, thinned: Truncated, memories: tuple[Trace, ...], own: l
     about = {
         **_brief(dataclasses.asdict(trace.about)),
         "graph": graph_of(trace, thinned.steps),
+        "boards": boards_of(trace, thinned.steps),
         "kind": trace.spec.kind,
         "spec": dataclasses.asdict(memories[0].spec),
         "unit": trace.unit,

@@ -270,6 +270,7 @@ async function start() {
     byId("graph-part").hidden = false;
     buildGraph();
   }
+  byId("board-part").hidden = !about.boards;
   if (hasMemory()) {
     findSlots();
     showMemory();

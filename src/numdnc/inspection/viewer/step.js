@@ -8,6 +8,7 @@ function drawSide() {
   happens.replaceChildren(...outcome(), ...(hasMemory() ? [writeNow(), ...readsNow()] : []));
   if (focused >= 0) (happens.querySelectorAll("button")[focused] ?? byId("play")).focus();
   if (about.graph) drawGraph();
+  if (about.boards) drawBoard();
   if (!hasMemory()) return;
   const old = keptStep(now.step) === now.step ? "" : `as of step ${keptStep(now.step)}`;
   byId("memory-note").textContent = old;
@@ -53,6 +54,7 @@ function outcomeOfTriples() {
 
 /** The input of a step in brackets: a character, a word or an edge; empty for other inputs. */
 function inputInWords(step) {
+  if (about.boards?.constraints.includes(step)) return make("span", "whole", ` (${about.boards.said[step]})`);
   if (about.graph?.edges.includes(step)) return make("span", "whole", ` (${tripleText(about.graph.input[step])})`);
   if (arrays.get("inputs").shape.length > 1) return "";
   return ` (${glyph(at("inputs", step), about.input_channels)})`;
