@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
+from numdnc.cli.page_model import params_of
 from numdnc.cli.trace import trace_file, trace_summary
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
@@ -28,18 +29,21 @@ def view_trace(
     *,
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     open_page: Annotated[bool, arg(name="open")] = True,
+    compute: bool = True,
     custom_task: CustomTask = None,
     plot: Path | None = None,
 ) -> None:
     """Step through what a model does, in the browser.
 
-    The page has a timeline, the memory and its links; it is one file that any browser opens.
+    The page has a timeline, the memory and its links; it is one file that any browser opens. With the model's
+    parameters, about 1 MB of them, it computes: change an input, a gate or a slot, and see what follows.
 
     Args:
         source: A trace file; a run's folder, for its trace.safetensors, which is recorded if there is none or the run
             has been trained further; or model:NAME, of which a trace is recorded, but not kept.
         out: The HTML file to write (default: named as the trace; of model:NAME, NAME-trace.html here).
         open_page: Only write the page; do not open it.
+        compute: Leave the parameters out; the page then only shows the recording.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         plot: Save a figure instead of the page, or besides it with --out: a PNG, PDF or SVG file (needs matplotlib).
 
@@ -47,23 +51,28 @@ def view_trace(
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out must be named .html, got {out}. Give another name.")
     place = RunFolder(source)
+    run: Run | None = None
     if model_name(source) is not None:
-        file, trace = trace_file(source, place), load_run(source).trace()
+        opened = load_run(source)
+        run, file, trace = opened.checkpoint, trace_file(source, place), opened.trace()
         console.say(f"recorded {trace_summary(trace)}")
     elif source.is_dir() or (not source.exists() and source.suffix != ".safetensors"):
         file = trace_file(source, place)
         trace = _trace_of_run(place, file, custom_task)
     else:
-        file, trace = source, load_trace(source)
+        file, trace, place = source, load_trace(source), RunFolder(source.parent)
     if plot is not None:
         save_trace_plot(plot, trace)
         console.say(f"figure in {plot}")
         if out is None:
             return
     out = file.with_suffix(".html") if out is None else out
-    contents = page(trace).encode()
+    params, why_not = params_of(trace, run, place) if compute else (None, "")
+    contents = page(trace, params, why_not).encode()
     write_atomically(out, contents)
     console.say(f"{format_bytes(len(contents))} in {out}")
+    if why_not:
+        console.say(f"the page does not compute this model: {why_not}")
     if open_page and not webbrowser.open(out.resolve().as_uri()):
         console.say("no browser could be started; open it in one")
 

@@ -4,7 +4,7 @@ let longestArc = 1;
 
 /** Join every read with its write; emphasise those that begin or end at the current step. */
 function drawArcs(context, height) {
-  const { writes } = about.provenance;
+  const { writes } = run.provenance;
   context.fillStyle = theme.sequential[0];
   context.fillRect(GUTTER, 0, plotWidth(), height);
   longestArc = Math.max(
@@ -12,10 +12,10 @@ function drawArcs(context, height) {
     ...writes.flatMap((row, step) => row.map((write) => (write === NOTHING ? 1 : step - write))),
   );
   for (const chosen of [false, true]) {
-    for (let step = 0; step < about.steps; step++) {
+    for (let step = 0; step < run.steps; step++) {
       writes[step].forEach((write, head) => {
         if (write === NOTHING || (write === now.step || step === now.step) !== chosen) return;
-        const weight = at("read_weights", step, head, about.provenance.slots[step][head]);
+        const weight = at("read_weights", step, head, run.provenance.slots[step][head]);
         drawArc(context, write, step, height, headColour(head), chosen, chosen ? 1 : 0.12 + 0.4 * weight);
       });
     }

@@ -10,7 +10,7 @@ function drawBoard() {
   const lines = constraints.filter((step) => step <= now.step).map((step) => {
     const line = make("p", said[step].startsWith(`${asked}:`) ? "event asked" : "event", said[step]);
     if (hasMemory())
-      about.provenance.writes[now.step].forEach((write, head) => {
+      run.provenance.writes[now.step].forEach((write, head) => {
         if (write !== step) return;
         const dot = make("b", "reader", "●");
         dot.style.color = headColour(head);

@@ -30,7 +30,7 @@ LONGEST_NAME = 200
 """Most characters of a name or of other text that a page shows."""
 MODEL_SCRIPTS = tuple(
     f"model/{name}.js"
-    for name in ("activations", "controller", "content", "allocation", "memory", "access", "ntm", "forward")
+    for name in ("activations", "controller", "content", "allocation", "memory", "access", "ntm", "edits", "forward")
 )
 """Parts of the script that compute a model, in order; the page calls them by the name `model`."""
 SCRIPTS = (
@@ -47,26 +47,17 @@ SCRIPTS = (
         "arcs.js",
         "memory.js",
     ),
-    *(
-        "links.js",
-        "graph.js",
-        "boards.js",
-        "step.js",
-        "overlay.js",
-        "time.js",
-        "compute.js",
-        "input.js",
-        "page.js",
-    ),
+    *("links.js", "graph.js", "boards.js", "step.js", "overlay.js", "time.js"),
+    *("provenance.js", "compute.js", "runs.js", "what_if.js", "own_input.js", "input.js", "page.js"),
 )
 """Parts of the script, in order."""
 
 
-def page(trace: Trace, params: Any = None) -> str:
+def page(trace: Trace, params: Any = None, why_not: str = "") -> str:
     """The page of a trace; what would make it larger than LARGEST is left out, and the page says so.
 
     With `params`, those of the model that the trace is of, the page can compute the sequence again, unless the model is
-    too large (`parameters.why_not_computed`).
+    too large (`parameters.why_not_computed`). Without them it says `why_not`.
     """
     memories = memory_traces(trace)
     arrays, own = _beside_each_other(memories)
@@ -74,8 +65,11 @@ def page(trace: Trace, params: Any = None) -> str:
         numbers = pack(thinned.arrays)
         if len(numbers) <= LARGEST:
             break
-    whole = thinned.steps == trace.steps
-    computes = params is not None and whole and why_not_computed(trace.spec, params) is None
+    if params is not None:
+        why_not = why_not_computed(trace.spec, params, thinned.steps) or ""
+        if trace.spec.bidirectional and thinned.steps < trace.steps:
+            why_not = "it reads from the last step, which the page does not hold"
+    computes = params is not None and not why_not
     script = (model_script() if computes else "") + "".join(_source(name) for name in SCRIPTS)
     script = f'(() => {{\n"use strict";\n{script}}})();\n'
     style = _source("view.css")
@@ -88,7 +82,8 @@ def page(trace: Trace, params: Any = None) -> str:
         "style": style,
         "about": harmless_json(
             _about(trace, thinned, memories, own)
-            | {"model": described_model(trace.spec, params) if computes else None}
+            | {"model": described_model(trace.spec, params) if computes else None, "why_not": why_not}
+            | {"inputs": _exact_inputs(trace) if computes else None, "other": None}
         ),
         "numbers": numbers,
         "params": pack_params(params) if computes else "",
@@ -100,7 +95,15 @@ def page(trace: Trace, params: Any = None) -> str:
 def model_script() -> str:
     """The part of the script that computes a model: a constant `model` with its functions."""
     body = "".join(_source(name) for name in MODEL_SCRIPTS)
-    return f"const model = (() => {{\n{body}return {{ forward, paramTree }};\n}})();\n"
+    return f"const model = (() => {{\n{body}return {{ forward, paramTree, editsAt, sigmoid, softmax }};\n}})();\n"
+
+
+def _exact_inputs(trace: Trace) -> list[list[float]] | None:
+    """The inputs of a model that the page computes; None if they are exact in `pack` too."""
+    inputs = trace.arrays["inputs"]
+    if inputs.dtype.kind in "iu" or not (inputs.view(np.uint32) & np.uint32(0xFF)).any():
+        return None
+    return [[float(value) for value in row] for row in inputs]
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -6,11 +6,13 @@ const MOST_LABELLED = 26;
 
 /** Edges as [step, source, destination, bend]; edges between the same two nodes get different bends. */
 function buildGraph() {
-  const { edges, input, nodes } = about.graph;
+  const { edges, input, nodes } = run.graph;
+  graph.edges = [];
   const place = new Map(nodes.map((node, number) => [node, number]));
   const between = new Map();
   for (const step of edges) {
     const [source, , destination] = input[step];
+    if (!place.has(source) || !place.has(destination)) continue; // an edit may name nodes that the graph does not have
     const key = [source, destination].sort((a, b) => a - b).join(" ");
     between.set(key, [...(between.get(key) ?? []), step]);
     graph.edges.push({ step, from: place.get(source), to: place.get(destination), key });
@@ -27,7 +29,7 @@ function buildGraph() {
 /** The steps up to this one at which an edge was due: the walk so far. */
 function walkSoFar() {
   const steps = [];
-  for (let step = about.graph.question; step <= now.step; step++) if (at("mask", step) === 1) steps.push(step);
+  for (let step = run.graph.question; step <= now.step; step++) if (at("mask", step) === 1) steps.push(step);
   return steps;
 }
 
@@ -37,8 +39,8 @@ function drawGraph() {
   const context = prepare(graph.canvas, graph.width, graph.height);
   const many = graph.place.size > MOST_LABELLED;
   if (many) context.font = "9px system-ui, sans-serif";
-  graph.size = Math.max(9, 4 + (many ? 2.4 : 3.2) * about.graph.digits);
-  const { input, question, target, output } = about.graph;
+  graph.size = Math.max(9, 4 + (many ? 2.4 : 3.2) * run.graph.digits);
+  const { input, question, target, output } = run.graph;
   const shown = graph.edges.filter((edge) => edge.step <= now.step);
   const labelled = graph.edges.length <= MOST_LABELLED;
   const asked = now.step >= question;
@@ -64,7 +66,7 @@ function drawGraph() {
 
 /** The edge of the graph with these labels, if there is one; ... */
 const edgeOf = (triple) =>
-  graph.edges.find(({ step }) => about.graph.input[step].every((label, part) => label === triple[part]));
+  graph.edges.find(({ step }) => run.graph.input[step].every((label, part) => label === triple[part]));
 
 /** ... or an edge between two of its nodes that the graph does not have. */
 function straightEdge([source, , destination]) {
@@ -75,7 +77,7 @@ function straightEdge([source, , destination]) {
 /** The edges that heads read at this step, identified by the step that wrote them. */
 function edgesRead() {
   const found = [];
-  about.provenance.writes[now.step].forEach((write, head) => {
+  run.provenance.writes[now.step].forEach((write, head) => {
     const edge = graph.edges.find(({ step }) => step === write);
     if (edge) found.push({ edge, head });
   });
@@ -83,7 +85,7 @@ function edgesRead() {
 }
 
 function nodePlace(number) {
-  const [x, y] = about.graph.places[number];
+  const [x, y] = run.graph.places[number];
   return [
     GRAPH_MARGIN + x * (graph.width - 2 * GRAPH_MARGIN),
     GRAPH_MARGIN + y * (graph.height - 2 * GRAPH_MARGIN),
@@ -131,7 +133,7 @@ const halfway = ([begin, middle, end]) => [0, 1].map((k) => begin[k] / 4 + middl
 
 /** An edge's label on it, or beside it if the edge is short. */
 function labelEdge(context, edge, { colour }) {
-  const text = labelText(about.graph.input[edge.step][1]);
+  const text = labelText(run.graph.input[edge.step][1]);
   const shape = curve(edge);
   const [right, down] = [0, 1].map((k) => shape[2][k] - shape[0][k]);
   const length = Math.hypot(right, down) || 1;
@@ -159,7 +161,7 @@ function markEdge(context, edge, head) {
 /** A node with its label: filled if the question names it, faint if no relevant edge touches it. */
 function drawNode(context, number, [start, , end], matters) {
   const [x, y] = nodePlace(number);
-  const label = about.graph.nodes[number];
+  const label = run.graph.nodes[number];
   const chosen = label === start || label === end;
   context.fillStyle = chosen ? theme.cursor : theme.sequential[0];
   context.strokeStyle = chosen ? theme.cursor : matters ? theme.ink : theme.faint;

@@ -10,7 +10,7 @@ const room = () => Math.max(1, view.width - GUTTER - 1);
 const cellWidth = () => Math.min(WIDEST_CELL, room() / view.shown);
 const xOfStep = (step) => GUTTER + (step - view.first) * cellWidth();
 const stepAtX = (x) => Math.floor((x - GUTTER) / cellWidth() + view.first);
-const plotWidth = () => Math.min(room(), cellWidth() * Math.min(view.shown, about.steps));
+const plotWidth = () => Math.min(room(), cellWidth() * Math.min(view.shown, run.steps));
 
 /** Height of a row in pixels: readable for few rows, compact for many. */
 function rowHeight(panel) {
@@ -35,17 +35,18 @@ function prepare(canvas, width, height) {
   return context;
 }
 
-/** All steps of a panel, one pixel a cell; made once for a theme. */
+/** All steps of a panel, one pixel a cell; made once for a run and a theme. */
 function imageOf(panel) {
-  if (panel.image?.theme === theme.name) return panel.image.canvas;
+  const known = panel.images.get(run);
+  if (known?.theme === theme.name) return known.canvas;
   const canvas = document.createElement("canvas");
-  canvas.width = about.steps;
+  canvas.width = run.steps;
   canvas.height = panel.rows;
   const context = canvas.getContext("2d");
-  const pixels = context.createImageData(about.steps, panel.rows);
+  const pixels = context.createImageData(run.steps, panel.rows);
   for (let row = 0, k = 0; row < panel.rows; row++) {
     const limits = panel.limits(row);
-    for (let step = 0; step < about.steps; step++, k += 4) {
+    for (let step = 0; step < run.steps; step++, k += 4) {
       if (!panel.counts(step)) continue;
       const [red, green, blue] = shadeOf(panel.value(row, step), limits, panel.signed);
       pixels.data[k] = red;
@@ -55,14 +56,60 @@ function imageOf(panel) {
     }
   }
   context.putImageData(pixels, 0, 0);
-  panel.image = { canvas, theme: theme.name };
+  panel.images.set(run, { canvas, theme: theme.name });
   return canvas;
 }
 
+/** Draw a panel; below it once more as in the run that it is compared with, if that is different. */
 function drawPanel(panel) {
   if (!panel.open) return;
   const height = rowHeight(panel) * panel.rows;
-  const context = prepare(panel.canvas, view.width, height);
+  const changed = changedCells(panel);
+  const context = prepare(panel.canvas, view.width, panelHeight(panel));
+  drawCells(context, panel, height);
+  if (!changed) return;
+  drawChanged(context, panel, changed);
+  context.translate(0, height + BETWEEN);
+  inRun(comparedRun(), () => drawCells(context, panel, height));
+  context.textAlign = "left";
+  context.fillStyle = theme.edited;
+  context.fillText(runs.withOther ? "other" : "before", 0, height / 2);
+}
+
+const BETWEEN = 3;
+
+/** Height of a panel's canvas in pixels. */
+function panelHeight(panel) {
+  const height = rowHeight(panel) * panel.rows;
+  return changedCells(panel) ? 2 * height + BETWEEN : height;
+}
+
+/** Outline the cells that changed. */
+function drawChanged(context, panel, changed) {
+  const [wide, high, T] = [cellWidth(), rowHeight(panel), run.steps];
+  const [from, to] = stepsInView();
+  const at = (row, step) => row >= 0 && row < panel.rows && step >= 0 && step < T && changed[row * T + step] === 1;
+  context.save();
+  context.beginPath();
+  context.rect(GUTTER, 0, plotWidth(), high * panel.rows);
+  context.clip();
+  context.beginPath();
+  for (let row = 0; row < panel.rows; row++) {
+    for (let step = from; step < to; step++) {
+      if (!at(row, step)) continue;
+      const [x, y] = [xOfStep(step), row * high];
+      if (!at(row - 1, step)) context.rect(x, y, wide, 1);
+      if (!at(row + 1, step)) context.rect(x, y + high - 1, wide, 1);
+      if (!at(row, step - 1)) context.rect(x, y, 1, high);
+      if (!at(row, step + 1)) context.rect(x + wide - 1, y, 1, high);
+    }
+  }
+  context.fillStyle = theme.edited;
+  context.fill();
+  context.restore();
+}
+
+function drawCells(context, panel, height) {
   drawLabels(context, panel, height);
   context.save();
   context.beginPath();
@@ -72,7 +119,7 @@ function drawPanel(panel) {
   context.fillRect(GUTTER, 0, plotWidth(), height);
   if (panel.kind === "heat") {
     context.imageSmoothingEnabled = false;
-    context.drawImage(imageOf(panel), xOfStep(0), 0, about.steps * cellWidth(), height);
+    context.drawImage(imageOf(panel), xOfStep(0), 0, run.steps * cellWidth(), height);
   } else if (panel.kind === "arcs") drawArcs(context, height);
   else drawMarks(context, panel);
   if (panel.kind !== "arcs") drawUncounted(context, panel, height);
@@ -99,7 +146,7 @@ const nextRound = (number) => 2 ** Math.ceil(Math.log2(number));
 
 const stepsInView = () => {
   const from = Math.max(0, Math.floor(view.first));
-  return [from, Math.min(about.steps, Math.ceil(view.first + view.shown))];
+  return [from, Math.min(run.steps, Math.ceil(view.first + view.shown))];
 };
 
 /** A dot where the loss does not count, or a veil over the output there. */

@@ -4,33 +4,39 @@
 function cellAt(panel, event) {
   const box = panel.canvas.getBoundingClientRect();
   const step = stepAtX(event.clientX - box.left);
-  const row = Math.floor((event.clientY - box.top) / rowHeight(panel));
-  if (event.clientX - box.left < GUTTER || step < 0 || step >= about.steps || row < 0 || row >= panel.rows) return null;
+  const height = rowHeight(panel) * panel.rows;
+  const isBefore = event.clientY - box.top > height;
+  const row = Math.floor((event.clientY - box.top - (isBefore ? height + BETWEEN : 0)) / rowHeight(panel));
+  if (event.clientX - box.left < GUTTER || step < 0 || step >= run.steps || row < 0 || row >= panel.rows) return null;
   return { panel, row, step };
 }
 
 /** Whether a cell is the slot that its head reads most, with a write to go to; thin rows allow some tolerance. */
 function isJump({ panel, row, step }) {
-  if (panel.kind === "arcs") return about.provenance.writes[step][row] !== NOTHING;
-  if (!panel.reads || about.provenance.writes[step][panel.head] === NOTHING) return false;
+  if (panel.kind === "arcs") return run.provenance.writes[step][row] !== NOTHING;
+  if (!panel.reads || run.provenance.writes[step][panel.head] === NOTHING) return false;
   const read = rowRead(panel.head, step);
   return read !== NOTHING && Math.abs(read - row) * rowHeight(panel) <= 4;
 }
 
 const headOf = ({ panel, row }) => (panel.kind === "arcs" ? row : panel.head);
 
+const beforeInWords = () => (runs.withOther ? about.other : "before");
+
 function valueInWords({ panel, row, step }) {
   const where = panel.rows === 1 ? "" : ` · ${panel.label(row)}`;
   if (!panel.counts(step))
     return `${panel.title}${where} · step ${step}: does not count (${panel.describe(row, step)})`;
-  return `${panel.title}${where} · step ${step} ${panel.kind === "arcs" ? "" : "= "}${panel.describe(row, step)}`;
+  const isOther = changedCells(panel)?.[row * run.steps + step] === 1;
+  const before = isOther ? ` (${beforeInWords()}: ${inRun(comparedRun(), () => panel.describe(row, step))})` : "";
+  return `${panel.title}${where} · step ${step} ${panel.kind === "arcs" ? "" : "= "}${panel.describe(row, step)}${before}`;
 }
 
 function showStep() {
   const slider = document.getElementById("slider");
   slider.value = now.step;
-  slider.setAttribute("aria-valuetext", `step ${now.step} of ${about.steps - 1}`);
-  byId("clock").replaceChildren(make("span", "word", "step "), `${now.step} of ${about.steps - 1}`);
+  slider.setAttribute("aria-valuetext", `step ${now.step} of ${run.steps - 1}`);
+  byId("clock").replaceChildren(make("span", "word", "step "), `${now.step} of ${run.steps - 1}`);
   document.getElementById("back").disabled = now.jumps.length === 0;
   showValue();
 }
@@ -40,7 +46,7 @@ function showValue() {
   const cell = now.hover ?? now.cell;
   if (!cell) return;
   const jump = isJump(cell)
-    ? ` — ${now.hover ? "click" : isTouched() ? "tap again" : "Enter"}: go to the write, step ${about.provenance.writes[cell.step][headOf(cell)]}`
+    ? ` — ${now.hover ? "click" : isTouched() ? "tap again" : "Enter"}: go to the write, step ${run.provenance.writes[cell.step][headOf(cell)]}`
     : "";
   say(valueInWords(cell) + jump);
 }
@@ -128,7 +134,7 @@ const KEYS = {
   ArrowLeft: () => goTo(now.step - 1),
   ArrowRight: () => goTo(now.step + 1),
   Home: () => goTo(0),
-  End: () => goTo(about.steps - 1),
+  End: () => goTo(run.steps - 1),
   Backspace: () => jumpBack(),
   "+": () => zoom(1.5),
   "=": () => zoom(1.5),

@@ -16,7 +16,7 @@ function strongLinks() {
   const kept = keptIndex(now.step);
   const found = [];
   for (const i of slots.shown) {
-    if (arrays.has("link")) {
+    if (run.arrays.has("link")) {
       for (const j of slots.shown) {
         const strength = linkAt(kept, i, j);
         if (strength >= FAINTEST) found.push([i, j, strength]);
@@ -25,7 +25,7 @@ function strongLinks() {
     }
     const strongest = new Map();
     for (let writer = 0; writer < writers(); writer++) {
-      for (let k = 0; k < arrays.get("link_slots").shape.at(-1); k++) {
+      for (let k = 0; k < run.arrays.get("link_slots").shape.at(-1); k++) {
         const strength = at("link_values", kept, ...ofWriter(writer), i, k);
         const j = at("link_slots", kept, ...ofWriter(writer), i, k);
         if (strength < FAINTEST || slots.rows[j] === NOTHING) continue;
@@ -55,7 +55,7 @@ function drawLinkMatrix(context) {
   context.fillStyle = theme.sequential[0];
   context.fillRect(edge, edge, N * cell, N * cell);
   const fresh = [];
-  const whole = arrays.has("link");
+  const whole = run.arrays.has("link");
   for (const i of slots.shown) {
     for (const j of whole ? slots.shown : []) {
       context.fillStyle = colourOf(linkNow(i, j), [0, 1], false);

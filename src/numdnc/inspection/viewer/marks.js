@@ -10,7 +10,7 @@ function longestGlyph(panel) {
   if (characters !== null) return 0;
   if (panel.longest !== undefined) return panel.longest;
   const texts = new Set();
-  for (let step = 0; step < about.steps; step++) {
+  for (let step = 0; step < run.steps; step++) {
     for (let row = 0; row < panel.rows && panel.counts(step); row++) texts.add(panel.glyph(row, step));
   }
   measuring.font = WORD_FONT;

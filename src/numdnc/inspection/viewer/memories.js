@@ -5,8 +5,8 @@ const ofBoth = new Map();
 /** Put the arrays of one memory in place of those of both. */
 function useMemory(chosen) {
   for (const name of about.memories.arrays) {
-    if (!arrays.has(name)) continue;
-    if (!ofBoth.has(name)) ofBoth.set(name, arrays.get(name));
+    if (!recorded.arrays.has(name)) continue;
+    if (!ofBoth.has(name)) ofBoth.set(name, recorded.arrays.get(name));
     const { shape, values } = ofBoth.get(name);
     const [kept, count, ...rest] = shape;
     const size = rest.reduce((product, length) => product * length, 1);
@@ -15,9 +15,9 @@ function useMemory(chosen) {
       const first = (step * count + chosen) * size;
       own.set(values.subarray(first, first + size), step * size);
     }
-    arrays.set(name, { shape: [kept, ...rest], values: own });
+    recorded.arrays.set(name, { shape: [kept, ...rest], values: own });
   }
-  about.provenance = about.memories.provenances[chosen];
+  recorded.provenance = about.memories.provenances[chosen];
   for (const number of [0, 1]) byId(`memory-${number}`).setAttribute("aria-pressed", String(number === chosen));
 }
 

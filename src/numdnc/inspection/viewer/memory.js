@@ -24,8 +24,8 @@ function buildMemory() {
   const limits = [-memory.largest, memory.largest];
   const add = (title, name, x, value, more = {}) =>
     memory.columns.push({ title, name, x, value, limits: [0, 1], signed: false, ...more });
-  if (arrays.has("usage")) add("u", "usage", 0, (slot) => at("usage", now.step, slot));
-  else if (arrays.has("age")) add("a", "age", 0, (slot) => at("age", now.step, slot), { limits: [0, about.steps] });
+  if (run.arrays.has("usage")) add("u", "usage", 0, (slot) => at("usage", now.step, slot));
+  else if (run.arrays.has("age")) add("a", "age", 0, (slot) => at("age", now.step, slot), { limits: [0, run.steps] });
   for (let writer = 0; writer < writers(); writer++) {
     const [title, name] = writers() > 1 ? [`w${writer}`, `write weight of head ${writer}`] : ["w", "write weight"];
     add(title, name, memory.columns.length, (slot) => writeWeight(now.step, slot, writer));

@@ -4,7 +4,7 @@ function addMemory(add) {
   const { read_heads: R } = about.spec;
   const heads = [...Array(R).keys()];
   const perSlot = (name, open, words = name, more = {}) => {
-    if (!arrays.has(name)) return;
+    if (!run.arrays.has(name)) return;
     const value = (row, step) => at(name, step, slots.shown[row]);
     add(name, words, slotCount(), slotLabel, value, { slots: true, open, ...weightScale(name), ...more });
   };
@@ -17,7 +17,7 @@ function addMemory(add) {
   perSlot("usage", true);
   perSlot("age", true);
   perWriter("allocation", true, about.spec.recency ? "oldest" : "allocation");
-  const free = arrays.has("free_gates") ? heads : [];
+  const free = run.arrays.has("free_gates") ? heads : [];
   const gates = [
     ...free.map((head) => [`free ${head}`, (step) => at("free_gates", step, head)]),
     ...eachWriter("allocation", "allocation_gate"),
@@ -30,7 +30,7 @@ function addMemory(add) {
     (row) => gates[row][0],
     (row, step) => gates[row][1](step),
   );
-  if (arrays.has("read_modes")) {
+  if (run.arrays.has("read_modes")) {
     const modes = [...ofEach("backward"), "content", ...ofEach("forward")];
     const [mode, reader] = [(row) => row % modes.length, (row) => Math.floor(row / modes.length)];
     const label = (row) => `${reader(row)} ${modes[mode(row)]}`;
@@ -44,7 +44,7 @@ function addMemory(add) {
   for (const name of ["forward", "backward"]) writers() > 1 ? addPerLink(add, name) : perHead(name, false);
   const strengths = [
     ...heads.map((head) => [`read ${head}`, (step) => at("read_strengths", step, head)]),
-    ...(arrays.has("write_strength") ? eachWriter("write", "write_strength") : []),
+    ...(run.arrays.has("write_strength") ? eachWriter("write", "write_strength") : []),
   ];
   addAbove(
     add,
@@ -54,7 +54,7 @@ function addMemory(add) {
     (row) => strengths[row][0],
     (row, step) => strengths[row][1](step),
   );
-  if (arrays.has("forward_sharpness")) {
+  if (run.arrays.has("forward_sharpness")) {
     const ways = ["forward", "backward"].flatMap((way) =>
       ofEach(way).flatMap((link, writer) =>
         heads.map((head) => [
@@ -90,7 +90,7 @@ const ofEach = (name) => (writers() > 1 ? [...Array(writers()).keys()].map((writ
 
 /** A panel of slots for each read head and the links of each write head. */
 function addPerLink(add, name) {
-  if (!arrays.has(name)) return;
+  if (!run.arrays.has(name)) return;
   const { read_heads: R } = about.spec;
   for (let writer = 0; writer < writers(); writer++) {
     for (let head = 0; head < R; head++) {
@@ -108,9 +108,9 @@ const OF_WRITERS = new Set(["write_weights", "write_content", "allocation", "pre
 
 /** A panel of slots for each head that reads, or that writes. */
 function addPerHead(add, name, open, words) {
-  if (!arrays.has(name)) return;
+  if (!run.arrays.has(name)) return;
   const shared = { slots: true, open, reads: name === "read_weights", ...weightScale(name) };
-  for (let head = 0; head < arrays.get(name).shape[1]; head++) {
+  for (let head = 0; head < run.arrays.get(name).shape[1]; head++) {
     const value = (row, step) => at(name, step, head, slots.shown[row]);
     const who = OF_WRITERS.has(name) ? { number: head } : { head };
     if (name === "write_weights") who.writer = head;
@@ -120,16 +120,16 @@ function addPerHead(add, name, open, words) {
 
 /** The panel of arcs from writes to reads. */
 function addArcs(add) {
-  const { writes } = about.provenance;
+  const write = (row, step) => run.provenance.writes[step][row];
   add(
     "arcs",
     "arcs",
     about.spec.read_heads,
     (row) => `head ${row}`,
-    (row, step) => writes[step][row],
+    write,
     {
       kind: "arcs",
-      describe: (row, step) => (writes[step][row] === NOTHING ? "reads nothing that was written" : inWords(row, step)),
+      describe: (row, step) => (write(row, step) === NOTHING ? "reads nothing that was written" : inWords(row, step)),
     },
   );
 }
@@ -138,7 +138,7 @@ function addArcs(add) {
 function addAbove(add, name, words, wide, label, value) {
   const limits = [0, 1];
   for (let row = 0; row < wide; row++) {
-    for (let step = 0; step < about.steps; step++) limits[1] = Math.max(limits[1], value(row, step));
+    for (let step = 0; step < run.steps; step++) limits[1] = Math.max(limits[1], value(row, step));
   }
   add(name, words, wide, label, value, { limits: () => limits, open: false });
 }

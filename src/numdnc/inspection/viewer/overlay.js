@@ -10,7 +10,7 @@ function drawOverlay() {
     const [x, y] = corner(panel, 0, now.step);
     context.strokeStyle = theme.cursor;
     context.lineWidth = 1.5;
-    context.strokeRect(x - 0.75, y - 1, cellWidth() + 1.5, rowHeight(panel) * panel.rows + 2);
+    context.strokeRect(x - 0.75, y - 1, cellWidth() + 1.5, panelHeight(panel) + 2);
   }
   if (hasMemory() && inView) drawReads(context);
   for (const cell of [now.cell, now.hover]) {
@@ -22,7 +22,7 @@ function drawOverlay() {
 }
 
 function drawReads(context) {
-  const { writes } = about.provenance;
+  const { writes } = run.provenance;
   for (const reading of panels.filter((panel) => panel.reads && panel.open)) {
     const write = writes[now.step][reading.head];
     const row = rowRead(reading.head, now.step);
@@ -33,7 +33,7 @@ function drawReads(context) {
     disc(context, toX, toY, 5);
     context.stroke();
     if (write === NOTHING || write < view.first) continue;
-    const writer = strongestWriter(write, about.provenance.slots[now.step][reading.head]);
+    const writer = strongestWriter(write, run.provenance.slots[now.step][reading.head]);
     const written = panels.find((panel) => panel.writer === writer);
     if (!written.open) continue;
     const [fromX, fromY] = middle(written, row, write);
@@ -50,7 +50,7 @@ function drawReads(context) {
 
 /** The row of the slot that a head reads most at a step; NOTHING if there is none or it is not shown. */
 function rowRead(head, step) {
-  const slot = about.provenance.slots[step][head];
+  const slot = run.provenance.slots[step][head];
   return slot === NOTHING ? NOTHING : slots.rows[slot];
 }
 

@@ -28,7 +28,7 @@ function showHeading() {
       : []),
     `${spec.hidden_sizes.join(" + ")} hidden units${spec.bidirectional ? " in both directions" : ""}`,
     `engine ${about.engine}`,
-    `${about.steps} steps`,
+    `${run.steps} steps`,
     errorsInWords(),
   ];
   byId("facts").textContent = facts.join(" · ");
@@ -36,20 +36,24 @@ function showHeading() {
     about.sequence,
     ...Object.entries(settings).map(([name, value]) => `${name} ${inText(value)}`),
   ].join("\n");
-  byId("note").textContent = `Left out to keep this page small: ${about.note}.`;
-  byId("note").hidden = about.note === "";
+  const notes = [
+    ...(about.note === "" ? [] : [`Left out to keep this page small: ${about.note}.`]),
+    ...(about.why_not === "" ? [] : [`This page is a recording and does not compute the model: ${about.why_not}.`]),
+  ];
+  byId("note").textContent = notes.join(" ");
+  byId("note").hidden = notes.length === 0;
 }
 
 function errorsInWords() {
   const errors = panels.find((panel) => panel.name === "errors");
   let [wrong, all] = [0, 0];
-  for (let step = 0; step < about.steps; step++) {
+  for (let step = 0; step < run.steps; step++) {
     for (let row = 0; row < errors.rows && errors.counts(step); row++) {
       all += 1;
       wrong += errors.value(row, step);
     }
   }
-  return all === 0 ? "no targets" : `${wrong} of ${all} ${about.graph ? "labels" : about.unit} wrong`;
+  return all === 0 ? "no targets" : `${wrong} of ${all} ${run.graph ? "labels" : about.unit} wrong`;
 }
 
 function showPanels() {
@@ -97,6 +101,7 @@ function showLegend() {
     scale("negative", "positive", true),
     make("span", "wrong", "× wrong"),
     make("span", "lost", "■ not a number"),
+    ...(computing.model ? [make("span", "edit", "□ changed by an edit; below it, as before")] : []),
   ]);
   const ways = make("dl");
   for (const [who, what] of Object.entries(WAYS)) {
@@ -211,21 +216,24 @@ function listen() {
     first: () => goTo(0),
     previous: () => goTo(now.step - 1),
     next: () => goTo(now.step + 1),
-    last: () => goTo(about.steps - 1),
+    last: () => goTo(run.steps - 1),
     play: () => play(now.timer === null),
     back: jumpBack,
     "zoom-in": () => zoom(1.5),
     "zoom-out": () => zoom(1 / 1.5),
     "zoom-fit": showAll,
     "theme-button": () => switchTheme(theme.name === "dark" ? "light" : "dark"),
-    "legend-button": () => {
-      byId("legend").hidden = !byId("legend").hidden;
-      byId("legend-button").setAttribute("aria-expanded", String(!byId("legend").hidden));
-    },
   };
+  for (const name of ["legend", "own", "training"]) {
+    clicks[`${name}-button`] = () => {
+      byId(name).hidden = !byId(name).hidden;
+      byId(`${name}-button`).setAttribute("aria-expanded", String(!byId(name).hidden));
+      ask("all");
+    };
+  }
   for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
   for (const name of ["timeline", "step"]) byId(`show-${name}`).addEventListener("click", () => showTab(name));
-  byId("slider").max = about.steps - 1;
+  byId("slider").max = run.steps - 1;
   byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
   document.addEventListener("keydown", onKey);
   timeline.addEventListener("wheel", onWheel, { passive: false });
@@ -257,7 +265,7 @@ function resize() {
 
 async function start() {
   await unpackArrays();
-  await unpackModel();
+  await unpackModels();
   if (about.memories) {
     useMemory(0);
     showMemoryChoice();
@@ -266,7 +274,7 @@ async function start() {
   useTheme(dark.matches ? "dark" : "light");
   showHeading();
   showPanels();
-  if (about.graph) {
+  if (run.graph) {
     byId("graph-part").hidden = false;
     buildGraph();
   }
@@ -279,6 +287,9 @@ async function start() {
     byId("no-memory").textContent =
       `An ${MODELS[about.kind]} has no memory apart from its hidden units, which the timeline shows.`;
   }
+  buildWhatIf();
+  buildOwnInput();
+  listenToRuns();
   listen();
   switchTheme(theme.name);
   if (isTouched()) {
@@ -298,7 +309,12 @@ async function start() {
     goTo,
     canCompute: () => computing.model !== null,
     /** The numbers of an array of the trace, computed again by the page from the inputs: all steps in one list. */
-    computed: (name) => computeArray(name),
+    computed: (name) => computedRun(computing.model, recordedSequence()).states.flatMap((state) => flat(state[name])),
+    /** Edits as {name, index, value, words, first, last}, and what they lead to. */
+    edit: addEdits,
+    reset: removeEdits,
+    /** The provenance of the run that is drawn. */
+    provenance: () => run.provenance,
     panels: () => panels.map(({ name, rows }) => ({ name, rows })),
     /** The number drawn in a row of a panel at a step. */
     valueAt: (name, row, step) => panels.find((panel) => panel.name === name).value(row, step),

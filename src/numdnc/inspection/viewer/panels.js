@@ -24,6 +24,7 @@ function buildPanels() {
       faded: () => false,
       isWrong: () => false,
       open: true,
+      images: new Map(),
       describe: (row, step) => inDigits(value(row, step)),
       ...more,
     });
@@ -39,7 +40,7 @@ function addTask(add) {
   const faded = (step) => !counts(step);
   const classes = about.output_channels.length;
   const probability = (row, step) => at("probabilities", step, row);
-  if (about.graph) addTriples(add, counts, faded);
+  if (run.graph) addTriples(add, counts, faded);
   else {
     addSide(add, "input", "inputs", about.input_channels, () => true);
     if (about.groups > 1) add("target", "target", about.groups, groupName, target, { ...classGlyphs(target), counts });
@@ -53,8 +54,8 @@ function addTask(add) {
     add("errors", "errors", classes, names, wrong, { counts, kind: "errors" });
     return;
   }
-  if (!about.graph) addClasses(add, counts, faded);
-  add("probabilities", "probabilities", classes, names, probability, { faded, open: !about.graph && classes <= 16 });
+  if (!run.graph) addClasses(add, counts, faded);
+  add("probabilities", "probabilities", classes, names, probability, { faded, open: !run.graph && classes <= 16 });
 }
 
 /** Panels for the outputs of a task with one or several classes a step. */
@@ -71,7 +72,7 @@ function addClasses(add, counts, faded) {
 /** Rows of losses in bits, coloured up to the largest one that counts. */
 function addSurprise(add, rows, title, value, counts) {
   let worst = 1;
-  for (let step = 0; step < about.steps; step++)
+  for (let step = 0; step < run.steps; step++)
     for (let row = 0; row < rows && counts(step); row++) worst = Math.max(worst, value(row, step));
   const note = `colours from 0 to ${inDigits(worst)}`;
   add("surprise", "surprise", rows, title, value, { counts, note, limits: () => [0, worst] });
@@ -95,24 +96,24 @@ function bits(group, step) {
 
 /** For a graph task: labels of source, edge and destination in place of their one-hot digits. */
 function addTriples(add, counts, faded) {
-  const { input, target, output, digits } = about.graph;
+  const { digits } = run.graph;
   const part = (row) => PARTS[row];
-  const labels = (triples) => {
-    const value = (row, step) => triples[step][row];
+  const labels = (name) => {
+    const value = (row, step) => run.graph[name][step][row];
     const shown = (row, step) => labelText(value(row, step));
     const describe = (row, step) => (value(row, step) === NOTHING ? "not given" : shown(row, step));
     return [PARTS.length, part, value, { kind: "glyph", glyph: shown, describe }];
   };
-  const addLabels = (name, words, triples, more) => {
-    const [rows, label, value, kind] = labels(triples);
+  const addLabels = (name, words, more) => {
+    const [rows, label, value, kind] = labels(name);
     add(name, words, rows, label, value, { ...kind, ...more });
   };
-  addLabels("input", "input", input, {});
+  addLabels("input", "input", {});
   const first = about.input_channels.length - FLAGS.length;
   add("flags", "flags", FLAGS.length, (row) => FLAGS[row], (row, step) => at("inputs", step, first + row));
-  addLabels("target", "target", target, { counts });
-  const isWrong = (row, step) => counts(step) && output[step][row] !== target[step][row];
-  addLabels("output", "likeliest", output, { faded, isWrong });
+  addLabels("target", "target", { counts });
+  const isWrong = (row, step) => counts(step) && run.graph.output[step][row] !== run.graph.target[step][row];
+  addLabels("output", "likeliest", { faded, isWrong });
   add("errors", "errors", 3, part, (row, step) => Number(isWrong(row, step)), { counts, kind: "errors" });
   const sum = (row, step) => {
     let total = 0;
@@ -124,7 +125,7 @@ function addTriples(add, counts, faded) {
 
 const PARTS = ["source", "edge", "destination"];
 const FLAGS = ["question", "answer"];
-const labelText = (label) => (label === NOTHING ? "·" : String(label).padStart(about.graph.digits, "0"));
+const labelText = (label) => (label === NOTHING ? "·" : String(label).padStart(run.graph.digits, "0"));
 
 /** A triple of labels, as in "417 –023→ 105". */
 function tripleText([source, edge, destination]) {
@@ -165,7 +166,7 @@ function glyphs(names, value) {
 
 /** Input or target: symbols, or a vector whose channels may each go beyond 0 to 1. */
 function addSide(add, name, array, channels, counts) {
-  if (arrays.get(array).shape.length === 1) {
+  if (run.arrays.get(array).shape.length === 1) {
     const value = (row, step) => at(array, step);
     add(name, name, 1, () => (characters === null ? "class" : "character"), value, {
       ...glyphs(channels, value),
@@ -175,7 +176,7 @@ function addSide(add, name, array, channels, counts) {
   }
   const limits = channels.map((_, row) => {
     let [low, high] = [0, 1];
-    for (let step = 0; step < about.steps; step++) {
+    for (let step = 0; step < run.steps; step++) {
       low = Math.min(low, at(array, step, row));
       high = Math.max(high, at(array, step, row));
     }
@@ -204,8 +205,8 @@ const GATE_LIKE = new Set(["erase", "write_mask", "read_masks"]);
 
 /** Panel of a vector for each step, or for one head at each step. */
 function addVector(add, name, label, { head, writer, open = false }) {
-  if (!arrays.has(name)) return;
-  const { shape } = arrays.get(name);
+  if (!run.arrays.has(name)) return;
+  const { shape } = run.arrays.get(name);
   const most = largest(name) || 1;
   const one = head ?? writer;
   const value = one === undefined ? (row, step) => at(name, step, row) : (row, step) => at(name, step, one, row);
@@ -221,8 +222,8 @@ function addController(add) {
 
 /** A read and its write, in words. */
 function inWords(head, step) {
-  const { writes } = about.provenance;
-  const slot = about.provenance.slots[step][head];
+  const { writes } = run.provenance;
+  const slot = run.provenance.slots[step][head];
   if (slot === NOTHING) return "reads no slot in particular";
   const read = `reads slot ${slotName(slot)} (${inDigits(at("read_weights", step, head, slot))})`;
   const write = writes[step][head];

@@ -15,7 +15,10 @@ from numdnc.spec import Spec
 from numdnc.tree import leaves, named_leaves
 
 LARGEST_PARAMS = 1 << 20
-"""Most bytes of parameters, 4 for each, that a page carries."""
+"""Most bytes of parameters that a page carries: float32 if they fit, else float16."""
+LARGEST_FLOAT16 = 65504.0
+MOST_STATES = 3 << 22
+"""Most numbers of memory and links, of all steps together, that a page computes."""
 COMPUTED = {
     *("input_size", "output_size", "hidden_sizes", "controller", "memory_size", "word_size"),
     *("read_heads", "write_heads", "masking", "mask_floor", "deallocation", "sharpness", "links"),
@@ -32,17 +35,36 @@ COMPUTED = {
 """The fields of specs that the page knows; a model that sets another is not computed."""
 
 
-def why_not_computed(spec: Spec, params: Any) -> str | None:
-    """Why a page cannot compute this model, in words; None if it can."""
-    size = 4 * sum(leaf.size for leaf in leaves(params))
-    if size > LARGEST_PARAMS:
-        return f"its parameters take {format_bytes(size)}, more than {format_bytes(LARGEST_PARAMS)}"
+def why_not_computed(spec: Spec, params: Any, steps: int = 1) -> str | None:
+    """Why a page cannot compute this model on so many steps, in words; None if it can."""
+    count = sum(leaf.size for leaf in leaves(params))
+    if 2 * count > LARGEST_PARAMS:
+        size = format_bytes(2 * count)
+        return f"its parameters take {size} in float16, more than {format_bytes(LARGEST_PARAMS)}"
+    if 4 * count > LARGEST_PARAMS and max(abs(leaf).max() for leaf in leaves(params)) > LARGEST_FLOAT16:
+        return "its parameters fit in float16 alone, and some are too large for it"
     if spec.sparsity is not None and spec.memory_size > MANY_SLOTS:
         return f"its sparse memory has {spec.memory_size:,} slots, more than {MANY_SLOTS}"
     for field in dataclasses.fields(spec):
         if field.name not in COMPUTED and getattr(spec, field.name) != field.default:
             return f"the page does not know the option {field.name}"
+    if steps > most_steps(spec):
+        return f"its memory and links of {steps:,} steps are more than {MOST_STATES:,} numbers"
     return None
+
+
+def most_steps(spec: Spec) -> int:
+    """Length of the longest sequence that a page computes."""
+    if not spec.has_memory:
+        return MOST_STATES // spec.hidden_total
+    links = spec.write_heads * spec.memory_size if spec.links else 0
+    return MOST_STATES // (spec.memory_size * (spec.word_size + links))
+
+
+def precision_of(params: Any) -> np.dtype[Any]:
+    """The precision in which a page carries parameters: float32 if they fit, else float16."""
+    count = sum(leaf.size for leaf in leaves(params))
+    return np.dtype("<f4" if 4 * count <= LARGEST_PARAMS else "<f2")
 
 
 def described_model(spec: Spec, params: Any) -> dict[str, Any]:
@@ -62,6 +84,8 @@ def described_model(spec: Spec, params: Any) -> dict[str, Any]:
     values = start_values(spec)
     return {
         "kind": spec.kind,
+        "precision": precision_of(params).name,
+        "most_steps": most_steps(spec),
         "spec": {**dataclasses.asdict(spec), "controller": spec.controller},
         "interface": interface,
         "start": [
@@ -73,6 +97,6 @@ def described_model(spec: Spec, params: Any) -> dict[str, Any]:
 
 
 def pack_params(params: Any) -> str:
-    """Pack parameters in the order of `named_leaves`: float32, deflated, in base 64."""
-    values = np.concatenate([leaf.ravel() for leaf in leaves(params)]).astype("<f4")
+    """Pack parameters in the order of `named_leaves`, in the precision of `precision_of`, deflated, in base 64."""
+    values = np.concatenate([leaf.ravel() for leaf in leaves(params)]).astype(precision_of(params))
     return base64.b64encode(zlib.compress(values.tobytes(), 6)).decode()

@@ -3,12 +3,12 @@
 const slots = { used: [], shown: [], rows: [] };
 const STAINED = 0.05;
 
-/** A slot is used if it is written to, read from or not empty at any step. */
-function findSlots() {
+/** The slots that are written to, read from or not empty at any step. */
+function usedSlots() {
   const [N, W] = [slotCount(), about.spec.word_size];
-  const most = arrays.has("memory") ? largest("memory") : 0;
+  const most = run.arrays.has("memory") ? largest("memory") : 0;
   const above = (name, first, count, across, least) => {
-    const { values } = arrays.get(name);
+    const { values } = run.arrays.get(name);
     for (let start = first; start < values.length; start += across) {
       for (let k = 0; k < count; k++) if (Math.abs(values[start + k]) >= least) return true;
     }
@@ -18,8 +18,13 @@ function findSlots() {
     above("write_weights", slot, 1, N, about.least) ||
     above("read_weights", slot, 1, N, about.least) ||
     (most > 0 && above("memory", slot * W, W, N * W, STAINED * most));
-  slots.used = [...Array(N).keys()].filter(isUsed);
-  showSlots(slots.used.length > 0 && slots.used.length < N / 2);
+  return [...Array(N).keys()].filter(isUsed);
+}
+
+/** Find the slots that are used, and show only these if they are few. */
+function findSlots() {
+  slots.used = usedSlots();
+  showSlots(slots.used.length > 0 && slots.used.length < slotCount() / 2);
 }
 
 /** Show the used slots, or all. */
@@ -30,7 +35,7 @@ function showSlots(onlyUsed) {
   slots.shown.forEach((slot, row) => (slots.rows[slot] = row));
   for (const panel of panels.filter((one) => one.slots)) {
     panel.rows = slots.shown.length;
-    panel.image = null;
+    panel.images.clear();
   }
   for (const cell of [now.cell, now.hover]) if (cell?.panel.slots) cell.row = within(cell.row, cell.panel.rows);
   memory.cell = links.cell = null;

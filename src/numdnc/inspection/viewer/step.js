@@ -7,7 +7,8 @@ function drawSide() {
   const focused = [...happens.querySelectorAll("button")].indexOf(document.activeElement);
   happens.replaceChildren(...outcome(), ...(hasMemory() ? [writeNow(), ...readsNow()] : []));
   if (focused >= 0) (happens.querySelectorAll("button")[focused] ?? byId("play")).focus();
-  if (about.graph) drawGraph();
+  drawWhatIf();
+  if (run.graph) drawGraph();
   if (about.boards) drawBoard();
   if (!hasMemory()) return;
   const old = keptStep(now.step) === now.step ? "" : `as of step ${keptStep(now.step)}`;
@@ -19,7 +20,7 @@ function drawSide() {
 
 /** For symbols and classes: the input, the target and the three likeliest outputs. */
 function outcome() {
-  if (about.graph) return outcomeOfTriples();
+  if (run.graph) return outcomeOfTriples();
   if (about.unit === "bits") return [];
   if (about.groups > 1) return [outcomeOfGroups()];
   const classes = about.output_channels.length;
@@ -32,13 +33,13 @@ function outcome() {
   const counts = at("mask", now.step) === 1;
   const target = counts ? glyph(at("targets", now.step), about.output_channels) : "not asked";
   const input =
-    arrays.get("inputs").shape.length === 1 ? [`in ${glyph(at("inputs", now.step), about.input_channels)} → `] : [];
+    run.arrays.get("inputs").shape.length === 1 ? [`in ${glyph(at("inputs", now.step), about.input_channels)} → `] : [];
   return [make("p", "event", [...input, `target ${target}; output ${likeliest.join(", ")}`])];
 }
 
 /** For a graph task: what was shown or asked, the target and the model's output. */
 function outcomeOfTriples() {
-  const { input, target, output, edges, question } = about.graph;
+  const { input, target, output, edges, question } = run.graph;
   const given = input[now.step].some((label) => label !== NOTHING);
   const what = edges.includes(now.step) ? "shown" : now.step < question || at("mask", now.step) === 1 ? "in" : "asked";
   const triple = (labels, kind = "") => make("span", `whole ${kind}`, tripleText(labels));
@@ -55,8 +56,8 @@ function outcomeOfTriples() {
 /** The input of a step in brackets: a character, a word or an edge; empty for other inputs. */
 function inputInWords(step) {
   if (about.boards?.constraints.includes(step)) return make("span", "whole", ` (${about.boards.said[step]})`);
-  if (about.graph?.edges.includes(step)) return make("span", "whole", ` (${tripleText(about.graph.input[step])})`);
-  if (arrays.get("inputs").shape.length > 1) return "";
+  if (run.graph?.edges.includes(step)) return make("span", "whole", ` (${tripleText(run.graph.input[step])})`);
+  if (run.arrays.get("inputs").shape.length > 1) return "";
   return ` (${glyph(at("inputs", step), about.input_channels)})`;
 }
 
@@ -80,7 +81,7 @@ function writeNow() {
   const badge = make("b", "", "write");
   if (weight < about.least) return make("p", "event", [badge, "nothing to speak of"]);
   const reads = [];
-  about.provenance.writes.forEach((writes, step) =>
+  run.provenance.writes.forEach((writes, step) =>
     writes.forEach((write, head) => write === now.step && reads.push([step, head])),
   );
   const buttons = reads
@@ -93,7 +94,7 @@ function writeNow() {
 
 /** What each head reads, and a button to the step that wrote it. */
 function readsNow() {
-  const { slots, writes } = about.provenance;
+  const { slots, writes } = run.provenance;
   return slots[now.step].map((slot, head) => {
     const badge = make("b", "", `head ${head}`);
     badge.style.color = headColour(head);

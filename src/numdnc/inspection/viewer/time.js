@@ -27,7 +27,7 @@ function draw() {
 
 /** Move the cursor, and scroll if the step would be out of view. */
 function goTo(step) {
-  now.step = Math.max(0, Math.min(about.steps - 1, Math.round(step)));
+  now.step = Math.max(0, Math.min(run.steps - 1, Math.round(step)));
   if (now.cell) now.cell.step = now.step;
   const before = view.first;
   if (now.step < view.first) look(now.step, view.shown);
@@ -38,7 +38,7 @@ function goTo(step) {
 
 /** Go from a read to the step that wrote what it reads. */
 function jumpToWrite(head, step) {
-  const write = about.provenance.writes[step][head];
+  const write = run.provenance.writes[step][head];
   if (write === NOTHING) return;
   now.jumps.push(step);
   goTo(write);
@@ -53,11 +53,11 @@ function jumpBack() {
   if (now.jumps.length) goTo(now.jumps.pop());
 }
 
-const mostShown = () => Math.max(Math.min(about.steps, room() / NARROWEST_CELL), room() / WIDEST_CELL);
+const mostShown = () => Math.max(Math.min(run.steps, room() / NARROWEST_CELL), room() / WIDEST_CELL);
 
 function look(first, shown) {
   view.shown = Math.min(mostShown(), Math.max(FEWEST_IN_VIEW, shown));
-  view.first = Math.max(0, Math.min(about.steps - view.shown, first));
+  view.first = Math.max(0, Math.min(run.steps - view.shown, first));
 }
 
 /** Zoom; `step` keeps its place. */
@@ -70,10 +70,10 @@ function zoom(factor, step = now.step + 0.5) {
 
 /** A step worth seeing first: among those that count, the middle one at which a head reads an earlier write. */
 function openingStep() {
-  const all = [...Array(about.steps).keys()];
+  const all = [...Array(run.steps).keys()];
   const counting = all.filter((step) => at("mask", step) === 1);
   const asked = counting.length ? counting : all;
-  const writes = hasMemory() ? about.provenance.writes : [];
+  const writes = hasMemory() ? run.provenance.writes : [];
   const reading = asked.filter((step) => writes[step]?.some((write) => write !== NOTHING && write < step));
   const chosen = reading.length ? reading : asked;
   return chosen[Math.floor(chosen.length / 2)];
@@ -81,7 +81,7 @@ function openingStep() {
 
 /** Show as many steps as are readable, around the current one. */
 function showReadable() {
-  const shown = Math.min(about.steps, mostReadable());
+  const shown = Math.min(run.steps, mostReadable());
   look(now.step + 0.5 - shown / 2, shown);
   ask("all");
 }
@@ -95,9 +95,9 @@ function play(on) {
   clearInterval(now.timer);
   now.timer = null;
   if (on) {
-    if (now.step === about.steps - 1) goTo(0);
-    const pace = Math.min(20, Math.max(3, about.steps / SECONDS_OF_PLAY));
-    now.timer = setInterval(() => (now.step === about.steps - 1 ? play(false) : goTo(now.step + 1)), 1000 / pace);
+    if (now.step === run.steps - 1) goTo(0);
+    const pace = Math.min(20, Math.max(3, run.steps / SECONDS_OF_PLAY));
+    now.timer = setInterval(() => (now.step === run.steps - 1 ? play(false) : goTo(now.step + 1)), 1000 / pace);
   }
   const button = document.getElementById("play");
   button.replaceChildren(on ? "⏸" : "▶", make("span", "word", on ? " Pause" : " Play"));

@@ -1,7 +1,27 @@
 // The trace: its description in JSON, and its arrays (see `pack` in export.py).
 
 const about = JSON.parse(document.getElementById("about").textContent);
-const arrays = new Map();
+
+/** A run of the model, from which everything is drawn: that of the trace, or one that the page computes (compute.js). */
+const recorded = {
+  arrays: new Map(),
+  steps: about.steps,
+  every: about.every,
+  provenance: about.provenance,
+  graph: about.graph,
+};
+let run = recorded;
+
+/** Do something as if another run were drawn. */
+function inRun(other, act) {
+  const drawn = run;
+  run = other;
+  try {
+    return act();
+  } finally {
+    run = drawn;
+  }
+}
 
 /** The bytes in an element of the page, which are deflated and in base 64. */
 async function inflated(id) {
@@ -25,29 +45,33 @@ async function unpackArrays() {
     const part = numbers.slice(start, start + size);
     start += size;
     const values = isFloat ? new Float32Array(part.map((number) => number << 8).buffer) : part;
-    arrays.set(name, { shape, values });
+    recorded.arrays.set(name, { shape, values });
   }
 }
 
-/** The number of an array at these indices. */
+/** The number of an array at these indices. A computed array also has its `parts`, one a step. */
 function at(name, ...indices) {
-  const { shape, values } = arrays.get(name);
+  const { shape, values, parts } = run.arrays.get(name);
+  if (parts) return indices.reduce((part, index) => part[index], parts);
   return values[indices.reduce((offset, index, axis) => offset * shape[axis] + index, 0)];
 }
+
+/** The numbers of nested arrays in one list. */
+const flat = (part) => (typeof part === "number" ? [part] : Array.isArray(part) ? part.flatMap(flat) : Array.from(part));
 
 /** Largest magnitude among the finite numbers of an array. */
 function largest(name) {
   let most = 0;
-  for (const value of arrays.get(name).values) {
+  for (const value of run.arrays.get(name).values) {
     if (Number.isFinite(value) && Math.abs(value) > most) most = Math.abs(value);
   }
   return most;
 }
 
-/** Arrays of memory and links hold one step in `about.every`: the index that holds this step, ... */
-const keptIndex = (step) => Math.floor(step / about.every);
+/** Arrays of memory and links hold one step in `run.every`: the index that holds this step, ... */
+const keptIndex = (step) => Math.floor(step / run.every);
 /** ... and the step that is kept there. */
-const keptStep = (step) => keptIndex(step) * about.every;
+const keptStep = (step) => keptIndex(step) * run.every;
 
 /** Link from slot j to slot i (i was written right after j) at the last kept step: the strongest of all write heads. */
 function linkAt(kept, i, j) {
@@ -57,8 +81,8 @@ function linkAt(kept, i, j) {
 }
 
 function linkOf(writer, kept, i, j) {
-  if (arrays.has("link")) return at("link", kept, ...ofWriter(writer), i, j);
-  const strongest = arrays.get("link_slots").shape.at(-1);
+  if (run.arrays.has("link")) return at("link", kept, ...ofWriter(writer), i, j);
+  const strongest = run.arrays.get("link_slots").shape.at(-1);
   for (let k = 0; k < strongest; k++) {
     if (at("link_slots", kept, ...ofWriter(writer), i, k) === j) return at("link_values", kept, ...ofWriter(writer), i, k);
   }
@@ -71,9 +95,9 @@ const slotCount = () => about.slots?.length ?? about.spec.memory_size;
 const slotName = (slot) => String(about.slots?.[slot] ?? slot);
 
 /** How much a slot is in use, in [0, 1]: its usage, or, for a model without, how recently it was accessed. */
-const inUse = (step, slot) => (arrays.has("usage") ? at("usage", step, slot) : 1 / (1 + at("age", step, slot)));
+const inUse = (step, slot) => (run.arrays.has("usage") ? at("usage", step, slot) : 1 / (1 + at("age", step, slot)));
 
-const hasMemory = () => "provenance" in about;
+const hasMemory = () => run.provenance !== undefined;
 
 /** Number of write heads, ... */
 const writers = () => about.spec.write_heads ?? 1;
@@ -93,7 +117,7 @@ function strongestWriter(step, slot) {
 
 const mostWritten = (step, slot) => writeWeight(step, slot, strongestWriter(step, slot));
 
-const hasLinks = () => arrays.has("link") || arrays.has("link_slots");
+const hasLinks = () => run.arrays.has("link") || run.arrays.has("link_slots");
 
 /** A number with four digits, the page's precision; whole numbers unchanged. */
 const inDigits = (value) => (Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4))));

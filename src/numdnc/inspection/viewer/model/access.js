@@ -1,5 +1,6 @@
 // One step of a DNC's memory: free, allocate, write, link, read (reference/access.py, writing.py, reading.py, heads.py).
 // Steps return the values that a trace records, by their names there. A part of a single write head has no axis V.
+// `edited(name, part)` is the part as edits change it (edits.js), by itself without any.
 
 const splitHeads = (spec, part) => (spec.write_heads === 1 ? [part] : Array.from(part));
 const joinHeads = (spec, heads) => (spec.write_heads === 1 ? heads[0] : heads);
@@ -38,13 +39,14 @@ function writeByRecency(spec, parts, before) {
 }
 
 /** Update the links, follow them in both directions, and mix with the content weightings. */
-function locateReads(spec, parts, before, written, content) {
+function locateReads(spec, parts, before, written, content, edited) {
   if (!spec.links) return { read_weights: content };
   const K = spec.sparsity;
   const precedence = splitHeads(spec, before.precedence);
   const weights = splitHeads(spec, written);
   let links = splitHeads(spec, before.link).map((link, v) => updateLink(link, precedence[v], weights[v]));
   if (K !== null) links = links.map((link) => capLinks(link, K));
+  links = splitHeads(spec, edited("link", joinHeads(spec, links)));
   const [forward, backward] = followLinks(spec, parts, links, before.read_weights);
   const mixed = content.map((found, i) => {
     const of = (directions) => directions.map((direction) => direction[i]);
@@ -64,12 +66,13 @@ function locateReads(spec, parts, before, written, content) {
 }
 
 /** The state after the step, and the weightings on the way. */
-function access(spec, parts, before) {
+function access(spec, parts, before, edited) {
   const writing = (spec.recency ? writeByRecency : writeByUsage)(spec, parts, before);
+  writing.memory = edited("memory", writing.memory);
   const content = lookUp(spec, writing.memory, parts.read_keys, parts.read_strengths, parts.read_masks);
-  const reading = locateReads(spec, parts, before, writing.write_weights, content);
+  const reading = locateReads(spec, parts, before, writing.write_weights, content, edited);
   const after = { ...writing, read_content: content, ...reading };
-  after.reads = read(after.memory, after.read_weights);
+  after.reads = edited("reads", read(after.memory, after.read_weights));
   if (spec.recency) after.age = updateAge(before.age, after.write_weights, after.read_weights);
   return after;
 }

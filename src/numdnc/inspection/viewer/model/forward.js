@@ -24,14 +24,14 @@ function shaped(values, [length, ...inner]) {
 const alongLast = (act, part) => (Array.isArray(part) ? part.map((inner) => alongLast(act, inner)) : act(part));
 
 /** Split xi and activate its parts. */
-function parseInterface(model, xi) {
+function parseInterface(model, xi, edited) {
   const parts = {};
   let first = 0;
   for (const [name, shape, activation] of model.interface) {
     const size = sizeOf(shape);
     const columns = shaped(xi.subarray(first, first + size), shape.length > 0 ? shape : [1]);
     const activated = alongLast(ACTIVATIONS[activation], columns);
-    parts[name] = shape.length > 0 ? activated : activated[0];
+    parts[name] = edited(name, shape.length > 0 ? activated : activated[0]);
     first += size;
   }
   return parts;
@@ -64,7 +64,7 @@ function initialState(model) {
 }
 
 /** Outputs, hidden values and all that a trace records of a step, and the controller's state; `reverse` as in dnc_step. */
-function step(model, x, before, reverse) {
+function step(model, x, before, reverse, edited) {
   const { kind, spec, params } = model;
   const hasMemory = kind in MEMORIES;
   const [hidden, controller] = controllerStep(
@@ -78,16 +78,25 @@ function step(model, x, before, reverse) {
   const found = { controller, hidden: hiddenAll };
   if (spec.controller === "lstm") found.cell = concatenate(controller.map((layer) => layer.cell));
   if (!hasMemory) return { ...found, outputs: affine(params.output, hiddenAll) };
-  const parts = parseInterface(model, affine(params.interface, hiddenAll));
-  const after = MEMORIES[kind](spec, parts, before);
+  const parts = parseInterface(model, affine(params.interface, hiddenAll), edited);
+  const after = MEMORIES[kind](spec, parts, before, edited);
   return { ...found, ...parts, ...after, outputs: affine(params.output, hiddenAll, concatenate(after.reads)) };
 }
 
-/** All steps of a sequence: inputs are vectors, or symbols as numbers. */
-function forward(model, inputs) {
+/**
+ * All steps of a sequence: inputs are vectors, or symbols as numbers.
+ * `known` are steps that came out before and are the same again, from the first on.
+ */
+function forward(model, inputs, edits = [], known = []) {
   const { spec, params } = model;
-  const xs = Array.from(inputs, (x) => (typeof x === "number" ? { symbol: x, of: spec.input_size } : x));
+  const edited = inputs.map((_, t) => editsAt(edits, t));
+  const xs = inputs.map((input, t) => {
+    const x = edited[t]("inputs", input);
+    return typeof x === "number" ? { symbol: x, of: spec.input_size } : x;
+  });
   const reverse = spec.bidirectional ? reverseHidden(spec, params.reverse_controller, xs) : [];
-  let before = initialState(model);
-  return xs.map((x, t) => (before = step(model, x, before, reverse[t])));
+  const steps = known.slice();
+  let before = known.at(-1) ?? initialState(model);
+  for (let t = known.length; t < xs.length; t++) steps.push((before = step(model, xs[t], before, reverse[t], edited[t])));
+  return steps;
 }

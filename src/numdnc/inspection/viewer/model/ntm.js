@@ -22,9 +22,9 @@ function address(memory, before, parts, kind) {
 }
 
 /** Write where the write heads attend in the memory before, read where the read heads attend in the memory written. */
-function accessNtm(spec, parts, before) {
+function accessNtm(spec, parts, before, edited) {
   const [writeContent, written] = address(before.memory, before.write_weights, parts, "write");
-  const memory = write(before.memory, written, parts.erase, parts.write_vectors);
+  const memory = edited("memory", write(before.memory, written, parts.erase, parts.write_vectors));
   const [readContent, readAt] = address(memory, before.read_weights, parts, "read");
   return {
     write_content: writeContent,
@@ -32,6 +32,6 @@ function accessNtm(spec, parts, before) {
     memory,
     read_content: readContent,
     read_weights: readAt,
-    reads: read(memory, readAt),
+    reads: edited("reads", read(memory, readAt)),
   };
 }
