@@ -18,7 +18,7 @@ from numdnc import init_params, load_run, map_leaves, zero_params
 from numdnc.inspection.internals import recorded_parts
 from numdnc.inspection.trace import Trace, record
 from numdnc.inspection.viewer import export
-from numdnc.inspection.viewer.parameters import LARGEST_PARAMS, why_not_computed
+from numdnc.inspection.viewer.parameters import LARGEST_PARAMS, most_steps, why_not_computed
 from numdnc.spec import DNCSpec, LSTMSpec, Spec
 from numdnc.tasks import Batch
 
@@ -124,13 +124,43 @@ def test_page_computes_models_of_the_usual_size(browser: Page, tmp_path: Path, n
     )
 
 
+@needs_browser
+def test_page_computes_with_parameters_in_float16(browser: Page, tmp_path: Path) -> None:
+    """They are rounded; with these parameters the definition computes the same."""
+    spec = LSTMSpec(input_size=3, output_size=2, hidden_sizes=(300,))
+    trace, params = traced(spec)
+    rounded = map_leaves(lambda leaf: leaf.astype(np.float16).astype(float), params)
+    inputs = trace.arrays["inputs"].astype(float)[:, None]
+    batch = Batch(inputs, trace.arrays["targets"].astype(float)[:, None])
+    assert_computed(browser, tmp_path / "trace.html", record(spec, rounded, batch, trace.about), params)
+    assert abs(rounded.output.weights - params.output.weights).max() > 0
+
+
+@needs_browser
+def test_page_computes_with_inputs_of_any_numbers(browser: Page, tmp_path: Path) -> None:
+    spec = MODELS["dnc-lstm"]
+    rng = np.random.default_rng(3)
+    _, params = traced(spec)
+    numbers = rng.normal(size=(9, 1, spec.input_size)).astype(np.float32)
+    batch = Batch(numbers, np.ones((9, 1, spec.output_size)))
+    assert_computed(browser, tmp_path / "trace.html", record(spec, params, batch, about(spec)), params)
+
+
 def test_model_too_large_or_unknown_is_not_computed() -> None:
-    large = LSTMSpec(input_size=1, output_size=1, hidden_sizes=(300,))
+    large = LSTMSpec(input_size=1, output_size=1, hidden_sizes=(450,))
     trace, params = traced(large)
-    assert 4 * sum(leaf.size for leaf in params.controller[0][:2]) > LARGEST_PARAMS
-    assert "its parameters take 1.4 MiB" in str(why_not_computed(large, params))
+    assert 2 * sum(leaf.size for leaf in params.controller[0][:2]) > LARGEST_PARAMS
+    assert "its parameters take 1.6 MiB in float16" in str(why_not_computed(large, params))
     assert '"model":null' in export.page(trace, params)
     odd = OddSpec(input_size=1, output_size=1, hidden_sizes=(2,), twist=True)
     assert "the option twist" in str(why_not_computed(odd, zero_params(odd)))
     sparse = DNCSpec(input_size=1, output_size=1, hidden_sizes=(2,), memory_size=300, sparsity=2)
     assert "300 slots" in str(why_not_computed(sparse, traced(sparse)[1]))
+    wide = DNCSpec(input_size=1, output_size=1, hidden_sizes=(2,), memory_size=512)
+    assert most_steps(wide) == 46
+    assert why_not_computed(wide, zero_params(wide), 46) is None
+    assert "of 47 steps" in str(why_not_computed(wide, zero_params(wide), 47))
+    middling = LSTMSpec(input_size=1, output_size=1, hidden_sizes=(300,))
+    fits = map_leaves(lambda leaf: leaf + 1, zero_params(middling))
+    assert why_not_computed(middling, fits) is None
+    assert "too large for it" in str(why_not_computed(middling, map_leaves(lambda leaf: leaf * 7e4, fits)))

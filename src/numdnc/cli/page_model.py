@@ -1,12 +1,11 @@
 """The model of a trace, for the page that computes: its parameters, from the run that the trace is of."""
 
-from pathlib import Path
 from typing import Any
 
 from numdnc.errors import UserError
-from numdnc.init import zero_params
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer.parameters import why_not_computed
+from numdnc.params import zero_params
 from numdnc.runs.reinforcement import PolicyRun
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run

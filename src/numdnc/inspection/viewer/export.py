@@ -30,7 +30,17 @@ LONGEST_NAME = 200
 """Most characters of a name or of other text that a page shows."""
 MODEL_SCRIPTS = tuple(
     f"model/{name}.js"
-    for name in ("activations", "controller", "content", "allocation", "memory", "access", "ntm", "edits", "forward")
+    for name in (
+        "activations",
+        "controller",
+        "content",
+        "allocation",
+        "memory",
+        "access",
+        "ntm",
+        "edits",
+        "forward",
+    )
 )
 """Parts of the script that compute a model, in order; the page calls them by the name `model`."""
 SCRIPTS = (

@@ -88,24 +88,22 @@ function panelHeight(panel) {
 function drawChanged(context, panel, changed) {
   const [wide, high, T] = [cellWidth(), rowHeight(panel), run.steps];
   const [from, to] = stepsInView();
-  const at = (row, step) => row >= 0 && row < panel.rows && step >= 0 && step < T && changed[row * T + step] === 1;
+  const isChanged = (row, step) => row >= 0 && row < panel.rows && step >= 0 && step < T && changed[row * T + step] === 1;
   context.save();
   context.beginPath();
   context.rect(GUTTER, 0, plotWidth(), high * panel.rows);
   context.clip();
-  context.beginPath();
+  context.fillStyle = theme.edited;
   for (let row = 0; row < panel.rows; row++) {
     for (let step = from; step < to; step++) {
-      if (!at(row, step)) continue;
+      if (!isChanged(row, step)) continue;
       const [x, y] = [xOfStep(step), row * high];
-      if (!at(row - 1, step)) context.rect(x, y, wide, 1);
-      if (!at(row + 1, step)) context.rect(x, y + high - 1, wide, 1);
-      if (!at(row, step - 1)) context.rect(x, y, 1, high);
-      if (!at(row, step + 1)) context.rect(x + wide - 1, y, 1, high);
+      if (!isChanged(row - 1, step)) context.fillRect(x, y, wide, 1);
+      if (!isChanged(row + 1, step)) context.fillRect(x, y + high - 1, wide, 1);
+      if (!isChanged(row, step - 1)) context.fillRect(x, y, 1, high);
+      if (!isChanged(row, step + 1)) context.fillRect(x + wide - 1, y, 1, high);
     }
   }
-  context.fillStyle = theme.edited;
-  context.fill();
   context.restore();
 }
 

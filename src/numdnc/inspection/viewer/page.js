@@ -313,7 +313,8 @@ async function start() {
     /** Edits as {name, index, value, words, first, last}, and what they lead to. */
     edit: addEdits,
     reset: removeEdits,
-    /** The provenance of the run that is drawn. */
+    /** The numbers of an array of the run that is drawn, and its provenance. */
+    array: (name) => Array.from(run.arrays.get(name).values),
     provenance: () => run.provenance,
     panels: () => panels.map(({ name, rows }) => ({ name, rows })),
     /** The number drawn in a row of a panel at a step. */

@@ -69,8 +69,9 @@ function drawRuns() {
   run = runs.view === "unedited" && runs.before ? runs.before : runs.edited;
   for (const panel of panels) panel.changed = undefined;
   if (hasMemory() && someSlotsHidden()) {
-    slots.used = [...new Set([...usedSlots(), ...(runs.before ? inRun(runs.before, usedSlots) : [])])].sort((a, b) => a - b);
-    showSlots(true);
+    const isShown = new Set(slots.used);
+    slots.used = [...Array(slotCount()).keys()].filter((slot) => isShown.has(slot) || isAccessed(slot));
+    if (slots.used.length > isShown.size) showSlots(true);
   }
   if (run.graph) buildGraph();
   for (const panel of panels) panel.images.clear();

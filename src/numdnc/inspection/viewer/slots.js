@@ -21,6 +21,16 @@ function usedSlots() {
   return [...Array(N).keys()].filter(isUsed);
 }
 
+/** Whether a slot is written to or read from at any step. */
+function isAccessed(slot) {
+  for (let step = 0; step < run.steps; step++) {
+    if (mostWritten(step, slot) >= about.least) return true;
+    for (let head = 0; head < about.spec.read_heads; head++)
+      if (at("read_weights", step, head, slot) >= about.least) return true;
+  }
+  return false;
+}
+
 /** Find the slots that are used, and show only these if they are few. */
 function findSlots() {
   slots.used = usedSlots();

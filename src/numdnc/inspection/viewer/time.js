@@ -15,11 +15,21 @@ function ask(what) {
   asked.add(what);
 }
 
+let drawingLater = 0;
+
+/** Draw what was asked for; panels below the window come a moment later. */
 function draw() {
   const all = asked.has("all");
   asked.clear();
-  if (all) panels.forEach(drawPanel);
-  else panels.filter((panel) => panel.kind === "arcs").forEach(drawPanel);
+  if (all) {
+    const isBelow = panels.map(({ canvas }) => canvas.getBoundingClientRect().top > window.innerHeight);
+    panels.filter((_, k) => !isBelow[k]).forEach(drawPanel);
+    clearTimeout(drawingLater);
+    drawingLater = setTimeout(() => {
+      panels.filter((_, k) => isBelow[k]).forEach(drawPanel);
+      drawOverlay();
+    });
+  } else panels.filter((panel) => panel.kind === "arcs").forEach(drawPanel);
   drawAxis();
   drawOverlay();
   drawSide();

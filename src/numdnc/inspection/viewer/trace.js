@@ -51,13 +51,22 @@ async function unpackArrays() {
 
 /** The number of an array at these indices. A computed array also has its `parts`, one a step. */
 function at(name, ...indices) {
-  const { shape, values, parts } = run.arrays.get(name);
-  if (parts) return indices.reduce((part, index) => part[index], parts);
+  const array = run.arrays.get(name);
+  if (array.parts) {
+    let part = array.parts;
+    for (const index of indices) part = part[index];
+    return part;
+  }
+  const { shape, values } = array;
   return values[indices.reduce((offset, index, axis) => offset * shape[axis] + index, 0)];
 }
 
 /** The numbers of nested arrays in one list. */
-const flat = (part) => (typeof part === "number" ? [part] : Array.isArray(part) ? part.flatMap(flat) : Array.from(part));
+function flat(part, numbers = []) {
+  if (typeof part === "number") numbers.push(part);
+  else for (let i = 0; i < part.length; i++) flat(part[i], numbers);
+  return numbers;
+}
 
 /** Largest magnitude among the finite numbers of an array. */
 function largest(name) {

@@ -4,7 +4,19 @@
 const EPSILON = 1e-6;
 const sum = (vector) => vector.reduce((total, value) => total + value, 0);
 const zeros = (length) => new Float64Array(length);
-const dot = (a, b) => a.reduce((total, value, i) => total + value * b[i], 0);
+
+function dot(a, b) {
+  let total = 0;
+  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
+  return total;
+}
+
+/** A number for each row of a matrix. */
+function ofRows(matrix, value) {
+  const numbers = zeros(matrix.length);
+  for (let n = 0; n < matrix.length; n++) numbers[n] = value(matrix[n]);
+  return numbers;
+}
 
 /** 1 / (1 + e^-z) = e^min(z, 0) / (1 + e^-|z|). */
 const sigmoid = (z) => Math.exp(Math.min(z, 0)) / (1 + Math.exp(-Math.abs(z)));

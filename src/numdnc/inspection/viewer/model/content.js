@@ -37,7 +37,7 @@ function listLinks(link, count) {
 function contentWeights(memory, key, strength, sparsity = null) {
   const norm = (vector) => Math.sqrt(dot(vector, vector) + EPSILON);
   const keyNorm = norm(key);
-  const similarity = Float64Array.from(memory, (word) => dot(key, word) / (keyNorm * norm(word)));
+  const similarity = ofRows(memory, (word) => dot(key, word) / (keyNorm * norm(word)));
   const scores = similarity.map((value) => strength * value);
   if (sparsity === null) return softmax(scores);
   const kept = zeros(scores.length).fill(-Infinity);

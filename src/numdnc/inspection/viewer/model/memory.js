@@ -9,13 +9,14 @@ const deallocate = (memory, retention) => memory.map((word, n) => word.map((valu
 
 /** All heads erase, then all add: M = M prod_v (1 - w_v e_v^T) + sum_v w_v v_v^T. */
 function write(memory, weights, erase, vectors) {
+  const after = memory.map((word) => word.slice());
   weights.forEach((w, v) => {
-    memory = memory.map((word, n) => word.map((value, i) => value * (1 - w[n] * erase[v][i])));
+    after.forEach((word, n) => {
+      for (let i = 0; i < word.length; i++) word[i] *= 1 - w[n] * erase[v][i];
+    });
   });
-  weights.forEach((w, v) => {
-    memory = memory.map((word, n) => word.map((value, i) => value + w[n] * vectors[v][i]));
-  });
-  return memory;
+  weights.forEach((w, v) => after.forEach((word, n) => addRow(word, w[n], vectors[v])));
+  return after;
 }
 
 /** sum_n w[n] M[n], for each of the weightings; M has rows of any length. */
@@ -32,7 +33,12 @@ const readWeights = (modes, backward, content, forward) => read([...backward, co
 
 /** L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j], L[i, i] = 0, p of the step before. */
 const updateLink = (link, precedence, w) =>
-  link.map((row, i) => row.map((value, j) => (i === j ? 0 : (1 - w[i] - w[j]) * value + w[i] * precedence[j])));
+  link.map((row, i) => {
+    const after = zeros(row.length);
+    for (let j = 0; j < row.length; j++) after[j] = (1 - w[i] - w[j]) * row[j] + w[i] * precedence[j];
+    after[i] = 0;
+    return after;
+  });
 
 /** p = (1 - sum w^w) p + w^w. */
 function updatePrecedence(precedence, w) {
@@ -42,7 +48,7 @@ function updatePrecedence(precedence, w) {
 
 /** fwd = L w^r, bwd = L^T w^r, of each head. */
 const directionalWeights = (link, readBefore) => [
-  readBefore.map((w) => Float64Array.from(link, (row) => dot(row, w))),
+  readBefore.map((w) => ofRows(link, (row) => dot(row, w))),
   read(link, readBefore),
 ];
 

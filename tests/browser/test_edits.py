@@ -1,0 +1,239 @@
+"""What follows from edits on the page: as the definition says, drawn beside what was, and taken back by "reset"."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from browser import chromium
+from browser.chromium import Page
+from helpers.examples import random_params
+from helpers.traces import about, graph_trace
+from numdnc import DNCSpec, LSTMSpec, NTMSpec, map_leaves
+from numdnc.inspection.ablation import without_head, without_writing
+from numdnc.inspection.provenance import provenance
+from numdnc.inspection.trace import Trace, record
+from numdnc.inspection.viewer import export
+from numdnc.spec import Spec
+from numdnc.tasks import Batch
+
+PROGRAM = chromium.find()
+pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
+SIZES: dict[str, Any] = {"input_size": 3, "output_size": 4, "hidden_sizes": (8,)}
+MEMORY: dict[str, Any] = {"memory_size": 5, "word_size": 4, "read_heads": 2}
+REDRAWN = 3.0
+"""Seconds that an edit may take on a slow day; docs/inspection.md has what was measured."""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    assert PROGRAM is not None
+    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
+        yield page
+
+
+def model(spec: Spec, steps: int = 9) -> tuple[Any, NDArray[Any], Trace]:
+    """Random parameters, inputs and the trace of them."""
+    rng = np.random.default_rng(7)
+    params = map_leaves(lambda leaf: leaf.astype(np.float32).astype(float), random_params(spec, rng))
+    inputs = rng.integers(2, size=(steps, 1, spec.input_size)).astype(float)
+    return params, inputs, traced(spec, params, inputs)
+
+
+def traced(spec: Spec, params: Any, inputs: NDArray[Any]) -> Trace:
+    targets = np.ones((len(inputs), 1, spec.output_size))
+    return record(spec, params, Batch(inputs, targets), about(spec))
+
+
+def shown(browser: Page, path: Path, trace: Trace, params: Any, **options: Any) -> Page:
+    file = path / "trace.html"
+    file.write_text(export.page(trace, params), "utf-8")
+    browser.open(file, **options)
+    return browser
+
+
+def edit(page: Page, name: str, index: list[int], value: Any, first: int = 0, last: int = 99) -> None:
+    made = {"name": name, "index": index, "value": value, "words": name, "first": first, "last": last}
+    page.run(f"numdnc.edit({json.dumps(made)})")
+    page.settle()
+
+
+def array(page: Page, trace: Trace, name: str) -> NDArray[Any]:
+    return np.array(page.run(f"numdnc.array({json.dumps(name)})")).reshape(trace.arrays[name].shape)
+
+
+def assert_shown(page: Page, trace: Trace) -> None:
+    """The run that is drawn is that of this trace."""
+    for name in trace.arrays.keys() - {"targets", "mask", "probabilities"}:
+        np.testing.assert_allclose(
+            array(page, trace, name), trace.arrays[name], rtol=1e-5, atol=1e-5, err_msg=name
+        )
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [LSTMSpec(**SIZES), DNCSpec(**SIZES, **MEMORY), DNCSpec(**SIZES, **MEMORY, bidirectional=True)],
+    ids=["lstm", "dnc", "bidirectional"],
+)
+def test_other_input_is_what_the_definition_makes_of_it(browser: Page, tmp_path: Path, spec: Spec) -> None:
+    params, inputs, trace = model(spec)
+    page = shown(browser, tmp_path, trace, params)
+    edit(page, "inputs", [1], 1 - inputs[4, 0, 1], first=4, last=4)
+    inputs[4, 0, 1] = 1 - inputs[4, 0, 1]
+    other = traced(spec, params, inputs)
+    assert abs(other.arrays["outputs"][4:] - trace.arrays["outputs"][4:]).max() > 1e-3
+    assert_shown(page, other)
+    page.run("numdnc.reset()")
+    assert_shown(page, trace)
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_gates_and_heads_are_taken_away_as_by_diagnose(browser: Page, tmp_path: Path, heads: int) -> None:
+    spec = DNCSpec(**SIZES, **MEMORY, write_heads=heads)
+    params, inputs, trace = model(spec)
+    page = shown(browser, tmp_path, trace, params)
+    edit(page, "reads", [1], 0)
+    without = traced(spec, without_head(spec, params, 1), inputs)
+    np.testing.assert_allclose(array(page, trace, "outputs"), without.arrays["outputs"], rtol=1e-5, atol=1e-5)
+    page.run("numdnc.reset()")
+    for head in range(heads):
+        edit(page, "write_gate", [head] if heads > 1 else [], 0)
+    assert_shown(page, traced(spec, without_writing(spec, params), inputs))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        DNCSpec(**SIZES, **MEMORY),
+        DNCSpec(**SIZES, **MEMORY, sparsity=3, deallocation=True),
+        DNCSpec(**SIZES, **MEMORY, sparsity=2, links=False, recency=True),
+        NTMSpec(**SIZES, **MEMORY, write_heads=2),
+    ],
+    ids=["dnc", "sparse", "recency", "ntm"],
+)
+def test_a_wiped_slot_is_empty_when_it_is_read(browser: Page, tmp_path: Path, spec: Any) -> None:
+    params, _, trace = model(spec)
+    page = shown(browser, tmp_path, trace, params)
+    slot = int(trace.arrays["read_weights"][5, 0].argmax())
+    edit(page, "memory", [slot], 0, first=5, last=5)
+    memory, reads, weights = (array(page, trace, name) for name in ("memory", "reads", "read_weights"))
+    np.testing.assert_allclose(memory[:5], trace.arrays["memory"][:5], atol=1e-5)
+    expected = trace.arrays["memory"][5].copy()
+    expected[slot] = 0
+    np.testing.assert_allclose(memory[5], expected, atol=1e-5)
+    np.testing.assert_allclose(reads, weights @ memory, atol=1e-5)
+    assert abs(reads[5] - trace.arrays["reads"][5]).max() > 1e-3
+    assert abs(memory[6:] - trace.arrays["memory"][6:]).max() > 1e-3
+    found = provenance(spec, {name: array(page, trace, name) for name in trace.arrays})
+    assert page.run("numdnc.provenance()") == {name: each.tolist() for name, each in found._asdict().items()}
+    assert page.complaints == []
+
+
+def test_a_cut_link_is_not_followed(browser: Page, tmp_path: Path) -> None:
+    spec = DNCSpec(**SIZES, **MEMORY)
+    params, _, trace = model(spec)
+    page = shown(browser, tmp_path, trace, params)
+    i, j = np.unravel_index(trace.arrays["link"][4].argmax(), (5, 5))
+    edit(page, "link", [int(i), int(j)], 0, first=4, last=4)
+    link, forward, before = (array(page, trace, name) for name in ("link", "forward", "read_weights"))
+    assert link[4, i, j] == 0
+    np.testing.assert_allclose(np.delete(link[4], i, 0), np.delete(trace.arrays["link"][4], i, 0), atol=1e-5)
+    np.testing.assert_allclose(forward[4], before[3] @ link[4].T, atol=1e-5)
+    assert forward[4, 0, i] < trace.arrays["forward"][4, 0, i]
+    assert page.complaints == []
+
+
+def press(page: Page, selector: str) -> None:
+    """Click the middle of an element with the mouse."""
+    page.run(f"document.querySelector({json.dumps(selector)}).scrollIntoView({{block: 'center'}})")
+    page.settle()
+    box = page.run(
+        f"(({{left, top, width, height}}) => [left + width / 2, top + height / 2])"
+        f"(document.querySelector({json.dumps(selector)}).getBoundingClientRect())"
+    )
+    page.click(*box)
+
+
+def test_a_reader_changes_a_bit_and_takes_it_back(browser: Page, tmp_path: Path) -> None:
+    spec = DNCSpec(**SIZES, **MEMORY)
+    params, inputs, trace = model(spec)
+    page = shown(browser, tmp_path, trace, params)
+    page.run("numdnc.goTo(2)")
+    press(page, "#what-if summary")
+    press(page, ".bit")
+    assert page.run("numdnc.valueAt('input', 0, 2)") == 1 - inputs[2, 0, 0]
+    assert f"step 2: in 0 = {1 - inputs[2, 0, 0]:.0f}" in page.run(
+        "document.getElementById('edits').textContent"
+    )
+    assert "outputs differ from step 2 on" in page.run("document.getElementById('runs-note').textContent")
+    height = page.run("document.querySelector('.panel canvas').clientHeight")
+    press(page, "#view-unedited")
+    assert page.run("numdnc.valueAt('input', 0, 2)") == inputs[2, 0, 0]
+    assert page.run("document.querySelector('.panel canvas').clientHeight") < height
+    press(page, "#reset")
+    assert page.run("document.getElementById('runs').hidden")
+    assert_shown(page, trace)
+
+
+def test_a_gate_holds_to_the_end(browser: Page, tmp_path: Path) -> None:
+    spec = DNCSpec(**SIZES, **MEMORY)
+    params, _, trace = model(spec)
+    page = shown(browser, tmp_path, trace, params)
+    page.run("numdnc.goTo(3)")
+    press(page, "#what-if summary")
+    page.run("document.getElementById('until').value = 'end'")
+    page.run(
+        "(() => { const gate = document.querySelector('[aria-label=\"write gate\"]');"
+        " gate.value = 0; gate.dispatchEvent(new Event('input')); })()"
+    )
+    page.settle()
+    gates = array(page, trace, "write_gate")
+    assert gates[3:].tolist() == [0] * 6
+    np.testing.assert_allclose(gates[:3], trace.arrays["write_gate"][:3], atol=1e-5)
+    assert page.complaints == []
+
+
+def test_a_label_of_a_graph_is_changed(browser: Page, tmp_path: Path) -> None:
+    trace = graph_trace()
+    params = random_params(trace.spec, np.random.default_rng(4), 1.0)
+    page = shown(browser, tmp_path, trace, params)
+    page.run("numdnc.goTo(0)")
+    press(page, "#what-if summary")
+    page.run(
+        "(() => { const label = document.querySelector('[aria-label=\"edge label\"]');"
+        " label.value = '7'; label.dispatchEvent(new Event('change')); })()"
+    )
+    page.settle()
+    assert page.run("numdnc.valueAt('input', 1, 0)") == 7
+    inputs = array(page, trace, "inputs")
+    np.testing.assert_array_equal(inputs[1:], trace.arrays["inputs"][1:])
+    assert np.flatnonzero(inputs[0, 20:40]).tolist() == [0, 17]
+    assert page.complaints == []
+
+
+def test_an_edit_of_the_first_of_a_hundred_steps_is_drawn_at_once(browser: Page, tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"input_size": 10, "output_size": 8, "hidden_sizes": (64,)}
+    spec = DNCSpec(**sizes, memory_size=64, word_size=16, read_heads=4)
+    params, _, trace = model(spec, steps=100)
+    page = shown(browser, tmp_path, trace, params)
+    edit(page, "write_gate", [], 0.5)
+    times = [redraw_time(page, step) for step in (0, 0, 0, 50)]
+    milliseconds = ", ".join(f"{1000 * time:.0f} ms" for time in times)
+    sys.stdout.write(f"\nan edit at step 0 (three times) and at step 50 is drawn after {milliseconds}\n")
+    assert min(times) < REDRAWN
+
+
+def redraw_time(page: Page, step: int) -> float:
+    """Seconds from an edit until what the window shows is drawn."""
+    made = f"{{name: 'write_gate', index: [], value: Math.random(), words: '', first: {step}, last: {step}}}"
+    milliseconds: float = page.run(
+        f"new Promise((done) => {{ const start = performance.now(); numdnc.edit({made});"
+        " requestAnimationFrame(() => done(performance.now() - start)); })"
+    )
+    return milliseconds / 1000

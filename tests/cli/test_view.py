@@ -1,0 +1,100 @@
+"""`view`: the model that the page computes, and what is said where it does not."""
+
+import base64
+import json
+import re
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.commands import done
+from numdnc.runs.kinds import load_run
+from numdnc.tree import leaves
+
+TINY = [
+    "--hidden",
+    "5",
+    "-N",
+    "4",
+    "-W",
+    "3",
+    "-R",
+    "2",
+    "--sample-every",
+    "0",
+    "--steps",
+    "4",
+    "--report-every",
+    "2",
+]
+SIZES = ["--evaluated", "4", "--batch", "4", "--width", "2", "--max-length", "3"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        done("train", "copy", *TINY, *SIZES, "--average-decay", "0.9", "--out", "run")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def place(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def element(page: Path, name: str) -> str:
+    """What an element of the page holds."""
+    found = re.search(rf'<script id="{name}"[^>]*>([^<]*)</script>', page.read_text("utf-8"))
+    assert found is not None
+    return found[1]
+
+
+def about_of(page: Path) -> Any:
+    return json.loads(element(page, "about"))
+
+
+def test_the_page_has_the_averaged_parameters() -> None:
+    assert "does not compute" not in done("view", "run", "--no-open")
+    page, run = Path("run/trace.html"), load_run("run")
+    assert about_of(page)["model"]["precision"] == "float32"
+    held = np.frombuffer(zlib.decompress(base64.b64decode(element(page, "params"))), "<f4")
+    averaged = np.concatenate([leaf.ravel() for leaf in leaves(run.checkpoint.average[0])])
+    np.testing.assert_array_equal(held, averaged)
+    done("view", "run/trace.safetensors", "--no-open", "--out", "again.html")
+    assert element(Path("again.html"), "params") == element(page, "params")
+
+
+def test_without_its_run_a_trace_stays_a_recording() -> None:
+    done("trace", "run", "--out", "elsewhere.safetensors")
+    said = done("view", "elsewhere.safetensors", "--no-open")
+    assert "the page does not compute this model: its run is not beside the trace" in said
+    assert about_of(Path("elsewhere.html"))["model"] is None
+    assert "not beside the trace" in about_of(Path("elsewhere.html"))["why_not"]
+    said = done("view", "run", "--no-open", "--no-compute")
+    assert "compute" not in said
+    assert (about_of(Path("run/trace.html"))["model"], about_of(Path("run/trace.html"))["why_not"]) == (
+        None,
+        "",
+    )
+
+
+def test_a_model_that_is_too_large_stays_a_recording() -> None:
+    done(
+        "train", "copy", *TINY, *SIZES, "--hidden", "450", "--steps", "1", "--model", "lstm", "--out", "large"
+    )
+    said = done("view", "large", "--no-open")
+    assert "its parameters take 1.6 MiB in float16, more than 1.0 MiB" in said
+    assert "1.6 MiB in float16" in about_of(Path("large/trace.html"))["why_not"]
+
+
+def test_a_learned_interface_stays_a_recording() -> None:
+    done("train", "interface-copy", *TINY, "--batch", 2, "--evaluated", 2, "--out", "policy")
+    assert "its inputs depend on its actions" in done("view", "policy", "--no-open")
