@@ -164,3 +164,8 @@ def test_model_too_large_or_unknown_is_not_computed() -> None:
     fits = map_leaves(lambda leaf: leaf + 1, zero_params(middling))
     assert why_not_computed(middling, fits) is None
     assert "too large for it" in str(why_not_computed(middling, map_leaves(lambda leaf: leaf * 7e4, fits)))
+
+
+def test_a_second_memory_is_not_computed() -> None:
+    spec = DNCSpec(input_size=1, output_size=1, hidden_sizes=(2,), second_memory="reads")
+    assert "the option second_memory" in str(why_not_computed(spec, zero_params(spec)))
