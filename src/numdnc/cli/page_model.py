@@ -6,6 +6,7 @@ from numdnc.errors import UserError
 from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer.parameters import why_not_computed
 from numdnc.params import zero_params
+from numdnc.runs.kinds import KINDS
 from numdnc.runs.reinforcement import PolicyRun
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
@@ -21,7 +22,7 @@ def params_of(trace: Trace, run: Run | None, place: RunFolder) -> tuple[Any, str
     run = run or _checkpoint_of(trace, place)
     if run is None:
         return None, "its run is not beside the trace, as it was when the trace was recorded"
-    if run.task.get("kind") == PolicyRun.kind:
+    if any(kind.kind == run.task.get("kind") and issubclass(kind, PolicyRun) for kind in KINDS):
         return None, "its inputs depend on its actions"
     why_not = why_not_computed(trace.spec, run.evaluated, trace.steps)
     return (None, why_not) if why_not else (run.evaluated, "")
