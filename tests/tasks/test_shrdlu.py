@@ -277,13 +277,14 @@ def test_a_program_that_sees_the_inputs_alone_takes_the_fewest_moves() -> None:
     assert not game.measures["not_optimal"].any()
 
 
-def test_a_tenth_of_training_comes_from_earlier_lessons() -> None:
-    problems = Shrdlu(lesson=3).reset_training(np.random.default_rng(0), 2000).problems
-    share = np.mean([problem.boards.blocks == 3 for problem in problems])
-    assert abs(share - 0.1 * (0.5 + 0.5 * 0.5)) < 0.02  # all of lesson 1, half of lesson 2, none of lesson 3
-    assert {
-        p.boards.blocks for p in Shrdlu(lesson=1).reset_training(np.random.default_rng(0), 20).problems
-    } == {3}
+def test_a_tenth_of_the_batches_come_from_earlier_lessons() -> None:
+    rng, shrdlu = np.random.default_rng(0), Shrdlu(lesson=3)
+    batches = [shrdlu.reset_training(rng, 2).problems for _ in range(1500)]
+    three = [sum(problem.boards.blocks == 3 for problem in batch) for batch in batches]
+    # Three blocks: all of lesson 1, half of lesson 2, none of lesson 3.
+    shares = [0.05 * 0.5, 0.05 * (1 + 0.25)]
+    np.testing.assert_allclose(np.bincount(three)[1:] / 1500, shares, atol=0.015)
+    assert {p.boards.blocks for p in Shrdlu(lesson=1).reset_training(rng, 20).problems} == {3}
 
 
 def test_settings_replace_those_of_the_lesson() -> None:

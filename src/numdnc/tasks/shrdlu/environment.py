@@ -15,7 +15,7 @@ from numdnc.tasks.shrdlu.problems import LETTERS, Kind, Problem, draw_problem
 from numdnc.tasks.shrdlu.words import action_name, letter_name
 
 _EASIER = 0.1
-"""Share of the training episodes that come from earlier lessons."""
+"""Share of the training batches that are of an earlier lesson."""
 MOST_CONSTRAINTS, MOST_MOVES = 6, 7
 _MOST_SPARE = 1000
 
@@ -35,7 +35,7 @@ class Shrdlu:
     """
 
     lesson: int = len(LESSONS)
-    """The lesson whose problems are scored; 10 % of the training episodes come from earlier ones."""
+    """The lesson whose problems are scored; 10 % of the training batches are of earlier ones."""
     goals: int = 0
     """Goals of a problem, at most 26; 0 = as the lesson says, which holds for the next three too."""
     blocks: int = 0
@@ -107,13 +107,13 @@ class Shrdlu:
         return self.begin([draw_problem(kind, rng) for _ in range(count)])
 
     def reset_training(self, rng: np.random.Generator, count: int) -> Game:
-        """Begin episodes for training: 10 % are of an earlier lesson, all of them being equally likely."""
-        lessons = np.full(count, self.lesson)
-        if self.lesson > 1:
-            easy = rng.random(count) < _EASIER
-            lessons[easy] = rng.integers(1, self.lesson, int(easy.sum()))
-        kinds = [dataclasses.replace(self, lesson=int(lesson)).kind() for lesson in lessons]
-        return self.begin([draw_problem(kind, rng) for kind in kinds])
+        """Begin episodes for training: with a probability of 10 % all are of an earlier lesson, any of them.
+
+        Episodes of one lesson are about as long, so that a batch has little padding and goals are shown at once.
+        """
+        earlier = self.lesson > 1 and rng.random() < _EASIER
+        lesson = int(rng.integers(1, self.lesson)) if earlier else self.lesson
+        return dataclasses.replace(self, lesson=lesson).reset(rng, count)
 
     def begin(self, problems: Sequence[Problem]) -> Game:
         """Begin episodes with these problems."""
