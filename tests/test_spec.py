@@ -98,7 +98,7 @@ def test_spec_accepts_and_keeps(arguments):
             bool
             if name in FLAGS
             else int
-            if name in ("sparsity", "write_heads")
+            if name in ("sparsity", "write_heads", "instructions")
             else str
             if name == "second_memory"
             else float

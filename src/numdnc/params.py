@@ -1,8 +1,8 @@
 """The data of a model: trees of parameters and states, and their shapes.
 
 Axes: B batch, X input, Y output, H hidden units of a layer, E memories, N slots, W word, R read heads, V write heads,
-K entries of a row that is kept sparse. The axes E and V of a DNC's state are left out where it has one memory or write
-head.
+K entries of a row that is kept sparse, S instructions. The axes E and V of a DNC's state are left out where it has one
+memory or write head.
 The gradient of a tree is a tree of the same type. A part that a model does not have is an empty tuple.
 """
 
@@ -75,6 +75,13 @@ class LearnedState(NamedTuple):
     reads: OptionalArray = ()  # (R, W), of an NTM
 
 
+class InstructionParams(NamedTuple):
+    """A learned memory that is never written, and the bias of the outputs made with it."""
+
+    rows: Array  # (S, W)
+    bias: Array  # (Y,)
+
+
 class RecurrentParams(NamedTuple):
     """Parameters of an RNN or LSTM. Layer rows: [input ; own hidden ; hidden below]."""
 
@@ -87,10 +94,11 @@ class DNCParams(NamedTuple):
 
     controller: tuple[LayerParams, ...]
     interface: Affine  # rows: h_all; columns: spec.interface_sizes
-    output: Affine  # rows: [h_all ; reads]
+    output: Affine  # rows: [h_all ; reads]; columns: the outputs or, with `instructions`, what these are told
     initial: LearnedState | tuple[()] = ()
     reverse_controller: tuple[LayerParams, ...] = ()
     """With `bidirectional`; layer rows: [input ; own hidden ; hidden below]."""
+    instructions: InstructionParams | tuple[()] = ()
 
 
 class RecurrentState(NamedTuple, Generic[Leaf]):
@@ -176,7 +184,7 @@ def param_shapes(spec: Spec) -> Any:
         return tuple(layers)
 
     layers = controller(spec.input_size + spec.reads_size)
-    output = affine(spec.hidden_total + spec.reads_size, spec.output_size)
+    output = affine(spec.hidden_total + spec.reads_size, spec.output_columns)
     if not spec.has_memory:
         return RecurrentParams(layers, output)
     interface = affine(spec.hidden_total, spec.interface_size, normalised=spec.normalisation)
@@ -186,6 +194,7 @@ def param_shapes(spec: Spec) -> Any:
         output,
         _learned_shapes(spec) if spec.learned_state else (),
         controller(spec.input_size) if spec.bidirectional else (),
+        _instruction_shapes(spec),
     )
 
 
@@ -240,6 +249,12 @@ def _learned_shapes(spec: Spec) -> LearnedState:
     parts = state_part_shapes(spec)
     reads = _shape(*parts["reads"]) if spec.kind == "ntm" else ()
     return LearnedState(_layer_shapes(spec), _shape(*parts["memory"]), reads)
+
+
+def _instruction_shapes(spec: Spec) -> InstructionParams | tuple[()]:
+    if spec.instructions is None:
+        return ()
+    return InstructionParams(_shape(spec.instructions, spec.word_size), _shape(spec.output_size))
 
 
 def _shape(*sizes: int) -> Any:

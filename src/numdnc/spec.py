@@ -63,6 +63,11 @@ class _Spec:
         """Width of h_all, the hidden values of all layers concatenated."""
         return sum(self.hidden_sizes)
 
+    @property
+    def output_columns(self) -> int:
+        """Columns of the output layer, Y; with instructions what they are told, W + Y W + Y."""
+        return self.output_size
+
 
 @dataclass(frozen=True, kw_only=True)
 class _WithoutMemory(_Spec):
@@ -81,6 +86,7 @@ class _WithoutMemory(_Spec):
     learned_state: ClassVar[bool] = False
     bidirectional: ClassVar[bool] = False
     memories: ClassVar[int] = 1
+    instructions: ClassVar[None] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +159,10 @@ class MemoryOptions(HeadOptions):
     second_memory: SecondMemory = "none"
     """Let heads of its own write to and read from a second memory, of the same size, after the first (MT-DNC 2025):
     `own` write vectors, or the product over heads of what the step `reads` from the first."""
+
+    instructions: int | None = None
+    """S: give the model a learned memory of this many words that is never written, from which each output reads by
+    content the weights that it is made with (after ksluck/sl-dnhc)."""
 
 
 VARIATIONS = tuple(field.name for field in fields(MemoryOptions))[5:]
@@ -246,6 +256,13 @@ class DNCSpec(MemoryOptions, _WithMemory):
         super().__post_init__()
         self._check_variations()
 
+    @property
+    def output_columns(self) -> int:
+        """Columns of the output layer, Y; with instructions what they are told, W + Y W + Y."""
+        if self.instructions is None:
+            return self.output_size
+        return self.word_size + self.output_size * (self.word_size + 1)
+
     def _check_variations(self) -> None:
         if not _is_number(self.mask_floor) or not 0 <= self.mask_floor <= 1:
             raise UserError(
@@ -278,6 +295,8 @@ class DNCSpec(MemoryOptions, _WithMemory):
             )
         for name in ("mask_floor", "bypass_dropout"):
             object.__setattr__(self, name, float(getattr(self, name)))
+        if self.instructions is not None:
+            object.__setattr__(self, "instructions", _size("DNCSpec", "instructions", self.instructions))
         self._check_sparsity()
         self._check_second_memory()
 
@@ -384,6 +403,7 @@ class NTMSpec(NTMOptions, _WithMemory):
     bypass_dropout: ClassVar[float] = 0.0
     bidirectional: ClassVar[bool] = False
     memories: ClassVar[int] = 1
+    instructions: ClassVar[None] = None
 
     @cached_property
     def axis_sizes(self) -> dict[str, int]:

@@ -98,6 +98,15 @@ SPECS: dict[str, Spec] = {
         write_heads=2,
         **{flag: value for name in FAMILY if name not in _NOT_IN_ALL for flag, value in FAMILY[name].items()},
     ),
+    "dnc-instructions": DNCSpec(**_TWO_LAYERS, instructions=3),
+    "dnc-instructions-odd": DNCSpec(
+        **{**_OUTSIDE, "output_size": 7},
+        hidden_sizes=(13,),
+        memory_size=5,
+        word_size=1,
+        read_heads=1,
+        instructions=1,
+    ),
     "dnc-second-memory": DNCSpec(**_FOUR_HEADS, second_memory="own"),
     "dnc-second-memory-reads": DNCSpec(**_FOUR_HEADS, second_memory="reads"),
     "dnc-second-memory-of-1-head": DNCSpec(**{**_FOUR_HEADS, "read_heads": 1}, second_memory="reads"),
@@ -157,7 +166,13 @@ SPECS: dict[str, Spec] = {
 CORE_SPECS = (
     *("rnn-2-layers", "lstm-2-layers", "dnc-2-layers", "dnc-ones"),
     *("dnc-M+D", "dnc-D+S", "dnc-ADNC", "dnc-BiADNC", "dnc-all", "dnc-sparse", "dnc-SAM", "dnc-SDNC"),
-    *("dnc-writers", "dnc-writers-all", "dnc-second-memory-writers", "dnc-second-memory-all"),
+    *(
+        "dnc-instructions",
+        "dnc-writers",
+        "dnc-writers-all",
+        "dnc-second-memory-writers",
+        "dnc-second-memory-all",
+    ),
     *("ntm-2-layers", "ntm-feedforward"),
 )
 """The models of `make test`: every controller and every variation. The others are behind the marker `thorough`, and so

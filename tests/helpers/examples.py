@@ -38,6 +38,7 @@ FAMILY = {
     "sparsity": {"sparsity": 2},
     "recency": {"sparsity": 2, "recency": True},
     "write-heads": {"write_heads": 3},
+    "instructions": {"instructions": 3},  # ksluck/sl-dnhc
     "second-memory": {"second_memory": "own"},
     "second-memory-reads": {"second_memory": "reads"},  # MT-DNC 2025
 }
@@ -80,6 +81,7 @@ def random_spec(seed):
         return bool(rng.random() < 0.5)
 
     masking, links = flip(), flip()
+    instructions = [None, None, 1, 3, 6][np.random.default_rng([seed, 1]).integers(5)]
     outside = {"input_size": int(rng.integers(1, 5)), "output_size": int(rng.integers(2, 6))}
     hidden_sizes = tuple(map(int, rng.integers(2, 8, rng.integers(1, 4))))
     controller = str(rng.choice(CONTROLLERS))
@@ -100,6 +102,7 @@ def random_spec(seed):
         learned_state=flip(),
         **{name: flip() for name in _FLAGS if name not in _MIXED},
         bidirectional=controller == "lstm" and flip(),
+        instructions=instructions,
     )
     if spec.sharpness or spec.word_size == 1 or rng.random() < 0.6:  # words of one number are all alike
         # Several heads erase a word of one or two numbers to almost 0, where the cosine bends sharply.

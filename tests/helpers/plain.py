@@ -150,7 +150,20 @@ def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
     else:
         after = access_twice(spec, xi, before._replace(controller=controller))
     to_output = np.concatenate([h_all * bypass_mask, after.reads.ravel()])
-    return to_output @ params.output.weights + params.output.bias, after
+    outputs = to_output @ params.output.weights + params.output.bias
+    return outputs if spec.instructions is None else follow(spec, params.instructions, outputs), after
+
+
+def follow(spec, params, told):
+    """Outputs (Y,), one after the other."""
+    W, Y = spec.word_size, spec.output_size
+    outputs = np.zeros(Y)
+    for i in range(Y):
+        key, strength = told[W + i * W : W + (i + 1) * W], oneplus(told[W + Y * W + i])
+        weights = content(params.rows, key, strength)
+        read = sum(weight * row for weight, row in zip(weights, params.rows, strict=True))
+        outputs[i] = read @ told[:W] + params.bias[i]
+    return outputs
 
 
 def access_twice(spec, xi, before):

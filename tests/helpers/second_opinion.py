@@ -107,6 +107,8 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
                 for part in parts:
                     kind = part.removesuffix(SECOND)
                     mine[f"xi_{name}"][part] = by_head(mine[f"xi_{name}"][part], kind, R, V)
+        if getattr(spec, "instructions", None) is not None:
+            mine["instructions"] = {"rows": params.instructions.rows, "bias": params.instructions.bias}
         mine["start"] = translate_state(params.initial) if spec.learned_state else {}
     return mine
 
@@ -422,7 +424,20 @@ def step(
         everything = jnp.concatenate([everything, after["reads"].ravel()])
     if spec.controller == "feedforward":
         after = {name: value for name, value in after.items() if not name.startswith("hidden")}
-    return after, everything @ params["output"] + params["output_bias"]
+    outputs = everything @ params["output"] + params["output_bias"]
+    return after, follow(params["instructions"], outputs) if "instructions" in params else outputs
+
+
+def follow(told_by: Any, told: Any) -> Any:
+    """What each output makes of the vector all are made of, by the weights that it reads of the instructions."""
+    rows, bias = told_by["rows"], told_by["bias"]
+    width, count = rows.shape[1], len(bias)
+    vector, keys, strengths = jnp.split(told, [width, width + count * width])
+
+    def output(key: Any, strength: Any, bias: Any) -> Any:
+        return content(rows, key, oneplus(strength), None, 0.0, None) @ rows @ vector + bias
+
+    return jax.vmap(output)(keys.reshape(count, width), strengths, bias)
 
 
 def sequences(spec: Any, params: Any, inputs: Any, state: Any, bypass: Any, lengths: Any) -> tuple[Any, Any]:

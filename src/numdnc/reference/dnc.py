@@ -11,6 +11,11 @@ from numdnc.params import Array, DNCParams, Inputs
 from numdnc.reference.access import AccessTape
 from numdnc.reference.activations import affine, affine_backward
 from numdnc.reference.controller import controller_step, controller_step_backward
+from numdnc.reference.instructions import (
+    InstructionTape,
+    follow_instructions,
+    follow_instructions_backward,
+)
 from numdnc.reference.interface import parse_interface, parse_interface_backward
 from numdnc.reference.memories import MemoriesTape, access_memories, access_memories_backward
 from numdnc.reference.ntm import NTMAccessTape, access_ntm, access_ntm_backward
@@ -31,6 +36,7 @@ class DNCTape(NamedTuple):
     hidden_all: Array
     access: AccessTape | MemoriesTape | NTMAccessTape
     bypass_mask: Array | None
+    instructions: InstructionTape | None
 
 
 def dnc_step(
@@ -47,7 +53,8 @@ def dnc_step(
 
     Variations (Franke, Niehues and Waibel 2018): the product h_all W_xi passes layer norm if the interface has a gain;
     the output sees h_all * bypass_mask (B, hidden_total) where there is one; with two directions h_all is
-    [controller(chi) ; reverse], `reverse` (B, H) being the step's hidden values of `reverse_hidden`.
+    [controller(chi) ; reverse], `reverse` (B, H) being the step's hidden values of `reverse_hidden`. With instructions
+    y is what these are told (`follow_instructions`), and their outputs are those of the model.
     """
     B, (step_memory, _) = len(x), _MEMORIES[spec.kind]
     hidden_all, controller, tape = controller_step(
@@ -59,7 +66,11 @@ def dnc_step(
     after, access_tape = step_memory(spec, parse_interface(spec, xi), before)
     bypass = hidden_all if bypass_mask is None else hidden_all * bypass_mask
     outputs = affine(params.output, bypass, after.reads.reshape(B, spec.reads_size))
-    return outputs, after._replace(controller=controller), DNCTape(tape, hidden_all, access_tape, bypass_mask)
+    followed = None
+    if params.instructions:
+        outputs, followed = follow_instructions(params.instructions, outputs)
+    saved = DNCTape(tape, hidden_all, access_tape, bypass_mask, followed)
+    return outputs, after._replace(controller=controller), saved
 
 
 def dnc_step_backward(
@@ -70,6 +81,9 @@ def dnc_step_backward(
     The last is (B, 0) without a second direction.
     """
     B, (_, step_memory_backward) = len(d_outputs), _MEMORIES[spec.kind]
+    d_instructions: Any = ()
+    if tape.instructions is not None:
+        d_instructions, d_outputs = follow_instructions_backward(tape.instructions, d_outputs)
     hidden_all, reads = tape.hidden_all, tape.access.after.reads
     bypass = hidden_all if tape.bypass_mask is None else hidden_all * tape.bypass_mask
     d_output, (d_hidden_output, d_reads) = affine_backward(
@@ -88,4 +102,5 @@ def dnc_step_backward(
     d_before = d_before._replace(controller=d_controller_state, reads=d_reads.reshape(reads.shape))
     # Learned initial state and second direction enter only through the state before the first step and `reverse`.
     elsewhere = zeros_like((params.initial, params.reverse_controller))
-    return DNCParams(d_controller, d_interface_params, d_output, *elsewhere), d_x, d_before, d_reverse
+    d_params = DNCParams(d_controller, d_interface_params, d_output, *elsewhere, d_instructions)
+    return d_params, d_x, d_before, d_reverse

@@ -31,6 +31,11 @@ from numdnc.engines.cpu.threads import (
 from numdnc.errors import UserError
 from numdnc.machine import count_processors
 from numdnc.params import Affine, Array, DNCParams, Inputs, LayerParams, RecurrentParams, zero_state
+from numdnc.reference.instructions import (
+    InstructionTape,
+    follow_instructions,
+    follow_instructions_backward,
+)
 from numdnc.spec import DNCSpec, NTMSpec, Spec
 from numdnc.tree import map_leaves, zeros_like
 
@@ -48,6 +53,7 @@ class Tape(NamedTuple):
     memory_tape: MemoryTape | SparseTape | NTMTape | None
     bypass_mask: Array | None
     reverse: ReverseTape | None
+    instructions: InstructionTape | None
 
 
 class CPUEngine:
@@ -129,8 +135,14 @@ class CPUEngine:
         self._run(spec, B, threads, kernel, *arguments)
         hidden = _bypass(tape, bypass_mask)
         outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
+        instructions = None
+        if spec.instructions is not None:
+            outputs, instructions = follow_instructions(params.instructions, outputs)
         after = buffers.final_state(spec, plan.sizes, tape, memory, scratch)
-        kept = Tape(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask, reverse)
+        kept = Tape(
+            *(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask, reverse),
+            instructions,
+        )
         return outputs.reshape(T, B, spec.output_size), after, kept if keep_tape else None
 
     def _reverse(
@@ -204,6 +216,9 @@ class CPUEngine:
             reads, d_reads = memory.reads[1:], memory_gradient.reads_out
             reads, d_reads = (each.reshape(T, B, spec.reads_size) for each in (reads, d_reads))
         hidden = _bypass(saved, tape.bypass_mask)
+        d_instructions: Any = ()
+        if tape.instructions is not None:
+            d_instructions, d_outputs = follow_instructions_backward(tape.instructions, d_outputs)
         d_output = matmuls.outputs_backward(
             threads, params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)
         )
@@ -254,7 +269,8 @@ class CPUEngine:
             )
             if d_inputs is not None and d_more is not None:
                 d_inputs += d_more
-        d_params = DNCParams(d_layers, d_interface, d_output, zeros_like(params.initial), d_reverse)
+        d_initial = zeros_like(params.initial)
+        d_params = DNCParams(d_layers, d_interface, d_output, d_initial, d_reverse, d_instructions)
         return d_params, d_inputs, d_before
 
     def _threads_for(self, spec: Spec, steps: int, batch: int) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from numdnc.engines.torch.controller import affine, controller_step, input_part, reverse_hidden
+from numdnc.engines.torch.instructions import follow_instructions
 from numdnc.engines.torch.memory import access
 from numdnc.engines.torch.ntm import access_ntm
 from numdnc.engines.torch.sparse import access_sparse
@@ -55,10 +56,16 @@ def forward(
             reads.append(state.reads.reshape(B, spec.reads_size))
     if not hiddens:
         nothing = x_parts[0].new_zeros(0, B, len(params.output.weights))
-        return affine(params.output, nothing), map_leaves(torch.clone, state)
+        return _output(spec, params, nothing), map_leaves(torch.clone, state)
     to_output = torch.stack(hiddens)
     if bypass_mask is not None:
         to_output = to_output * bypass_mask
     if reads:
         to_output = torch.cat([to_output, torch.stack(reads)], dim=2)
-    return affine(params.output, to_output), state
+    return _output(spec, params, to_output), state
+
+
+def _output(spec: Spec, params: Any, seen: Tensor) -> Tensor:
+    """Outputs (T, B, Y) of all that the output layer sees."""
+    outputs = affine(params.output, seen)
+    return outputs if spec.instructions is None else follow_instructions(params.instructions, outputs)
