@@ -45,7 +45,7 @@ def follow_instructions_backward(tape: InstructionTape, d_outputs: Array) -> tup
 
     y_i = sum_s c_i[s] p[s] + bias_i with p = I v: the gradient by I has two parts, as content and as factor of v.
     """
-    Y, S = d_outputs.shape[-1], len(tape.rows)
+    Y, (S, W) = d_outputs.shape[-1], tape.rows.shape
     d_y = d_outputs.reshape(-1, Y)
     weights = tape.content.weights.reshape(-1, Y, S)
     d_products = (d_y[:, :, None] * weights).sum(axis=1)
@@ -53,8 +53,8 @@ def follow_instructions_backward(tape: InstructionTape, d_outputs: Array) -> tup
     d_rows, d_keys, d_strengths = content_weights_backward(tape.content, d_weights.reshape(1, -1, S))
     d_told = [
         d_products @ tape.rows,
-        d_keys.reshape(len(d_y), -1),
+        d_keys.reshape(len(d_y), Y * W),
         oneplus_backward(tape.strengths, d_strengths.reshape(-1, Y)),
     ]
     d_params = InstructionParams(d_rows[0] + d_products.T @ tape.vectors, d_y.sum(axis=0))
-    return d_params, np.concatenate(d_told, axis=1).reshape(*d_outputs.shape[:-1], -1)
+    return d_params, np.concatenate(d_told, axis=1).reshape(*d_outputs.shape[:-1], W + Y * W + Y)
