@@ -103,7 +103,7 @@ SPECS: dict[str, Spec] = {
         **{**_OUTSIDE, "output_size": 7},
         hidden_sizes=(13,),
         memory_size=5,
-        word_size=1,
+        word_size=3,
         read_heads=1,
         instructions=1,
     ),
