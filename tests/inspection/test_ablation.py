@@ -14,6 +14,7 @@ from numdnc.inspection.activity import observe
 from numdnc.reference.activations import affine
 from numdnc.reference.bidirectional import reverse_hidden
 from numdnc.reference.controller import controller_step
+from numdnc.reference.instructions import follow_instructions
 from numdnc.reference.interface import parse_interface
 from numdnc.reference.memories import access_memories
 from numdnc.reference.ntm import access_ntm
@@ -45,7 +46,8 @@ def intervened(
         hidden = np.concatenate([hidden, reverse * beside], axis=1)
         told = interface(parse_interface(spec, affine(params.interface, hidden)))
         state, _ = (access_ntm if isinstance(spec, NTMSpec) else access_memories)(spec, told, state)
-        outputs.append(affine(params.output, hidden, reads(state.reads).reshape(len(x), -1)))
+        y = affine(params.output, hidden, reads(state.reads).reshape(len(x), -1))
+        outputs.append(follow_instructions(params.instructions, y)[0] if spec.instructions else y)
         state = state._replace(controller=controller)
     return np.array(outputs), state
 
