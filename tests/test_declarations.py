@@ -46,7 +46,7 @@ def test_the_module_takes_and_describes_every_option(module_type, options, optio
     assert described in " ".join(module_type.__doc__.split())
     other = {"controller": "rnn", "second_memory": "own", "sharpness": True, "masking": True}
     value = other.get(option.name, not option.default if isinstance(option.default, bool) else 0.5)
-    value = 3 if type(option.default) is int or option.name in ("sparsity", "instructions") else value
+    value = 3 if type(option.default) is int or option.name in ("sparsity", "instruction_slots") else value
     needed = {"mask_floor": {"masking": True}, "recency": {"sparsity": 3}}.get(option.name, {})
     module = module_type(2, 3, 2, **{option.name: value}, **needed)
     assert getattr(module.spec, option.name) == value

@@ -98,7 +98,7 @@ def test_spec_accepts_and_keeps(arguments):
             bool
             if name in FLAGS
             else int
-            if name in ("sparsity", "write_heads", "instructions")
+            if name in ("sparsity", "write_heads", "instruction_slots")
             else str
             if name == "second_memory"
             else float

@@ -94,7 +94,7 @@ class DNCParams(NamedTuple):
 
     controller: tuple[LayerParams, ...]
     interface: Affine  # rows: h_all; columns: spec.interface_sizes
-    output: Affine  # rows: [h_all ; reads]; columns: the outputs or, with `instructions`, what these are told
+    output: Affine  # rows: [h_all ; reads]; columns: the outputs or, with `instruction_slots`, what these are told
     initial: LearnedState | tuple[()] = ()
     reverse_controller: tuple[LayerParams, ...] = ()
     """With `bidirectional`; layer rows: [input ; own hidden ; hidden below]."""
@@ -252,9 +252,9 @@ def _learned_shapes(spec: Spec) -> LearnedState:
 
 
 def _instruction_shapes(spec: Spec) -> InstructionParams | tuple[()]:
-    if spec.instructions is None:
+    if spec.instruction_slots is None:
         return ()
-    return InstructionParams(_shape(spec.instructions, spec.word_size), _shape(spec.output_size))
+    return InstructionParams(_shape(spec.instruction_slots, spec.word_size), _shape(spec.output_size))
 
 
 def _shape(*sizes: int) -> Any:

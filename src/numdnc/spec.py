@@ -86,7 +86,7 @@ class _WithoutMemory(_Spec):
     learned_state: ClassVar[bool] = False
     bidirectional: ClassVar[bool] = False
     memories: ClassVar[int] = 1
-    instructions: ClassVar[None] = None
+    instruction_slots: ClassVar[None] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +160,7 @@ class MemoryOptions(HeadOptions):
     """Let heads of its own write to and read from a second memory, of the same size, after the first (MT-DNC 2025):
     `own` write vectors, or the product over heads of what the step `reads` from the first."""
 
-    instructions: int | None = None
+    instruction_slots: int | None = None
     """S: give the model a learned memory of this many words that is never written, from which each output reads by
     content the weights that it is made with (after ksluck/sl-dnhc)."""
 
@@ -259,7 +259,7 @@ class DNCSpec(MemoryOptions, _WithMemory):
     @property
     def output_columns(self) -> int:
         """Columns of the output layer, Y; with instructions what they are told, W + Y W + Y."""
-        if self.instructions is None:
+        if self.instruction_slots is None:
             return self.output_size
         return self.word_size + self.output_size * (self.word_size + 1)
 
@@ -295,8 +295,10 @@ class DNCSpec(MemoryOptions, _WithMemory):
             )
         for name in ("mask_floor", "bypass_dropout"):
             object.__setattr__(self, name, float(getattr(self, name)))
-        if self.instructions is not None:
-            object.__setattr__(self, "instructions", _size("DNCSpec", "instructions", self.instructions))
+        if self.instruction_slots is not None:
+            object.__setattr__(
+                self, "instruction_slots", _size("DNCSpec", "instruction_slots", self.instruction_slots)
+            )
         self._check_sparsity()
         self._check_second_memory()
 
@@ -403,7 +405,7 @@ class NTMSpec(NTMOptions, _WithMemory):
     bypass_dropout: ClassVar[float] = 0.0
     bidirectional: ClassVar[bool] = False
     memories: ClassVar[int] = 1
-    instructions: ClassVar[None] = None
+    instruction_slots: ClassVar[None] = None
 
     @cached_property
     def axis_sizes(self) -> dict[str, int]:

@@ -17,11 +17,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_dnc_with_instructions_is_trained_and_examined() -> None:
-    done("train", "copy", *TINY.split(), "--instructions", 6, "--steps", 2, "--out", "run")
+    done("train", "copy", *TINY.split(), "--instruction-slots", 6, "--steps", 2, "--out", "run")
     done("resume", "run", "--steps", 4)
     run = load_run("run")
     assert isinstance(run.spec, DNCSpec)
-    assert run.spec.instructions == 6
+    assert run.spec.instruction_slots == 6
     assert run.params.instructions.rows.shape == (6, 3)
     done("eval", "run", "-N", 9, "--no-reads")
     done("trace", "run", "--out", "trace.safetensors")
@@ -41,13 +41,31 @@ def test_a_dnc_with_instructions_is_trained_and_examined() -> None:
     )
 
 
+def test_of_the_task_of_instructions_both_are_told() -> None:
+    done(
+        "train",
+        "instructed-copy",
+        "--instruction-slots",
+        4,
+        "--instructions",
+        "copy,invert",
+        "--steps",
+        1,
+        "--out",
+        "run",
+    )
+    run = load_run("run")
+    assert isinstance(run.spec, DNCSpec)
+    assert run.spec.instruction_slots == 4
+
+
 def test_what_instructions_do_not_go_with_is_refused() -> None:
     refused(
         "train",
         "copy",
-        "--instructions",
+        "--instruction-slots",
         0,
-        expect="DNCSpec.instructions must be a whole number of at least 1",
+        expect="DNCSpec.instruction_slots must be a whole number of at least 1",
     )
-    words = "instructions must be left out with --model lstm, which has no memory, got 3"
-    refused("train", "copy", "--model", "lstm", "--instructions", 3, expect=words)
+    words = "instruction_slots must be left out with --model lstm, which has no memory, got 3"
+    refused("train", "copy", "--model", "lstm", "--instruction-slots", 3, expect=words)

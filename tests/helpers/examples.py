@@ -38,7 +38,7 @@ FAMILY = {
     "sparsity": {"sparsity": 2},
     "recency": {"sparsity": 2, "recency": True},
     "write-heads": {"write_heads": 3},
-    "instructions": {"instructions": 3},  # ksluck/sl-dnhc
+    "instructions": {"instruction_slots": 3},  # ksluck/sl-dnhc
     "second-memory": {"second_memory": "own"},
     "second-memory-reads": {"second_memory": "reads"},  # MT-DNC 2025
 }
@@ -102,7 +102,7 @@ def random_spec(seed):
         learned_state=flip(),
         **{name: flip() for name in _FLAGS if name not in _MIXED},
         bidirectional=controller == "lstm" and flip(),
-        instructions=instructions,
+        instruction_slots=instructions,
     )
     if spec.sharpness or spec.word_size == 1 or rng.random() < 0.6:  # words of one number are all alike
         # Several heads erase a word of one or two numbers to almost 0, where the cosine bends sharply.

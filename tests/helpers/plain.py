@@ -151,7 +151,7 @@ def dnc_step(spec, params, x, before, bypass_mask=1, reverse=()):
         after = access_twice(spec, xi, before._replace(controller=controller))
     to_output = np.concatenate([h_all * bypass_mask, after.reads.ravel()])
     outputs = to_output @ params.output.weights + params.output.bias
-    return outputs if spec.instructions is None else follow(spec, params.instructions, outputs), after
+    return outputs if spec.instruction_slots is None else follow(spec, params.instructions, outputs), after
 
 
 def follow(spec, params, told):

@@ -107,7 +107,7 @@ def translate_params(spec: Any, params: Any) -> dict[str, Any]:
                 for part in parts:
                     kind = part.removesuffix(SECOND)
                     mine[f"xi_{name}"][part] = by_head(mine[f"xi_{name}"][part], kind, R, V)
-        if getattr(spec, "instructions", None) is not None:
+        if getattr(spec, "instruction_slots", None) is not None:
             mine["instructions"] = {"rows": params.instructions.rows, "bias": params.instructions.bias}
         mine["start"] = translate_state(params.initial) if spec.learned_state else {}
     return mine

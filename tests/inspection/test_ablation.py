@@ -47,7 +47,7 @@ def intervened(
         told = interface(parse_interface(spec, affine(params.interface, hidden)))
         state, _ = (access_ntm if isinstance(spec, NTMSpec) else access_memories)(spec, told, state)
         y = affine(params.output, hidden, reads(state.reads).reshape(len(x), -1))
-        outputs.append(follow_instructions(params.instructions, y)[0] if spec.instructions else y)
+        outputs.append(follow_instructions(params.instructions, y)[0] if spec.instruction_slots else y)
         state = state._replace(controller=controller)
     return np.array(outputs), state
 

@@ -76,7 +76,7 @@ def test_equal_instructions_are_followed_alike(rng):
 
 
 def test_a_model_with_instructions_has_wider_outputs_and_a_memory_that_no_state_holds():
-    spec = spec_of(instructions=7)
+    spec = spec_of(instruction_slots=7)
     shapes = {name: leaf.shape for name, leaf in named_leaves(zero_params(spec))}
     assert spec.output_columns == 3 + 5 * 3 + 5
     assert shapes["output.bias"] == (3 + 5 * 3 + 5,)
@@ -90,4 +90,4 @@ def test_a_model_with_instructions_has_wider_outputs_and_a_memory_that_no_state_
 @pytest.mark.parametrize("given", [0, -1, 2.5, True, "3"])
 def test_a_number_of_instructions_is_refused(given):
     with pytest.raises(UserError, match=r"DNCSpec\.instructions must be a whole number of at least 1, got"):
-        spec_of(instructions=given)
+        spec_of(instruction_slots=given)

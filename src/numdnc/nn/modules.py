@@ -128,7 +128,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
         second_memory: Let heads of its own write to and read from a second memory, of the same size, after the first
             (MT-DNC 2025): `own` write vectors, or the product over heads of what the step `reads` from the first.
             Default: "none".
-        instructions: S: give the model a learned memory of this many words that is never written, from which each
+        instruction_slots: S: give the model a learned memory of this many words that is never written, from which each
             output reads by content the weights that it is made with (after ksluck/sl-dnhc). Default: None.
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
@@ -172,7 +172,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
         recency: bool = DNCSpec.recency,
         bidirectional: bool = DNCSpec.bidirectional,
         second_memory: SecondMemory = DNCSpec.second_memory,
-        instructions: int | None = DNCSpec.instructions,
+        instruction_slots: int | None = DNCSpec.instruction_slots,
         batch_first: bool = False,
         engine: str = "auto",
         init_scheme: InitScheme = "plain",
@@ -202,7 +202,7 @@ class DNC(Recurrent[DNCState[Tensor]]):
             recency=recency,
             bidirectional=bidirectional,
             second_memory=second_memory,
-            instructions=instructions,
+            instruction_slots=instruction_slots,
         )
         super().__init__(spec, batch_first, engine, init_scheme, input_scale, seed, device, dtype)
 

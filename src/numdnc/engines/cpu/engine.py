@@ -136,7 +136,7 @@ class CPUEngine:
         hidden = _bypass(tape, bypass_mask)
         outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
         instructions = None
-        if spec.instructions is not None:
+        if spec.instruction_slots is not None:
             outputs, instructions = follow_instructions(params.instructions, outputs)
         after = buffers.final_state(spec, plan.sizes, tape, memory, scratch)
         kept = Tape(

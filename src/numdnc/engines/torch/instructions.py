@@ -13,7 +13,8 @@ def follow_instructions(params: Any, told: Tensor) -> Tensor:
     """Outputs (.., Y) of told (.., W + Y W + Y): the vector v, then a key and a strength of each output."""
     rows, Y = params.rows, len(params.bias)
     W = rows.shape[1]
-    flat = told.reshape(-1, told.shape[-1])  # matrices: products of more axes take another way where a gradient is asked
+    # As matrices: PyTorch takes a product of more axes another way if a gradient is asked.
+    flat = told.reshape(-1, told.shape[-1])
     vectors, keys, strengths = flat.split([W, Y * W, Y], dim=1)
     keys = keys.reshape(-1, W)
     lengths = [((vector**2).sum(-1) + EPSILON).sqrt() for vector in (keys, rows)]

@@ -68,4 +68,4 @@ def forward(
 def _output(spec: Spec, params: Any, seen: Tensor) -> Tensor:
     """Outputs (T, B, Y) of all that the output layer sees."""
     outputs = affine(params.output, seen)
-    return outputs if spec.instructions is None else follow_instructions(params.instructions, outputs)
+    return outputs if spec.instruction_slots is None else follow_instructions(params.instructions, outputs)
