@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.commands import done
+from helpers.commands import done, refused
 from numdnc.runs.kinds import load_run
 from numdnc.tree import leaves
 
@@ -98,3 +98,22 @@ def test_a_model_that_is_too_large_stays_a_recording() -> None:
 def test_a_learned_interface_stays_a_recording() -> None:
     done("train", "interface-copy", *TINY, "--batch", 2, "--evaluated", 2, "--out", "policy")
     assert "its inputs depend on its actions" in done("view", "policy", "--no-open")
+
+
+def test_another_checkpoint_and_the_curves_are_on_the_page() -> None:
+    done("view", "run", "--no-open", "--against", "run/last.safetensors")
+    page = Path("run/trace.html")
+    assert about_of(page)["other"] == "last.safetensors, iteration 4"
+    assert about_of(page)["curves"]["iterations"] == [2, 4]
+    held = np.frombuffer(zlib.decompress(base64.b64decode(element(page, "params"))), "<f4")
+    half = len(held) // 2
+    last = np.concatenate([leaf.ravel() for leaf in leaves(load_run("run", last=True).params)])
+    np.testing.assert_array_equal(held[half:], last)
+
+
+def test_what_cannot_be_compared() -> None:
+    done("trace", "run")
+    done("train", "copy", *TINY, *SIZES, "--hidden", "6", "--steps", "1", "--out", "wider")
+    refused("view", "run", "--no-open", "--against", "wider", expect="must be a checkpoint of the same model")
+    refused("view", "run", "--no-open", "--against", "nowhere", expect="nowhere")
+    refused("view", "run", "--no-open", "--against", "wider", "--no-compute", expect="--no-compute")

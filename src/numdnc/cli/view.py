@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
-from numdnc.cli.page_model import params_of
+from numdnc.cli.page_model import other_checkpoint, params_of
 from numdnc.cli.trace import trace_file, trace_summary
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
@@ -18,6 +18,7 @@ from numdnc.inspection.trace import Trace
 from numdnc.inspection.trace_file import load_trace, save_trace
 from numdnc.inspection.trace_plot import save_trace_plot
 from numdnc.inspection.viewer.export import page
+from numdnc.inspection.viewer.training_curves import training_curves
 from numdnc.models import model_name
 from numdnc.runs.kinds import custom_task_of, load_run, open_run
 from numdnc.training.folder import RunFolder
@@ -30,6 +31,7 @@ def view_trace(
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
     open_page: Annotated[bool, arg(name="open")] = True,
     compute: bool = True,
+    against: Path | None = None,
     custom_task: CustomTask = None,
     plot: Path | None = None,
 ) -> None:
@@ -44,6 +46,7 @@ def view_trace(
         out: The HTML file to write (default: named as the trace; of model:NAME, NAME-trace.html here).
         open_page: Only write the page; do not open it.
         compute: Leave the parameters out; the page then only shows the recording.
+        against: Another checkpoint of the same model, or another run's folder: the page computes it on the same input.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         plot: Save a figure instead of the page, or besides it with --out: a PNG, PDF or SVG file (needs matplotlib).
 
@@ -68,7 +71,9 @@ def view_trace(
             return
     out = file.with_suffix(".html") if out is None else out
     params, why_not = params_of(trace, run, place) if compute else (None, "")
-    contents = page(trace, params, why_not).encode()
+    other = None if against is None else other_checkpoint(trace, against, why_not, compute=compute)
+    curves = training_curves(place.report_lines()) if place.path.is_dir() else None
+    contents = page(trace, params, why_not, other=other, curves=curves).encode()
     write_atomically(out, contents)
     console.say(f"{format_bytes(len(contents))} in {out}")
     if why_not:

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,16 +58,34 @@ SCRIPTS = (
         "memory.js",
     ),
     *("links.js", "graph.js", "boards.js", "step.js", "overlay.js", "time.js"),
-    *("provenance.js", "compute.js", "runs.js", "what_if.js", "own_input.js", "input.js", "page.js"),
+    *("provenance.js", "compute.js", "runs.js", "what_if.js", "own_input.js", "curves.js", "input.js"),
+    "page.js",
 )
 """Parts of the script, in order."""
 
 
-def page(trace: Trace, params: Any = None, why_not: str = "") -> str:
+class Checkpoint(NamedTuple):
+    """A checkpoint that a page compares with that of its trace."""
+
+    name: str
+    params: Any
+
+
+def page(
+    trace: Trace,
+    params: Any = None,
+    why_not: str = "",
+    *,
+    other: Checkpoint | None = None,
+    curves: dict[str, Any] | None = None,
+) -> str:
     """The page of a trace; what would make it larger than LARGEST is left out, and the page says so.
 
     With `params`, those of the model that the trace is of, the page can compute the sequence again, unless the model is
     too large (`parameters.why_not_computed`). Without them it says `why_not`.
+
+    `other` has a model of the same spec, which the page computes on the same inputs; `curves` are those of the training
+    (training_curves.py).
     """
     memories = memory_traces(trace)
     arrays, own = _beside_each_other(memories)
@@ -93,10 +111,11 @@ def page(trace: Trace, params: Any = None, why_not: str = "") -> str:
         "about": harmless_json(
             _about(trace, thinned, memories, own)
             | {"model": described_model(trace.spec, params) if computes else None, "why_not": why_not}
-            | {"inputs": _exact_inputs(trace) if computes else None, "other": None}
+            | {"inputs": _exact_inputs(trace) if computes else None, "curves": curves}
+            | {"other": shorten(other.name, LONGEST_NAME) if computes and other else None}
         ),
         "numbers": numbers,
-        "params": pack_params(params) if computes else "",
+        "params": pack_params(params, *([other.params] if other else [])) if computes else "",
         "script": script,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _source("page.html"))

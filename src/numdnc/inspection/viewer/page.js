@@ -289,6 +289,7 @@ async function start() {
   }
   buildWhatIf();
   buildOwnInput();
+  buildCurves();
   listenToRuns();
   listen();
   switchTheme(theme.name);

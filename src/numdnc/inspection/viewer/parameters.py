@@ -96,7 +96,11 @@ def described_model(spec: Spec, params: Any) -> dict[str, Any]:
     }
 
 
-def pack_params(params: Any) -> str:
-    """Pack parameters in the order of `named_leaves`, in the precision of `precision_of`, deflated, in base 64."""
-    values = np.concatenate([leaf.ravel() for leaf in leaves(params)]).astype(precision_of(params))
+def pack_params(*models: Any) -> str:
+    """Pack the parameters of models of one spec, each in the order of `named_leaves`: deflated, in base 64.
+
+    Their precision is that of `precision_of`.
+    """
+    values = np.concatenate([leaf.ravel() for params in models for leaf in leaves(params)])
+    values = values.astype(precision_of(models[0]))
     return base64.b64encode(zlib.compress(values.tobytes(), 6)).decode()

@@ -132,20 +132,23 @@ function showRuns() {
   byId("views").hidden = runs.before === null;
   for (const name of ["both", "edited", "unedited"])
     byId(`view-${name}`).setAttribute("aria-pressed", String(name === runs.view));
+  byId("view-edited").textContent = runs.withOther ? "This model" : "Edited";
   byId("view-unedited").textContent = runs.withOther ? about.other : "Unedited";
 }
 
 /** What is drawn, and from which step on the output differs. */
 function runsInWords() {
-  const what = runs.own ? "your sequence, computed by this page" : "computed by this page";
+  const isChanged = runs.edits.some(({ name }) => name === "inputs");
+  const targets = isChanged ? ", with the targets as they were" : "";
+  const what = `${runs.own ? "your sequence, " : ""}computed by this page${targets}`;
   if (!runs.before) return what;
   const outputs = (of) => of.states.map((state) => Array.from(state.outputs));
   const [after, before] = [outputs(runs.edited), outputs(runs.before)];
   const differs = after.findIndex((y, t) => y.some((value, k) => Math.abs(value - before[t][k]) > 1e-3));
   const errors = inRun(runs.before, errorsInWords);
   const now = inRun(runs.edited, errorsInWords);
-  const since = differs < 0 ? "the outputs stay the same" : `outputs differ from step ${differs} on`;
-  return `${what}: ${since}${now === errors ? "" : `; ${errors} before, ${now} now`}`;
+  const since = differs < 0 ? "the outputs are the same" : `outputs differ from step ${differs} on`;
+  return `${what}: ${since}${now === errors ? "" : `; ${now}, ${beforeInWords()} ${errors}`}`;
 }
 
 function editChip(edit) {
