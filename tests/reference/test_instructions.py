@@ -89,5 +89,7 @@ def test_a_model_with_instructions_has_wider_outputs_and_a_memory_that_no_state_
 
 @pytest.mark.parametrize("given", [0, -1, 2.5, True, "3"])
 def test_a_number_of_instructions_is_refused(given):
-    with pytest.raises(UserError, match=r"DNCSpec\.instruction_slots must be a whole number of at least 1, got"):
+    with pytest.raises(
+        UserError, match=r"DNCSpec\.instruction_slots must be a whole number of at least 1, got"
+    ):
         spec_of(instruction_slots=given)
