@@ -64,7 +64,9 @@ def edit(page: Page, name: str, index: list[int], value: Any, first: int = 0, la
 
 
 def array(page: Page, trace: Trace, name: str) -> NDArray[Any]:
-    return np.array(page.run(f"numdnc.array({json.dumps(name)})")).reshape(trace.arrays[name].shape)
+    found, shape = np.array(page.run(f"numdnc.array({json.dumps(name)})")), trace.arrays[name].shape
+    assert found.size == np.prod(shape), (name, found.size, shape)
+    return found.reshape(shape)
 
 
 def assert_shown(page: Page, trace: Trace) -> None:
@@ -168,6 +170,9 @@ def test_a_reader_changes_a_bit_and_takes_it_back(browser: Page, tmp_path: Path)
     press(page, "#what-if summary")
     press(page, ".bit")
     assert page.run("numdnc.valueAt('input', 0, 2)") == 1 - inputs[2, 0, 0]
+    expected = inputs[:, 0].copy()
+    expected[2, 0] = 1 - expected[2, 0]
+    np.testing.assert_array_equal(array(page, trace, "inputs"), expected)
     assert f"step 2: in 0 = {1 - inputs[2, 0, 0]:.0f}" in page.run(
         "document.getElementById('edits').textContent"
     )
