@@ -1,0 +1,42 @@
+"""A model learns to put one block beside or on the other, by imitation and from rewards alone."""
+
+from pathlib import Path
+
+import pytest
+
+from numdnc import LSTMSpec
+from numdnc.runs.shrdlu import ShrdluRun
+from numdnc.tasks.imitation_task import ImitationSettings
+from numdnc.tasks.shrdlu import Shrdlu
+from numdnc.training.events import Finished, Report
+from numdnc.training.folder import RunFolder
+from numdnc.training.loop import train
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings, new_run
+
+SHRDLU = Shrdlu(goals=1, blocks=2, constraints=1, moves=1, spare_moves=2)
+SPEC = LSTMSpec(hidden_sizes=(32,), input_size=SHRDLU.input_size, output_size=SHRDLU.output_size)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("imitate", [True, False])
+def test_two_blocks_are_put_together(imitate: bool, tmp_path: Path) -> None:
+    settings = ImitationSettings(batch=32, evaluated=64, imitate=imitate, entropy=0.4, solved_at=0.02)
+    task = ShrdluRun.make_task("shrdlu", SHRDLU, settings, seed=0)
+    run = new_run(
+        SPEC,
+        TrainingSettings(steps=4000, report_every=250),
+        OptimizerSettings(learning_rate=0.01 if imitate else 0.003, schedule="constant", clip_norm=2),
+        task={},
+        position=task.position(),
+        batch=32,
+        engine="auto",
+        critic_spec=None if imitate else settings.critic_spec(SPEC),
+    )
+    run.carries_state, run.state = False, ()
+    folder = RunFolder(tmp_path / "run")
+    folder.create(run)
+    *events, finished = train(run, task, folder)
+    lines = [event for event in events if isinstance(event, Report)]
+    assert finished == Finished("solved", lines[-1].iteration)
+    assert task.score(run.forward)["goal_error"] <= 0.02
