@@ -8,6 +8,7 @@ from tyro.conf import OmitArgPrefixes
 
 from numdnc.cli.groups import Command, command
 from numdnc.cli.options import ModelOptions
+from numdnc.cli.presets import adapt
 from numdnc.cli.training import SessionOptions, plan_training
 from numdnc.runs.environments import EnvironmentRun
 from numdnc.runs.interfaces import InterfaceRun
@@ -43,6 +44,18 @@ class InterfacePreset(NamedTuple):
 
 _BY_LESSONS = ImitationSettings(
     batch=32, evaluated=160, grow="lesson", pass_at=0.15, imitate=True, critic="same"
+)
+_SHRDLU_MODEL = ModelOptions(
+    layers=2,
+    hidden=192,
+    memory_size=32,
+    word_size=64,
+    read_heads=3,
+    masking=True,
+    normalisation=True,
+)
+_SHRDLU_TRAINING = TrainingSettings(
+    steps=1_000_000, report_every=400, init_scheme="store", input_scale=5, average_decay=0.998
 )
 _SOURCE = "(Zaremba and Sutskever 2015)"
 INTERFACE_PRESETS = {
@@ -109,15 +122,11 @@ def train_environment(
 def train_shrdlu(
     *,
     task: OmitArgPrefixes[Shrdlu] = Shrdlu(),
-    model: OmitArgPrefixes[ModelOptions] = ModelOptions(
-        hidden=256, memory_size=32, word_size=64, read_heads=3
-    ),
+    model: OmitArgPrefixes[ModelOptions] = _SHRDLU_MODEL,
     reinforcement: OmitArgPrefixes[ImitationSettings] = _BY_LESSONS,
-    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(
-        steps=500_000, report_every=400, init_scheme="store", input_scale=5
-    ),
+    training: OmitArgPrefixes[TrainingSettings] = _SHRDLU_TRAINING,
     optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(
-        learning_rate=1e-3, schedule="constant", clip_norm=10.0
+        learning_rate=2e-3, schedule="plateau", clip_norm=10.0
     ),
     session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
 ) -> Callable[[Workers], None]:
@@ -126,8 +135,7 @@ def train_shrdlu(
     By imitation of the best moves; --published learns from rewards alone, as the paper does. What was measured so far:
     docs/results/shrdlu.md.
     """
-    if model.model != "dnc" and training.init_scheme == "store":
-        training = dataclasses.replace(training, init_scheme="plain")
+    model, training = adapt(model, training, _SHRDLU_MODEL, _SHRDLU_TRAINING)
     new = ShrdluRun.prepare(task, reinforcement, seed=training.seed)
     return plan_training(new, model, training, optimizer, session)
 

@@ -46,15 +46,26 @@ class Preset(NamedTuple):
 
     def adapt(self, model: ModelOptions, training: TrainingSettings) -> tuple[ModelOptions, TrainingSettings]:
         """Undo what the preset sets of a DNC where the model is none; options that the user changed stay."""
-        if model.model not in SPECS or model.model == self.model.model:
-            return model, training
-        preset = {name: getattr(self.model, name) for name in VARIATIONS}
-        off = {
-            name: getattr(ModelOptions, name) for name in VARIATIONS if getattr(model, name) == preset[name]
-        }
-        if training.init_scheme == self.training.init_scheme:
-            training = dataclasses.replace(training, init_scheme=TrainingSettings.init_scheme)
-        return dataclasses.replace(model, **off), training
+        return adapt(model, training, self.model, self.training)
+
+
+def adapt(
+    model: ModelOptions,
+    training: TrainingSettings,
+    preset_model: ModelOptions,
+    preset_training: TrainingSettings,
+) -> tuple[ModelOptions, TrainingSettings]:
+    """Undo what a preset sets of a DNC where the model is another one; options that the user changed stay."""
+    if model.model not in SPECS or model.model == preset_model.model:
+        return model, training
+    off = {
+        name: getattr(ModelOptions, name)
+        for name in VARIATIONS
+        if getattr(model, name) == getattr(preset_model, name)
+    }
+    if training.init_scheme == preset_training.init_scheme:
+        training = dataclasses.replace(training, init_scheme=TrainingSettings.init_scheme)
+    return dataclasses.replace(model, **off), training
 
 
 def dnc(
