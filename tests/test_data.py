@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gzip
 import hashlib
 import io
 import os
@@ -182,12 +183,39 @@ def test_what_is_no_corpus_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     with refused("'alise'", "python-topics, tale, parts", "./my-text.txt"):
         data.load("alise")
-    with refused("folder", str(tmp_path)):
+    with refused("a folder of a corpus must hold files .txt or .txt.gz, got none", str(tmp_path)):
         data.load(str(tmp_path))
     with refused("empty", "nothing.txt"):
         data.load(str(write(tmp_path / "nothing.txt", b"")))
     with refused("File name too long"):
         data.load("a" * 5000)
+
+
+def test_a_folder_is_read_in_the_order_of_its_paths(tmp_path: Path) -> None:
+    write(tmp_path / "b.txt", b"second ")
+    write(tmp_path / "a.txt.gz", gzip.compress(b"first "))
+    write(tmp_path / "c" / "d.txt", b"third")
+    write(tmp_path / "e.jpg", b"no text")
+    assert data.load(str(tmp_path)).data == b"first second third"
+    assert data.load(str(tmp_path / "a.txt.gz")).data == b"first "
+
+
+def test_gzip_that_is_cut_short_damaged_or_huge_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = gzip.compress(bytes(range(256)) * 40)
+    damaged = packed[:60] + bytes([packed[60] ^ 255]) + packed[61:]
+    for spoilt in (packed[:-9], packed[:20], damaged):
+        with refused("mine.txt.gz must be a whole file of gzip"):
+            data.load(str(write(tmp_path / "mine.txt.gz", spoilt)))
+    monkeypatch.setattr(data, "memory_bytes", lambda: 10_000)
+    with refused("the corpus must fit into the 10,000 bytes"):
+        data.load(str(write(tmp_path / "mine.txt.gz", packed)))
+    half = write(tmp_path / "two" / "a.txt", b"a" * 2000)
+    assert data.load(str(half.parent)).data == b"a" * 2000
+    write(tmp_path / "two" / "b.txt", b"b" * 2000)
+    with refused("the corpus must fit into", "b.txt"):
+        data.load(str(half.parent))
 
 
 def test_an_unreadable_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

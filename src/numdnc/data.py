@@ -7,9 +7,12 @@ Everything a user can cause is a `UserError` of one line.
 """
 
 import contextlib
+import gzip
 import hashlib
+import io
 import os
 import time
+import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -31,6 +34,10 @@ _BESIDES = 1 << 24
 """Most bytes by which an archive may exceed the file in it."""
 _WORK = ".fetch-"
 """Prefix of the folders of downloads in progress."""
+_TEXTS = (".txt", ".txt.gz")
+"""Ends of the names of the texts in a folder."""
+_GZIP = b"\x1f\x8b\x08"
+"""What a file of gzip begins with."""
 _LEFTOVER_SECONDS = 86_400
 """A folder of a download that is older was left behind by a process that was killed."""
 
@@ -61,7 +68,10 @@ class CorpusStatus(NamedTuple):
 
 
 def load(corpus: str, folder: Path | None = None) -> Corpus:
-    """Load `corpus`: `python-topics`, a registered name, or the path of any file.
+    """Load `corpus`: `python-topics`, a registered name, the path of any file, or a folder.
+
+    A folder gives its files .txt and .txt.gz, and those of its folders, one after the other by their paths. Files of
+    gzip are unpacked.
 
     A registered corpus is looked for in `folder`, in $NUMDNC_DATA and in the user's download folder, under the file's
     usual name or as the published .zip, and must have the published SHA-256. Give ./NAME for a file of your own with
@@ -198,35 +208,66 @@ def _reading(path: Path | str) -> Iterator[None]:
 
 
 def _read_path(given: str) -> bytes:
+    """Bytes of a file, or of all texts in a folder, by the order of their paths."""
     path = Path(given)
     with _reading(given):
-        if path.is_dir():
-            raise UserError(f"the corpus must be a file, got the folder {quoted(given)}. Give a file in it.")
-        if path.exists() and not path.is_file():
+        if not path.is_dir():
+            files = [path]
+        elif not (files := sorted(file for file in path.rglob("*") if file.name.endswith(_TEXTS))):
             raise UserError(
-                f"the corpus must be an ordinary file, which `resume` can read again, got {quoted(given)}, "
-                "a pipe or device. Write its contents to a file first."
+                f"a folder of a corpus must hold files {' or '.join(_TEXTS)}, got none in {quoted(given)}. "
+                "Give a file, or rename those in it."
             )
-        try:
-            with open_regular_file(path) as file:
-                size = os.fstat(file.fileno()).st_size
-                _check_fits(given, size)
-                data = file.read(size)
-        except FileNotFoundError as error:
-            raise UserError(
-                f"the corpus must be one of {', '.join(CORPORA)} or the path of a file, got {quoted(given)}, "
-                "which is neither. Check the spelling, or give a path such as ./my-text.txt."
-            ) from error
+        room = memory_bytes()
+        pieces = []
+        for file in files:
+            pieces.append(_read_text(file, str(file) if len(files) > 1 else given, room))
+            room = None if room is None else room - BYTES_A_CHARACTER * len(pieces[-1])
+    data = b"".join(pieces)
     if not data:
         raise UserError(f"the corpus must hold some text, got the empty file {given}. Give another file.")
     return data
 
 
-def _check_fits(given: str, size: int) -> None:
-    here, needed = memory_bytes(), BYTES_A_CHARACTER * size
-    if here is not None and needed > here:
+def _read_text(path: Path, given: str, room: int | None) -> bytes:
+    """Bytes of a file, unpacked if it is one of gzip; `room` is the memory that the rest of the corpus leaves."""
+    if path.exists() and not path.is_file():
         raise UserError(
-            f"the corpus must fit into the {here:,} bytes of this machine's memory, got {size:,} bytes in "
+            f"the corpus must be an ordinary file, which `resume` can read again, got {quoted(given)}, "
+            "a pipe or device. Write its contents to a file first."
+        )
+    try:
+        with open_regular_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            _check_fits(given, size, room)
+            data = file.read(size)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"the corpus must be one of {', '.join(CORPORA)} or the path of a file, got {quoted(given)}, "
+            "which is neither. Check the spelling, or give a path such as ./my-text.txt."
+        ) from error
+    return _unpacked_gzip(data, given, room) if data.startswith(_GZIP) else data
+
+
+def _unpacked_gzip(data: bytes, given: str, room: int | None) -> bytes:
+    unpacked = bytearray()
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            while piece := file.read(CHUNK_BYTES):
+                unpacked += piece
+                _check_fits(given, len(unpacked), room)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{given} must be a whole file of gzip, got one that cannot be unpacked ({error}). Pack it again."
+        ) from None
+    return bytes(unpacked)
+
+
+def _check_fits(given: str, size: int, room: int | None) -> None:
+    needed = BYTES_A_CHARACTER * size
+    if room is not None and needed > room:
+        raise UserError(
+            f"the corpus must fit into the {room:,} bytes of this machine's memory, got {size:,} bytes in "
             f"{quoted(given)}, which may take {needed:,}. Give a part of it."
         )
 

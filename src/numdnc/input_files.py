@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import stat
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,10 +52,16 @@ def read_stream(stream: BinaryIO, most: int) -> bytes:
 
 
 def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
-    """Line number and cells of each row that is not empty; `option` is the option that named the file."""
+    """Line number and cells of each row that is not empty; `option` is the option that named the file.
+
+    Cells are separated by commas, semicolons or tabs, whichever the first line has most of; as spreadsheets write them,
+    also in UTF-16 with a byte order mark.
+    """
     try:
-        text = read_file(path, MAX_CSV_BYTES).decode("utf-8-sig")
-        rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        data = read_file(path, MAX_CSV_BYTES)
+        text = data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
+        delimiter = max(",;\t", key=next(filter(str.strip, text.splitlines()), "").count)
+        rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
         return [(rows.line_num, cells) for row in rows if any(cells := [cell.strip() for cell in row])]
     except OSError as error:
         raise UserError(
@@ -62,7 +69,7 @@ def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
         ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{option} must name a CSV file of UTF-8 text, got {path} ({error}). Save it in that form."
+            f"{option} must name a CSV file of UTF-8 or UTF-16 text, got {path} ({error}). Save it in that form."
         ) from None
 
 

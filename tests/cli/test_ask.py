@@ -485,7 +485,7 @@ FILES = {
     "source,edge,destination\na,b,c\na,,c\n": "none of them empty, got 'a,,c' as line 3",
     "source,edge,destination\na,b,c,d\n": "got 'a,b,c,d' as line 2. Fix it; names with commas need quotes",
     "source,edge,destination\na,b,a\n": "each edge of graph.csv must join two different nodes, got 'a' twice in line 2",
-    'source,edge,destination\n"a,b,c\n': "--graph must name a CSV file of UTF-8 text",
+    'source,edge,destination\n"a,b,c\n': "--graph must name a CSV file of UTF-8 or UTF-16 text",
 }
 
 
@@ -500,7 +500,7 @@ def test_files_that_cannot_be_read(runs: Path, place: Path) -> None:
     (place / "binary.csv").write_bytes(b"source,edge,destination\n\xff\xfe,a,b\n")
     run = runs / "traversal"
     for file, expect in (
-        ("binary.csv", "must name a CSV file of UTF-8 text, got binary.csv"),
+        ("binary.csv", "must name a CSV file of UTF-8 or UTF-16 text, got binary.csv"),
         ("none.csv", "--graph must name a CSV file that can be read, got none.csv: No such file"),
         (place, "--graph must name a CSV file that can be read|Is a directory"),
     ):
@@ -510,7 +510,7 @@ def test_files_that_cannot_be_read(runs: Path, place: Path) -> None:
     (place / "other.csv").write_text("name,path\nx,mother/mother\n")
     for file, expect in (
         ("none.csv", "--relations must name a CSV file that can be read"),
-        ("binary.csv", "--relations must name a CSV file of UTF-8 text"),
+        ("binary.csv", "--relations must name a CSV file of UTF-8 or UTF-16 text"),
         ("bad.csv", "each line of bad.csv must be a relation and edges separated by /|got 'x,mother'"),
         ("other.csv", "the first line of other.csv must be relation,path"),
     ):

@@ -317,7 +317,7 @@ REFUSED = {
     "few numbers": ("bits -i few.csv", "must be 4 numbers, with commas between, got '1,2' as row 2"),
     "no numbers": ("bits -i words.csv", "must be 4 numbers, with commas between, got 'a,b,c,nan' as row 1"),
     "nothing in it": ("bits -i empty.csv", "--input must hold at least one row of 4 numbers"),
-    "no text": ("bits -i text/best.safetensors.csv", "--input must name a CSV file of UTF-8 text"),
+    "no text": ("bits -i text/best.safetensors.csv", "--input must name a CSV file of UTF-8 or UTF-16 text"),
     "no symbols": ("classes -i 0,4", "must be a whole number from 0 to 3, got '0,4' as number 1"),
     "a symbol too many": ("classes -i 4", "must be a whole number from 0 to 3, got '4' as number 1"),
 }

@@ -54,7 +54,7 @@ def train_text(
     1.78 with a DNC or an LSTM, 2.06 with an RNN (1 seed each).
 
     Args:
-        corpus: A text file, or a name that `numdnc data list` knows.
+        corpus: A text file (also .gz), a folder of .txt files, or a name that `numdnc data list` knows.
         data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
 
     """
