@@ -514,3 +514,18 @@ def test_torchs_threads_stay_as_they_are() -> None:
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_chosen_rows_of_a_state_begin_anew(engine: str) -> None:
+    module, x = nn.DNC(**MEMORY, engine=engine, learned_state=True), torch.randn(T, B, 5)
+    _, state = module(x)
+    state = module.reset_rows(state, torch.tensor([False, True, False]))
+    output, _ = module(x, state)
+    assert torch.allclose(output[:, 1], module(x[:, 1])[0], atol=1e-6)
+    assert not torch.allclose(output[:, 0], module(x[:, 0])[0], atol=1e-3)
+    output[:, 1].sum().backward()
+    assert module.initial.memory.grad.any()
+    for wrong in ([True] * B, torch.ones(B), torch.ones(B + 1, dtype=torch.bool)):
+        with pytest.raises(UserError, match=r"rows must be a tensor \(3,\) of booleans, got"):
+            module.reset_rows(state, wrong)

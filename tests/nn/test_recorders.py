@@ -195,14 +195,42 @@ def test_the_engine_cpu_computes_where_nothing_looks_on() -> None:
 
 
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
-def test_an_engine_of_arrays_that_was_asked_for_refuses(engine: str) -> None:
+@pytest.mark.parametrize("name", thorough_but(["make_fx"], RECORDERS))
+def test_an_engine_of_arrays_is_recorded_as_one_operator(name: str, engine: str) -> None:
+    module, new = model(engine=engine), inputs(seed=1)
+    recorded = RECORDERS[name](module, inputs())
+    same(recorded(new), module(new))
+    if name == "torch.jit.trace":
+        assert "numdnc::sequence" in str(recorded.graph)
+        same(recorded(inputs(T + 2)), module(inputs(T + 2)))
+        return
+    targets = [str(node.target) for node in recorded.graph.nodes]
+    assert targets.count("numdnc.sequence.default") == 1
+
+
+@pytest.mark.thorough
+def test_an_export_of_the_operator_takes_any_number_of_steps() -> None:
+    module = model(engine="cpu")
+    sizes = {0: torch.export.Dim("steps"), 1: torch.export.Dim("batch")}
+    program = torch.export.export(module, (inputs(),), dynamic_shapes=(sizes,))
+    for steps, batch in ((T, B), (T + 4, B + 1)):
+        same(program.module()(inputs(steps, batch)), module(inputs(steps, batch)))
+
+
+@pytest.mark.parametrize("engine", ["cpu", "reference"])
+def test_an_engine_of_arrays_that_was_asked_for_refuses_what_cannot_use_it(engine: str) -> None:
     module = model(engine=engine)
+
+    def in_onnx() -> None:
+        with mock.patch("torch.onnx.is_in_onnx_export", return_value=True):
+            module(inputs())
+
     for name, record in (
-        ("torch.jit.trace", lambda: traced(module, inputs())),
-        ("make_fx", lambda: make_fx(module)(inputs())),
-        ("torch.export", lambda: exported(module, inputs())),
         ("torch.func", lambda: torch.func.vmap(lambda x: module(x)[0])(inputs(batch=1)[None])),
+        ("forward-mode", lambda: torch.func.jvp(lambda x: module(x)[0], (inputs(),), (inputs(),))),
+        ("torch.onnx.export", in_onnx),
     ):
+        name = "torch.func" if name == "forward-mode" else name  # jvp is one of them
         with pytest.raises(
             UserError, match=f"engine must be torch under .*{name}.*, got {engine}. .*engine='torch'"
         ):
@@ -235,8 +263,17 @@ def test_gradients_that_the_engine_cpu_cannot_give() -> None:
     output = module(x)[0]
     with pytest.raises(UserError, match=r"several gradients at once .*engine='torch'"):
         torch.autograd.grad(output, x, torch.ones(2, *output.shape), is_grads_batched=True)
-    with pytest.raises(UserError, match="engine must be torch for such a gradient, got cpu and make_fx"):
-        make_fx(lambda d: torch.autograd.grad(module(x)[0] if d is None else output, x, d))(output.detach())
+
+
+def test_a_gradient_that_is_recorded_computes_what_its_tape_held_again() -> None:
+    module, x = model(), inputs().requires_grad_()
+    output = module(x)[0]
+    seen, other = torch.ones_like(output), 2 * torch.ones_like(output)
+    recorded = make_fx(lambda d: torch.autograd.grad(output, x, d, retain_graph=True)[0])(seen)
+    (wanted,) = torch.autograd.grad(output, x, other, retain_graph=True)
+    assert wanted.abs().max() > 1e-3
+    for _ in range(2):
+        torch.testing.assert_close(recorded(other), wanted)
 
 
 def test_symbols_are_not_looked_at_while_they_are_recorded() -> None:
@@ -247,29 +284,24 @@ def test_symbols_are_not_looked_at_while_they_are_recorded() -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch itself looks at it where the graph goes on
+@pytest.mark.parametrize("backend", ["aot_eager", "eager"])
+@pytest.mark.parametrize("engine", ["auto", "torch"])
 @pytest.mark.parametrize("kind", ["lstm", "dnc"])
-def test_torch_compile_leaves_the_engine_cpu_out(kind: str) -> None:
+def test_torch_compile_takes_the_whole_model_in_one_graph(kind: str, engine: str, backend: str) -> None:
     torch.compiler.reset()
-    module, x = model(kind), inputs(seed=1)
-    whole = torch.compile(lambda x: module(x * 2)[0].square(), backend="aot_eager")
+    module, x = model(kind, engine=engine), inputs(seed=1)
+    whole = torch.compile(lambda x: module(x * 2)[0].square(), backend=backend, fullgraph=True)
     forward = CPUEngine.forward
     with mock.patch.object(CPUEngine, "forward", autospec=True, side_effect=forward) as seen:
         for steps in (T, T + 1):
             torch.testing.assert_close(whole(inputs(steps)), module(inputs(steps) * 2)[0].square())
-    assert seen.call_count == 4
-    whole(x).sum().backward()
+        whole(x).sum().backward()
+    assert seen.call_count == (5 if engine == "auto" else 0)  # the backward pass finds its tape
     got = [p.grad.clone() for p in module.parameters() if p.grad is not None]
     module.zero_grad()
     module(x * 2)[0].square().sum().backward()
     for mine, p in zip(got, (p for p in module.parameters() if p.grad is not None), strict=True):
         torch.testing.assert_close(mine, p.grad)
-    torch.compiler.reset()
-    with pytest.raises(Exception, match="Only engine='torch' can be compiled, not engine='auto'"):
-        torch.compile(module, backend="eager", fullgraph=True)(x)
-    module.engine = "torch"
-    torch.compiler.reset()
-    same(torch.compile(module, backend="eager", fullgraph=True)(x), module(x))
 
 
 @pytest.mark.thorough

@@ -1,5 +1,5 @@
-"""Detect what records or transforms torch's operations (tracing, export, torch.func): it does not see the operations of
-an engine of NumPy arrays and would treat its results as constants.
+"""Detect what records or transforms torch's operations (tracing, export, torch.func): it sees an engine of NumPy arrays
+as one operator, which only some of it can use.
 """
 
 from typing import Any
@@ -11,20 +11,26 @@ from torch.autograd import forward_ad
 
 from numdnc.errors import UserError
 
+_ONNX, _FUNC, _FORWARD = "torch.onnx.export", "a transform of torch.func", "forward-mode differentiation"
+OPAQUE = (_ONNX, _FUNC, _FORWARD)
+"""What needs torch's own operations."""
+
 
 def find_recorder(tensors: list[Any]) -> str | None:
     """Return the name of what records, transforms or fakes operations on these tensors, or None.
 
-    `torch.compile` does not count: it can skip what it cannot compile, see `autograd.run_engine_uncompiled`.
+    `torch.compile` does not count: it takes the operator as it is.
     """
+    if torch.onnx.is_in_onnx_export():
+        return _ONNX
     if torch.compiler.is_compiling():
         return "torch.export" if torch.compiler.is_exporting() else None
     if torch.jit.is_tracing():
         return "torch.jit.trace"
     if torch._C._are_functorch_transforms_active():
-        return "a transform of torch.func"
+        return _FUNC
     if forward_ad._current_level >= 0:
-        return "forward-mode differentiation"
+        return _FORWARD
     if torch._C._len_torch_dispatch_stack() or _len_torch_dispatch_stack_pre_dispatch():
         return "make_fx or another mode of dispatch"
     for tensor in tensors:

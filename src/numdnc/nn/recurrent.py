@@ -16,9 +16,9 @@ from torch.nn.utils.rnn import PackedSequence
 from numdnc.engines.torch import model
 from numdnc.errors import UserError
 from numdnc.init import InitScheme, init_params
-from numdnc.nn.autograd import DTYPES, run_engine, run_engine_uncompiled
 from numdnc.nn.checks import check_input, check_state, check_symbols, checked_lengths, is_symbols
-from numdnc.nn.recorders import find_recorder, refuse_lengths, refuse_symbolic_trace
+from numdnc.nn.operators import DTYPES, describe, run_engine
+from numdnc.nn.recorders import OPAQUE, find_recorder, refuse_lengths, refuse_symbolic_trace
 from numdnc.nn.states import (
     initial_state,
     over_lengths,
@@ -59,6 +59,7 @@ class Recurrent(nn.Module, Generic[State]):
     ) -> None:
         super().__init__()
         self.spec = spec
+        self._model = describe(spec)
         self.batch_first = bool(batch_first)
         self.engine = engine
         self.init_scheme: InitScheme = init_scheme
@@ -96,6 +97,22 @@ class Recurrent(nn.Module, Generic[State]):
     def params(self) -> Any:
         """Return the parameters as a tree of tensors, as engines take them."""
         return map_leaves(lambda name: attrgetter(name)(self), self._names)
+
+    def reset_rows(self, state: State, rows: Tensor) -> State:
+        """Return the state with the initial state in some rows of the batch; rows (B,) of booleans, True where.
+
+        UserError for rows of another shape or dtype.
+        """
+        batch = len(leaves(state)[0])
+        if not isinstance(rows, Tensor) or rows.dtype != torch.bool or rows.shape != (batch,):
+            got = f"{tuple(rows.shape)} of {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
+            raise UserError(f"rows must be a tensor ({batch},) of booleans, got {got}.")
+        self._checked_state((batch,), state)
+
+        def chosen(old: Tensor, new: Tensor) -> Tensor:
+            return torch.where(rows.to(old.device).reshape(-1, *[1] * (old.dim() - 1)), new, old)
+
+        return map_leaves(chosen, state, self._checked_state((batch,), None))
 
     def extra_repr(self) -> str:
         """Sizes, and arguments that are not the default."""
@@ -202,10 +219,8 @@ class Recurrent(nn.Module, Generic[State]):
             mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
         if self._uses_torch(recorder) or not T:
             return model.forward(spec, params, inputs, state, mask)
-        if torch.compiler.is_compiling():
-            torch._dynamo.graph_break(msg=f"Only engine='torch' can be compiled, not engine={self.engine!r}.")
-            return run_engine_uncompiled(self.engine, spec, params, inputs, state, mask)
-        return run_engine(self.engine, spec, params, inputs, state, mask)
+        recorded = recorder is not None or torch.compiler.is_compiling()
+        return run_engine(self.engine, self._model, params, inputs, state, mask, recorded)
 
     def _uses_torch(self, recorder: str | None) -> bool:
         """Whether to compute with torch's operations rather than an engine of NumPy arrays."""
@@ -220,10 +235,10 @@ class Recurrent(nn.Module, Generic[State]):
                 f"parameters must be of float32 or float64 on the CPU for the engine {self.engine}, "
                 f"got {like.dtype} on {like.device}. Take the engine auto or torch."
             )
-        if recorder is not None:
+        if recorder in OPAQUE:
             raise UserError(
-                f"the engine must be torch under {recorder}, which sees nothing of what other engines do, "
-                f"got {self.engine}. Make the module with engine='torch'."
+                f"the engine must be torch under {recorder}, which must see every operation, got {self.engine}. "
+                "Make the module with engine='torch'."
             )
         return False
 
