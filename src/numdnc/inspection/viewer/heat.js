@@ -35,10 +35,21 @@ function prepare(canvas, width, height) {
   return context;
 }
 
+/** What is kept of a panel for the run that is drawn: its values by row and step, and later its image. */
+function keptOf(panel) {
+  if (panel.ofRuns.has(run)) return panel.ofRuns.get(run);
+  const values = new Float64Array(panel.rows * run.steps);
+  for (let row = 0, k = 0; row < panel.rows; row++)
+    for (let step = 0; step < run.steps; step++) values[k++] = panel.counts(step) ? panel.value(row, step) : 0;
+  const kept = { values, image: null, theme: "" };
+  panel.ofRuns.set(run, kept);
+  return kept;
+}
+
 /** All steps of a panel, one pixel a cell; made once for a run and a theme. */
 function imageOf(panel) {
-  const known = panel.images.get(run);
-  if (known?.theme === theme.name) return known.canvas;
+  const kept = keptOf(panel);
+  if (kept.theme === theme.name) return kept.image;
   const canvas = document.createElement("canvas");
   canvas.width = run.steps;
   canvas.height = panel.rows;
@@ -48,7 +59,7 @@ function imageOf(panel) {
     const limits = panel.limits(row);
     for (let step = 0; step < run.steps; step++, k += 4) {
       if (!panel.counts(step)) continue;
-      const [red, green, blue] = shadeOf(panel.value(row, step), limits, panel.signed);
+      const [red, green, blue] = shadeOf(kept.values[k / 4], limits, panel.signed);
       pixels.data[k] = red;
       pixels.data[k + 1] = green;
       pixels.data[k + 2] = blue;
@@ -56,7 +67,7 @@ function imageOf(panel) {
     }
   }
   context.putImageData(pixels, 0, 0);
-  panel.images.set(run, { canvas, theme: theme.name });
+  Object.assign(kept, { image: canvas, theme: theme.name });
   return canvas;
 }
 
@@ -65,7 +76,8 @@ function drawPanel(panel) {
   if (!panel.open) return;
   const height = rowHeight(panel) * panel.rows;
   const changed = changedCells(panel);
-  const context = prepare(panel.canvas, view.width, panelHeight(panel));
+  panel.height = changed ? 2 * height + BETWEEN : height;
+  const context = prepare(panel.canvas, view.width, panel.height);
   drawCells(context, panel, height);
   if (!changed) return;
   drawChanged(context, panel, changed);
@@ -77,12 +89,6 @@ function drawPanel(panel) {
 }
 
 const BETWEEN = 3;
-
-/** Height of a panel's canvas in pixels. */
-function panelHeight(panel) {
-  const height = rowHeight(panel) * panel.rows;
-  return changedCells(panel) ? 2 * height + BETWEEN : height;
-}
 
 /** Outline the cells that changed. */
 function drawChanged(context, panel, changed) {

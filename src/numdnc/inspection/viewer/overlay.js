@@ -10,7 +10,7 @@ function drawOverlay() {
     const [x, y] = corner(panel, 0, now.step);
     context.strokeStyle = theme.cursor;
     context.lineWidth = 1.5;
-    context.strokeRect(x - 0.75, y - 1, cellWidth() + 1.5, panelHeight(panel) + 2);
+    context.strokeRect(x - 0.75, y - 1, cellWidth() + 1.5, panel.height + 2);
   }
   if (hasMemory() && inView) drawReads(context);
   for (const cell of [now.cell, now.hover]) {

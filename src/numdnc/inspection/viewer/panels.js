@@ -24,7 +24,7 @@ function buildPanels() {
       faded: () => false,
       isWrong: () => false,
       open: true,
-      images: new Map(),
+      ofRuns: new WeakMap(),
       describe: (row, step) => inDigits(value(row, step)),
       ...more,
     });

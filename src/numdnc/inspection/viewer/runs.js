@@ -74,7 +74,6 @@ function drawRuns() {
     if (slots.used.length > isShown.size) showSlots(true);
   }
   if (run.graph) buildGraph();
-  for (const panel of panels) panel.images.clear();
   showRuns();
   goTo(now.step);
   ask("all");
@@ -103,13 +102,8 @@ function changedCells(panel) {
   if (!comparedRun()) return null;
   if (panel.changed !== undefined) return panel.changed;
   const changed = new Uint8Array(panel.rows * run.steps);
-  const valuesOf = () => {
-    const values = new Float64Array(changed.length);
-    for (let row = 0, k = 0; row < panel.rows; row++)
-      for (let step = 0; step < run.steps; step++) values[k++] = panel.counts(step) ? panel.value(row, step) : 0;
-    return values;
-  };
-  const [values, before] = [valuesOf(), inRun(comparedRun(), valuesOf)];
+  const { values } = keptOf(panel);
+  const before = inRun(comparedRun(), () => keptOf(panel).values);
   for (let row = 0, k = 0; row < panel.rows; row++) {
     const [low, high] = panel.limits(row);
     const least = panel.kind === "heat" ? CLEARLY * (high - low) : 0;

@@ -45,7 +45,7 @@ function showSlots(onlyUsed) {
   slots.shown.forEach((slot, row) => (slots.rows[slot] = row));
   for (const panel of panels.filter((one) => one.slots)) {
     panel.rows = slots.shown.length;
-    panel.images.clear();
+    panel.ofRuns = new WeakMap();
   }
   for (const cell of [now.cell, now.hover]) if (cell?.panel.slots) cell.row = within(cell.row, cell.panel.rows);
   memory.cell = links.cell = null;
