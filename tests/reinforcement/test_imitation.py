@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numdnc import UserError
-from numdnc.reinforcement import optimal_loss
+from numdnc import DNCSpec, UserError, init_params
+from numdnc.engines import get_engine
+from numdnc.reinforcement import likeliest_actions, optimal_loss, rollout
 from numdnc.tasks.imitation_task import ImitationSettings, ImitationTask
 from numdnc.tasks.shrdlu import Shrdlu
+from numdnc.training.run import forward_with
 
 LOGITS = np.log([[[0.2, 0.3, 0.5], [0.2, 0.3, 0.5], [0.2, 0.3, 0.5]]])
 OPTIMAL = np.array([[[True, True, False], [False, True, True], [True, False, False]]])
@@ -75,3 +77,21 @@ def test_a_share_of_the_actions_is_the_best(share: float, least: float, most: fl
 def test_a_share_is_a_share() -> None:
     with pytest.raises(UserError, match=r"optimal_share must lie in \[0, 1\], got 1.5"):
         ImitationSettings(optimal_share=1.5)
+
+
+def test_steps_computed_ahead_are_those_of_the_whole_episode() -> None:
+    spec = DNCSpec(input_size=97, output_size=7, hidden_sizes=(4,), memory_size=5, word_size=3, read_heads=2)
+    params = init_params(spec, 0, np.float64)
+    forward, steps = forward_with(get_engine("reference"), spec, params), []
+
+    def counted(inputs: Any, state: Any, lengths: Any = None) -> Any:
+        steps.append(len(inputs))
+        return forward(inputs, state)
+
+    task = ImitationTask("shrdlu", Shrdlu(lesson=4), ImitationSettings(batch=5, imitate=True), seed=0)
+    game = task.environment.reset(np.random.default_rng(0), 5)
+    done = rollout(counted, game, (7,), lambda logits, allowed: likeliest_actions(logits, allowed, (7,)))
+    assert steps[0] > 1
+    assert set(steps[1:]) == {1}
+    assert sum(steps) == len(done.inputs)
+    np.testing.assert_allclose(done.outputs, forward(done.inputs, None)[0], rtol=0, atol=1e-12)
