@@ -51,7 +51,9 @@ def run_engine(
     need not, no tape is kept. recorded: whether something must see the operator; calling it takes some time.
     """
     tensors: list[Any] = leaves((params, inputs, state, () if bypass_mask is None else bypass_mask))
-    keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    # torch.jit.trace records twice, once without gradients, and compares.
+    differentiated = torch.is_grad_enabled() or torch.jit.is_tracing()
+    keep_tape = differentiated and any(tensor.requires_grad for tensor in tensors)
     run = torch.ops.numdnc.sequence if recorded else partial(_with_gradient, _sequence)
     outputs, *after, _ = run(tensors, engine_name, model, keep_tape)
     return outputs, _unflatten(state, after)
