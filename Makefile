@@ -3,23 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 # On Linux PyPI's torch brings some 20 packages of CUDA; this index has the same release for the processor alone.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-WALK := "Oxford Circus -Central Line-> ? -Central Line-> ?"
+WALK := "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"
 
 .PHONY: train demo test test-all check bench results torch
 
 train: .venv/installed
 	$(BIN)/numdnc train text --minutes 2.5
 
-# A walk through the Underground if a model of it comes with this version, else a copy; then the inspector.
+# A walk through the Underground, then the inspector on it.
 demo: .venv/installed
-ifneq ($(wildcard src/numdnc/models/traversal),)
 	$(BIN)/numdnc ask model:traversal $(WALK) --engine reference
-	$(BIN)/numdnc trace model:traversal --input $(WALK) --out demo.safetensors --json > demo.json
+	$(BIN)/numdnc trace model:traversal --input $(WALK) --out demo.safetensors
 	$(BIN)/numdnc view demo.safetensors
-else
-	$(BIN)/numdnc eval model:copy --show --sequences 16 --engine reference
-	$(BIN)/numdnc view model:copy --out demo.html
-endif
 
 # On every processor that this process may use. The programs that tests start find compiled modules.
 test test-all: export PYTHONDONTWRITEBYTECODE =

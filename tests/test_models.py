@@ -54,6 +54,21 @@ def test_copy_answers_every_sequence_right() -> None:
     assert run.checkpoint.trained_model is not None
 
 
+WALK = "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"
+
+
+def test_traversal_walks_through_the_underground() -> None:
+    answer = done("ask", "model:traversal", WALK)
+    assert answer.splitlines()[-2:] == [
+        "Russell Square -Piccadilly Line 2-> King's Cross St. Pancras  right",
+        "right; shown 54 edges between 20 nodes (iteration 18250)",
+    ]
+    london = FOLDER / "traversal" / "underground.csv"
+    words = ("--graph", london, "--two-way", "--nodes", 20, "--set", "queries=1", "--set", "max_path=7")
+    scores = json.loads(done("eval", "model:traversal", *words, "--sequences", 64, "--json"))
+    assert scores["sequence_error"] <= 0.05
+
+
 def test_every_command_takes_a_model_and_writes_nothing_beside_it() -> None:
     before = on_disk(FOLDER)
     assert "100.0 % of sequences" in done("eval", "model:copy", "--sequences", 4, "--show")
