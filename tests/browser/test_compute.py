@@ -24,7 +24,7 @@ from numdnc.tasks import Batch
 
 PROGRAM = chromium.find()
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
-MIXES = {f"random-{seed}": random_spec(seed) for seed in range(200, 260)}
+MIXES = {f"random-{seed}": random_spec(seed) for seed in range(200, 300)}
 SPECS = {
     name: spec
     for name, spec in (MODELS | VARIATIONS | MIXES).items()
