@@ -64,5 +64,5 @@ def test_two_processes_train_as_one(kind: str, tmp_path: Path) -> None:
         for rank in (0, 1)
     ]
     for program in programs:
-        _, said = program.communicate(timeout=300)
+        _, said = program.communicate(timeout=1800)
         assert program.returncode == 0, said
