@@ -221,7 +221,8 @@ def _read_path(given: str) -> bytes:
         room = memory_bytes()
         pieces = []
         for file in files:
-            pieces.append(_read_text(file, str(file) if len(files) > 1 else given, room))
+            shown = str(file.relative_to(path.parent)) if path.is_dir() else given
+            pieces.append(_read_text(file, shown, room))
             room = None if room is None else room - BYTES_A_CHARACTER * len(pieces[-1])
     data = b"".join(pieces)
     if not data:

@@ -519,7 +519,7 @@ def test_files_that_cannot_be_read(runs: Path, place: Path) -> None:
 
 REQUESTS = {
     "ask {}/copy x --graph tube.csv":
-        "ask must be given a run of a graph task, arithmetic or a language, bAbI, catbAbI or a learned interface, got",
+        "ask must be given a run of a graph task, arithmetic or a language, bAbI, catbAbI, a learned interface",
     "ask {}/traversal x": "--graph must be given, the graph to ask about, got none",
     "ask {}/traversal x --graph tube.csv --seed -1": "seed must be at least 0, got -1",
     "ask {}/traversal Holborn --graph tube.csv -N 0": "memory_size must be a whole number of at least 1, got 0",

@@ -394,7 +394,7 @@ def test_runs_of_other_kinds_or_versions() -> None:
         "ask",
         "bits",
         "Where is Ann?",
-        expect="ask must be given a run of a graph task, arithmetic or a language, bAbI, catbAbI or |, got one of copy",
+        expect="ask must be given a run of a graph task, arithmetic or a language, bAbI, catbAbI, |, got one of copy",
     )
     for change in (
         lambda task: task.pop("words"),

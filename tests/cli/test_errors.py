@@ -56,7 +56,8 @@ def test_a_corpus_that_cannot_be_used(case: str, place: Path) -> None:
 
 
 def test_a_folder_as_corpus(place: Path) -> None:
-    refused(*training(corpus=place), expect="must be a file, got the folder")
+    (place / "empty").mkdir()
+    refused(*training(corpus=place / "empty"), expect="a folder of a corpus must hold files|got none in")
 
 
 def test_an_endless_device_is_no_corpus() -> None:

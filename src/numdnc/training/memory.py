@@ -25,6 +25,8 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
     state = GATES[spec.controller] * spec.hidden_total
     if spec.has_memory:
         N, W = spec.memories * spec.memory_size, spec.word_size
+        if engine.stores_all_links:
+            N *= spec.memories  # of two memories each is kept as its step made it, and again beside the other
         V = spec.write_heads
         seen = (
             V - 1 + spec.deallocation + (V + spec.read_heads) * spec.masking

@@ -12,6 +12,11 @@ from numdnc.engines.check import check_backward, check_forward, check_tape, refu
 from numdnc.engines.cpu import buffers, matmuls
 from numdnc.engines.cpu.blas import single_threaded_blas
 from numdnc.engines.cpu.compile_ahead import await_compiled, compile_meanwhile
+from numdnc.engines.cpu.instructions import (
+    InstructionTape,
+    follow_instructions,
+    follow_instructions_backward,
+)
 from numdnc.engines.cpu.kernels import ntm, sequence
 from numdnc.engines.cpu.kernels.sparse import sequence as sparse
 from numdnc.engines.cpu.kernels.sparse.types import SparseTape
@@ -31,11 +36,6 @@ from numdnc.engines.cpu.threads import (
 from numdnc.errors import UserError
 from numdnc.machine import count_processors
 from numdnc.params import Affine, Array, DNCParams, Inputs, LayerParams, RecurrentParams, zero_state
-from numdnc.reference.instructions import (
-    InstructionTape,
-    follow_instructions,
-    follow_instructions_backward,
-)
 from numdnc.spec import DNCSpec, NTMSpec, Spec
 from numdnc.tree import map_leaves, zeros_like
 
@@ -218,7 +218,8 @@ class CPUEngine:
         hidden = _bypass(saved, tape.bypass_mask)
         d_instructions: Any = ()
         if tape.instructions is not None:
-            d_instructions, d_outputs = follow_instructions_backward(tape.instructions, d_outputs)
+            d_instructions, d_told = follow_instructions_backward(tape.instructions, *_as_rows(d_outputs))
+            d_outputs = d_told.reshape(T, B, d_told.shape[1])
         d_output = matmuls.outputs_backward(
             threads, params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)
         )
