@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 WALK := "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"
 
-.PHONY: train demo test test-all check bench results torch
+.PHONY: train demo test test-all check docs bench results torch
 
 train: .venv/installed
 	$(BIN)/numdnc train text --minutes 2.5
@@ -30,6 +30,16 @@ check: .venv/installed-check
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site, in build/docs. The course embeds pages of the inspector; its notebooks are run.
+docs: .venv/installed-docs
+	mkdir -p docs/_static
+	$(BIN)/numdnc view model:copy --no-open --out docs/_static/copy.html
+	$(BIN)/numdnc trace model:traversal --input $(WALK) --out docs/_static/walk.safetensors
+	$(BIN)/numdnc view docs/_static/walk.safetensors --no-open --out docs/_static/walk.html
+	rm docs/_static/walk.safetensors
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo "next:  $(PYTHON) -m http.server --directory build/docs"
 
 bench: .venv/installed-bench
 	$(BIN)/python benchmarks/ring.py
@@ -59,8 +69,8 @@ torch: .venv/installed-torch
 	set -x; $(BIN)/python -m pip install --quiet --group torch $$index
 	@touch $@
 
-.venv/installed-test .venv/installed-bench: .venv/installed-torch
+.venv/installed-test .venv/installed-docs .venv/installed-bench: .venv/installed-torch
 
-.venv/installed-test .venv/installed-check .venv/installed-bench: .venv/installed-%: .venv/installed
+.venv/installed-test .venv/installed-check .venv/installed-docs .venv/installed-bench: .venv/installed-%: .venv/installed
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
