@@ -29,11 +29,13 @@ html_title = f"numdnc {__version__}"
 html_static_path = ["_static"]  # pages of the inspector, which `make docs` writes there
 html_show_sphinx = False
 html_show_copyright = False
-napoleon_custom_sections = [("Arguments, with their defaults", "params_style")]
 
 
-def _equations(app, what, name, obj, options, lines):
-    """Show the indented equations of docstrings as they stand, and their bars and stars outside these."""
+def _docstring(app, what, name, obj, options, lines):
+    """Show lists of arguments as such, indented equations as they stand, and bars and stars outside these."""
+    if (heading := "Arguments, with their defaults:") in lines:
+        at = lines.index(heading)
+        lines[at : at + 2] = ["Args:"]
     indented = [line.startswith("    ") for line in lines]
     for at in reversed(range(len(lines))):
         if not indented[at]:
@@ -50,4 +52,4 @@ def _fields(app, what, name, obj, skip, options):
 def setup(app):
     """Sphinx calls this."""
     app.connect("autodoc-skip-member", _fields)
-    app.connect("autodoc-process-docstring", _equations)
+    app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon
