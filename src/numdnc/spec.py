@@ -202,9 +202,14 @@ class _WithMemory(HeadOptions, _Spec):
                 object.__setattr__(self, field.name, _size(owner, field.name, value))
 
     @property
+    def memories(self) -> int:
+        """E, number of memories."""
+        return 1
+
+    @property
     def reads_size(self) -> int:
-        """R W, width of all read vectors concatenated."""
-        return self.read_heads * self.word_size
+        """E R W, width of all read vectors of all memories concatenated."""
+        return self.memories * self.read_heads * self.word_size
 
     @cached_property
     def axis_sizes(self) -> dict[str, int]:
@@ -357,11 +362,6 @@ class DNCSpec(MemoryOptions, _WithMemory):
         return 1 if self.second_memory == "none" else 2
 
     @property
-    def reads_size(self) -> int:
-        """E R W, width of all read vectors of all memories concatenated."""
-        return self.memories * super().reads_size
-
-    @property
     def dense_links(self) -> bool:
         """Whether the state holds a link matrix (N, N)."""
         return self.links and self.sparsity is None
@@ -404,7 +404,6 @@ class NTMSpec(NTMOptions, _WithMemory):
     normalisation: ClassVar[bool] = False
     bypass_dropout: ClassVar[float] = 0.0
     bidirectional: ClassVar[bool] = False
-    memories: ClassVar[int] = 1
     instruction_slots: ClassVar[None] = None
 
     @cached_property
