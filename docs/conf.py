@@ -13,9 +13,9 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
+    "sphinx-mathjax-offline",  # so that the site loads nothing from elsewhere
 ]
-extensions += ["sphinx-mathjax-offline"]  # so that the site loads nothing from elsewhere
-myst_enable_extensions = ["dollarmath", "attrs_block"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 nb_execution_mode = "cache"
 nb_execution_timeout = 300
