@@ -1,7 +1,6 @@
 """The model that the page computes is the definition: every array of a trace, computed again by a real browser."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from browser import chromium
 from browser.chromium import Page
 from helpers.examples import MODELS, VARIATIONS, random_params, random_spec
 from helpers.marks import thorough_but
@@ -22,8 +20,6 @@ from numdnc.inspection.viewer.parameters import LARGEST_PARAMS, most_steps, why_
 from numdnc.spec import DNCSpec, LSTMSpec, Spec
 from numdnc.tasks import Batch
 
-PROGRAM = chromium.find()
-needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
 MIXES = {f"random-{seed}": random_spec(seed) for seed in range(200, 300)}
 SPECS = {
     name: spec
@@ -48,13 +44,6 @@ class OddSpec(LSTMSpec):
     """A model with an option that the page does not know."""
 
     twist: bool = False
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    assert PROGRAM is not None
-    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 def traced(spec: Spec, seed: int = 0, *, symbols: bool = False) -> tuple[Trace, Any]:
@@ -89,20 +78,17 @@ def assert_computed(
     assert browser.requests == [file.as_uri(), "data:,"] or browser.requests == [file.as_uri()]
 
 
-@needs_browser
 @pytest.mark.parametrize("name", thorough_but(FEW, SPECS))
 def test_page_computes_what_the_definition_computes(browser: Page, tmp_path: Path, name: str) -> None:
     trace, params = traced(SPECS[name])
     assert_computed(browser, tmp_path / "trace.html", trace, params)
 
 
-@needs_browser
 def test_page_computes_with_symbols(browser: Page, tmp_path: Path) -> None:
     trace, params = traced(MODELS["dnc-lstm"], symbols=True)
     assert_computed(browser, tmp_path / "trace.html", trace, params)
 
 
-@needs_browser
 @pytest.mark.parametrize("name", thorough_but(["copy"], ["copy", "large", "lstm"]))
 def test_page_computes_models_of_the_usual_size(browser: Page, tmp_path: Path, name: str) -> None:
     """The trained model that comes with numdnc, and two as training initialises them."""
@@ -124,7 +110,6 @@ def test_page_computes_models_of_the_usual_size(browser: Page, tmp_path: Path, n
     )
 
 
-@needs_browser
 def test_page_computes_with_parameters_in_float16(browser: Page, tmp_path: Path) -> None:
     """They are rounded; with these parameters the definition computes the same."""
     spec = LSTMSpec(input_size=3, output_size=2, hidden_sizes=(300,))
@@ -136,7 +121,6 @@ def test_page_computes_with_parameters_in_float16(browser: Page, tmp_path: Path)
     assert abs(rounded.output.weights - params.output.weights).max() > 0
 
 
-@needs_browser
 def test_page_computes_with_inputs_of_any_numbers(browser: Page, tmp_path: Path) -> None:
     spec = MODELS["dnc-lstm"]
     rng = np.random.default_rng(3)

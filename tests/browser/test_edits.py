@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from browser import chromium
 from browser.chromium import Page
 from helpers.examples import random_params
 from helpers.traces import about, graph_trace
@@ -22,19 +20,10 @@ from numdnc.inspection.viewer import export
 from numdnc.spec import Spec
 from numdnc.tasks import Batch
 
-PROGRAM = chromium.find()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
 SIZES: dict[str, Any] = {"input_size": 3, "output_size": 4, "hidden_sizes": (8,)}
 MEMORY: dict[str, Any] = {"memory_size": 5, "word_size": 4, "read_heads": 2}
 REDRAWN = 3.0
 """Seconds that an edit may take on a slow day; docs/inspection.md has what was measured."""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    assert PROGRAM is not None
-    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 def model(spec: Spec, steps: int = 9) -> tuple[Any, NDArray[Any], Trace]:

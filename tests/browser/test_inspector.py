@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from browser import chromium
 from browser.chromium import Page
 from helpers.traces import (
     bits_trace,
@@ -30,20 +29,10 @@ from numdnc.inspection.trace import Trace
 from numdnc.inspection.viewer import export
 from numdnc.inspection.viewer.boards import boards_of
 
-PROGRAM = chromium.find()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
-
 FIRST_PAINT = 5.0
 """Seconds that the first paint may take on a slow day; 0.2 s was measured."""
 DIGITS = 1e-3
 """Relative error of what is shown: three digits hold."""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    assert PROGRAM is not None
-    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 Show = Callable[..., Page]

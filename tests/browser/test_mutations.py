@@ -1,17 +1,15 @@
 """The browser tests tested: mistakes in the JavaScript of the page, one by one, turn them red."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from browser import chromium, test_edits, test_own_input, test_training
+from browser import test_edits, test_own_input, test_training
 from browser.chromium import Page
 from browser.test_compute import SPECS, assert_computed, traced
 from mutations.test_mutations import Mutation, read_mutations
 from numdnc.inspection.viewer import export
 
-PROGRAM = chromium.find()
 MUTATIONS = list(read_mutations((Path(__file__).parent / "mutations.txt").read_text("utf-8")))
 TESTS = {
     name: test
@@ -24,20 +22,12 @@ for_each_mutation = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    assert PROGRAM is not None
-    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
-        yield page
-
-
 @for_each_mutation
 def test_mutation_can_be_planted(mutation: Mutation) -> None:
     assert mutation.changed()
     assert mutation.tests in SPECS or mutation.tests in TESTS
 
 
-@pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
 @pytest.mark.thorough
 @for_each_mutation
 def test_mutation_is_caught(

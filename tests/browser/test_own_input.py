@@ -1,14 +1,11 @@
 """Sequences that a reader gives the page: bits, a text, a story, a walk through the graph shown."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
-from browser import chromium
 from browser.chromium import Page
 from browser.test_edits import MEMORY, SIZES, array, assert_shown, model, press, shown, traced
 from helpers.examples import random_params
@@ -21,16 +18,6 @@ from numdnc.tasks.babi.stories import Vocabulary, parse_lines
 from numdnc.tasks.graphs.encoding import ABSENT, decode, one_hot
 from numdnc.tasks.graphs.graph import Triple
 from numdnc.tasks.graphs.traversal import walk_question
-
-PROGRAM = chromium.find()
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    assert PROGRAM is not None
-    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 def params_like(trace: Trace, seed: int) -> Any:

@@ -1,29 +1,17 @@
 """The curves of the training on the page, and a second checkpoint on the same input."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from browser import chromium
 from browser.chromium import Page
 from browser.test_edits import MEMORY, SIZES, array, assert_shown, edit, model, press, traced
 from helpers.traces import EVIL
 from numdnc import DNCSpec, map_leaves
 from numdnc.inspection.viewer import export
 from numdnc.inspection.viewer.training_curves import MOST_POINTS, training_curves
-
-PROGRAM = chromium.find()
-needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on the path")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    assert PROGRAM is not None
-    with chromium.browser(PROGRAM, tmp_path_factory.mktemp("profile")) as page:
-        yield page
 
 
 def line(iteration: int, **fields: object) -> bytes:
@@ -55,7 +43,6 @@ def test_curves_are_the_numbers_of_the_reports() -> None:
     assert set(np.diff(many["iterations"])) == {3}
 
 
-@needs_browser
 @pytest.mark.parametrize("width", [1400, 420])
 def test_curves_are_drawn_and_read(browser: Page, tmp_path: Path, width: int) -> None:
     _, _, trace = model(DNCSpec(**SIZES, **MEMORY))
@@ -80,7 +67,6 @@ def test_curves_are_drawn_and_read(browser: Page, tmp_path: Path, width: int) ->
     assert browser.complaints == []
 
 
-@needs_browser
 def test_another_checkpoint_is_computed_on_the_same_input(browser: Page, tmp_path: Path) -> None:
     spec = DNCSpec(**SIZES, **MEMORY)
     params, inputs, trace = model(spec)
