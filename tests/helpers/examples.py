@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, map_leaves, zero_params, zero_state
+from numdnc.parts import Interface
 from numdnc.reference.memories import join_memories
 from numdnc.spec import MemoryOptions
 
@@ -199,6 +200,31 @@ def random_state(spec, rng, batch):
         else:
             parts["link_slots"], parts["link_values"] = link_lists(rng, batch, N, K)
     return state._replace(**parts)
+
+
+def random_interface(spec, rng, B):
+    """What a DNC with one memory may be told, after activation."""
+    R, V, W = spec.read_heads, spec.write_heads, spec.word_size
+
+    def heads(part):
+        return part[:, 0] if V == 1 else part
+
+    masks = {"write_mask": heads(rng.random((B, V, W))), "read_masks": rng.random((B, R, W))}
+    sharpness = {f"{way}_sharpness": heads(1 + rng.random((B, V, R))) for way in ("forward", "backward")}
+    return Interface(
+        read_keys=words(rng, B, R, W),
+        read_strengths=1 + rng.random((B, R)),
+        write_key=heads(words(rng, B, V, W)),
+        write_strength=heads(1 + rng.random((B, V))),
+        erase=heads(rng.random((B, V, W))),
+        write_vector=heads(rng.standard_normal((B, V, W))),
+        free_gates=0.1 * rng.random((B, R)),  # usage stays far from ties
+        allocation_gate=heads(rng.random((B, V))),
+        write_gate=heads(rng.random((B, V))),
+        read_modes=rng.dirichlet(np.ones(2 * V + 1), (B, R)) if spec.links else (),
+        **(masks if spec.masking else {}),
+        **(sharpness if spec.sharpness else {}),
+    )
 
 
 def random_inputs(spec, rng, T, batch, *, symbols=False):

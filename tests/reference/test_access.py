@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from helpers.examples import FAMILY, PUBLISHED, SIZES, random_state, single, weightings, words
+from helpers.examples import (
+    FAMILY,
+    PUBLISHED,
+    SIZES,
+    random_interface,
+    random_state,
+    single,
+    weightings,
+)
 from helpers.gradients import assert_backward
 from numdnc import DNCSpec, map_leaves, zero_state
 from numdnc.parts import Interface
@@ -349,29 +357,9 @@ def test_a_write_head_that_is_shut_changes_nothing_but_its_own_links(rng):
 
 def example(rng, spec, B):
     """A random interface and a random state."""
-    R, V, N, W = spec.read_heads, spec.write_heads, spec.memory_size, spec.word_size
-
-    def heads(part):
-        return part[:, 0] if V == 1 else part
-
-    masks = {"write_mask": heads(rng.random((B, V, W))), "read_masks": rng.random((B, R, W))}
-    sharpness = {f"{way}_sharpness": heads(1 + rng.random((B, V, R))) for way in ("forward", "backward")}
-    interface = Interface(
-        read_keys=words(rng, B, R, W),
-        read_strengths=1 + rng.random((B, R)),
-        write_key=heads(words(rng, B, V, W)),
-        write_strength=heads(1 + rng.random((B, V))),
-        erase=heads(rng.random((B, V, W))),
-        write_vector=heads(rng.standard_normal((B, V, W))),
-        free_gates=0.1 * rng.random((B, R)),  # usage stays far from ties
-        allocation_gate=heads(rng.random((B, V))),
-        write_gate=heads(rng.random((B, V))),
-        read_modes=rng.dirichlet(np.ones(2 * V + 1), (B, R)) if spec.links else (),
-        **(masks if spec.masking else {}),
-        **(sharpness if spec.sharpness else {}),
-    )
-    state = random_state(spec, rng, B)
-    return interface, state._replace(write_weights=heads(0.1 * weightings(rng, B, V, N)))
+    interface, state = random_interface(spec, rng, B), random_state(spec, rng, B)
+    weights = 0.1 * weightings(rng, B, spec.write_heads, spec.memory_size)
+    return interface, state._replace(write_weights=weights if spec.write_heads > 1 else weights[:, 0])
 
 
 @pytest.mark.parametrize("B, R, N, W", SIZES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from helpers.examples import PUBLISHED, SIZES, random_state, weightings, words
+from helpers.examples import PUBLISHED, SIZES, random_interface, random_state, weightings
 from helpers.gradients import assert_backward
 from numdnc import DNCSpec, zero_state
 from numdnc.parts import Interface
@@ -45,34 +45,9 @@ def alone(spec):
     return dataclasses.replace(spec, second_memory="none")
 
 
-def interface_of_one(rng, spec, B):
-    """A random interface of one memory."""
-    R, V, W = spec.read_heads, spec.write_heads, spec.word_size
-
-    def heads(part):
-        return part[:, 0] if V == 1 else part
-
-    masks = {"write_mask": heads(rng.random((B, V, W))), "read_masks": rng.random((B, R, W))}
-    sharpness = {f"{way}_sharpness": heads(1 + rng.random((B, V, R))) for way in ("forward", "backward")}
-    return Interface(
-        read_keys=words(rng, B, R, W),
-        read_strengths=1 + rng.random((B, R)),
-        write_key=heads(words(rng, B, V, W)),
-        write_strength=heads(1 + rng.random((B, V))),
-        erase=heads(rng.random((B, V, W))),
-        write_vector=heads(rng.standard_normal((B, V, W))),
-        free_gates=0.1 * rng.random((B, R)),  # usage stays far from ties
-        allocation_gate=heads(rng.random((B, V))),
-        write_gate=heads(rng.random((B, V))),
-        read_modes=rng.dirichlet(np.ones(2 * V + 1), (B, R)) if spec.links else (),
-        **(masks if spec.masking else {}),
-        **(sharpness if spec.sharpness else {}),
-    )
-
-
 def example(rng, spec, B):
     """A random interface and a random state of two memories."""
-    first, second = (interface_of_one(rng, spec, B) for _ in range(2))
+    first, second = (random_interface(spec, rng, B) for _ in range(2))
     interface = join_memories(first, second)
     if spec.second_memory == "reads":
         interface = interface._replace(write_vector=first.write_vector)
