@@ -43,6 +43,10 @@ _MEMORY = {**_OUTSIDE, "memory_size": 7, "word_size": 5}
 _ONE_LAYER = {**_MEMORY, "hidden_sizes": (8,), "read_heads": 2}
 _TWO_LAYERS = {**_MEMORY, "hidden_sizes": (8, 11), "read_heads": 2}
 _FOUR_HEADS = {**_ONE_LAYER, "read_heads": 4}
+_ODD = {
+    **{"input_size": 11, "output_size": 15, "hidden_sizes": (37,), "memory_size": 19},
+    **{"word_size": 13, "read_heads": 4},
+}
 SPECS: dict[str, Spec] = {
     "rnn": RNNSpec(**_OUTSIDE, hidden_sizes=(8,)),
     "rnn-2-layers": RNNSpec(**_OUTSIDE, hidden_sizes=(8, 11)),
@@ -53,9 +57,7 @@ SPECS: dict[str, Spec] = {
     "dnc-4-heads": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=4),
     "dnc-rnn": DNCSpec(**_TWO_LAYERS, controller="rnn"),
     "dnc-feedforward": DNCSpec(**_TWO_LAYERS, controller="feedforward"),
-    "dnc-odd": DNCSpec(
-        input_size=11, output_size=15, hidden_sizes=(37,), memory_size=19, word_size=13, read_heads=4
-    ),
+    "dnc-odd": DNCSpec(**_ODD),
     "dnc-ones": DNCSpec(
         input_size=1, output_size=1, hidden_sizes=(1,), memory_size=1, word_size=1, read_heads=1
     ),
@@ -73,28 +75,20 @@ SPECS: dict[str, Spec] = {
     "dnc-bidirectional": DNCSpec(**_TWO_LAYERS, bidirectional=True),
     "dnc-BiADNC": DNCSpec(**_TWO_LAYERS, **PUBLISHED["BiADNC"]),
     "dnc-all": DNCSpec(
-        **{**_ONE_LAYER, "read_heads": 4},
+        **_FOUR_HEADS,
         **{flag: value for name in FAMILY if name not in _NOT_IN_ALL for flag, value in FAMILY[name].items()},
     ),
     "dnc-2-writers": DNCSpec(**_MEMORY, hidden_sizes=(8,), read_heads=1, write_heads=2),
     "dnc-writers": DNCSpec(**{**_TWO_LAYERS, "read_heads": 4}, write_heads=2),
     "dnc-writers-content-only": DNCSpec(**{**_ONE_LAYER, "read_heads": 1}, write_heads=2, links=False),
-    "dnc-writers-ADNC": DNCSpec(**{**_ONE_LAYER, "read_heads": 4}, write_heads=2, **PUBLISHED["ADNC"]),
+    "dnc-writers-ADNC": DNCSpec(**_FOUR_HEADS, write_heads=2, **PUBLISHED["ADNC"]),
     "dnc-writers-BiADNC": DNCSpec(**{**_TWO_LAYERS, "read_heads": 4}, write_heads=2, **PUBLISHED["BiADNC"]),
     "dnc-writers-feedforward": DNCSpec(
-        **{**_ONE_LAYER, "read_heads": 4}, controller="feedforward", write_heads=2, deallocation=True
+        **_FOUR_HEADS, controller="feedforward", write_heads=2, deallocation=True
     ),
-    "dnc-writers-odd": DNCSpec(
-        input_size=11,
-        output_size=15,
-        hidden_sizes=(37,),
-        memory_size=9,
-        word_size=13,
-        read_heads=4,
-        write_heads=3,
-    ),
+    "dnc-writers-odd": DNCSpec(**{**_ODD, "memory_size": 9}, write_heads=3),
     "dnc-writers-all": DNCSpec(
-        **{**_ONE_LAYER, "read_heads": 4},
+        **_FOUR_HEADS,
         write_heads=2,
         **{flag: value for name in FAMILY if name not in _NOT_IN_ALL for flag, value in FAMILY[name].items()},
     ),
@@ -118,12 +112,7 @@ SPECS: dict[str, Spec] = {
         **_FOUR_HEADS, controller="feedforward", second_memory="own", links=False, deallocation=True
     ),
     "dnc-second-memory-odd": DNCSpec(
-        input_size=11,
-        output_size=15,
-        hidden_sizes=(37,),
-        memory_size=19,
-        word_size=13,
-        read_heads=4,
+        **_ODD,
         second_memory="own",
     ),
     "dnc-second-memory-all": DNCSpec(
@@ -150,12 +139,7 @@ SPECS: dict[str, Spec] = {
         **{**_TWO_LAYERS, "read_heads": 4}, controller="feedforward", write_heads=2, shift_range=2
     ),
     "ntm-odd": NTMSpec(
-        input_size=11,
-        output_size=15,
-        hidden_sizes=(37,),
-        memory_size=19,
-        word_size=13,
-        read_heads=4,
+        **_ODD,
         write_heads=2,
         shift_range=2,
     ),
