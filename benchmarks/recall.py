@@ -27,8 +27,8 @@ from numdnc import (
     zeros_like,
 )
 from numdnc.init import Start
+from numdnc.model_options import ControllerKind
 from numdnc.reference.losses import sigmoid_cross_entropy
-from numdnc.spec import ControllerKind
 from numdnc.training.optimizers import OptimizerSettings, clip, first_moments, gradient_norm, update
 
 PAIRS, BITS, BATCH = 6, 8, 16

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from numdnc import corpora, data, download
+from numdnc import corpora, corpus_files, data, download
 from numdnc.errors import UserError
 
 TEXT = b"It was the best of times,\r\nit was the worst of times.\r\n" * 40
@@ -115,7 +115,8 @@ def register(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
         "tale": corpora.Registered("a tale", (tale,)),
         "parts": corpora.Registered("two parts", parts),
     }
-    monkeypatch.setattr(data, "CORPORA", known)
+    for module in (data, corpus_files):
+        monkeypatch.setattr(module, "CORPORA", known)
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +209,7 @@ def test_gzip_that_is_cut_short_damaged_or_huge_is_said(
     for spoilt in (packed[:-9], packed[:20], damaged):
         with refused("mine.txt.gz must be a whole file of gzip"):
             data.load(str(write(tmp_path / "mine.txt.gz", spoilt)))
-    monkeypatch.setattr(data, "memory_bytes", lambda: 10_000)
+    monkeypatch.setattr(corpus_files, "memory_bytes", lambda: 10_000)
     with refused("the corpus must fit into the 10,000 bytes"):
         data.load(str(write(tmp_path / "mine.txt.gz", packed)))
     half = write(tmp_path / "two" / "a.txt", b"a" * 2000)
@@ -223,7 +224,7 @@ def test_an_unreadable_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     # Simulated, since no file mode stops a test that runs as root.
-    monkeypatch.setattr(data, "open_regular_file", denied)
+    monkeypatch.setattr(corpus_files, "open_regular_file", denied)
     with refused("mine.txt must be readable", "Permission denied"):
         data.load(str(write(tmp_path / "mine.txt", b"text")))
 
@@ -518,7 +519,7 @@ def test_a_pipe_is_no_corpus(tmp_path: Path) -> None:
 def test_a_text_that_does_not_fit_is_refused_with_the_sum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "memory_bytes", lambda: 3 * 1999)
+    monkeypatch.setattr(corpus_files, "memory_bytes", lambda: 3 * 1999)
     path = write(tmp_path / "mine.txt", bytes(2000))
     with refused("fit into the 5,997 bytes of this machine's memory", "got 2,000 bytes", "may take 6,000"):
         data.load(str(path))

@@ -1,4 +1,4 @@
-"""What is declared once, in spec.py, parts.py and params.py, and what is written out elsewhere say the same."""
+"""What is declared once, in model_options.py, parts.py and params.py, and what is written elsewhere say the same."""
 
 import dataclasses
 import inspect
@@ -11,9 +11,9 @@ from numdnc import DNCSpec, NTMSpec, named_leaves, nn, zero_state
 from numdnc.cli.options import ModelOptions, attribute_docs
 from numdnc.inspection.internals import NTMWeightings, Weightings
 from numdnc.inspection.trace import array_shapes
+from numdnc.model_options import VARIATIONS, MemoryOptions, NTMOptions
 from numdnc.params import DNCState, NTMState
 from numdnc.parts import Interface, NTMInterface, declared_parts
-from numdnc.spec import VARIATIONS, MemoryOptions, NTMOptions
 
 NOTATION = (Path(__file__).parents[1] / "docs" / "notation.md").read_text(encoding="utf-8")
 OPTIONS = dataclasses.fields(MemoryOptions)

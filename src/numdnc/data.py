@@ -7,37 +7,28 @@ Everything a user can cause is a `UserError` of one line.
 """
 
 import contextlib
-import gzip
 import hashlib
-import io
 import os
 import time
-import zlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from numdnc.corpora import CORPORA, EMBEDDED, Registered, SourceFile
+from numdnc.corpus_files import read_path, reading
 from numdnc.download import CHUNK_BYTES, Progress, download, reason
 from numdnc.errors import UserError
 from numdnc.input_files import open_regular_file
-from numdnc.machine import memory_bytes
 from numdnc.names import quoted
 
 if TYPE_CHECKING:
     import zipfile
 
 FOLDER_VARIABLE = "NUMDNC_DATA"
-BYTES_A_CHARACTER = 3
-"""Most bytes of memory for a character while a text is encoded: its own byte and two for its symbol number."""
 _BESIDES = 1 << 24
 """Most bytes by which an archive may exceed the file in it."""
 _WORK = ".fetch-"
 """Prefix of the folders of downloads in progress."""
-_TEXTS = (".txt", ".txt.gz")
-"""Ends of the names of the texts in a folder."""
-_GZIP = b"\x1f\x8b\x08"
-"""What a file of gzip begins with."""
 _LEFTOVER_SECONDS = 86_400
 """A folder of a download that is older was left behind by a process that was killed."""
 
@@ -82,7 +73,7 @@ def load(corpus: str, folder: Path | None = None) -> Corpus:
     if corpus == EMBEDDED:
         return Corpus(corpus, _python_topics())
     if corpus not in CORPORA:
-        return Corpus(corpus, _read_path(corpus))
+        return Corpus(corpus, read_path(corpus))
     files = CORPORA[corpus].files
     if paths := _search(files, folder):
         read = (_read_checked(corpus, file, path) for file, path in zip(files, paths, strict=True))
@@ -189,92 +180,15 @@ def _search(files: tuple[SourceFile, ...], folder: Path | None) -> list[Path]:
 def _find(files: tuple[SourceFile, ...], place: Path) -> list[Path]:
     """The paths of all `files` in `place`, each the file itself or its archive; [] unless all are there."""
     found = []
-    with _reading(place):
+    with reading(place):
         for file in files:
             named = (place / name for name in (file.name, file.archive) if name)
             found += [path for path in named if path.is_file()][:1]
     return found if len(found) == len(files) else []
 
 
-@contextlib.contextmanager
-def _reading(path: Path | str) -> Iterator[None]:
-    """Say in one line why `path` cannot be read."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{path} must be readable, got: {reason(error)}. Check the path and its permissions, or give another."
-        ) from error
-
-
-def _read_path(given: str) -> bytes:
-    """Bytes of a file, or of all texts in a folder, by the order of their paths."""
-    path = Path(given)
-    with _reading(given):
-        if not path.is_dir():
-            files = [path]
-        elif not (files := sorted(file for file in path.rglob("*") if file.name.endswith(_TEXTS))):
-            raise UserError(
-                f"a folder of a corpus must hold files {' or '.join(_TEXTS)}, got none in {quoted(given)}. "
-                "Give a file, or rename those in it."
-            )
-        room = memory_bytes()
-        pieces = []
-        for file in files:
-            shown = str(file.relative_to(path.parent)) if path.is_dir() else given
-            pieces.append(_read_text(file, shown, room))
-            room = None if room is None else room - BYTES_A_CHARACTER * len(pieces[-1])
-    data = b"".join(pieces)
-    if not data:
-        raise UserError(f"the corpus must hold some text, got the empty file {given}. Give another file.")
-    return data
-
-
-def _read_text(path: Path, given: str, room: int | None) -> bytes:
-    """Bytes of a file, unpacked if it is one of gzip; `room` is the memory that the rest of the corpus leaves."""
-    if path.exists() and not path.is_file():
-        raise UserError(
-            f"the corpus must be an ordinary file, which `resume` can read again, got {quoted(given)}, "
-            "a pipe or device. Write its contents to a file first."
-        )
-    try:
-        with open_regular_file(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            _check_fits(given, size, room)
-            data = file.read(size)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"the corpus must be one of {', '.join(CORPORA)} or the path of a file, got {quoted(given)}, "
-            "which is neither. Check the spelling, or give a path such as ./my-text.txt."
-        ) from error
-    return _unpacked_gzip(data, given, room) if data.startswith(_GZIP) else data
-
-
-def _unpacked_gzip(data: bytes, given: str, room: int | None) -> bytes:
-    unpacked = bytearray()
-    try:
-        with gzip.open(io.BytesIO(data)) as file:
-            while piece := file.read(CHUNK_BYTES):
-                unpacked += piece
-                _check_fits(given, len(unpacked), room)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{given} must be a whole file of gzip, got one that cannot be unpacked ({error}). Pack it again."
-        ) from None
-    return bytes(unpacked)
-
-
-def _check_fits(given: str, size: int, room: int | None) -> None:
-    needed = BYTES_A_CHARACTER * size
-    if room is not None and needed > room:
-        raise UserError(
-            f"the corpus must fit into the {room:,} bytes of this machine's memory, got {size:,} bytes in "
-            f"{quoted(given)}, which may take {needed:,}. Give a part of it."
-        )
-
-
 def _read_checked(corpus: str, file: SourceFile, path: Path) -> bytes:
-    with _reading(path):
+    with reading(path):
         data = b"".join(_unpacked(file, path, str(path)))
     digest = hashlib.sha256(data).hexdigest()
     if digest != file.sha256:
@@ -345,7 +259,7 @@ def _is_right(file: SourceFile, folder: Path) -> bool:
     digest = hashlib.sha256()
     try:
         for path in _find((file,), folder):
-            with _reading(path):
+            with reading(path):
                 for chunk in _unpacked(file, path, str(path)):
                     digest.update(chunk)
     except UserError:  # damaged or unreadable: it will be replaced, or the download will say why not

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, map_leaves, zero_params, zero_state
+from numdnc.model_options import MemoryOptions
 from numdnc.parts import Interface
 from numdnc.reference.memories import join_memories
-from numdnc.spec import MemoryOptions
 
 SIZES = [(3, 2, 5, 4), (2, 1, 4, 3), (1, 4, 3, 2), (2, 4, 1, 3), (3, 2, 4, 1)]
 """B, R, N, W: all different and R never 3; with one head, a batch of one, one slot, one number per slot."""

@@ -11,7 +11,8 @@ from tyro.conf import arg
 
 from numdnc.engines import ENGINE_NAMES
 from numdnc.errors import UserError
-from numdnc.spec import SPECS, VARIATIONS, HeadOptions, MemoryOptions, NTMOptions, Spec
+from numdnc.model_options import VARIATIONS, HeadOptions, MemoryOptions, NTMOptions
+from numdnc.spec import SPECS, Spec
 
 MOST_LAYERS = 1000
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"

@@ -8,7 +8,8 @@ import dataclasses
 from typing import NamedTuple
 
 from numdnc.cli.options import ModelOptions
-from numdnc.spec import SPECS, VARIATIONS
+from numdnc.model_options import VARIATIONS
+from numdnc.spec import SPECS
 from numdnc.tasks.arithmetic import Addition, Arithmetic, Multiplication, Subtraction, Successor
 from numdnc.tasks.bits import Copy, InstructedCopy, KeyValue, PrioritySort, Recall, RepeatCopy
 from numdnc.tasks.graphs import Inference, ShortestPath, Traversal

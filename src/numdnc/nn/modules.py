@@ -7,9 +7,10 @@ from torch import Tensor
 
 from numdnc.errors import UserError
 from numdnc.init import InitScheme
+from numdnc.model_options import ControllerKind, SecondMemory
 from numdnc.nn.recurrent import Recurrent, fields_of
 from numdnc.params import DNCState, NTMState, RecurrentState
-from numdnc.spec import ControllerKind, DNCSpec, LSTMSpec, NTMSpec, RNNSpec, SecondMemory, Spec
+from numdnc.spec import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, Spec
 
 
 class _WithoutMemory(Recurrent[RecurrentState[Tensor]]):

@@ -29,8 +29,9 @@ from numdnc.engines.cpu.kernels.types import (
     Sizes,
 )
 from numdnc.engines.cpu.layouts import Layout, lay_out
+from numdnc.model_options import VARIATIONS
 from numdnc.params import Array
-from numdnc.spec import GATES, VARIATIONS, NTMSpec, Spec
+from numdnc.spec import GATES, NTMSpec, Spec
 
 _CONTROLLERS = {"lstm": LSTM, "rnn": RNN, "feedforward": FEEDFORWARD}
 

@@ -1,0 +1,100 @@
+"""Files of a user's own as a corpus: a file, or all texts of a folder, unpacked where they are gzip."""
+
+import contextlib
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from numdnc.corpora import CORPORA
+from numdnc.download import CHUNK_BYTES, reason
+from numdnc.errors import UserError
+from numdnc.input_files import open_regular_file
+from numdnc.machine import memory_bytes
+from numdnc.names import quoted
+
+BYTES_A_CHARACTER = 3
+"""Most bytes of memory for a character while a text is encoded: its own byte and two for its symbol number."""
+_TEXTS = (".txt", ".txt.gz")
+"""Ends of the names of the texts in a folder."""
+_GZIP = b"\x1f\x8b\x08"
+"""What a file of gzip begins with."""
+
+
+@contextlib.contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Say in one line why `path` cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} must be readable, got: {reason(error)}. Check the path and its permissions, or give another."
+        ) from error
+
+
+def read_path(given: str) -> bytes:
+    """Bytes of a file, or of all texts in a folder, by the order of their paths."""
+    path = Path(given)
+    with reading(given):
+        if not path.is_dir():
+            files = [path]
+        elif not (files := sorted(file for file in path.rglob("*") if file.name.endswith(_TEXTS))):
+            raise UserError(
+                f"a folder of a corpus must hold files {' or '.join(_TEXTS)}, got none in {quoted(given)}. "
+                "Give a file, or rename those in it."
+            )
+        room = memory_bytes()
+        pieces = []
+        for file in files:
+            shown = str(file.relative_to(path.parent)) if path.is_dir() else given
+            pieces.append(_read_text(file, shown, room))
+            room = None if room is None else room - BYTES_A_CHARACTER * len(pieces[-1])
+    data = b"".join(pieces)
+    if not data:
+        raise UserError(f"the corpus must hold some text, got the empty file {given}. Give another file.")
+    return data
+
+
+def _read_text(path: Path, given: str, room: int | None) -> bytes:
+    """Bytes of a file, unpacked if it is one of gzip; `room` is the memory that the rest of the corpus leaves."""
+    if path.exists() and not path.is_file():
+        raise UserError(
+            f"the corpus must be an ordinary file, which `resume` can read again, got {quoted(given)}, "
+            "a pipe or device. Write its contents to a file first."
+        )
+    try:
+        with open_regular_file(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            _check_fits(given, size, room)
+            data = file.read(size)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"the corpus must be one of {', '.join(CORPORA)} or the path of a file, got {quoted(given)}, "
+            "which is neither. Check the spelling, or give a path such as ./my-text.txt."
+        ) from error
+    return _unpacked_gzip(data, given, room) if data.startswith(_GZIP) else data
+
+
+def _unpacked_gzip(data: bytes, given: str, room: int | None) -> bytes:
+    unpacked = bytearray()
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            while piece := file.read(CHUNK_BYTES):
+                unpacked += piece
+                _check_fits(given, len(unpacked), room)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{given} must be a whole file of gzip, got one that cannot be unpacked ({error}). Pack it again."
+        ) from None
+    return bytes(unpacked)
+
+
+def _check_fits(given: str, size: int, room: int | None) -> None:
+    needed = BYTES_A_CHARACTER * size
+    if room is not None and needed > room:
+        raise UserError(
+            f"the corpus must fit into the {room:,} bytes of this machine's memory, got {size:,} bytes in "
+            f"{quoted(given)}, which may take {needed:,}. Give a part of it."
+        )
