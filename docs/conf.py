@@ -22,6 +22,7 @@ nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 default_role = "literal"
+highlight_language = "none"  # of blocks that name no language: equations, commands
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # signatures and docstrings say them; trees of arrays would fill pages
 html_theme = "furo"

@@ -2,7 +2,7 @@
 
 A policy is any model of numdnc. It steps through a batch of episodes side by side (`rollout`), which are recorded; then
 `policy_gradient` gives the gradient of the loss by the recorded outputs, from which an engine's ordinary backward pass
-goes on. docs/equations.md derives the estimator.
+goes on. docs/equations/policy-gradient.md derives the estimator.
 """
 
 from numdnc.reinforcement.episode import Episode

@@ -1,4 +1,4 @@
-// The legend: how to use mouse, keys and touch, and each quantity's title, equation and meaning (docs/equations.md has more).
+// The legend: how to use mouse, keys and touch, and each quantity's title, equation and meaning (docs/equations/ has more).
 
 const WAYS = {
   Mouse:
