@@ -31,8 +31,9 @@ check: .venv/installed-check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The site, in build/docs. The course embeds pages of the inspector; its notebooks are run.
+# The site, in build/docs. The course embeds pages of the inspector; its pages are run, and are the notebooks of examples/learn.
 docs: .venv/installed-docs
+	$(BIN)/python docs/notebooks.py --check
 	mkdir -p docs/_static
 	$(BIN)/numdnc view model:copy --no-open --out docs/_static/copy.html
 	$(BIN)/numdnc trace model:traversal --input $(WALK) --out docs/_static/walk.safetensors
