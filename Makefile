@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 WALK := "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"
 
-.PHONY: train demo test test-all check docs bench results torch
+.PHONY: train demo test test-all check docs bench results torch package
 
 train: .venv/installed
 	$(BIN)/numdnc train text --minutes 2.5
@@ -49,6 +49,10 @@ bench: .venv/installed-bench
 results: .venv/installed
 	$(BIN)/python benchmarks/results.py
 
+# The sdist and the wheel, in build/dist, tried as a user would.
+package: .venv/installed-package
+	$(BIN)/python tests/package.py build/dist
+
 torch: .venv/installed-torch
 
 .venv/bin/python:
@@ -72,6 +76,7 @@ torch: .venv/installed-torch
 
 .venv/installed-test .venv/installed-docs .venv/installed-bench: .venv/installed-torch
 
-.venv/installed-test .venv/installed-check .venv/installed-docs .venv/installed-bench: .venv/installed-%: .venv/installed
+.venv/installed-test .venv/installed-check .venv/installed-docs .venv/installed-bench .venv/installed-package: \
+    .venv/installed-%: .venv/installed
 	$(BIN)/python -m pip install --quiet --group $*
 	@touch $@
