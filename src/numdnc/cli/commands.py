@@ -29,6 +29,7 @@ from numdnc.cli.sweep import run_sweep
 from numdnc.cli.trace import trace_run
 from numdnc.cli.train import TRAIN
 from numdnc.cli.view import view_trace
+from numdnc.cli.warmup import warm_up
 from numdnc.errors import UserError
 from numdnc.training import distributed
 from numdnc.training.workers import SINGLE, Workers
@@ -60,6 +61,7 @@ NUMDNC = Group(
             ),
             "gradcheck": command(check_gradients),
             "bench": command(measure_speed),
+            "warmup": command(warm_up),
         },
     },
 )

@@ -19,6 +19,7 @@ import numpy as np
 
 from numdnc.engines.cpu.cache import why_not_kept
 from numdnc.engines.cpu.signatures import signature
+from numdnc.errors import UserError
 
 _CODE = """
 import sys
@@ -58,6 +59,19 @@ def await_compiled(kernel: Any, dtype: np.dtype[Any]) -> None:
         _helpers[key] = helper
         raise
     _stop(helper)
+
+
+def compile_both(kernel: Any, other: Any, dtype: np.dtype[Any], *, helper: bool) -> bool:
+    """Compile two kernels into the cache, the other one perhaps in a helper; whether any was not there yet."""
+    if not hasattr(kernel, "overloads"):
+        raise UserError("NUMBA_DISABLE_JIT must be 0 where kernels are compiled, got 1. Unset it.")
+    kept = all(_is_kept(each, dtype) for each in (kernel, other))
+    if helper:
+        compile_meanwhile(kernel, other, dtype)
+    kernel.compile(signature(kernel, dtype))
+    await_compiled(other, dtype)
+    other.compile(signature(other, dtype))
+    return not kept
 
 
 def _key(kernel: Any, dtype: np.dtype[Any]) -> _Key:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
 from numdnc.engines.cpu import buffers, matmuls
 from numdnc.engines.cpu.blas import single_threaded_blas
-from numdnc.engines.cpu.compile_ahead import await_compiled, compile_meanwhile
+from numdnc.engines.cpu.compile_ahead import await_compiled, compile_both, compile_meanwhile
 from numdnc.engines.cpu.instructions import (
     InstructionTape,
     follow_instructions,
@@ -79,6 +79,15 @@ class CPUEngine:
     def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
         """Every model, in float32 and float64."""
         return refuse_dtype(dtype)
+
+    def compile(self, spec: Spec, dtype: np.dtype[Any]) -> bool:
+        """Compile what forward and backward of this model need into the cache; whether any of it was new."""
+        kernels = [_kernels(spec)]
+        if spec.bidirectional:
+            kernels.append((sequence.recurrent_forward, sequence.recurrent_backward))
+        helper = self._allowed_threads() > 1
+        new = [compile_both(*pair, dtype, helper=helper) for pair in kernels]
+        return any(new)
 
     def forward(
         self,
