@@ -56,6 +56,14 @@ def test_only_the_modules_and_the_engine_torch_ask_for_torch() -> None:
     assert "torch" not in run_python(SPY.format(statements=run))
 
 
+def test_only_numdnc_jax_asks_for_jax() -> None:
+    """And says what to install where there is none."""
+    assert "jax" not in run_python(SPY.format(statements="import numdnc.cli.commands, numdnc.nn"))
+    absent = "import sys\nsys.modules['jax'] = None\n"
+    absent += "try:\n    import numdnc.jax\nexcept Exception as error:\n    print(error)"
+    assert "package jax, got none" in " ".join(run_python(absent))
+
+
 def test_the_spy_sees_what_is_not_installed() -> None:
     statements = "try:\n    import abacus\nexcept ImportError:\n    pass\nimport pytest"
     assert {"abacus", "pytest"} <= set(run_python(SPY.format(statements=statements)))

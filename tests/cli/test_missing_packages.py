@@ -16,6 +16,7 @@ from numdnc.errors import missing_package
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     "gymnasium": ">=1.0",
+    "jax": ">=0.6",
     "matplotlib": ">=3.8",
     "rdkit": ">=2024.3",
     "tensorboard": ">=2.17",
