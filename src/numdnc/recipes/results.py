@@ -258,10 +258,10 @@ def _trainings(models: Sequence[ModelResult]) -> list[str]:
     if len(models) == 1:
         return [f"trains: numdnc train {models[0].train}"]
     common = [each[0] for each in takewhile(lambda each: len(set(each)) == 1, zip(*words, strict=False))]
-    while any(mine[len(common) :] and not mine[len(common)].startswith("-") for mine in words):
+    while common and any(mine[len(common) :] and not mine[len(common)].startswith("-") for mine in words):
         common.pop()  # an option whose value differs
     return [
-        f"trains: numdnc train {shlex.join(common)} ..",
+        shlex.join(["trains:", "numdnc", "train", *common, ".."]),
         *(
             f"{model.name}: .. {shlex.join(mine[len(common) :])}"
             for model, mine in zip(models, words, strict=True)
