@@ -280,10 +280,29 @@ def cells_around(trace: Trace, step: int, head: int, slot: int, write: int) -> l
 
 def test_canvases_are_sharp_and_the_pointer_right_on_dense_screens(show: Show, trace: Trace) -> None:
     page = show(trace, scale=2)
-    dense = "[...document.querySelectorAll('.panel canvas:not([hidden])')].map((one) => one.width / one.clientWidth)"
+    dense = (
+        "[...document.querySelectorAll('.panel canvas:not([hidden])')]"
+        ".filter((one) => one.getBoundingClientRect().top < window.innerHeight)"
+        ".map((one) => one.width / one.clientWidth)"
+    )
+    assert len(page.run(dense)) > 5
     np.testing.assert_allclose(page.run(dense), 2)
     page.point(*place(page, "usage", 4, 9))
     assert float(readout(page).split("= ")[1]) == pytest.approx(trace.arrays["usage"][9, 4], rel=DIGITS)
+
+
+def test_panels_and_overlay_are_drawn_where_the_window_is(show: Show, trace: Trace) -> None:
+    page = show(trace, height=400)
+    fold_out(page)
+    page.run("numdnc.goTo(5)")
+    page.settle()
+    canvas = ".panel:last-child canvas"
+    assert page.run(f"document.querySelector('{canvas}').getBoundingClientRect().top") > 1000
+    here, after = place(page, "cell", 0, 5), page.run("numdnc.placeOf('cell', 0, 6)")
+    assert page.run("document.getElementById('overlay').clientHeight") <= 400
+    border = -round((after[0] - here[0]) / 2) - 1
+    assert pixels(page, "#overlay", [("cell", 0, 5)], border)[0][3] > 0
+    assert pixels(page, canvas, [("cell", 0, 5)])[0][3] == 255
 
 
 def test_a_click_on_a_read_goes_to_its_write_and_back(show: Show, trace: Trace) -> None:

@@ -71,12 +71,20 @@ function imageOf(panel) {
   return canvas;
 }
 
-/** Draw a panel; below it once more as in the run that it is compared with, if that is different. */
-function drawPanel(panel) {
+/** Give a panel the height that it needs; it is drawn when it is in the window. */
+function resizePanel(panel) {
+  panel.isStale = true;
   if (!panel.open) return;
   const height = rowHeight(panel) * panel.rows;
+  panel.height = changedCells(panel) ? 2 * height + BETWEEN : height;
+  panel.canvas.style.height = `${panel.height}px`;
+}
+
+/** Draw a panel; below it once more as in the run that it is compared with, if that is different. */
+function drawPanel(panel) {
+  panel.isStale = false;
+  const height = rowHeight(panel) * panel.rows;
   const changed = changedCells(panel);
-  panel.height = changed ? 2 * height + BETWEEN : height;
   const context = prepare(panel.canvas, view.width, panel.height);
   drawCells(context, panel, height);
   if (!changed) return;

@@ -75,7 +75,7 @@ function listenToPanel(panel) {
     now.hover = event.pointerType === "touch" ? null : cellAt(panel, event);
     panel.canvas.style.cursor = now.hover && isJump(now.hover) ? "pointer" : "crosshair";
     showValue();
-    ask("cursor");
+    ask("overlay");
   });
   panel.canvas.addEventListener("pointerup", () => {
     if (waiting) jumpToWrite(headOf(waiting.cell), waiting.cell.step);
@@ -83,7 +83,7 @@ function listenToPanel(panel) {
   });
   panel.canvas.addEventListener("pointerleave", () => {
     now.hover = null;
-    ask("cursor");
+    ask("overlay");
   });
   panel.canvas.addEventListener("focus", () => {
     if (now.cell?.panel !== panel && panel.canvas.matches(":focus-visible")) choose(panel, 0);
@@ -104,7 +104,7 @@ function choose(panel, row) {
   now.cell = { panel, row, step: now.step };
   now.hover = null;
   showValue();
-  ask("cursor");
+  ask("overlay");
 }
 
 /** Move one row up or down, into the next open panel at the edge. */

@@ -2,8 +2,7 @@
 
 /** Draw the cursor in every panel, the cell under the pointer, and the step's reads with their writes. */
 function drawOverlay() {
-  const below = document.getElementById("panels");
-  const context = prepare(overlay, timeline.clientWidth, below.offsetTop + below.offsetHeight);
+  const context = overTimeline();
   const open = panels.filter((panel) => panel.open);
   const inView = now.step >= view.first && now.step < view.first + view.shown;
   for (const panel of inView ? open : []) {
@@ -19,6 +18,17 @@ function drawOverlay() {
     context.lineWidth = cell === now.cell ? 2 : 1;
     context.strokeRect(...corner(cell.panel, cell.row, cell.step), cellWidth(), rowHeight(cell.panel));
   }
+}
+
+/** The overlay, over what of the timeline is in the window, for drawing relative to the inner corner of the timeline. */
+function overTimeline() {
+  const { offsetTop, offsetHeight } = byId("panels");
+  const top = timeline.getBoundingClientRect().top + timeline.clientTop;
+  const [first, last] = [Math.max(0, -top), Math.min(offsetTop + offsetHeight, window.innerHeight - top)];
+  const context = prepare(overlay, timeline.clientWidth, Math.max(0, last - first));
+  overlay.style.top = `${first}px`;
+  context.translate(0, -first);
+  return context;
 }
 
 function drawReads(context) {

@@ -237,6 +237,8 @@ function listen() {
   byId("slider").addEventListener("input", (event) => goTo(Number(event.target.value)));
   document.addEventListener("keydown", onKey);
   timeline.addEventListener("wheel", onWheel, { passive: false });
+  for (const kind of ["scroll", "resize"]) window.addEventListener(kind, () => ask("overlay"), { passive: true });
+  window.addEventListener("beforeprint", () => panels.filter((panel) => panel.open && panel.isStale).forEach(drawPanel));
   dark.addEventListener("change", () => switchTheme(dark.matches ? "dark" : "light"));
   listenToAxis();
   const observer = new ResizeObserver(resize);

@@ -21,12 +21,17 @@ function recompute() {
   const { edits, own } = runs;
   const isPlain = own === null && edits.length === 0 && !runs.withOther;
   if (!isPlain) {
-    runs.unedited ??= computedRun(computing.model, sequence());
+    computeUnedited();
     runs.edited = edits.length === 0 ? runs.unedited : computedRun(computing.model, sequence(), edits, statesBefore(edits));
   } else runs.edited = recorded;
   if (runs.withOther) runs.before = computedRun(computing.other, sequence(), edits);
   else runs.before = edits.length === 0 ? null : runs.unedited;
   drawRuns();
+}
+
+/** Compute the sequence without edits, if that is not done yet. */
+function computeUnedited() {
+  runs.unedited ??= computedRun(computing.model, sequence());
 }
 
 /** The states of the unedited run before the first edit; a second direction has read a changed input before that. */

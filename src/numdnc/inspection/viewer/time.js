@@ -9,30 +9,30 @@ let panels = [];
 
 const asked = new Set();
 
-/** Schedule a redraw: "all" if the view, the size or the colours changed, "cursor" if only the step did. */
+/** Schedule a redraw: "all" if the view, the size or the colours changed, "cursor" if only the step did, "overlay" else. */
 function ask(what) {
   if (asked.size === 0) requestAnimationFrame(draw);
   asked.add(what);
 }
 
-let drawingLater = 0;
+/** Pixels beyond the window in which panels are drawn too, so that they are there when it is scrolled. */
+const BEYOND = 200;
 
-/** Draw what was asked for; panels below the window come a moment later. */
+/** Draw what was asked for. A panel outside the window takes its height, and is drawn when it comes into it. */
 function draw() {
-  const all = asked.has("all");
+  const [all, moved] = [asked.has("all"), asked.has("all") || asked.has("cursor")];
   asked.clear();
-  if (all) {
-    const isBelow = panels.map(({ canvas }) => canvas.getBoundingClientRect().top > window.innerHeight);
-    panels.filter((_, k) => !isBelow[k]).forEach(drawPanel);
-    clearTimeout(drawingLater);
-    drawingLater = setTimeout(() => {
-      panels.filter((_, k) => isBelow[k]).forEach(drawPanel);
-      drawOverlay();
-    });
-  } else panels.filter((panel) => panel.kind === "arcs").forEach(drawPanel);
-  drawAxis();
+  if (all) panels.forEach(resizePanel);
+  else if (moved) panels.filter((panel) => panel.kind === "arcs").forEach(resizePanel);
+  if (moved) {
+    drawAxis();
+    drawSide();
+  }
+  const waiting = panels.filter((panel) => panel.open && panel.isStale);
+  const places = waiting.map(({ canvas }) => canvas.getBoundingClientRect());
+  const isNear = ({ top, bottom }) => bottom > -BEYOND && top < window.innerHeight + BEYOND;
+  waiting.filter((_, k) => isNear(places[k])).forEach(drawPanel);
   drawOverlay();
-  drawSide();
 }
 
 /** Move the cursor, and scroll if the step would be out of view. */

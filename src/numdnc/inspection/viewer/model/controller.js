@@ -47,4 +47,12 @@ function reverseHidden(spec, params, inputs) {
   return hidden;
 }
 
-const concatenate = (vectors) => Float64Array.from(vectors.flatMap((vector) => Array.from(vector)));
+function concatenate(vectors) {
+  const all = zeros(vectors.reduce((total, vector) => total + vector.length, 0));
+  let start = 0;
+  for (const vector of vectors) {
+    all.set(vector, start);
+    start += vector.length;
+  }
+  return all;
+}

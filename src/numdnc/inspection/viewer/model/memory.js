@@ -9,7 +9,8 @@ const deallocate = (memory, retention) => memory.map((word, n) => word.map((valu
 
 /** All heads erase, then all add: M = M prod_v (1 - w_v e_v^T) + sum_v w_v v_v^T. */
 function write(memory, weights, erase, vectors) {
-  const after = memory.map((word) => word.slice());
+  const after = zeroMatrix(memory.length, memory[0].length);
+  after.forEach((word, n) => word.set(memory[n]));
   weights.forEach((w, v) => {
     after.forEach((word, n) => {
       for (let i = 0; i < word.length; i++) word[i] *= 1 - w[n] * erase[v][i];
@@ -32,13 +33,15 @@ function read(memory, weights) {
 const readWeights = (modes, backward, content, forward) => read([...backward, content, ...forward], [modes])[0];
 
 /** L[i, j] = (1 - w^w[i] - w^w[j]) L[i, j] + w^w[i] p[j], L[i, i] = 0, p of the step before. */
-const updateLink = (link, precedence, w) =>
-  link.map((row, i) => {
-    const after = zeros(row.length);
-    for (let j = 0; j < row.length; j++) after[j] = (1 - w[i] - w[j]) * row[j] + w[i] * precedence[j];
-    after[i] = 0;
-    return after;
+function updateLink(link, precedence, w) {
+  const after = zeroMatrix(w.length, w.length);
+  after.forEach((row, i) => {
+    const before = link[i];
+    for (let j = 0; j < row.length; j++) row[j] = (1 - w[i] - w[j]) * before[j] + w[i] * precedence[j];
+    row[i] = 0;
   });
+  return after;
+}
 
 /** p = (1 - sum w^w) p + w^w. */
 function updatePrecedence(precedence, w) {
