@@ -1,7 +1,6 @@
 """What follows from edits on the page: as the definition says, drawn beside what was, and taken back by "reset"."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,6 @@ from numdnc.tasks import Batch
 
 SIZES: dict[str, Any] = {"input_size": 3, "output_size": 4, "hidden_sizes": (8,)}
 MEMORY: dict[str, Any] = {"memory_size": 5, "word_size": 4, "read_heads": 2}
-REDRAWN = 3.0
-"""Seconds that an edit may take on a slow day; docs/inspection.md has what was measured."""
 
 
 def model(spec: Spec, steps: int = 9) -> tuple[Any, NDArray[Any], Trace]:
@@ -151,6 +148,70 @@ def press(page: Page, selector: str) -> None:
     page.click(*box)
 
 
+def pink(page: Page, canvas: str, read: str) -> Any:
+    """What `read` says of a function of x and y, whether a canvas has the colour of edits there, and of its size."""
+    return page.run(
+        f"(() => {{ const canvas = document.getElementById('{canvas}'); const copy = document.createElement('canvas');"
+        " const { width, height } = Object.assign(copy, { width: canvas.width, height: canvas.height });"
+        " const context = copy.getContext('2d', { willReadFrequently: true }); context.drawImage(canvas, 0, 0);"
+        " const { data } = context.getImageData(0, 0, width, height);"
+        " const isPink = (x, y) => { const [r, g, b] = data.subarray(4 * (y * width + x));"
+        " return r - g > 60 && b - g > 20 && r > 150; };"
+        f" return {read}; }})()"
+    )
+
+
+COUNT = "[...Array(width * height).keys()].filter((k) => isPink(k % width, Math.floor(k / width))).length"
+
+
+def assert_outlined(
+    page: Page, canvas: str, corners: list[Any], size: float, changed: NDArray[np.bool_]
+) -> None:
+    """Cells, whose corners are listed row by row, have an upper border if they changed and the cell above did not."""
+    above = np.vstack([np.zeros((1, changed.shape[1]), bool), changed[:-1]])
+    places = [(int(x + size / 2), int(y)) for x, y in corners]
+    near = f"{json.dumps(places)}.map(([x, y]) => [-1, 0, 1].some((down) => isPink(x, y + down)))"
+    found = np.array(pink(page, canvas, near)).reshape(changed.shape)
+    np.testing.assert_array_equal(found[changed != above], True)
+    np.testing.assert_array_equal(found[~changed & ~above], False)
+    assert changed.any()
+    assert not changed.all()
+
+
+def test_memory_and_links_are_marked_where_they_differ(browser: Page, tmp_path: Path) -> None:
+    spec = DNCSpec(**SIZES, **MEMORY)
+    params, _, trace = model(spec)
+    page = shown(browser, tmp_path, trace, params)
+    i, j = (int(k) for k in np.unravel_index(trace.arrays["link"][4].argmax(), (5, 5)))
+    edit(page, "link", [i, j], 0, first=4, last=4)
+    edit(page, "memory", [2], 0, first=4, last=4)
+    page.run("numdnc.goTo(4)")
+    page.settle()
+    memory, link, before = array(page, trace, "memory")[4], array(page, trace, "link")[4], trace.arrays
+    most = abs(before["memory"]).max()
+    changed = abs(memory - before["memory"][4]) > 0.02 * 2 * most
+    corners = page.run(
+        "[0, 1, 2, 3, 4].flatMap((row) => [0, 1, 2, 3].map((k) => numdnc.memoryCorner(row, 2 + k)))"
+    )
+    assert_outlined(page, "memory", corners, corners[1][0] - corners[0][0], changed)
+    assert pink(page, "links", COUNT) > 20
+    page.run("document.getElementById('links-matrix').click()")
+    page.settle()
+    corners = page.run("[0, 1, 2, 3, 4].flatMap((i) => [0, 1, 2, 3, 4].map((j) => numdnc.linkCorner(i, j)))")
+    assert_outlined(
+        page, "links", corners, corners[1][0] - corners[0][0], abs(link - before["link"][4]) > 0.02
+    )
+    box = page.run("(({left, top}) => [left, top])(document.getElementById('links').getBoundingClientRect())")
+    x, y = corners[5 * i + j]
+    page.point(box[0] + x + 5, box[1] + y + 5)
+    said, was = page.run("document.getElementById('readout').textContent"), before["link"][4, i, j]
+    assert f"= 0 (before: {float(f'{was:.4g}'):g})" in said
+    page.run("document.getElementById('view-edited').click()")
+    page.settle()
+    assert pink(page, "links", COUNT) == 0
+    assert page.complaints == []
+
+
 def test_a_reader_changes_a_bit_and_takes_it_back(browser: Page, tmp_path: Path) -> None:
     spec = DNCSpec(**SIZES, **MEMORY)
     params, inputs, trace = model(spec)
@@ -209,25 +270,3 @@ def test_a_label_of_a_graph_is_changed(browser: Page, tmp_path: Path) -> None:
     np.testing.assert_array_equal(inputs[1:], trace.arrays["inputs"][1:])
     assert np.flatnonzero(inputs[0, 20:40]).tolist() == [0, 17]
     assert page.complaints == []
-
-
-def test_an_edit_of_the_first_of_a_hundred_steps_is_drawn_at_once(browser: Page, tmp_path: Path) -> None:
-    sizes: dict[str, Any] = {"input_size": 10, "output_size": 8, "hidden_sizes": (64,)}
-    spec = DNCSpec(**sizes, memory_size=64, word_size=16, read_heads=4)
-    params, _, trace = model(spec, steps=100)
-    page = shown(browser, tmp_path, trace, params)
-    edit(page, "write_gate", [], 0.5)
-    times = [redraw_time(page, step) for step in (0, 0, 0, 50)]
-    milliseconds = ", ".join(f"{1000 * time:.0f} ms" for time in times)
-    sys.stdout.write(f"\nan edit at step 0 (three times) and at step 50 is drawn after {milliseconds}\n")
-    assert min(times) < REDRAWN
-
-
-def redraw_time(page: Page, step: int) -> float:
-    """Seconds from an edit until what the window shows is drawn."""
-    made = f"{{name: 'write_gate', index: [], value: Math.random(), words: '', first: {step}, last: {step}}}"
-    milliseconds: float = page.run(
-        f"new Promise((done) => {{ const start = performance.now(); numdnc.edit({made});"
-        " requestAnimationFrame(() => done(performance.now() - start)); })"
-    )
-    return milliseconds / 1000

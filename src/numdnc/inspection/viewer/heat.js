@@ -101,24 +101,28 @@ const BETWEEN = 3;
 /** Outline the cells that changed. */
 function drawChanged(context, panel, changed) {
   const [wide, high, T] = [cellWidth(), rowHeight(panel), run.steps];
-  const [from, to] = stepsInView();
-  const isChanged = (row, step) => row >= 0 && row < panel.rows && step >= 0 && step < T && changed[row * T + step] === 1;
   context.save();
   context.beginPath();
   context.rect(GUTTER, 0, plotWidth(), high * panel.rows);
   context.clip();
+  const isChanged = (row, step) => row >= 0 && row < panel.rows && step >= 0 && step < T && changed[row * T + step] === 1;
+  outline(context, panel.rows, stepsInView(), isChanged, (row, step) => [xOfStep(step), row * high], wide, high);
+  context.restore();
+}
+
+/** Draw the border of the cells for which `isMarked(row, column)` holds; cells have a size, and corners by row and column. */
+function outline(context, rows, [from, to], isMarked, cornerOf, wide, high) {
   context.fillStyle = theme.edited;
-  for (let row = 0; row < panel.rows; row++) {
-    for (let step = from; step < to; step++) {
-      if (!isChanged(row, step)) continue;
-      const [x, y] = [xOfStep(step), row * high];
-      if (!isChanged(row - 1, step)) context.fillRect(x, y, wide, 1);
-      if (!isChanged(row + 1, step)) context.fillRect(x, y + high - 1, wide, 1);
-      if (!isChanged(row, step - 1)) context.fillRect(x, y, 1, high);
-      if (!isChanged(row, step + 1)) context.fillRect(x + wide - 1, y, 1, high);
+  for (let row = 0; row < rows; row++) {
+    for (let column = from; column < to; column++) {
+      if (!isMarked(row, column)) continue;
+      const [x, y] = cornerOf(row, column);
+      if (!isMarked(row - 1, column)) context.fillRect(x, y, wide, 1);
+      if (!isMarked(row + 1, column)) context.fillRect(x, y + high - 1, wide, 1);
+      if (!isMarked(row, column - 1)) context.fillRect(x, y, 1, high);
+      if (!isMarked(row, column + 1)) context.fillRect(x + wide - 1, y, 1, high);
     }
   }
-  context.restore();
 }
 
 function drawCells(context, panel, height) {

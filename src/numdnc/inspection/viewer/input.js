@@ -23,6 +23,12 @@ const headOf = ({ panel, row }) => (panel.kind === "arcs" ? row : panel.head);
 
 const beforeInWords = () => (runs.withOther ? about.other : "before");
 
+/** The number that the compared run has, if it is another one. */
+function otherwise(value) {
+  const before = comparedRun() ? inRun(comparedRun(), value) : value();
+  return inDigits(before) === inDigits(value()) ? "" : ` (${beforeInWords()}: ${inDigits(before)})`;
+}
+
 function valueInWords({ panel, row, step }) {
   const where = panel.rows === 1 ? "" : ` · ${panel.label(row)}`;
   if (!panel.counts(step))

@@ -47,11 +47,12 @@ function drawLinks() {
 }
 
 const linkCell = () => (links.size - links.edge - 2) / slots.shown.length;
+/** The upper left corner of the cell of a link from slot j to slot i. */
+const linkCorner = (i, j) => [j, i].map((slot) => links.edge + slots.rows[slot] * linkCell());
 
 function drawLinkMatrix(context) {
   const N = slots.shown.length;
   const [edge, cell] = [links.edge, linkCell()];
-  const corner = (i, j) => [edge + slots.rows[j] * cell, edge + slots.rows[i] * cell];
   context.fillStyle = theme.sequential[0];
   context.fillRect(edge, edge, N * cell, N * cell);
   const fresh = [];
@@ -59,20 +60,21 @@ function drawLinkMatrix(context) {
   for (const i of slots.shown) {
     for (const j of whole ? slots.shown : []) {
       context.fillStyle = colourOf(linkNow(i, j), [0, 1], false);
-      context.fillRect(...corner(i, j), cell + 0.3, cell + 0.3);
+      context.fillRect(...linkCorner(i, j), cell + 0.3, cell + 0.3);
     }
   }
   for (const [i, j, strength] of strongLinks()) {
     context.fillStyle = colourOf(strength, [0, 1], false);
-    if (!whole) context.fillRect(...corner(i, j), cell + 0.3, cell + 0.3);
+    if (!whole) context.fillRect(...linkCorner(i, j), cell + 0.3, cell + 0.3);
     if (isNewLink(i, j)) fresh.push([i, j]);
   }
   context.strokeStyle = theme.cursor;
   context.lineWidth = 1.5;
   for (const [i, j] of fresh) {
-    const [x, y] = corner(i, j);
+    const [x, y] = linkCorner(i, j);
     context.strokeRect(x + 0.5, y + 0.5, cell - 1, cell - 1);
   }
+  drawEditedLinks(context);
   context.lineWidth = 1;
   context.strokeStyle = theme.line;
   context.strokeRect(edge, edge, N * cell, N * cell);
@@ -89,7 +91,7 @@ function drawLinkMatrix(context) {
   if (links.cell) {
     context.strokeStyle = theme.ink;
     context.lineWidth = 2;
-    context.strokeRect(...corner(links.cell.i, links.cell.j), cell, cell);
+    context.strokeRect(...linkCorner(links.cell.i, links.cell.j), cell, cell);
   }
 }
 
@@ -107,6 +109,9 @@ const dotSize = () => Math.max(2, Math.min(9, 130 / slots.shown.length));
 
 function drawLinkGraph(context) {
   for (const [i, j, strength] of strongLinks()) drawLink(context, i, j, strength);
+  context.setLineDash([3, 3]);
+  for (const [i, j, strength] of linksGone()) drawLink(context, i, j, strength);
+  context.setLineDash([]);
   const every = nextRound(Math.max(1, Math.ceil((slots.shown.length * Math.max(2, longestName())) / 64)));
   const size = dotSize();
   for (const [row, slot] of slots.shown.entries()) {
@@ -155,7 +160,7 @@ function drawLink(context, i, j, strength) {
   const [[fromX, fromY], [toX, toY]] = [place(j, -size, aside), place(i, -size, -aside)];
   const middle = links.size / 2;
   const [bendX, bendY] = [((fromX + toX) / 2) * 0.45 + middle * 0.55, ((fromY + toY) / 2) * 0.45 + middle * 0.55];
-  context.strokeStyle = context.fillStyle = isNewLink(i, j) ? theme.cursor : theme.ink;
+  context.strokeStyle = context.fillStyle = isEditedLink(i, j) ? theme.edited : isNewLink(i, j) ? theme.cursor : theme.ink;
   context.globalAlpha = 0.15 + 0.85 * strength;
   context.lineWidth = 0.5 + 2 * strength;
   context.beginPath();
@@ -188,10 +193,29 @@ function linkCellAt(x, y) {
   return null;
 }
 
+/** What an edit changed in the matrix: outlines. */
+function drawEditedLinks(context) {
+  if (!comparedRun()) return;
+  const { shown } = slots;
+  const cornerOf = (row, column) => linkCorner(shown[row], shown[column]);
+  const isMarked = (row, column) => row in shown && column in shown && isEditedLink(shown[row], shown[column]);
+  outline(context, shown.length, [0, shown.length], isMarked, cornerOf, linkCell(), linkCell());
+}
+
+/** Whether the compared run has another link from slot j to slot i. */
+const isEditedLink = (i, j) =>
+  comparedRun() !== null && Math.abs(linkNow(i, j) - inRun(comparedRun(), () => linkNow(i, j))) > CLEARLY;
+
+/** The strong links of the compared run that are gone. */
+function linksGone() {
+  if (!comparedRun()) return [];
+  return inRun(comparedRun(), strongLinks).filter(([i, j]) => linkNow(i, j) < FAINTEST && isEditedLink(i, j));
+}
+
 function linkInWords({ i, j }) {
   const step = keptStep(now.step);
   if (j !== null) {
-    return `link from slot ${slotName(j)} to slot ${slotName(i)} · step ${step} = ${inDigits(linkNow(i, j))}`;
+    return `link from slot ${slotName(j)} to slot ${slotName(i)} · step ${step} = ${inDigits(linkNow(i, j))}${otherwise(() => linkNow(i, j))}`;
   }
   const all = strongLinks().sort((one, other) => other[2] - one[2]);
   const named = (found, end) =>

@@ -71,14 +71,17 @@ function drawMemory() {
   drawFrames(context, count);
   drawSlotLabels(context, count);
   drawChanges(context);
+  drawEdited(context);
   if (memory.cell) {
     const { row, column } = memory.cell;
     context.strokeStyle = theme.ink;
     context.lineWidth = 2;
-    const x = memory.labels + memory.columns[column].x * memory.wide;
-    context.strokeRect(x, memory.top + row * memory.high, memory.wide, memory.high);
+    context.strokeRect(...memoryCorner(row, column), memory.wide, memory.high);
   }
 }
+
+/** The upper left corner of a cell. */
+const memoryCorner = (row, column) => [memory.labels + memory.columns[column].x * memory.wide, memory.top + row * memory.high];
 
 /** Titles above the columns, as far as there is room. */
 function columnTitle({ title, number, head }) {
@@ -140,6 +143,24 @@ function drawChanges(context) {
   }
 }
 
+/** Outline, in each group of columns, what the compared run has otherwise. */
+function drawEdited(context) {
+  if (!comparedRun()) return;
+  const { word_size: W } = about.spec;
+  const valuesOf = () => memory.columns.map(({ value }) => slots.shown.map((slot) => value(slot)));
+  const [values, before] = [valuesOf(), inRun(comparedRun(), valuesOf)];
+  const differs = (row, column) => {
+    const [low, high] = memory.columns[column].limits;
+    return Math.abs(values[column][row] - before[column][row]) > CLEARLY * (high - low);
+  };
+  const [rows, ends] = [slots.shown.length, [0, memory.left, memory.left + W, memory.columns.length]];
+  for (const [k, from] of ends.slice(0, -1).entries()) {
+    const to = ends[k + 1];
+    const isMarked = (row, column) => row >= 0 && row < rows && column >= from && column < to && differs(row, column);
+    outline(context, rows, [from, to], isMarked, memoryCorner, memory.wide, memory.high);
+  }
+}
+
 function memoryCellAt(x, y) {
   const row = Math.floor((y - memory.top) / memory.high);
   const place = (x - memory.labels) / memory.wide;
@@ -153,5 +174,5 @@ function memoryInWords({ row, column }) {
   const what = number === undefined ? name : `memory, ${name}`;
   const step = number === undefined ? now.step : keptStep(now.step);
   const since = number === undefined ? "" : ` (changed by ${inDigits(change(slot, number))})`;
-  return `${what} · slot ${slotName(slot)} · step ${step} = ${inDigits(value(slot))}${since}`;
+  return `${what} · slot ${slotName(slot)} · step ${step} = ${inDigits(value(slot))}${since}${otherwise(() => value(slot))}`;
 }

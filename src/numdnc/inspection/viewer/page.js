@@ -101,7 +101,7 @@ function showLegend() {
     scale("negative", "positive", true),
     make("span", "wrong", "× wrong"),
     make("span", "lost", "■ not a number"),
-    ...(computing.model ? [make("span", "edit", "□ changed by an edit; below it, as before")] : []),
+    ...(computing.model ? [make("span", "edit", "□ changed by an edit; below it, as before; dashed: a link that is gone")] : []),
   ]);
   const ways = make("dl");
   for (const [who, what] of Object.entries(WAYS)) {
@@ -322,6 +322,9 @@ async function start() {
     panels: () => panels.map(({ name, rows }) => ({ name, rows })),
     /** The number drawn in a row of a panel at a step. */
     valueAt: (name, row, step) => panels.find((panel) => panel.name === name).value(row, step),
+    /** The upper left corner of a cell of the memory, by row and column, and of the link matrix, within its canvas. */
+    memoryCorner,
+    linkCorner,
     /** The middle of that cell, relative to the window's corner. */
     placeOf: (name, row, step) => {
       const [x, y] = middle(
