@@ -58,7 +58,17 @@ SCRIPTS = (
         "memory.js",
     ),
     *("links.js", "graph.js", "boards.js", "step.js", "overlay.js", "time.js"),
-    *("provenance.js", "compute.js", "runs.js", "what_if.js", "own_input.js", "curves.js", "input.js"),
+    *(
+        "provenance.js",
+        "compute.js",
+        "runs.js",
+        "what_if.js",
+        "rollout.js",
+        "own_question.js",
+        "own_input.js",
+        "curves.js",
+        "input.js",
+    ),
     "page.js",
 )
 """Parts of the script, in order."""

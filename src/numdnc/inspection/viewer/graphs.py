@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from numdnc.inspection.trace import Trace
 from numdnc.tasks.graphs.encoding import ABSENT, ANSWER, PHASE, decode, predicted_labels, to_labels
+from numdnc.tasks.graphs.inference import MAX_RELATIONS, Inference, meanings_of
 
 MOST_PLACED = 100
 """Larger graphs are laid out on a circle, which needs no optimisation."""
@@ -25,7 +26,7 @@ def graph_of(trace: Trace, steps: int) -> dict[str, Any] | None:
 
     "input", "target" and "output" hold a triple of labels for each step, with ABSENT for missing ones; "edges" the
     steps that show an edge; "question" the first step of the question (T if there is none); "nodes" labels, "places"
-    their x and y in [0, 1].
+    their x and y in [0, 1]; "meanings" the labels of relations with the edges that each stands for, of inference.
     """
     if trace.about.digits is None:
         return None
@@ -47,7 +48,16 @@ def graph_of(trace: Trace, steps: int) -> dict[str, Any] | None:
         "question": question,
         "nodes": nodes,
         "places": np.round(places(len(nodes), joined), 3).tolist(),
+        "meanings": _meanings(trace),
     }
+
+
+def _meanings(trace: Trace) -> dict[int, tuple[int, ...]] | None:
+    """The relations of inference, as far as the settings of the trace say how many there are; None of other tasks."""
+    count = trace.about.settings.get("relations")
+    if trace.about.task != Inference.name or not isinstance(count, int) or not 1 <= count <= MAX_RELATIONS:
+        return None
+    return meanings_of(count)
 
 
 def places(count: int, edges: Sequence[tuple[int, int]]) -> NDArray[np.float64]:

@@ -1,20 +1,25 @@
-// A sequence of the reader's own: bits, a text, words, or a walk through the graph shown; computed while it is typed.
+// A sequence of the reader's own: bits, a text, words, or a question about the graph shown; computed while it is typed.
 
 function buildOwnInput() {
   const kind = computing.model === null ? null : kindOfInput();
   byId("own-button").hidden = kind === null;
   if (kind === null) return;
+  const field = byId("own-text");
+  const reset = () => {
+    field.value = kind.typed();
+    if (kind.isWalk) showWalk("");
+  };
   byId("own-back").addEventListener("click", () => {
     byId("own-error").textContent = "";
-    if (kind === walks) showWalk([]);
-    else byId("own-text").value = kind.typed();
+    reset();
     if (runs.own !== null) useSequence(null);
   });
+  field.addEventListener("input", () => {
+    tryInput(() => kind.parsed(field.value));
+    if (kind.isWalk) showWalk(field.value);
+  });
   byId("own-hint").textContent = kind.hint();
-  byId("own-text").hidden = kind === walks;
-  if (kind === walks) return showWalk([]);
-  byId("own-text").value = kind.typed();
-  byId("own-text").addEventListener("input", () => tryInput(() => kind.parsed(byId("own-text").value)));
+  reset();
 }
 
 /** Compute a sequence, or say what is wrong with it. */
@@ -27,7 +32,7 @@ function tryInput(parsed) {
 }
 
 function kindOfInput() {
-  if (run.graph) return about.task === "traversal" ? walks : null;
+  if (run.graph) return graphQuestion();
   if (run.arrays.get("inputs").shape.length > 1) return vectors;
   if (characters !== null) return texts;
   return words;
@@ -94,55 +99,3 @@ const words = {
     return strange < 0 ? unanswered(symbols) : `the model does not know the word ${names[strange]}`;
   },
 };
-
-/** A walk through the graph of the trace: buttons choose its first node, and then edge by edge. */
-const walks = {
-  hint: () => "Walk through the graph: choose a node, then edges; the model is asked where the walk leads.",
-  /** The sequence of a walk, as edges of the graph (tasks/graphs/traversal.py). */
-  sequence: (path) => {
-    const { question, digits } = recorded.graph;
-    const shown = Object.values(recordedSequence()).map((steps) => steps.slice(0, question));
-    const asked = path.map(([source, edge], k) => [k === 0 ? source : NOTHING, edge, NOTHING]);
-    const vector = (labels, flags) => Float64Array.from([...hotLabels(labels, digits), ...flags]);
-    const none = [NOTHING, NOTHING, NOTHING];
-    const [inputs, targets, mask] = shown;
-    const digitsOf = (labels) => labels.flatMap((label) => Array.from(String(label).padStart(digits, "0"), Number));
-    return {
-      inputs: [
-        ...inputs,
-        ...asked.map((labels, k) => vector(labels, [Number(k === 0), 0])),
-        ...path.map(() => vector(none, [0, 1])),
-      ],
-      targets: [...targets, ...asked.map(() => digitsOf([0, 0, 0])), ...path.map(digitsOf)],
-      mask: [...mask, ...asked.map(() => 0), ...path.map(() => 1)],
-    };
-  },
-};
-
-/** The walk so far and what can be chosen next. */
-function showWalk(path, start = path[0]?.[0]) {
-  const { edges, input, nodes } = recorded.graph;
-  const at = path.at(-1)?.[2] ?? start;
-  const press = (text, act) => {
-    const made = make("button", "step", text);
-    made.type = "button";
-    made.addEventListener("click", act);
-    return made;
-  };
-  const choices =
-    at === undefined
-      ? [...nodes].sort((a, b) => a - b).map((node) => press(labelText(node), () => showWalk([], node)))
-      : edges
-          .map((step) => input[step])
-          .filter(([source]) => source === at)
-          .map((edge) => press(`–${labelText(edge[1])}→ ${labelText(edge[2])}`, () => walkOn([...path, edge])));
-  const walked = path.map(([, edge, destination]) => ` –${labelText(edge)}→ ${labelText(destination)}`).join("");
-  const so = at === undefined ? "Begin at " : `${labelText(start)}${walked}, then `;
-  const back = start === undefined ? [] : [press("Begin again", () => showWalk([]))];
-  byId("own-walk").replaceChildren(so, ...choices, ...back);
-}
-
-function walkOn(path) {
-  showWalk(path);
-  tryInput(() => walks.sequence(path));
-}

@@ -96,7 +96,7 @@ class Inference(GraphTask):
     @property
     def meanings(self) -> dict[int, tuple[int, ...]]:
         """Label of a single edge or a relation -> the edges that it stands for."""
-        return dict(sorted(pair for pairs in _by_length(self._known).values() for pair in pairs))
+        return meanings_of(self._known)
 
     def _graph_and_questions(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
         asked = [self._relation(rng) for _ in range(self.queries)]
@@ -148,6 +148,11 @@ class Inference(GraphTask):
                 labels = np.array([label for label, _ in relations])[which]
                 found[length] = np.stack([nodes[starts], labels, nodes[at[starts, which]]], axis=1)
         return found
+
+
+def meanings_of(relations: int) -> dict[int, tuple[int, ...]]:
+    """Label of a single edge, or of one of so many relations -> the edges that it stands for."""
+    return dict(sorted(pair for pairs in _by_length(relations).values() for pair in pairs))
 
 
 def relation_question(start: int, relation: int, end: int) -> Question:
