@@ -134,12 +134,12 @@ def test_several_models_are_trained_and_scored_side_by_side() -> None:
 
 
 def test_models_may_be_trained_on_tasks_of_their_own() -> None:
-    models = '[[models]]\nname = "A"\ntrain = "easy --steps 20"\n[[models]]\nname = "B"\ntrain = "easy --steps 5"\n'
+    models = '[[models]]\nname = "A"\ntrain = "easy --steps 20"\n[[models]]\nname = "B"\ntrain = "hard --steps 5"\n'
     recipe = RECIPE.format(what="").replace("--steps 20", "")
     Path("recipes/tasks.toml").write_text(f"{recipe}\n{models}")
     done("reproduce", "tasks", "--jobs", 1)
     page = Path("runs/reproduce/tasks/results.md").read_text()
-    assert "    # trains: numdnc train ..\n    # A: .. easy --steps 20\n    # B: .. easy --steps 5\n" in page
+    assert "    # trains: numdnc train ..\n    # A: .. easy --steps 20\n    # B: .. hard --steps 5\n" in page
 
 
 def test_a_model_that_is_not_begun_gets_as_many_seeds_as_the_others() -> None:
