@@ -34,8 +34,11 @@ def reading(path: Path | str) -> Iterator[None]:
         ) from error
 
 
-def read_path(given: str) -> bytes:
-    """Bytes of a file, or of all texts in a folder, by the order of their paths."""
+def read_path(given: str, before: int = 0) -> list[tuple[str, bytes]]:
+    """Name and bytes of a file, or of all texts in a folder by the order of their paths.
+
+    The memory must hold them beside `before` bytes of other texts. Names have the folder that was given, but no other.
+    """
     path = Path(given)
     with reading(given):
         if not path.is_dir():
@@ -45,16 +48,20 @@ def read_path(given: str) -> bytes:
                 f"a folder of a corpus must hold files {' or '.join(_TEXTS)}, got none in {quoted(given)}. "
                 "Give a file, or rename those in it."
             )
-        room = memory_bytes()
-        pieces = []
+        found: list[tuple[str, bytes]] = []
         for file in files:
-            shown = str(file.relative_to(path.parent)) if path.is_dir() else given
-            pieces.append(_read_text(file, shown, room))
-            room = None if room is None else room - BYTES_A_CHARACTER * len(pieces[-1])
-    data = b"".join(pieces)
-    if not data:
+            name = str(file.relative_to(path.parent))
+            found.append((name, _read_text(file, name if path.is_dir() else given, _room(before))))
+            before += len(found[-1][1])
+    if not any(data for _, data in found):
         raise UserError(f"the corpus must hold some text, got the empty file {given}. Give another file.")
-    return data
+    return found
+
+
+def _room(before: int) -> int | None:
+    """Bytes of memory beside a text of `before` bytes; None if the machine does not say."""
+    here = memory_bytes()
+    return None if here is None else here - BYTES_A_CHARACTER * before
 
 
 def _read_text(path: Path, given: str, room: int | None) -> bytes:

@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
@@ -29,17 +30,33 @@ _BESIDES = 1 << 24
 """Most bytes by which an archive may exceed the file in it."""
 _WORK = ".fetch-"
 """Prefix of the folders of downloads in progress."""
+_NAMED = 4
+"""Names of a corpus of several files that messages show."""
 _LEFTOVER_SECONDS = 86_400
 """A folder of a download that is older was left behind by a process that was killed."""
+
+
+@dataclass(frozen=True)
+class CorpusFile:
+    """A file of a corpus."""
+
+    name: str
+    """A registered name or that of the file, without the folders around what the user named."""
+    size: int
+    """In bytes, unpacked."""
+    sha256: str
+    """Checksum of these bytes."""
 
 
 class Corpus(NamedTuple):
     """The bytes of a text and their origin."""
 
     name: str
-    """A registered name, or the path as given."""
+    """Registered names and paths as given, for messages."""
     data: bytes
-    """Never empty."""
+    """Never empty; the files one after the other."""
+    files: tuple[CorpusFile, ...] = ()
+    """Each is decoded by itself; none: the data is one file."""
 
     @property
     def sha256(self) -> str:
@@ -58,8 +75,8 @@ class CorpusStatus(NamedTuple):
     """The file, the archive, or the folder of several files; None if the corpus must be downloaded first."""
 
 
-def load(corpus: str, folder: Path | None = None) -> Corpus:
-    """Load `corpus`: `python-topics`, a registered name, the path of any file, or a folder.
+def load(corpus: str | Sequence[str], folder: Path | None = None) -> Corpus:
+    """Load `corpus`: `python-topics`, a registered name, the path of any file, a folder, or several of these in order.
 
     A folder gives its files .txt and .txt.gz, and those of its folders, one after the other by their paths. Files of
     gzip are unpacked.
@@ -70,14 +87,29 @@ def load(corpus: str, folder: Path | None = None) -> Corpus:
 
     Raises `UserError` if it is unknown, missing, unreadable, empty or not the published text.
     """
+    names = [corpus] if isinstance(corpus, str) else list(corpus)
+    if not names:
+        raise UserError(
+            "--corpus must name a text, got nothing. Name a file, a folder or a text that is known."
+        )
+    files: list[tuple[str, bytes]] = []
+    for name in names:
+        files += _load_one(name, folder, sum(len(data) for _, data in files))
+    described = tuple(CorpusFile(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in files)
+    shown = names if len(names) <= _NAMED else [*names[: _NAMED - 1], f"{len(names) - _NAMED + 1} more"]
+    return Corpus(", ".join(shown), b"".join(data for _, data in files), described)
+
+
+def _load_one(corpus: str, folder: Path | None, before: int) -> list[tuple[str, bytes]]:
+    """Names and contents of the files of one corpus, beside `before` bytes of others."""
     if corpus == EMBEDDED:
-        return Corpus(corpus, _python_topics())
+        return [(corpus, _python_topics())]
     if corpus not in CORPORA:
-        return Corpus(corpus, read_path(corpus))
+        return read_path(corpus, before)
     files = CORPORA[corpus].files
     if paths := _search(files, folder):
         read = (_read_checked(corpus, file, path) for file, path in zip(files, paths, strict=True))
-        return Corpus(corpus, b"".join(read))
+        return [(corpus, b"".join(read))]
     looked = " or ".join(map(str, _places(folder)))
     needed = " + ".join(f"{file.name} (or {file.archive})" if file.archive else file.name for file in files)
     raise UserError(

@@ -41,9 +41,12 @@ CORPORA = {
         b"ab" * 30 + b"a",
         "at least 56 training characters|got 55",
     ),  # 6 are held out
-    "no UTF-8": (b"abc\xff\xfeabc", "must be UTF-8, got byte 0xff at offset 3. Give --unit bytes"),
+    "no UTF-8": (
+        b"abc\xff\xfeabc",
+        "must be UTF-8, got byte 0xff at offset 3 of corpus. Give its --encoding|or --unit bytes",
+    ),
     "cut within a character": ("abcä".encode()[:-1], "must be UTF-8, got byte 0xc3 at offset 3"),
-    "with NUL": (b"abc\0abc", "must be text, got a NUL at offset 3. Give --unit bytes"),
+    "with NUL": (b"abc\0abc", "must be text, got a NUL at offset 3 of corpus. Give --unit bytes"),
 }
 
 

@@ -22,7 +22,7 @@ from helpers.babi_stories import files, plain_reading
 from numdnc import UserError, data
 from numdnc.corpora import SourceFile
 from numdnc.data import Corpus
-from numdnc.tasks import text as text_module
+from numdnc.tasks import decoding
 from numdnc.tasks.babi import BabiSettings, BabiTask, parse_lines, read_babi
 from numdnc.tasks.babi.asking import story_batch
 from numdnc.tasks.babi.stories import Vocabulary as Words
@@ -46,7 +46,7 @@ def text(rng: Rng, place: Path) -> None:
     raw = raw[: int(rng.integers(1, 5000))]
     (place / "text").write_bytes(raw)
     unit, piece = one_of(rng, ["characters", "characters", "bytes"]), int(rng.integers(1, 200))
-    before, text_module._PIECE = text_module._PIECE, piece
+    before, decoding._PIECE = decoding._PIECE, piece
     try:
         task = TextTask(
             data.load(str(place / "text")),
@@ -54,7 +54,7 @@ def text(rng: Rng, place: Path) -> None:
             0,
         )
     finally:
-        text_module._PIECE = before
+        decoding._PIECE = before
     whole = raw.decode("latin-1" if unit == "bytes" else "utf-8-sig")
     if unit == "characters":
         whole = one_line_end(whole)

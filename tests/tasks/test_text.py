@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from numdnc import LSTMSpec, UserError, init_params, select_engine
 from numdnc.data import Corpus
+from numdnc.tasks import decoding
 from numdnc.tasks import text as text_module
-from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, decode, sample
+from numdnc.tasks.decoding import decode
+from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, sample
 from numdnc.training.run import forward_with
 
 LETTERS = "".join(chr(ord("a") + (7 * i + i // 26 * i) % 26) for i in range(1000))
@@ -44,7 +46,7 @@ def test_what_is_no_text_is_refused_with_the_way_out(raw: bytes, words: str) -> 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 100])
 def test_pieces_are_cut_anywhere(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a character, a line break or the byte order mark; offsets are those of the file."""
-    monkeypatch.setattr(text_module, "_PIECE", piece)
+    monkeypatch.setattr(decoding, "_PIECE", piece)
     text = "\ufeffa\r\n\u00e4\r\u20ac\n\r\n\U0001f600\ufeffb\r"
     expected = text[1:].replace("\r\n", "\n").replace("\r", "\n")
     assert "".join(decode(Corpus("x", text.encode()), "characters")) == expected
@@ -73,7 +75,7 @@ def test_a_text_is_held_as_bytes_and_numbers_and_nothing_else() -> None:
     finally:
         tracemalloc.stop()
     assert held < 1.1 * len(data)
-    assert most < 1.1 * len(data) + 40 * text_module._PIECE
+    assert most < 1.1 * len(data) + 40 * decoding._PIECE
     assert sum(task.characters) == 45 * 300_000
     wide = "".join(map(chr, range(0x4E00, 0x4E00 + 300))) * 10
     assert task_of(wide)._text.dtype == np.uint16

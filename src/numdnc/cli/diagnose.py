@@ -6,7 +6,7 @@ from tyro.conf import Positional
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
-from numdnc.cli.options import AsJson, DataFolder, EngineName
+from numdnc.cli.options import AsJson, Corpus, DataFolder, EngineName
 from numdnc.runs.kinds import open_path
 
 
@@ -16,7 +16,7 @@ def diagnose_run(
     last: bool = False,
     engine: EngineName = "auto",
     custom_task: CustomTask = None,
-    corpus: str | None = None,
+    corpus: Corpus = (),
     data_folder: DataFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -29,7 +29,7 @@ def diagnose_run(
         last: Examine the last checkpoint, not the best.
         engine: What computes the model; auto takes the fastest that can.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
-        corpus: Where the run's text lies now, if it has moved (a text only).
+        corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         as_json: Print the result as one JSON object.
 

@@ -8,7 +8,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
-from numdnc.cli.options import AsJson, DataFolder, EngineName
+from numdnc.cli.options import AsJson, Corpus, DataFolder, EngineName
 from numdnc.errors import UserError
 from numdnc.runs.kinds import call, open_path
 from numdnc.runs.results import Evaluation
@@ -22,7 +22,7 @@ def evaluate(
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     sparsity: int | None = None,
     engine: EngineName = "auto",
-    corpus: str | None = None,
+    corpus: Corpus = (),
     data_folder: DataFolder = None,
     overrides: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
     sequences: int | None = None,
@@ -46,13 +46,13 @@ def evaluate(
         memory_size: Run a model with this many memory slots (default: as it was trained).
         sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
-        corpus: Where the run's text lies now, if it has moved (a text only).
+        corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
         sequences: How many sequences to score (default: as many as in training; sequences only), or molecules to sample
             (default: 1,000).
-        graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: first the line
-            source,edge,destination, then an edge a line (runs of graph tasks only).
+        graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: an edge a line,
+            source,edge,destination or source,destination (runs of graph tasks only).
         two_way: Take each edge of the file in both directions.
         nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph).
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.

@@ -17,6 +17,7 @@ from numdnc.spec import SPECS, Spec
 MOST_LAYERS = 1000
 ENGINES = "{" + ",".join(ENGINE_NAMES) + "}"
 
+Corpus = Annotated[tuple[str, ...], arg(metavar="PATH ..")]
 DataFolder = Annotated[Path | None, arg(name="data")]
 AsJson = Annotated[bool, arg(name="json")]
 EngineName = Annotated[str, arg(aliases=["-e"], metavar=ENGINES)]

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
-from numdnc.cli.options import ENGINES, DataFolder, Device, engine_on
+from numdnc.cli.options import ENGINES, Corpus, DataFolder, Device, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.training import check_minutes, saved_first, train_run
 from numdnc.engines import select_engine
@@ -35,7 +35,7 @@ def resume(
     sparsity: int | None = None,
     engine: Annotated[str | None, arg(metavar=ENGINES)] = None,
     device: Device = None,
-    corpus: str | None = None,
+    corpus: Corpus = (),
     data_folder: DataFolder = None,
     custom_task: CustomTask = None,
     sample_every: int = 10,
@@ -57,7 +57,7 @@ def resume(
             text).
         engine: Go on with this engine (default: the one used so far).
         device: Where the engine torch runs (default: where it did so far).
-        corpus: Where the run's text lies now, if it has moved (a text only).
+        corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         sample_every: Progress lines between samples, besides the one at the end; 0 = no samples.

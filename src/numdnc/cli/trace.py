@@ -9,7 +9,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
 from numdnc.cli.evaluate import parse_overrides
-from numdnc.cli.options import AsJson, DataFolder, EngineName
+from numdnc.cli.options import AsJson, Corpus, DataFolder, EngineName
 from numdnc.errors import UserError
 from numdnc.formatting import format_bytes
 from numdnc.inspection.trace import Trace
@@ -34,7 +34,7 @@ def trace_run(
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,
     sparsity: int | None = None,
     engine: EngineName = "auto",
-    corpus: str | None = None,
+    corpus: Corpus = (),
     data_folder: DataFolder = None,
     custom_task: CustomTask = None,
     out: Annotated[Path | None, arg(aliases=["-o"])] = None,
@@ -52,14 +52,14 @@ def trace_run(
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
         last: Take the last checkpoint, not the best.
         overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
-        graph: A CSV file of source,edge,destination that the question is about (graphs; default: the one that
+        graph: A CSV file with an edge a line that the question is about (graphs; default: the one that
             model:NAME comes with).
         two_way: Take each edge of the file in both directions (graphs).
         nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
         memory_size: Run a model with this many memory slots (default: as it was trained).
         sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
-        corpus: Where the run's text lies now, if it has moved (a text only).
+        corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         out: The file to write (default: trace.safetensors in the run's folder; of model:NAME, NAME-trace.safetensors

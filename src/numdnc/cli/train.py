@@ -40,7 +40,7 @@ Start = Callable[[Workers], None]
 
 def train_text(
     *,
-    corpus: Annotated[str, arg(aliases=["-c"])] = EMBEDDED,
+    corpus: Annotated[tuple[str, ...], arg(aliases=["-c"], metavar="PATH|NAME ..")] = (EMBEDDED,),
     model: OmitArgPrefixes[ModelOptions] = ModelOptions(),
     text: OmitArgPrefixes[TextSettings] = TextSettings(),
     training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(steps=4800, input_scale=16),
@@ -54,7 +54,8 @@ def train_text(
     1.78 with a DNC or an LSTM, 2.06 with an RNN (1 seed each).
 
     Args:
-        corpus: A text file (also .gz), a folder of .txt files, or a name that `numdnc data list` knows.
+        corpus: A text file (also .gz), a folder of .txt files, or a name that `numdnc data list` knows; several are
+            read one after the other.
         data_folder: Folder to look for named corpora in (or set NUMDNC_DATA).
 
     """

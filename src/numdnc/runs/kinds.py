@@ -1,7 +1,7 @@
 """The registry of kinds of runs, and how a run is opened as one of them."""
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -61,7 +61,7 @@ def load_run(
     engine: str = "auto",
     memory_size: int | None = None,
     sparsity: int | None = None,
-    corpus: str | None = None,
+    corpus: str | Sequence[str] = (),
     data_folder: str | Path | None = None,
     custom_task: str | None = None,
 ) -> TaskRun:
@@ -76,7 +76,7 @@ def load_run(
         memory_size: Run a model with this many memory slots, by default as it was trained.
         sparsity: Run a DNC with weightings and links cut to this many entries, by default as it was trained. One that
             was trained without a cut may need 16 or more, or some training with it.
-        corpus: Where a run's text lies now, if it has moved.
+        corpus: Where a run's text lies now, if it has moved; of several files all, in order.
         data_folder: Folder to look for named corpora in, or where the stories of bAbI lie now.
         custom_task: The run's custom task, MODULE:CLASS or FILE.py:CLASS. It is code, so data alone never loads it: it
             must be named here once, unless the run was trained on this machine.

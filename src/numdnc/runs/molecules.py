@@ -66,7 +66,7 @@ class MoleculeRun(TaskRun):
         *,
         engine: str = "auto",
         memory: MemoryOverride = UNCHANGED,
-        corpus: str | None = None,
+        corpus: str | Sequence[str] = (),
     ) -> None:
         super().__init__(run, engine=engine, memory=memory)
         with of_this_version(self.noun):
@@ -76,7 +76,10 @@ class MoleculeRun(TaskRun):
             if not self.vocabulary.size == run.spec.input_size == run.spec.output_size:
                 raise UserError(f"{self.vocabulary.size} tokens for {run.spec.input_size} inputs")
             check_batch(run, self.settings.batch)
-        self._corpus = corpus
+        given = [corpus] if isinstance(corpus, str) else corpus
+        if len(given) > 1:
+            raise UserError(f"--corpus must name the one file of the molecules, got {len(given)}. Name one.")
+        self._corpus = given[0] if given else None
 
     def _stored(self, run: Run) -> tuple[Any, tuple[str, ...], int]:
         """The settings that a checkpoint stores, the tokens, and the most of them in a molecule."""

@@ -1,7 +1,8 @@
 """Runs of a text: the next character is predicted."""
 
 import dataclasses
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from numdnc import data
 from numdnc.corpora import CORPORA
+from numdnc.data import CorpusFile
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace
 from numdnc.runs.base import NewTask, TaskRun
@@ -18,10 +20,11 @@ from numdnc.runs.memory import UNCHANGED, MemoryOverride
 from numdnc.runs.progress import ProgressLine, time_and_iteration, time_left
 from numdnc.runs.results import Evaluation
 from numdnc.runs.stored import check_batch, of_this_version
-from numdnc.runs.user_state import find_data_path, save_data_path
+from numdnc.runs.user_state import find_data_places, save_data_places
 from numdnc.schema import validated
 from numdnc.tasks import Batch
-from numdnc.tasks.text import TextSettings, TextTask, Unit, Vocabulary, sample, segments_at_once
+from numdnc.tasks.decoding import Unit
+from numdnc.tasks.text import TextSettings, TextTask, Vocabulary, sample, segments_at_once
 from numdnc.tasks.user_input import text_batch, typed_symbols
 from numdnc.training.events import Report
 from numdnc.training.run import Run
@@ -44,14 +47,17 @@ class _Stored:
 
     name: str
     settings: TextSettings
-    corpus: str
-    """Its name; of a file without its folder, which may be private."""
+    corpus: str | tuple[str, ...]
+    """Its name, or the names of several; of a file or folder without the one around it, which may be private."""
     sha256: str
+    """Checksum of all files one after the other."""
+    files: tuple[CorpusFile, ...] = ()
+    """Not stored by earlier versions."""
     vocabulary: _Symbols
 
 
 class TextRun(TaskRun):
-    """A run of a text. `corpus` and `data_folder` say where the text lies now, if it has moved."""
+    """A run of a text, in one file or several. `corpus` and `data_folder` say where it lies now, if it has moved."""
 
     kind: ClassVar[str] = "text"
     noun: ClassVar[str] = "a text"
@@ -65,7 +71,7 @@ class TextRun(TaskRun):
         *,
         engine: str = "auto",
         memory: MemoryOverride = UNCHANGED,
-        corpus: str | None = None,
+        corpus: str | Sequence[str] = (),
         data_folder: Path | None = None,
     ) -> None:
         super().__init__(run, engine=engine, memory=memory)
@@ -76,24 +82,28 @@ class TextRun(TaskRun):
             self.vocabulary.check(run.spec.input_size, run.spec.output_size)
             check_batch(run, stored.settings.batch)
         self.settings = stored.settings
-        self._corpus, self._data_folder = corpus, data_folder
+        self._stored = stored
+        self._corpus, self._data_folder = _as_list(corpus), data_folder
 
     @staticmethod
     def prepare(
-        corpus: str, settings: TextSettings, *, seed: int, data_folder: Path | None = None
+        corpus: str | Sequence[str], settings: TextSettings, *, seed: int, data_folder: Path | None = None
     ) -> NewTask:
-        """Read a text to train on: a file, or a corpus that is known by name."""
-        found = data.load(corpus, data_folder)
+        """Read a text to train on: files, folders, or corpora that are known by name, one after the other."""
+        given = _as_list(corpus)
+        found = data.load(given, data_folder)
         task = TextTask(found, settings, seed)
         trained, held_out = task.characters
-        _save_path(corpus, found)
+        _save_paths(given, found)
+        names = [name if name in CORPORA else Path(name).name for name in given]
         return NewTask(
             task,
             metadata={
                 "name": task.name,
                 "settings": dataclasses.asdict(settings),
-                "corpus": corpus if corpus in CORPORA else Path(corpus).name,
+                "corpus": names[0] if len(names) == 1 else names,
                 "sha256": found.sha256,
+                "files": [dataclasses.asdict(file) for file in found.files],
                 "vocabulary": task.vocabulary._asdict(),
             },
             batch=settings.batch,
@@ -108,8 +118,10 @@ class TextRun(TaskRun):
     @cached_property
     def task(self) -> TextTask:
         """The task on the run's text, which must be the same byte for byte."""
-        stored, sha256 = self.checkpoint.task["corpus"], self.checkpoint.task["sha256"]
-        wanted = self._corpus or (stored if stored in CORPORA else find_data_path(sha256, stored))
+        names, sha256 = _as_list(self._stored.corpus), self._stored.sha256
+        seen = [] if CORPORA.keys() >= set(names) else find_data_places(sha256)
+        still_there = all(place in CORPORA or os.path.exists(place) for place in seen)  # noqa: PTH110
+        wanted = self._corpus or (seen if seen and still_there else names)
         try:
             found = data.load(wanted, self._data_folder)
         except UserError as error:
@@ -117,17 +129,15 @@ class TextRun(TaskRun):
                 "" if self._corpus else " If the run's text has moved, say with --corpus where it lies now."
             )
             raise UserError(f"{error}{hint}") from None
-        if found.sha256 != sha256:
+        if found.sha256 != sha256 or not _same_files(self._stored.files, found.files):
             raise UserError(
-                f"the corpus must be the one the run was started with (SHA-256 {sha256[:12]}..), "
-                f"got another at {wanted} ({found.sha256[:12]}..). Give the old one with --corpus."
+                f"the corpus must be the one the run was started with (SHA-256 {sha256[:12]}..), got another at "
+                f"{found.name} ({found.sha256[:12]}..{_first_other(self._stored.files, found.files)}). "
+                "Give the old one with --corpus."
             )
-        if stored not in CORPORA:
-            self.checkpoint.task = {
-                **self.checkpoint.task,
-                "corpus": Path(stored).name,
-            }  # earlier versions stored the path
-            _save_path(wanted, found)
+        if len(names) == 1 and names[0] not in CORPORA:  # earlier versions stored the path
+            self.checkpoint.task = {**self.checkpoint.task, "corpus": Path(names[0]).name}
+        _save_paths(wanted, found)
         return TextTask(found, self.settings, self.checkpoint.training.seed)
 
     @property
@@ -237,7 +247,30 @@ class TextRun(TaskRun):
         )
 
 
-def _save_path(corpus: str, found: data.Corpus) -> None:
-    """Store on this machine where a text lies that has no registered name."""
-    if corpus not in CORPORA:
-        save_data_path(found.sha256, Path(corpus))
+def _as_list(corpus: str | Sequence[str]) -> list[str]:
+    return [corpus] if isinstance(corpus, str) else list(corpus)
+
+
+def _save_paths(given: Sequence[str], found: data.Corpus) -> None:
+    """Store on this machine where texts lie, unless all of them have registered names."""
+    if any(name not in CORPORA for name in given):
+        places = [name if name in CORPORA else str(Path(name).resolve()) for name in given]
+        save_data_places(found.sha256, places)
+
+
+def _same_files(stored: Sequence[CorpusFile], found: Sequence[CorpusFile]) -> bool:
+    """Whether files have the same contents in the same order, whatever their names; earlier versions stored none."""
+    return not stored or [file.sha256 for file in stored] == [file.sha256 for file in found]
+
+
+def _first_other(stored: Sequence[CorpusFile], found: Sequence[CorpusFile]) -> str:
+    """The first of several stored files that is not found as it was, in words."""
+    if len(stored) == len(found) == 1:
+        return ""
+    if len(stored) != len(found):
+        return f"; {len(found)} files, not {len(stored)}"
+    return next(
+        f"; the first other file is {at.name}"
+        for at, now in zip(stored, found, strict=True)
+        if at.sha256 != now.sha256
+    )

@@ -7,6 +7,7 @@ folder. One small file each, under $XDG_STATE_HOME/numdnc. Nothing fails where n
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,20 @@ def save_data_path(checksum: str, path: Path) -> None:
 
 def find_data_path(checksum: str, otherwise: str) -> str:
     """Where data of this checksum was seen last, if something is there now; else `otherwise`."""
+    places = find_data_places(checksum)
+    return places[0] if len(places) == 1 and os.path.exists(places[0]) else otherwise  # noqa: PTH110
+
+
+def save_data_places(checksum: str, places: Sequence[str]) -> None:
+    """Keep where the parts of data of this checksum lie, absolute paths or other names."""
+    save_value("data", checksum, list(places))
+
+
+def find_data_places(checksum: str) -> list[str]:
+    """Where the parts of data of this checksum were seen last; [] if that is unknown."""
     found = load_value("data", checksum)
-    return found if isinstance(found, str) and os.path.exists(found) else otherwise  # noqa: PTH110
+    places = found if isinstance(found, list) else [found]  # earlier versions kept a single path
+    return [place for place in places if isinstance(place, str)]
 
 
 def _file(what: str, key: str) -> Path:

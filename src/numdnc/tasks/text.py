@@ -5,13 +5,11 @@ stretches of the first part, window by window; the model's state is carried from
 (truncated back-propagation). Scores are bits per character (BPC).
 """
 
-import codecs
-import io
 import math
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +21,7 @@ from numdnc.reference.activations import softmax
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, position_from
-
-Unit = Literal["characters", "bytes"]
+from numdnc.tasks.decoding import Unit, check_encoding, decode
 
 SEGMENT_LENGTH = 512
 """Held-out text is scored in segments of this many characters, side by side, ..."""
@@ -32,45 +29,6 @@ WARM_UP = 128
 """... and reading begins this many characters before each segment, so that every prediction has a context."""
 MAX_SEGMENTS = 256
 """Segments that are scored at once, to limit memory."""
-_PIECE = 1 << 20
-"""Bytes that are decoded at once, so that only the bytes of a text and its symbol numbers are held in memory."""
-
-
-def decode(corpus: Corpus, unit: Unit) -> Iterator[str]:
-    r"""The text of a corpus, piece by piece.
-
-    Characters: UTF-8 (a byte order mark is dropped) with universal newlines: \r\n and \r are read as \n.
-    Bytes: each byte, unchanged, as the character of that number (Latin-1).
-    """
-    if unit not in get_args(Unit):
-        raise UserError(f"unit must be characters or bytes, got {unit!r}.")
-    data = memoryview(corpus.data)
-    if unit == "bytes":
-        return (str(data[at : at + _PIECE], "latin-1") for at in range(0, len(data), _PIECE))
-    return _characters(data, f"Give --unit bytes to model {corpus.name} byte by byte, or give a text file.")
-
-
-def _characters(data: memoryview, hint: str) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    begin = len(codecs.BOM_UTF8) if bytes(data[:3]) == codecs.BOM_UTF8 else 0
-    read = 0
-    for at in range(begin, len(data), _PIECE):
-        last = at + _PIECE >= len(data)
-        kept = len(decoder.getstate()[0])  # bytes of a character that the piece before ended in
-        try:
-            text = decoder.decode(data[at : at + _PIECE], last)
-        except UnicodeDecodeError as error:
-            place = at - kept + error.start
-            raise UserError(
-                f"a text corpus must be UTF-8, got byte 0x{data[place]:02x} at offset {place}. {hint}"
-            ) from None
-        if "\0" in text:
-            raise UserError(
-                f"a text corpus must be text, got a NUL at offset {read + text.index(chr(0))}. {hint}"
-            )
-        read += len(text)
-        yield newlines.decode(text, last)
 
 
 class Vocabulary(NamedTuple):
@@ -122,7 +80,9 @@ class TextSettings:
     """How the text is split, batched and scored."""
 
     unit: Unit = "characters"
-    """characters: UTF-8 with universal newlines; bytes: the bytes of any file."""
+    """characters, with universal newlines; bytes: the bytes of any file."""
+    encoding: str = "utf-8"
+    """Encoding of the characters by Python's name for it, such as latin-1, cp1252 or utf-16."""
     batch: int = 8
     """B, streams read side by side."""
     window: int = 64
@@ -133,6 +93,11 @@ class TextSettings:
     """At most this many held-out characters are scored for a progress line (`eval` scores them all)."""
 
     def __post_init__(self) -> None:
+        check_encoding(self.encoding)
+        if self.unit == "bytes" and self.encoding != "utf-8":
+            raise UserError(
+                f"encoding must be left out with the unit bytes, which are read as they are, got {self.encoding}."
+            )
         for name in ("batch", "window", "score_limit"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -158,14 +123,16 @@ class TextTask:
     def __init__(self, corpus: Corpus, settings: TextSettings, seed: int) -> None:
         self.corpus_name = corpus.name
         self.settings = settings
-        self.vocabulary = Vocabulary.from_text(decode(corpus, settings.unit), settings.unit)
+        self.vocabulary = Vocabulary.from_text(
+            decode(corpus, settings.unit, settings.encoding), settings.unit
+        )
         self.input_size = self.output_size = len(self.vocabulary.symbols)
         if self.input_size < 2:
             raise UserError(
                 f"a corpus must have at least 2 different symbols, got {self.vocabulary.symbols!r} only in "
                 f"{corpus.name}. There is nothing to predict; give another text."
             )
-        self._text = _numbers(corpus, self.vocabulary)
+        self._text = _numbers(corpus, self.vocabulary, settings.encoding)
         self._cut = len(self._text) - max(1, round(settings.held_out * len(self._text)))
         shortest = settings.batch * settings.window + settings.window
         if self._cut < shortest:
@@ -273,10 +240,10 @@ class TextTask:
         self._rng = generator_from(saved.rng)
 
 
-def _numbers(corpus: Corpus, vocabulary: Vocabulary) -> NDArray[np.integer]:
+def _numbers(corpus: Corpus, vocabulary: Vocabulary, encoding: str) -> NDArray[np.integer]:
     """The symbol numbers of a whole corpus."""
     numbers, end = np.empty(len(corpus.data), vocabulary.dtype), 0  # a character has at least a byte
-    for piece in decode(corpus, vocabulary.unit):
+    for piece in decode(corpus, vocabulary.unit, encoding):
         numbers[end : end + len(piece)] = vocabulary.encode(piece)
         end += len(piece)
     return numbers[:end]
