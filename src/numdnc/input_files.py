@@ -4,19 +4,12 @@ A refused file raises `OSError` with its reason in `strerror`, as a missing file
 needed for.
 """
 
-import csv
 import errno
-import io
 import os
 import stat
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from typing import BinaryIO
 
-from numdnc.errors import UserError
-
-MAX_CSV_BYTES = 1 << 23
-"""Most bytes of a CSV file, some hundred thousand rows."""
 MAX_DIGITS = 9
 """Most digits of a whole number in a text."""
 _PIECE = 1 << 20
@@ -49,28 +42,6 @@ def read_stream(stream: BinaryIO, most: int) -> bytes:
             raise OSError(errno.EFBIG, f"it has more than {most:,} bytes")
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def read_csv(path: Path, option: str) -> list[tuple[int, list[str]]]:
-    """Line number and cells of each row that is not empty; `option` is the option that named the file.
-
-    Cells are separated by commas, semicolons or tabs, whichever the first line has most of; as spreadsheets write them,
-    also in UTF-16 with a byte order mark.
-    """
-    try:
-        data = read_file(path, MAX_CSV_BYTES)
-        text = data.decode("utf-16" if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
-        delimiter = max(",;\t", key=next(filter(str.strip, text.splitlines()), "").count)
-        rows = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
-        return [(rows.line_num, cells) for row in rows if any(cells := [cell.strip() for cell in row])]
-    except OSError as error:
-        raise UserError(
-            f"{option} must name a CSV file that can be read, got {path}: {error.strerror}. Check its name."
-        ) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{option} must name a CSV file of UTF-8 or UTF-16 text, got {path} ({error}). Save it in that form."
-        ) from None
 
 
 def parse_whole_number(word: str) -> int | None:

@@ -478,8 +478,10 @@ def test_a_question_that_cannot_be_asked(case: str, runs: Path) -> None:
 
 
 FILES = {
-    "": "the first line of graph.csv must be source,edge,destination, got nothing",
-    "a,b,c\n": "the first line of graph.csv must be source,edge,destination, got 'a,b,c'",
+    "": "graph.csv must hold a line of source,edge,destination or more, got none",
+    "a\n": "each line of graph.csv must hold source,edge,destination, none of them empty, got 'a' as line 1",
+    "a,b,c\nd,e\n": "none of them empty, got 'd,e' as line 2",
+    "from,to\na,b\na,b,c\n": "must hold source,destination, none of them empty, got 'a,b,c' as line 3",
     "source,edge,destination\n": "graph.csv must hold at least one edge below its first line, got none",
     "source,edge,destination\na,b\n": "none of them empty, got 'a,b' as line 2",
     "source,edge,destination\na,b,c\na,,c\n": "none of them empty, got 'a,,c' as line 3",
@@ -507,12 +509,12 @@ def test_files_that_cannot_be_read(runs: Path, place: Path) -> None:
         refused("eval", run, "--graph", file, expect=expect)
     relations = "ask", runs / "inference", "Olive -x-> ?", "--graph", EXAMPLES / "family.csv", "--relations"
     (place / "bad.csv").write_text("relation,path\nx,mother\n")
-    (place / "other.csv").write_text("name,path\nx,mother/mother\n")
+    (place / "other.csv").write_text("x,mother/mother\ny\n")
     for file, expect in (
         ("none.csv", "--relations must name a CSV file that can be read"),
         ("binary.csv", "--relations must name a CSV file of UTF-8 or UTF-16 text"),
         ("bad.csv", "each line of bad.csv must be a relation and edges separated by /|got 'x,mother'"),
-        ("other.csv", "the first line of other.csv must be relation,path"),
+        ("other.csv", "each line of other.csv must hold relation,path|got 'y' as line 2"),
     ):
         refused(*relations, file, expect=expect)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 from numdnc.errors import UserError
-from numdnc.input_files import MAX_CSV_BYTES
 from numdnc.inspection.trace import About, Trace
 from numdnc.runs.results import Evaluation, GraphAnswer
 from numdnc.runs.sequences import SequenceRun, generator_class
 from numdnc.schema import Size, read_json
+from numdnc.tables import MAX_CSV_BYTES
 from numdnc.tasks import Batch
 from numdnc.tasks.graphs import GraphTask
 from numdnc.tasks.graphs.asking import Posed, answer, draw_on_graph, pose
@@ -36,7 +36,7 @@ class OwnGraph:
 
 
 class GraphRun(SequenceRun):
-    """A run of a graph task. Graphs of the user's own are CSV files of source,edge,destination."""
+    """A run of a graph task. Graphs of the user's own are CSV files, an edge a line."""
 
     own_graph: OwnGraph | None = None
     """What `ask` asks about if no graph is named, with paths of its files."""

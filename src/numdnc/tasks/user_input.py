@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.input_files import read_csv
 from numdnc.names import quoted
 from numdnc.params import Inputs
+from numdnc.tables import read_csv
 from numdnc.tasks import Batch
 from numdnc.tasks.sequence_task import SequenceTask
 from numdnc.tasks.sequences import channel_names

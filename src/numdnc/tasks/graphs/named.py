@@ -15,16 +15,21 @@ from typing import NamedTuple
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.input_files import read_csv
 from numdnc.names import folded, quoted
 from numdnc.params import Array
+from numdnc.tables import Column, read_table
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs.graph import Graph, Triple, breadth_first
 from numdnc.tasks.graphs.shortest_path import ShortestPath
 from numdnc.tasks.graphs.task import TRIES, GraphTask
 from numdnc.tasks.sequences import pad_and_concat
 
-HEADER = ["source", "edge", "destination"]
+COLUMNS = (
+    Column("source", ("from",)),
+    Column("edge", ("label", "relation"), default="edge"),
+    Column("destination", ("target", "to")),
+)
+"""Columns of the file of a graph."""
 MAX_LOOKUPS = 3_000_000
 """Most nodes and edges that one look-up visits: very large graphs get less exact answers instead of long waits."""
 
@@ -207,7 +212,10 @@ class NamedGraphTask:
 
 
 def read_graph(path: Path, *, two_way: bool) -> NamedGraph:
-    """Read a graph from a CSV file of source, edge, destination; with `two_way` each row also gives its reverse."""
+    """Read a graph from a CSV file of source, edge, destination; with `two_way` each row also gives its reverse.
+
+    Without a column of edges, each is named "edge".
+    """
     rows = _rows(path)
     if two_way:
         rows += [(destination, edge, source) for source, edge, destination in rows]
@@ -247,24 +255,13 @@ class _NumberedNames:
 
 
 def _rows(path: Path) -> list[tuple[str, str, str]]:
-    rows = read_csv(path, "--graph")
-    columns = ",".join(HEADER)
-    if not rows or [name.lower() for name in rows[0][1]] != HEADER:
-        got = quoted(",".join(rows[0][1])) if rows else "nothing"
-        raise UserError(f"the first line of {path} must be {columns}, got {got}. Put that there.")
-    triples = []
-    for number, names in rows[1:]:
-        if len(names) != len(HEADER) or not all(names):
+    rows = read_table(path, "--graph", COLUMNS)
+    for number, (source, _, destination) in rows:
+        if source == destination:
             raise UserError(
-                f"each line of {path} must hold {columns}, none of them empty, got {quoted(','.join(names))} "
-                f"as line {number}. Fix it; names with commas need quotes."
-            )
-        if names[0] == names[2]:
-            raise UserError(
-                f"each edge of {path} must join two different nodes, got {quoted(names[0])} twice in line {number}. "
+                f"each edge of {path} must join two different nodes, got {quoted(source)} twice in line {number}. "
                 "Take it out."
             )
-        triples.append((names[0], names[1], names[2]))
-    if not triples:
+    if not rows:
         raise UserError(f"{path} must hold at least one edge below its first line, got none. Add some.")
-    return triples
+    return [(source, edge, destination) for _, (source, edge, destination) in rows]

@@ -6,24 +6,21 @@ from pathlib import Path
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.input_files import read_csv
 from numdnc.names import quoted
+from numdnc.tables import Column, read_table
 from numdnc.tasks.graphs.inference import SINGLE, Inference
 from numdnc.tasks.graphs.named import NamedGraph, Numbering
 
-HEADER = ["relation", "path"]
+COLUMNS = (Column("relation", ("name",)), Column("path"))
+"""Columns of a file of relations."""
 
 
 def read_relations(path: Path) -> dict[str, tuple[str, ...]]:
     """Name -> the edges it stands for, from a CSV file of relation, path; "/" separates the edges of a path."""
-    rows = read_csv(path, "--relations")
-    if not rows or [cell.lower() for cell in rows[0][1]] != HEADER:
-        got = quoted(",".join(rows[0][1])) if rows else "nothing"
-        raise UserError(f"the first line of {path} must be {','.join(HEADER)}, got {got}. Put that there.")
     found: dict[str, tuple[str, ...]] = {}
-    for line, row in rows[1:]:
-        steps = tuple(step.strip() for step in row[-1].split("/"))
-        if len(row) != len(HEADER) or not row[0] or len(steps) < 2 or not all(steps):
+    for line, row in read_table(path, "--relations", COLUMNS):
+        steps = tuple(step.strip() for step in row[1].split("/"))
+        if len(steps) < 2 or not all(steps):
             raise UserError(
                 f"each line of {path} must be a relation and edges separated by /, such as grandmother,mother/mother, "
                 f"got {quoted(','.join(row))} as line {line}. Fix it."
