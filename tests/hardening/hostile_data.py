@@ -81,7 +81,7 @@ def steps(rng: Rng, place: Path) -> None:
     good, count = rng.random() < 0.5, int(rng.integers(9))
     rows = [[one_of(rng, NUMBERS[:6] if good else NUMBERS) for _ in range(width)] for _ in range(count)]
     (place / "steps.csv").write_bytes(damaged(rng, saved(rng, "\n".join(",".join(row) for row in rows))))
-    batch = steps_batch(str(place / "steps.csv"), task)
+    batch = steps_batch(str(place / "steps.csv"), task.example(), Copy(width=2).input_channels)
     assert batch.inputs.dtype == np.float32
     assert np.isfinite(batch.inputs).all()
     if good and (place / "steps.csv").read_bytes() == "\n".join(",".join(row) for row in rows).encode():

@@ -56,6 +56,7 @@ TRAIN: dict[str, tuple[Any, ...]] = {
     "babi-dnc-1": ("babi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
     "catbabi-dnc-1": ("catbabi", "--batch", 4, "--evaluated", 3, "--validation", 0.2, *SIZES),
     "molecules-dnc-1": ("molecules", "-c", "molecules.smi", "--batch", 4, "--max-tokens", 9, *SIZES),
+    "arrays-dnc-1": ("arrays", "--inputs", "sequences.jsonl", "--batch", 4, *SIZES),
 }
 CLASSES = {
     "text-lstm-1": "TextRun",
@@ -67,6 +68,7 @@ CLASSES = {
     "babi-dnc-1": "BabiRun",
     "catbabi-dnc-1": "CatbabiRun",
     "molecules-dnc-1": "MoleculeRun",
+    "arrays-dnc-1": "ArrayRun",
 }
 
 
@@ -78,6 +80,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.setenv("NUMDNC_DATA", str(folder))
         Path("text.txt").write_text(TEXT)
+        lines = [f'{{"inputs": [{n % 3}, {n % 2}], "targets": [0, {n % 2}]}}\n' for n in range(20)]
+        Path("sequences.jsonl").write_text("".join(lines))
         Path("molecules.smi").write_text("".join(f"{k * 'C'}O\n" for k in range(1, 9)))
         Path("london.csv").write_text(TUBE)
         save_archive(folder / f"{FOLDER}.tar.gz", files())
@@ -185,7 +189,7 @@ def test_a_kind_of_a_later_version_is_refused() -> None:
     run.task["kind"] = "images"
     with pytest.raises(
         numdnc.UserError,
-        match="must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, shrdlu, got 'ima",
+        match="must be one of text, episodes, arrays, babi, catbabi, molecules, reinvent, policy, shrdlu, got 'ima",
     ):
         open_run(run)
 
@@ -206,7 +210,7 @@ def test_a_new_kind_needs_no_change_of_any_command(monkeypatch: pytest.MonkeyPat
     refused(
         "eval",
         place,
-        expect="must be one of text, episodes, babi, catbabi, molecules, reinvent, policy, shrdlu, got 'echo'",
+        expect="must be one of text, episodes, arrays, babi, catbabi, molecules, reinvent, policy, shrdlu, got 'echo'",
     )
     monkeypatch.setattr("numdnc.runs.kinds.KINDS", (*KINDS, Echo))
     assert type(load("copy-dnc-1")) is Echo

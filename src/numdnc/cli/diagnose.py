@@ -30,7 +30,8 @@ def diagnose_run(
         engine: What computes the model; auto takes the fastest that can.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI and
+            arrays, where the files lie now.
         as_json: Print the result as one JSON object.
 
     """

@@ -47,7 +47,8 @@ def evaluate(
         sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI and
+            arrays, where the files lie now.
         overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
         sequences: How many sequences to score (default: as many as in training; sequences only), or molecules to sample
             (default: 1,000).

@@ -21,6 +21,7 @@ from numdnc.tasks.graphs.task import GraphTask
 
 COMMON = {
     *("model", "hidden", "memory_size", "word_size", "read_heads", "lesson", "only", "subset", "sigma"),
+    *("encoding", "targets_as"),
     *("steps", "learning_rate", "batch", "window", "seed", "minutes", "out", "engine"),
 }
 """Options of `train` that the short help shows, besides those of a single task."""
@@ -34,6 +35,7 @@ _ORDER = (
     "stream",
     "molecules",
     "reinvent",
+    "arrays",
     "sequences",
     "reinforcement",
     "session",

@@ -58,7 +58,8 @@ def resume(
         engine: Go on with this engine (default: the one used so far).
         device: Where the engine torch runs (default: where it did so far).
         corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI and
+            arrays, where the files lie now.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         sample_every: Progress lines between samples, besides the one at the end; 0 = no samples.
         tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.

@@ -11,6 +11,7 @@ from numdnc.cli.options import ModelOptions
 from numdnc.cli.presets import PRESETS
 from numdnc.cli.training import SessionOptions
 from numdnc.names import closest_names
+from numdnc.tasks.arrays import ArraySettings
 from numdnc.tasks.babi import BabiSettings
 from numdnc.tasks.babi.stream import StreamSettings
 from numdnc.tasks.molecules import MoleculeSettings, ReinventSettings
@@ -28,6 +29,7 @@ TRAIN_OPTIONS = (
     StreamSettings,
     MoleculeSettings,
     ReinventSettings,
+    ArraySettings,
     SequenceSettings,
     ReinforcementSettings,
     TrainingSettings,

@@ -60,7 +60,8 @@ def trace_run(
         sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).
         engine: What computes the model; auto takes the fastest that can.
         corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
-        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI, where it lies now.
+        data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI and
+            arrays, where the files lie now.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         out: The file to write (default: trace.safetensors in the run's folder; of model:NAME, NAME-trace.safetensors
             here).

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 from tyro.conf import OmitArgPrefixes, arg
@@ -15,12 +16,14 @@ from numdnc.cli.signatures import with_defaults
 from numdnc.cli.training import SessionOptions, plan_training
 from numdnc.corpora import EMBEDDED
 from numdnc.errors import UserError
+from numdnc.runs.arrays import ArrayRun
 from numdnc.runs.babi import BabiRun
 from numdnc.runs.catbabi import CatbabiRun
 from numdnc.runs.molecules import MoleculeRun
 from numdnc.runs.reinvent import ReinventRun
 from numdnc.runs.sequences import SequenceRun
 from numdnc.runs.text import TextRun
+from numdnc.tasks.arrays import ArraySettings
 from numdnc.tasks.babi import BabiSettings
 from numdnc.tasks.babi.stream import StreamSettings
 from numdnc.tasks.bits.steps import BitsTask
@@ -142,6 +145,34 @@ def train_molecules(
     return plan_training(new, model, training, optimizer, session)
 
 
+def train_arrays(
+    *,
+    inputs: Annotated[Path | None, arg(aliases=["-i"], metavar="FILE")] = None,
+    targets: Annotated[Path | None, arg(metavar="FILE.npy")] = None,
+    mask: Annotated[Path | None, arg(metavar="FILE.npy")] = None,
+    model: OmitArgPrefixes[ModelOptions] = ModelOptions(),
+    arrays: OmitArgPrefixes[ArraySettings] = ArraySettings(),
+    training: OmitArgPrefixes[TrainingSettings] = TrainingSettings(steps=10_000, report_every=200),
+    optimizer: OmitArgPrefixes[OptimizerSettings] = OptimizerSettings(learning_rate=1e-3),
+    session: OmitArgPrefixes[SessionOptions] = SessionOptions(),
+) -> Start:
+    """Learn sequences of your own, from NumPy files or JSON lines, without code.
+
+    Inputs are vectors or symbols, targets are bits or classes; docs/howto/data.md shows both.
+
+    Args:
+        inputs: A file .npy of vectors (S, T, X) or of whole numbers (S, T), which are symbols: S sequences of T steps.
+            Or a file .jsonl with a sequence a line, {"inputs": [..], "targets": [..], "mask": [..]}.
+        targets: A file .npy of numbers from 0 to 1, (S, T, Y), which are bits, or of whole numbers (S, T), which are
+            classes.
+        mask: A file .npy (S, T) with 1 where the loss counts and 0 elsewhere, as in the padding of shorter sequences
+            (default: 1 everywhere).
+
+    """
+    new = ArrayRun.prepare(inputs, targets, mask, arrays, seed=training.seed)
+    return plan_training(new, model, training, optimizer, session)
+
+
 def train_reinvent(
     *,
     prior: str = "",
@@ -253,6 +284,7 @@ TRAIN = Group(
             ),
             "catbabi": command(train_catbabi),
         },
+        "sequences of your own": {"arrays": command(train_arrays)},
         "sequences of bits": _presets_of(BitsTask, besides=TypedTask),
         "arithmetic and languages": _presets_of(TypedTask),
         "graphs": _presets_of(GraphTask),

@@ -188,18 +188,21 @@ class TaskRun(ABC):
     def _check_memory(self, states: int, batch: int) -> None:
         check_memory(self.spec, self.engine, self.checkpoint.training.precision, states, batch)
 
-    def _scores(self, task: Task, no_reads: bool) -> tuple[Scores, Scores | None]:
-        """Scores of the task, and those with every read vector set to zero if wanted."""
+    def _scores(
+        self, task: Task, no_reads: bool, score: Callable[[Forward], Scores] | None = None
+    ) -> tuple[Scores, Scores | None]:
+        """Scores of the task, by default all, and those with every read vector set to zero if wanted."""
+        score = score or (lambda forward: task.score(forward, whole=True))
         if no_reads and not self.spec.has_memory:
             raise UserError(
                 f"--no-reads must be given for a model with a memory, got a run of a {self.spec.kind}. Leave it out."
             )
         self._check_memory(3 * EVAL_BATCH, EVAL_BATCH)
-        scores = task.score(self.forward, whole=True)
+        scores = score(self.forward)
         if not self.spec.has_memory or not no_reads:
             return scores, None
         damaged = finite_forward(self.engine, self.spec, without_reads(self.spec, self.params))
-        return scores, task.score(damaged, whole=True)
+        return scores, score(damaged)
 
     def _trace(self, make: Callable[[], tuple[Batch, About]]) -> Trace:
         self._check_memory(_TRACE_STATES, _TRACE_STATES)

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from numdnc.errors import UserError
 from numdnc.models import locate
 from numdnc.names import quoted
+from numdnc.runs.arrays import ArrayRun
 from numdnc.runs.babi import BabiRun
 from numdnc.runs.base import TaskRun
 from numdnc.runs.catbabi import CatbabiRun
@@ -31,6 +32,7 @@ KINDS: tuple[type[TaskRun], ...] = (
     GraphRun,
     TypedRun,
     SequenceRun,
+    ArrayRun,
     BabiRun,
     CatbabiRun,
     MoleculeRun,

@@ -15,7 +15,7 @@ from numdnc.tasks import Batch, Scores
 from numdnc.tasks.babi.asking import StoryAnswer
 from numdnc.tasks.graphs.asking import GraphStep
 from numdnc.tasks.molecules.chemistry import draw_molecules
-from numdnc.tasks.sequences import SequenceGenerator, channel_names, optional_attribute
+from numdnc.tasks.sequences import Channels, channel_names, optional_attribute
 from numdnc.tasks.typed import TypedAnswer
 
 CAVEAT = "(what this trained model relies on; a model trained without a part may do as well)"
@@ -34,7 +34,7 @@ class Picture(Protocol):
 class SequencePicture:
     """One sequence and what a model makes of it; `str` gives the task's own words, else a picture of characters."""
 
-    generator: SequenceGenerator
+    generator: Channels
     batch: Batch
     """The sequence, alone."""
     outputs: Array

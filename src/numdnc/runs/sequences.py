@@ -156,7 +156,10 @@ class SequenceRun(TaskRun):
         def make() -> tuple[Batch, About]:
             task = self._with_settings(overrides)
             if user_input is not None:
-                return steps_batch(user_input, task), self._about(task, "a sequence given by hand")
+                names = channel_names(task.generator, "input")
+                return steps_batch(user_input, task.example(), names), self._about(
+                    task, "a sequence given by hand"
+                )
             changed = ", ".join(f"{name}={value}" for name, value in (overrides or {}).items())
             batch = task.scoring_rollout(self.forward, task.sequence(number or 0))
             about = f"sequence {number or 0} of those scored on{f', with {changed}' if changed else ''}"
@@ -166,24 +169,7 @@ class SequenceRun(TaskRun):
 
     def progress_line(self, report: Report) -> ProgressLine:
         """Seconds, iteration, sequences trained on, losses, errors, level of a curriculum, speed, time left."""
-        scores, predictions, batch = report.scores, self.task.target_kind, self.task.settings.batch
-        parts = [
-            *time_and_iteration(report.seconds, report.iteration),
-            f"{report.iteration * batch:8,d} samples",
-            f"loss {format_loss(report.train):>7}",
-            f"held-out {format_loss(report.held_out):>7}",
-            f"{100 * scores['bit_error']:5.2f} % {predictions} wrong",
-            f"{100 * (1 - scores['sequence_error']):5.1f} % sequences right",
-            *(
-                [f"{100 * (1 - error):5.1f} % questions"]
-                if (error := scores.get("question_error")) is not None
-                else []
-            ),
-            *([f"level {scores['level']:.0f}"] if "level" in scores else []),
-            f"{report.per_second:9.0f} {predictions}/s",
-            time_left(report.seconds_left),
-        ]
-        return ProgressLine(parts, drop=(len(parts) - 2, 2, 5, 3, 4))
+        return sequence_progress(report, self.task.target_kind, self.task.settings.batch)
 
     def show_sample(self) -> str:
         """One sequence, in words of the task or as a picture."""
@@ -197,7 +183,7 @@ class SequenceRun(TaskRun):
 
     def summarize(self, report: Report) -> str:
         """The scores in words."""
-        return _in_words(report.scores, self.task.target_kind)
+        return scores_in_words(report.scores, self.task.target_kind)
 
     def _evaluate(
         self, task: SequenceTask, settings: dict[str, Any], *, no_reads: bool, picture: bool
@@ -205,7 +191,7 @@ class SequenceRun(TaskRun):
         """Score a variant of the task, which `settings` describe."""
         scores, without = self._scores(task, no_reads)
         sequences, iteration = task.settings.evaluated, self.checkpoint.iteration
-        text = f"{_in_words(scores, task.target_kind)}; {sequences:,} sequences (iteration {iteration})"
+        text = f"{scores_in_words(scores, task.target_kind)}; {sequences:,} sequences (iteration {iteration})"
         record = {
             "task": task.name,
             "settings": settings,
@@ -214,7 +200,7 @@ class SequenceRun(TaskRun):
             **scores,
         }
         if without is not None:
-            text += f"\n{_in_words(without, task.target_kind)}; with every read vector zeroed"
+            text += f"\n{scores_in_words(without, task.target_kind)}; with every read vector zeroed"
             record["without_reads"] = without
         return Evaluation(
             scores=scores,
@@ -324,7 +310,29 @@ def _stored(run: Run) -> _Stored:
     return stored
 
 
-def _in_words(scores: Scores, predictions: str) -> str:
+def sequence_progress(report: Report, predictions: str, batch: int) -> ProgressLine:
+    """A report of separate sequences as a progress line; `predictions` are bits or classes."""
+    scores = report.scores
+    parts = [
+        *time_and_iteration(report.seconds, report.iteration),
+        f"{report.iteration * batch:8,d} samples",
+        f"loss {format_loss(report.train):>7}",
+        f"held-out {format_loss(report.held_out):>7}",
+        f"{100 * scores['bit_error']:5.2f} % {predictions} wrong",
+        f"{100 * (1 - scores['sequence_error']):5.1f} % sequences right",
+        *(
+            [f"{100 * (1 - error):5.1f} % questions"]
+            if (error := scores.get("question_error")) is not None
+            else []
+        ),
+        *([f"level {scores['level']:.0f}"] if "level" in scores else []),
+        f"{report.per_second:9.0f} {predictions}/s",
+        time_left(report.seconds_left),
+    ]
+    return ProgressLine(parts, drop=(len(parts) - 2, 2, 5, 3, 4))
+
+
+def scores_in_words(scores: Scores, predictions: str) -> str:
     """Scores in words; `predictions` are bits or classes."""
     questions = ""
     if "question_error" in scores:

@@ -19,17 +19,16 @@ from numdnc.schema import Count
 from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, position_from
 from numdnc.tasks.curriculum import Curriculum
 from numdnc.tasks.held_out import MAX_OVERLAP, HeldOutFilter
+from numdnc.tasks.scoring import sequence_scores
 from numdnc.tasks.sequences import (
     SequenceGenerator,
-    answer_numbers,
     draw_checked,
     loss_mask,
     optional_attribute,
     pad_and_concat,
-    sequence_lengths,
     single_sequence,
 )
-from numdnc.tasks.targets import are_classes, cross_entropy, errors
+from numdnc.tasks.targets import are_classes, cross_entropy
 
 _TRAINING, _EVALUATION, _MEASUREMENT = 0, 1, 2
 """Separate the random numbers for training, for the held-out set, and for the estimate of their overlap."""
@@ -217,27 +216,9 @@ class SequenceTask:
         return single_sequence(next(islice(self.evaluation_batches(), group, None)), row)
 
     def _measure(self, generator: SequenceGenerator, forward: Forward) -> Scores:
-        nats = predictions = wrong = failed = asked = missed = 0.0
-        for given in self.evaluation_batches(generator):
-            batch = self.scoring_rollout(forward, given)
-            outputs, _ = forward(batch.inputs, None, sequence_lengths(batch))
-            mean, count, _ = self.loss(outputs, batch)
-            misses = errors(outputs, batch.targets, batch.choices) & loss_mask(batch)[..., None]
-            nats += mean * count
-            predictions += count
-            wrong += int(misses.sum())
-            failed += int(misses.any(axis=(0, 2)).sum())
-            answers = answer_numbers(loss_mask(batch))
-            asked += int(answers.max(axis=0).sum())
-            step, row, _ = np.nonzero(misses)
-            missed += len(set(zip(row.tolist(), answers[step, row].tolist(), strict=True)))
-        scores = {
-            "loss": nats / predictions,
-            "bit_error": wrong / predictions,
-            "sequence_error": failed / self.settings.evaluated,
-        }
+        batches = (self.scoring_rollout(forward, given) for given in self.evaluation_batches(generator))
         several = (optional_attribute(generator, "queries") or 1) > 1
-        return {**scores, "question_error": missed / asked} if several else scores
+        return sequence_scores(forward, batches, several=several)
 
     def solved(self, scores: Scores) -> bool:
         """Whether, on the last level, the loss is at most `solved_at` or, if that is 0, every sequence is right."""

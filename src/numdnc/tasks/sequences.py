@@ -18,7 +18,21 @@ from numdnc.tasks.targets import targets_problem
 _OLD_NAMES = {"slots_needed": "most_held", "describe": "in_words", "rollout": "play"}
 
 
-class SequenceGenerator(Protocol):
+class Channels(Protocol):
+    """What has inputs and outputs, perhaps with names, `input_channels` and `output_channels`."""
+
+    @property
+    def input_size(self) -> int:
+        """X, width of an input vector, or number of symbols."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """Y, number of bits or of classes; where a step has several classes, the sum over them."""
+        ...
+
+
+class SequenceGenerator(Channels, Protocol):
     """What a task of separate sequences must offer, as a frozen dataclass whose fields are its settings.
 
     Fields are numbers, booleans or strings with defaults; `__post_init__` refuses a bad value with a UserError.
@@ -37,16 +51,6 @@ class SequenceGenerator(Protocol):
     The names before 0.2, `most_held`, `in_words` and `play`, still work.
     """
 
-    @property
-    def input_size(self) -> int:
-        """X, width of an input vector, or number of symbols."""
-        ...
-
-    @property
-    def output_size(self) -> int:
-        """Y, number of bits or of classes; where a step has several classes, the sum over them."""
-        ...
-
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
         """Draw `batch` sequences, which depend on nothing but `rng`.
 
@@ -55,12 +59,12 @@ class SequenceGenerator(Protocol):
         ...
 
 
-def optional_attribute(generator: SequenceGenerator, name: str) -> Any:
+def optional_attribute(generator: Channels, name: str) -> Any:
     """An optional attribute of a generator, also under its name before 0.2; None where there is neither."""
     return getattr(generator, name, getattr(generator, _OLD_NAMES.get(name, name), None))
 
 
-def channel_names(generator: SequenceGenerator, side: str) -> tuple[str, ...]:
+def channel_names(generator: Channels, side: str) -> tuple[str, ...]:
     """Names of the "input" or "output" channels; numbers if the task gives none."""
     named = getattr(generator, f"{side}_channels", None)
     return named or tuple(f"{side} {i}" for i in range(getattr(generator, f"{side}_size")))

@@ -11,8 +11,6 @@ from numdnc.names import quoted
 from numdnc.params import Inputs
 from numdnc.tables import read_csv
 from numdnc.tasks import Batch
-from numdnc.tasks.sequence_task import SequenceTask
-from numdnc.tasks.sequences import channel_names
 from numdnc.tasks.text import Vocabulary
 
 
@@ -32,20 +30,20 @@ def text_batch(text: str, vocabulary: Vocabulary) -> Batch:
     return Batch(numbers[:-1, None], numbers[1:, None])
 
 
-def steps_batch(text: str, task: SequenceTask) -> Batch:
+def steps_batch(text: str, example: Batch, names: Sequence[str]) -> Batch:
     """A batch of one sequence of inputs, a row a step, whose targets are unknown: the loss counts nowhere.
 
-    `text` holds rows of 0 and 1, or is the name of a file, NAME.csv, with rows of any numbers.
+    `example` is another batch of the task, `names` are those of its input channels. `text` holds rows of 0 and 1, or is
+    the name of a file, NAME.csv, with rows of any numbers.
     """
-    example = task.example()
     path = Path(text)
     file = path.suffix.lower() == ".csv"
     rows = [row for _, row in read_csv(path, "--input")] if file else [list(row) for row in text.split()]
     if example.inputs.ndim == 2:
         rows = rows if file else [[number] for number in text.split()]
-        inputs = _symbols(rows, task.input_size)
+        inputs = _symbols(rows, len(names))
     else:
-        inputs = _vectors(rows, channel_names(task.generator, "input"), bits=not file)
+        inputs = _vectors(rows, names, bits=not file)
     T = len(inputs)
     targets = np.zeros((T, 1, *example.targets.shape[2:]), example.targets.dtype)
     return Batch(inputs[:, None], targets, mask=np.zeros((T, 1), bool))
