@@ -48,9 +48,27 @@ def terminal_text(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
+_results: list[TextIO] = []
+"""Standard output of the commands that print JSON alone; the last one is current."""
+
+
 def say_json(value: Any) -> None:
     """Print one JSON object; null stands for a number that is not finite."""
-    print(json_text(value))  # noqa: T201
+    print(json_text(value), file=_results[-1] if _results else None)
+
+
+@contextmanager
+def results_alone(wanted: bool) -> Iterator[None]:
+    """Leave standard output to `say_json` if `wanted`: all else that is printed goes to standard error."""
+    if not wanted:
+        yield
+        return
+    _results.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _results.pop()
 
 
 class Result(Protocol):

@@ -98,7 +98,9 @@ def _call(words: Sequence[str]) -> Any:
     """Call the command; `train` and `resume` check everything and return the function that starts training."""
     with REGISTRY:
         name, called, options = find(NUMDNC, words)
-        return parse(called.function, name, options)()
+        call = parse(called.function, name, options)
+        with console.results_alone(bool(call.keywords.get("as_json"))):
+            return call()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import confirm
+from numdnc.cli.options import AsJson
 from numdnc.errors import UserError
 from numdnc.files import file_name
 from numdnc.formatting import format_bytes
@@ -27,6 +28,7 @@ def export_model(
     last: bool = False,
     like: Path | None = None,
     recipe: str | None = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a model as a PyTorch file, make a run from such a file (both need PyTorch), or keep its weights alone.
 
@@ -44,23 +46,26 @@ def export_model(
         like: A run's folder or model:NAME to take task and settings from, for a model that did not come from a run
             (--to run only).
         recipe: The recipe that trained the model, if it was not `numdnc reproduce` (--to model only).
+        as_json: Print what was written as one JSON object; all else goes to standard error.
 
     """
     if to != "run" and like is not None:
         raise UserError(f"--like must be given with --to run, got {like} with --to {to}. Leave it out.")
     if to != "model" and recipe is not None:
         raise UserError(f"--recipe must be given with --to model, got {recipe} with --to {to}. Leave it out.")
-    if to == "torch":
-        _to_torch(source, out, last=last)
-    elif to == "model":
-        _to_model(source, out, recipe, last=last)
-    elif last:
+    if to == "run" and last:
         raise UserError("--last must be given with --to torch or model, got it with --to run. Leave it out.")
+    if to == "torch":
+        made = _to_torch(source, out, last=last)
+    elif to == "model":
+        made = _to_model(source, out, recipe, last=last)
     else:
-        _to_run(source, out, like)
+        made = _to_run(source, out, like)
+    if as_json:
+        console.say_json({"to": to, **made})
 
 
-def _to_torch(source: Path, out: Path | None, *, last: bool) -> None:
+def _to_torch(source: Path, out: Path | None, *, last: bool) -> dict[str, Any]:
     from numdnc.nn import from_run, save
 
     module = from_run(source, last=last)
@@ -73,9 +78,10 @@ def _to_torch(source: Path, out: Path | None, *, last: bool) -> None:
     path = repr(str(out))
     console.say(f"{_described(module)} in {out}")
     console.say(f"next:  numdnc.nn.load({path}), or torch.load({path}, weights_only=True)")
+    return {"out": str(out), "kind": module.spec.kind, "parameters": _count(module)}
 
 
-def _to_model(source: Path, out: Path | None, recipe: str | None, *, last: bool) -> None:
+def _to_model(source: Path, out: Path | None, recipe: str | None, *, last: bool) -> dict[str, Any]:
     if out is None:
         name = model_name(source)
         out = source / "model" if name is None else Path(f"{name}-model")
@@ -84,13 +90,14 @@ def _to_model(source: Path, out: Path | None, recipe: str | None, *, last: bool)
         recipe = read_result(made_by[0]).recipe if made_by else ""
     with console.waiting_for("scoring"):
         about = export_trained_model(source, out, recipe=recipe, last=last, confirm=confirm)
-    size = format_bytes((out / WEIGHTS).stat().st_size)
-    console.say(f"{size} of {about.dtype} in {out}; {about.score}")
+    size = (out / WEIGHTS).stat().st_size
+    console.say(f"{format_bytes(size)} of {about.dtype} in {out}; {about.score}")
     place, program = shlex.quote(str(out)), console.command()
     console.say(f"next:  {program} eval {place}\n       {program} view {place}")
+    return {"out": str(out), "bytes": size, "dtype": about.dtype, "score": about.score}
 
 
-def _to_run(source: Path, out: Path | None, like: Path | None) -> None:
+def _to_run(source: Path, out: Path | None, like: Path | None) -> dict[str, Any]:
     from numdnc.nn import files, load
 
     module = load(source)
@@ -107,7 +114,12 @@ def _to_run(source: Path, out: Path | None, like: Path | None) -> None:
     console.say(
         f"next:  {program} eval {place}\n       {program} resume {place} --steps {run.training.steps}"
     )
+    return {"out": str(folder.path), "kind": module.spec.kind, "parameters": _count(module)}
 
 
 def _described(module: Any) -> str:
-    return f"{module.spec.kind} with {sum(p.numel() for p in module.parameters()):,} parameters"
+    return f"{module.spec.kind} with {_count(module):,} parameters"
+
+
+def _count(module: Any) -> int:
+    return sum(p.numel() for p in module.parameters())

@@ -21,7 +21,7 @@ from numdnc.tasks.graphs.task import GraphTask
 
 COMMON = {
     *("model", "hidden", "memory_size", "word_size", "read_heads", "lesson", "only", "subset", "sigma"),
-    *("encoding", "targets_as"),
+    *("encoding", "targets_as", "as_json"),
     *("steps", "learning_rate", "batch", "window", "seed", "minutes", "out", "engine"),
 }
 """Options of `train` that the short help shows, besides those of a single task."""

@@ -1,6 +1,7 @@
 """Parse the options of a command into a call of its function, by tyro."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import tyro
@@ -15,7 +16,7 @@ FORMER_NAMES = {"--start": "--init-scheme"}
 """Former names of options, which scripts and the sweep.json of old sweeps may still use."""
 
 
-def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Callable[[], Any]:
+def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> partial[Any]:
     """Parse the words that follow the command `name` into a call of it; print the help and exit for --help."""
     options = set(words[: words.index("--")] if "--" in words else words)
     if HELP_ALL in options or not options.isdisjoint(HELP):
@@ -31,7 +32,7 @@ def parse(function: Callable[..., Any], name: str, words: Sequence[str]) -> Call
     if unknown:
         whole_help = HELP_ALL if hides(function) else "--help"
         raise UserError(f"{unknown_option_error(function, name, unknown)} See `numdnc {name} {whole_help}`.")
-    return cast(Callable[[], Any], call)
+    return cast(partial[Any], call)
 
 
 def _renamed(word: str) -> str:

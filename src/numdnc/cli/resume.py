@@ -11,8 +11,9 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
-from numdnc.cli.options import ENGINES, Corpus, DataFolder, Device, engine_on
+from numdnc.cli.options import ENGINES, AsJson, Corpus, DataFolder, Device, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
+from numdnc.cli.tracking import load_tracker
 from numdnc.cli.training import check_minutes, saved_first, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
@@ -40,6 +41,8 @@ def resume(
     custom_task: CustomTask = None,
     sample_every: int = 10,
     tensorboard: bool = False,
+    track: Annotated[str, arg(metavar="MODULE:FUNCTION")] = "",
+    as_json: AsJson = False,
 ) -> Callable[[Workers], None]:
     """Continue a run from its last checkpoint, bit for bit as if it had never stopped.
 
@@ -63,10 +66,14 @@ def resume(
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         sample_every: Progress lines between samples, besides the one at the end; 0 = no samples.
         tensorboard: Write losses, scores and health for TensorBoard too, into the run's folder.
+        track: Hand the same figures to a function of yours, also as FILE.py:FUNCTION, such as
+            examples/track_trackio.py:follow or examples/track_wandb.py:follow.
+        as_json: Print how training has ended as one JSON object; all else goes to standard error.
 
     """
     check_minutes(minutes)
     check_tensorboard(tensorboard)
+    tracker = load_tracker(track)
     if model_name(folder) is not None:
         raise UserError(
             f"resume must be given a run's folder, got {folder}, a trained model without its optimizer. Train a run of "
@@ -75,12 +82,14 @@ def resume(
     place = RunFolder(folder)
 
     def start(workers: Workers) -> None:
-        with last_run(place, workers) as run, saved_first():
+        with console.results_alone(as_json), last_run(place, workers) as run, saved_first():
             if steps is None and run.solved_iteration == run.iteration:
                 more = run.target if run.target > run.iteration else 2 * run.iteration
                 console.say(f"{folder} is solved, at iteration {run.iteration}: nothing is left to learn")
                 again = f"resume {shlex.quote(str(folder))} --steps {more}"
                 console.say(f"to train it further all the same:  {console.command()} {again}")
+                if as_json:
+                    console.say_json({"folder": str(folder), "reason": "solved", "iteration": run.iteration})
                 return
             if steps is not None:
                 run.target = steps
@@ -111,6 +120,8 @@ def resume(
                 minutes=minutes,
                 sample_every=sample_every,
                 tensorboard=tensorboard,
+                tracker=tracker,
+                as_json=as_json,
             )
 
     return start

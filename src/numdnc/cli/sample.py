@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
-from numdnc.cli.options import EngineName
+from numdnc.cli.options import AsJson, EngineName
 from numdnc.runs.kinds import call, open_path
 
 
@@ -22,6 +22,7 @@ def sample_text(
     seed: Annotated[int, arg(aliases=["-s"])] = 0,
     engine: EngineName = "auto",
     custom_task: CustomTask = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write text, or molecules as SMILES, with a model that was trained on them.
 
@@ -35,12 +36,16 @@ def sample_text(
         seed: Seed of the random choices.
         engine: What computes the model; auto takes the fastest that can.
         custom_task: The score of a run of reinvent, which is code; needed once for a run that was not trained here.
+        as_json: Print the text as one JSON object, when it is whole.
 
     """
     run = open_path(folder, engine=engine, custom_task=custom_task, confirm=confirm, needs="stream")
     characters = call(
         run, "stream", length=length, count=count, prime=prime, temperature=temperature, seed=seed
     )
+    if as_json:
+        console.say_json({"text": "".join(characters)})
+        return
     raw = run.writes_bytes and not sys.stdout.isatty()
     for character in characters:
         if raw:

@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import Positional, UseAppendAction, arg
 
@@ -124,19 +124,27 @@ def trace_summary(trace: Trace) -> str:
     )
 
 
+def trace_record(trace: Trace) -> dict[str, Any]:
+    """The same for --json."""
+    about, (wrong, answers) = trace.about, trace.errors
+    return {
+        "task": about.task,
+        "sequence": about.sequence,
+        "iteration": about.iteration,
+        "engine": about.engine,
+        "steps": trace.steps,
+        "unit": trace.unit,
+        "wrong": wrong,
+        "answers": answers,
+    }
+
+
 def _say(out: Path, trace: Trace, *, as_json: bool) -> None:
-    about, (wrong, answers), size = trace.about, trace.errors, out.stat().st_size
+    size = out.stat().st_size
     if as_json:
         result = {
             "out": str(out),
-            "task": about.task,
-            "sequence": about.sequence,
-            "iteration": about.iteration,
-            "engine": about.engine,
-            "steps": trace.steps,
-            "unit": trace.unit,
-            "wrong": wrong,
-            "answers": answers,
+            **trace_record(trace),
             "arrays": {name: array.shape for name, array in trace.arrays.items()},
             "slots": None if trace.slots is None else trace.slots.tolist(),
             "bytes": size,

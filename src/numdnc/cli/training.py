@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
 from numdnc import console
-from numdnc.cli.options import Device, EngineName, ModelOptions, engine_on
+from numdnc.cli.options import AsJson, Device, EngineName, ModelOptions, engine_on
 from numdnc.cli.progress import fit_line, training_progress
 from numdnc.cli.tensorboard import FOLDER, check_tensorboard, event_file
+from numdnc.cli.tracking import Tracker, load_tracker, tracking
 from numdnc.errors import UserError
 from numdnc.inspection.health import SEQUENCES, health
 from numdnc.runs.base import NewTask, TaskRun
@@ -50,6 +51,11 @@ class SessionOptions:
     """Progress lines between samples of what the model does; 0 = no samples, also none at the end."""
     tensorboard: bool = False
     """Write losses, scores and health for TensorBoard too, into the run's folder."""
+    track: Annotated[str, arg(metavar="MODULE:FUNCTION")] = ""
+    """Hand the same figures to a function of yours, also as FILE.py:FUNCTION, such as examples/track_trackio.py:follow
+    or examples/track_wandb.py:follow."""
+    as_json: AsJson = False
+    """Print how training has ended as one JSON object; all else goes to standard error."""
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
@@ -65,6 +71,7 @@ def plan_training(
     custom_task: str | None = None,
 ) -> Callable[[Workers], None]:
     """Check a new run as far as possible; return the function that makes its folder and trains it."""
+    tracker = load_tracker(session.track)
     spec = model.spec(new.task.input_size, new.task.output_size) if isinstance(model, ModelOptions) else model
     opened, origin = begin_run(
         new,
@@ -78,7 +85,11 @@ def plan_training(
     def start(workers: Workers) -> None:
         run = opened.checkpoint
         stem = f"{new.stem}-{run.spec.kind}"
-        with new_folder(run, session.out, stem, workers) as folder, saved_first():
+        with (
+            console.results_alone(session.as_json),
+            new_folder(run, session.out, stem, workers) as folder,
+            saved_first(),
+        ):
             if custom_task is not None:
                 save_source(folder.path, run.task["source"], custom_task)
             for line in f"{_model_in_words(run)}; {new.about}\n{origin}".splitlines():
@@ -90,6 +101,8 @@ def plan_training(
                 minutes=session.minutes,
                 sample_every=session.sample_every,
                 tensorboard=session.tensorboard,
+                tracker=tracker,
+                as_json=session.as_json,
             )
 
     return start
@@ -103,6 +116,8 @@ def train_run(
     minutes: float,
     sample_every: int,
     tensorboard: bool,
+    tracker: Tracker | None,
+    as_json: bool,
 ) -> None:
     """Train, show progress, and print what to do next."""
     run, task = opened.checkpoint, opened.task
@@ -113,6 +128,7 @@ def train_run(
     events_at = folder.path / FOLDER if tensorboard and first else None
     with (
         event_file(events_at, run.iteration) as write_events,
+        tracking(tracker if first else None, run, folder) as track,
         console.stop_on_signals() as interrupted,
         training_progress(
             line=lambda report: fit_line(*opened.progress_line(report)),
@@ -136,6 +152,7 @@ def train_run(
             elif isinstance(event, Report):
                 last = event
                 write_events(event)
+                track(event)
                 at_end = event.iteration == run.target or run.solved_iteration == event.iteration
                 if (
                     sample_every > 0
@@ -149,7 +166,27 @@ def train_run(
     result = opened.summarize(last) if last else ""
     if result:
         console.say(result)
+    if as_json:
+        console.say_json(end_record(opened, folder, finished, last))
     _say_end(opened, folder, finished, minutes)
+
+
+def end_record(
+    opened: TaskRun, folder: RunFolder, finished: Finished, last: Report | None = None
+) -> dict[str, Any]:
+    """How training has ended, for --json; "report" is the last progress line, as in metrics.jsonl."""
+    run = opened.checkpoint
+    return {
+        "folder": str(folder.path),
+        "reason": finished.reason,
+        "iteration": finished.iteration,
+        "steps": run.target,
+        "seconds": run.seconds,
+        "score": opened.score_name,
+        "best": run.best_score,
+        "best_iteration": run.best_iteration,
+        "report": None if last is None else last.record(),
+    }
 
 
 def _say_sample(opened: TaskRun) -> None:

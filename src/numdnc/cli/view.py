@@ -9,8 +9,9 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.consent import CustomTask, confirm
+from numdnc.cli.options import AsJson
 from numdnc.cli.page_model import other_checkpoint, params_of
-from numdnc.cli.trace import trace_file, trace_summary
+from numdnc.cli.trace import trace_file, trace_record, trace_summary
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
 from numdnc.formatting import format_bytes
@@ -34,6 +35,7 @@ def view_trace(
     against: Path | None = None,
     custom_task: CustomTask = None,
     plot: Path | None = None,
+    as_json: AsJson = False,
 ) -> None:
     """Step through what a model does, in the browser.
 
@@ -49,6 +51,7 @@ def view_trace(
         against: Another checkpoint of the same model, or another run's folder: the page computes it on the same input.
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         plot: Save a figure instead of the page, or besides it with --out: a PNG, PDF or SVG file (needs matplotlib).
+        as_json: Print what was written as one JSON object; all else goes to standard error.
 
     """
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
@@ -68,6 +71,8 @@ def view_trace(
         save_trace_plot(plot, trace)
         console.say(f"figure in {plot}")
         if out is None:
+            if as_json:
+                console.say_json({"figure": str(plot), **trace_record(trace)})
             return
     out = file.with_suffix(".html") if out is None else out
     params, why_not = params_of(trace, run, place) if compute else (None, "")
@@ -80,6 +85,10 @@ def view_trace(
         console.say(f"the page does not compute this model: {why_not}")
     if open_page and not webbrowser.open(out.resolve().as_uri()):
         console.say("no browser could be started; open it in one")
+    if as_json:
+        figure = {} if plot is None else {"figure": str(plot)}
+        written = {"out": str(out), "bytes": len(contents), "computes": params is not None, **figure}
+        console.say_json({**written, **trace_record(trace)})
 
 
 def _trace_of_run(place: RunFolder, file: Path, custom_task: str | None) -> Trace:
