@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from numdnc.errors import path_from_here
 from numdnc.inspection.gradcheck import SMALLEST, TOLERANCE, Row
 from numdnc.schema import json_text
 
@@ -115,7 +116,11 @@ def silent(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
         yield
 
 
@@ -123,7 +128,7 @@ def prepare_output() -> None:
     """Make both outputs usable, even if one was closed; characters that the encoding lacks are escaped."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -249,9 +254,10 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
                 b"\nfinishing this iteration, then saving; press Ctrl-C again to stop at once\n",
             )
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # the last is Windows's, which has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
     before = {number: signal.signal(number, receive) for number in numbers}
     try:
         yield lambda: bool(received) or lost_output() is not None
@@ -265,7 +271,7 @@ def command() -> str:
     name = Path(sys.argv[0]).name
     if shutil.which(name) or not name.startswith("numdnc"):
         return "numdnc"
-    return shlex.quote(os.path.relpath(sys.argv[0]))
+    return shlex.quote(path_from_here(sys.argv[0]))
 
 
 def gradcheck_lines(row: Row) -> str:

@@ -10,12 +10,20 @@ class UserError(Exception):
     """Something that the user gave cannot be used; the text says what must hold, what was given and what to do."""
 
 
+def path_from_here(path: str) -> str:
+    """The path relative to the working folder, or as it is if that is on another drive."""
+    try:
+        return os.path.relpath(path)
+    except ValueError:
+        return path
+
+
 def missing_package(what: str, package: str) -> UserError:
     """The error to raise where `what` needs a package of an extra that is not installed.
 
     The suggested command installs the package itself, so it works for a clone, a wheel and any other installation.
     """
-    python = os.path.relpath(sys.executable)
+    python = path_from_here(sys.executable)
     if python.startswith(os.pardir):
         python = sys.executable
     command = shlex.join([python, "-m", "pip", "install", _requirement(package)])

@@ -163,7 +163,7 @@ def test_without_locks_the_dead_of_this_machine_are_in_nobodys_way() -> None:
 
 
 def test_a_disk_without_room_for_the_text_does_not_matter() -> None:
-    with mock.patch.object(os, "pwrite", side_effect=OSError(errno.ENOSPC, "full")), file_lock(Path("lock")):
+    with mock.patch.object(os, "write", side_effect=OSError(errno.ENOSPC, "full")), file_lock(Path("lock")):
         assert refused() == UNKNOWN_HOLDER
 
 

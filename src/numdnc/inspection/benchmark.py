@@ -261,7 +261,7 @@ class PeakMemory:
 
     def __init__(self) -> None:
         self._before = None
-        with suppress(OSError, AttributeError):  # not Linux, or not permitted
+        with suppress(OSError, AttributeError, TypeError):  # not Linux, or not permitted
             ctypes.CDLL(None).malloc_trim(0)  # else memory that was freed before could be reused unseen
             Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
             self._before = process_memory("VmRSS")

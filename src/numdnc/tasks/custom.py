@@ -14,7 +14,7 @@ from numdnc.tasks.sequences import SequenceGenerator, channel_names
 
 _TASK = "a custom task must be MODULE:CLASS"
 _SCORE = "the score must be MODULE:FUNCTION"
-_SOURCE = re.compile(r"(?P<module>[\w.]+|[^:\0]+\.py):(?P<name>\w+)")
+_SOURCE = re.compile(r"(?P<module>[\w.]+|([A-Za-z]:)?[^:\0]+\.py):(?P<name>\w+)")
 
 
 def split_source(source: str, what: str = _TASK) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """A file lock: one process at a time holds it, and the text of the file says which.
 
 The operating system releases it when its owner ends, in whatever way; if child processes inherited it, when the last of
-them ends. It is `flock`, which also works between machines on a network folder whose server keeps locks (NFS, SMB).
+them ends. It is `flock`, which also works between machines on a network folder whose server keeps locks (NFS, SMB); on
+Windows, where no child inherits it, a lock on bytes far behind the text.
 
 On a file system without locks, the text of the file is the lock. There, the lock of a process that has ended is ignored
 if it was one of this machine; that of another machine stays until the file is removed; and two processes that start at
@@ -16,7 +17,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from numdnc.errors import UserError
 
@@ -24,6 +27,8 @@ UNKNOWN_HOLDER = "another process"
 """The holder of a lock whose file does not name one."""
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 """Errors of `flock` on a file system without locks."""
+_WINDOWS_LOCKS = (1 << 30, 64)
+"""Place and number of the bytes that a lock takes on Windows: all of them, or one of them if it is shared."""
 _POLL = 0.02
 """Seconds between two attempts."""
 _LONGEST = 300
@@ -57,6 +62,9 @@ def file_lock(path: Path, *, exclusive: bool = True, timeout: float = 0) -> Iter
             with suppress(OSError):
                 path.unlink()  # before the release: who has opened it meanwhile tries again, see `_is_there`
         os.close(descriptor)
+        if exclusive and os.name == "nt":
+            with suppress(OSError):
+                path.unlink()  # which fails as long as anybody has it open
 
 
 def holder(path: Path) -> str:
@@ -93,8 +101,8 @@ def _take(path: Path, exclusive: bool) -> int:
 
 def _lock(descriptor: int, exclusive: bool) -> bool | None:
     """Lock a file; False if another process holds the lock, None if the file system has no locks."""
-    if os.name != "posix":
-        return None
+    if os.name == "nt":
+        return _lock_on_windows(descriptor, exclusive)
     import fcntl
 
     try:
@@ -107,6 +115,19 @@ def _lock(descriptor: int, exclusive: bool) -> bool | None:
         if error.errno != errno.ESTALE:  # removed on another machine, which `_is_there` finds out
             raise
     return True
+
+
+def _lock_on_windows(descriptor: int, exclusive: bool) -> bool:
+    msvcrt: Any = import_module("msvcrt")
+    first, count = _WINDOWS_LOCKS
+    for place in (first,) if exclusive else range(first, first + count):
+        os.lseek(descriptor, place, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, count if exclusive else 1)
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def _is_there(path: Path, descriptor: int) -> bool:
@@ -133,8 +154,9 @@ def _say_who(descriptor: int) -> None:
     text = f"process {os.getpid()} on {socket.gethostname()} (since {since}: {words}"
     shortened = text.encode("utf-8", "replace")[: _LONGEST - 1] + b")"
     with suppress(OSError):
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, shortened, 0)
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, shortened)
 
 
 def _is_alive(number: str) -> bool:

@@ -21,6 +21,8 @@ PROGRAM = (sys.executable, "-m", "numdnc")
 """The command that starts a run; `train ..` or `resume ..` follows."""
 PASSED_TO_RESUME = ("data", "minutes", "sample-every")
 """Options of `train` that are not stored with the run: `resume` gets them again."""
+_STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
+"""What ends a run that may save first: Windows lets no process handle SIGTERM."""
 POLL = 0.1
 """Seconds between checks of the processes."""
 
@@ -51,7 +53,7 @@ def run_all(
 ) -> Iterator[SweepProgress | RunResult]:
     """Start or continue these runs, at most `jobs` at a time; a RunResult as each ends, SweepProgress meanwhile.
 
-    Once `interrupted()`, every run gets SIGTERM, saves and ends.
+    Once `interrupted()`, every run gets SIGTERM, on Windows Ctrl-Break, saves and ends.
     """
     waiting, running, stopping = list(runs), dict[str, _Running](), False
     try:
@@ -59,7 +61,7 @@ def run_all(
             if interrupted() and not stopping:
                 waiting, stopping = [], True
                 for run in running.values():
-                    run.process.terminate()
+                    run.process.send_signal(_STOP)
             while waiting and len(running) < jobs:
                 planned = waiting.pop(0)
                 running[planned.name] = _start(folder, sweep, planned, locks)
@@ -101,8 +103,10 @@ def _start(folder: SweepFolder, sweep: Sweep, run: PlannedRun, locks: tuple[int,
             stdout=file,
             stderr=subprocess.STDOUT,
             env={"NUMDNC_THREADS": "1", **inherited},
-            process_group=0,  # Ctrl-C is for the sweep, which tells its runs just once
-            pass_fds=locks,
+            # Ctrl-C is for the sweep, which tells its runs just once.
+            process_group=0,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            pass_fds=() if os.name == "nt" else locks,
         )
         return _Running(run, process, log, file.tell())
 

@@ -1,6 +1,11 @@
 """How threads divide the work: each takes rows of its own, or all work together on all rows."""
 
+import ctypes
+import os
+from typing import Any
+
 import numpy as np
+from llvmlite.binding import add_symbol
 
 from numdnc.engines.cpu.kernels.teams import ABORTED, BARRIER_SIZE
 from numdnc.engines.cpu.kernels.types import WorkShare
@@ -12,6 +17,17 @@ _CACHE_BYTES = 1 << 20
 """Bytes of weights that a processor's own cache holds; what is larger is better read in parts."""
 _FEW_ROWS = 4
 """Rows a thread, up to which large weights are what takes time."""
+
+
+def _define_yield() -> None:
+    """Give kernels what they call as sched_yield: on Windows it has another name."""
+    libraries: Any = ctypes
+    switch = ctypes.cast(libraries.windll.kernel32.SwitchToThread, ctypes.c_void_p)
+    add_symbol("sched_yield", switch.value)
+
+
+if os.name == "nt":
+    _define_yield()
 
 
 def useful_threads(spec: Spec, steps: int, batch: int, threads: int) -> int:
