@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from browser.chromium import Page
 from helpers.examples import random_params
 from helpers.traces import about, graph_trace
-from numdnc import DNCSpec, LSTMSpec, NTMSpec, map_leaves
+from numdnc import DNCSpec, LSTMSpec, NTMSpec, load_run, map_leaves
 from numdnc.inspection.ablation import without_head, without_writing
 from numdnc.inspection.provenance import provenance
 from numdnc.inspection.trace import Trace, record
@@ -120,6 +120,28 @@ def test_a_wiped_slot_is_empty_when_it_is_read(browser: Page, tmp_path: Path, sp
     assert abs(memory[6:] - trace.arrays["memory"][6:]).max() > 1e-3
     found = provenance(spec, {name: array(page, trace, name) for name in trace.arrays})
     assert page.run("numdnc.provenance()") == {name: each.tolist() for name, each in found._asdict().items()}
+    assert page.complaints == []
+
+
+def test_the_slots_that_can_be_wiped_are_those_of_the_pages_own_run(browser: Page, tmp_path: Path) -> None:
+    """Of equally free slots, rounding decides which are used: in the recording others than in the page."""
+    run = load_run("model:copy")
+    trace = run.trace()
+    page = shown(browser, tmp_path, trace, run.params)
+    step = page.run("numdnc.step")
+    recorded = page.run("numdnc.provenance().slots")
+    page.run("document.getElementById('what-if').open = true")
+    page.wait(
+        f"String(numdnc.provenance().slots) !== {json.dumps(','.join(str(slot) for (slot,) in recorded))}"
+    )
+    assert page.run("document.getElementById('runs').hidden")
+    (slot,) = page.run("numdnc.provenance().slots")[step]
+    used = int(page.run("document.getElementById('slots-used').textContent").split()[1])
+    assert used == page.run("numdnc.panels().find((panel) => panel.name === 'write_weights').rows") < 20
+    edit(page, "memory", [slot], 0, first=step - 1, last=step - 1)
+    outputs = array(page, trace, "outputs")
+    np.testing.assert_allclose(outputs[:step], trace.arrays["outputs"][:step], atol=0.01)
+    assert abs(outputs[step] - trace.arrays["outputs"][step]).max() > 1
     assert page.complaints == []
 
 

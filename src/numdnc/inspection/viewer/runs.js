@@ -16,22 +16,22 @@ const runs = {
 
 const sequence = () => runs.own ?? recordedSequence();
 
-/** Compute again what edits, sequence and checkpoint ask for, and draw it. */
+/** Whether neither edits nor a sequence of the reader's own nor another checkpoint are asked for. */
+const isPlain = () => runs.own === null && runs.edits.length === 0 && !runs.withOther;
+
+/**
+ * Compute again what edits, sequence and checkpoint ask for, and draw it. While a reader may choose what to edit, that is
+ * the page's own run: where slots are equally free, it may use others than the recording.
+ */
 function recompute() {
   const { edits, own } = runs;
-  const isPlain = own === null && edits.length === 0 && !runs.withOther;
-  if (!isPlain) {
-    computeUnedited();
+  if (!isPlain() || byId("what-if").open) {
+    runs.unedited ??= computedRun(computing.model, sequence());
     runs.edited = edits.length === 0 ? runs.unedited : computedRun(computing.model, sequence(), edits, statesBefore(edits));
   } else runs.edited = recorded;
   if (runs.withOther) runs.before = computedRun(computing.other, sequence(), edits);
   else runs.before = edits.length === 0 ? null : runs.unedited;
   drawRuns();
-}
-
-/** Compute the sequence without edits, if that is not done yet. */
-function computeUnedited() {
-  runs.unedited ??= computedRun(computing.model, sequence());
 }
 
 /** The states of the unedited run before the first edit; a second direction has read a changed input before that. */
@@ -71,17 +71,26 @@ function useSequence(own) {
 const comparedRun = () => (runs.view === "both" ? runs.before : null);
 
 function drawRuns() {
+  const wasRecorded = run === recorded;
   run = runs.view === "unedited" && runs.before ? runs.before : runs.edited;
   for (const panel of panels) panel.changed = undefined;
-  if (hasMemory() && someSlotsHidden()) {
-    const isShown = new Set(slots.used);
-    slots.used = [...Array(slotCount()).keys()].filter((slot) => isShown.has(slot) || isAccessed(slot));
-    if (slots.used.length > isShown.size) showSlots(true);
-  }
+  if (hasMemory() && someSlotsHidden()) showSlotsOfRuns(wasRecorded);
   if (run.graph) buildGraph();
   showRuns();
   goTo(now.step);
   ask("all");
+}
+
+/** Show the slots that the runs drawn use; from edit to edit none is hidden again. */
+function showSlotsOfRuns(wasRecorded) {
+  const isRecorded = run === recorded;
+  const known = new Set(wasRecorded === isRecorded ? slots.used : isRecorded ? usedSlots() : []);
+  const isUsed = (slot) => known.has(slot) || [run, comparedRun() ?? run].some((each) => inRun(each, () => isAccessed(slot)));
+  const used = [...Array(slotCount()).keys()].filter(isUsed);
+  if (String(used) === String(slots.used)) return;
+  slots.used = used;
+  showSlots(true);
+  showSlotChoice();
 }
 
 /** Build the panels again for a sequence of another length, with the scales that fit it. */
@@ -123,7 +132,7 @@ const CLEARLY = 0.02;
 
 /** Say above the panels what is drawn. */
 function showRuns() {
-  byId("runs").hidden = runs.edited === recorded;
+  byId("runs").hidden = isPlain();
   if (byId("runs").hidden) return;
   byId("edits").replaceChildren(...runs.edits.map(editChip));
   byId("runs-note").textContent = runsInWords();

@@ -10,9 +10,10 @@ const edit = (name, index, value, words) => addEdits({ name, index, value, words
 function buildWhatIf() {
   byId("what-if").hidden = computing.model === null;
   if (computing.model === null) return;
-  // Done beforehand, so that the first edit has to compute no more than any other.
-  byId("what-if").addEventListener("toggle", () => setTimeout(computeUnedited));
-  byId("precision").textContent = `Computed by this page in float64, with the parameters in ${computing.model.precision}.`;
+  byId("what-if").addEventListener("toggle", () => isPlain() && setTimeout(recompute));
+  byId("precision").textContent =
+    `Computed by this page in float64, with the parameters in ${computing.model.precision}. ` +
+    (hasMemory() ? "While this is open, the page shows its own run, which may use other slots, equally free, for the same." : "");
   addInputControls();
   if (hasMemory()) {
     addGates();
