@@ -72,18 +72,41 @@ def test_the_page_has_the_averaged_parameters() -> None:
     assert element(Path("again.html"), "params") == element(page, "params")
 
 
+NO_MODEL = "neither a run beside the trace nor a model that comes with numdnc makes its outputs"
+
+
 def test_without_its_run_a_trace_stays_a_recording() -> None:
     done("trace", "run", "--out", "elsewhere.safetensors")
     said = done("view", "elsewhere.safetensors", "--no-open")
-    assert "the page does not compute this model: its run is not beside the trace" in said
+    assert f"the page does not compute this model: {NO_MODEL}" in said
     assert about_of(Path("elsewhere.html"))["model"] is None
-    assert "not beside the trace" in about_of(Path("elsewhere.html"))["why_not"]
+    assert about_of(Path("elsewhere.html"))["why_not"] == NO_MODEL
     said = done("view", "run", "--no-open", "--no-compute")
     assert "compute" not in said
     assert (about_of(Path("run/trace.html"))["model"], about_of(Path("run/trace.html"))["why_not"]) == (
         None,
         "",
     )
+
+
+def test_a_trace_beside_another_run_of_the_same_sizes_stays_a_recording() -> None:
+    done("train", "copy", *TINY, *SIZES, "--seed", "1", "--out", "other")
+    done("trace", "run", "--last", "--out", "other/last-of-run.safetensors")
+    assert (
+        load_run("other", last=True).checkpoint.iteration == load_run("run", last=True).checkpoint.iteration
+    )
+    assert NO_MODEL in done("view", "other/last-of-run.safetensors", "--no-open")
+    done("trace", "other", "--last", "--out", "other/last.trace.safetensors")
+    assert "does not compute" not in done("view", "other/last.trace.safetensors", "--no-open")
+
+
+@pytest.mark.parametrize("slots", [(), ("--memory-size", "20")])
+def test_a_trace_of_a_model_that_comes_with_numdnc_computes_wherever_it_lies(slots: tuple[str, ...]) -> None:
+    done("trace", "model:copy", "--out", "here.safetensors", *slots)
+    assert "does not compute" not in done("view", "here.safetensors", "--no-open")
+    held = np.frombuffer(zlib.decompress(base64.b64decode(element(Path("here.html"), "params"))), "<f4")
+    own = np.concatenate([leaf.ravel() for leaf in leaves(load_run("model:copy").params)])
+    np.testing.assert_array_equal(held, own.astype(np.float32))
 
 
 def test_a_model_that_is_too_large_stays_a_recording() -> None:
@@ -117,3 +140,12 @@ def test_what_cannot_be_compared() -> None:
     refused("view", "run", "--no-open", "--against", "wider", expect="must be a checkpoint of the same model")
     refused("view", "run", "--no-open", "--against", "nowhere", expect="nowhere")
     refused("view", "run", "--no-open", "--against", "wider", "--no-compute", expect="--no-compute")
+
+
+def test_a_page_that_does_not_compute_compares_nothing_and_says_so() -> None:
+    lstm = ("--hidden", "450", "--steps", "1", "--model", "lstm")
+    done("train", "copy", *TINY, *SIZES, *lstm, "--out", "large")
+    said = done("view", "large", "--no-open", "--against", "large/last.safetensors")
+    assert "the page does not compute this model: its parameters take 1.6 MiB in float16" in said
+    assert "the page does not compare it with large/last.safetensors: it computes neither" in said
+    assert about_of(Path("large/trace.html"))["other"] is None

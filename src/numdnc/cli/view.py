@@ -56,6 +56,8 @@ def view_trace(
     """
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out must be named .html, got {out}. Give another name.")
+    if against is not None and not compute:
+        raise UserError("--against must be given without --no-compute, got both. Leave one of them out.")
     place = RunFolder(source)
     run: Run | None = None
     if model_name(source) is not None:
@@ -76,13 +78,16 @@ def view_trace(
             return
     out = file.with_suffix(".html") if out is None else out
     params, why_not = params_of(trace, run, place) if compute else (None, "")
-    other = None if against is None else other_checkpoint(trace, against, why_not, compute=compute)
+    other, why_not_other = (None, "") if against is None else other_checkpoint(trace, against, why_not)
     curves = training_curves(place.report_lines()) if place.path.is_dir() else None
     contents = page(trace, params, why_not, other=other, curves=curves).encode()
     write_atomically(out, contents)
     console.say(f"{format_bytes(len(contents))} in {out}")
     if why_not:
         console.say(f"the page does not compute this model: {why_not}")
+    if against is not None and other is None:
+        reason = "it computes neither" if why_not else why_not_other
+        console.say(f"the page does not compare it with {against}: {reason}")
     if open_page and not webbrowser.open(out.resolve().as_uri()):
         console.say("no browser could be started; open it in one")
     if as_json:
