@@ -55,6 +55,7 @@ COLUMNS = (Column("source", ("from",)), Column("edge", default="edge"), Column("
         ('a,"b\nb",c\nd,e,f', [(2, ["a", "b\nb", "c"]), (3, ["d", "e", "f"])]),
         ("source,target\nx,y\n", [(1, ["source", "edge", "target"]), (2, ["x", "edge", "y"])]),
         ("source,edge,destination\n", []),
+        ("source,edge,destination\nsource,x,destination\n", [(2, ["source", "x", "destination"])]),
     ],
 )
 def test_a_table_is_read_with_and_without_a_first_line_of_names(
@@ -73,6 +74,11 @@ def test_a_table_is_read_with_and_without_a_first_line_of_names(
         ("a,b,c,d\n", "got 'a,b,c,d' as line 1"),
         ("a\n", "got 'a' as line 1"),
         ("edge,source\na,b\nc\n", "must hold source,destination, none of them empty, got 'c' as line 3"),
+        (
+            "Source,To,Type\na,b,c\n",
+            "and no other, got 'Source,To,Type'.* put source,edge,destination above it",
+        ),
+        ("from,to,source\na,b,c\n", "each once, and no other, got 'from,to,source'"),
         (",,\n", "must hold a line of source,edge,destination or more, got none"),
     ],
 )

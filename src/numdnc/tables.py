@@ -60,7 +60,7 @@ def read_table(path: Path, option: str, columns: Sequence[Column]) -> list[tuple
         raise UserError(f"{path} must hold a line of {names} or more, got none. Add some.")
     used = [place for place, cell in enumerate(rows[0][1]) if cell]
     needed = [number for number, column in enumerate(columns) if column.default is None]
-    order = _order([rows[0][1][place] for place in used], columns)
+    order = _order([rows[0][1][place] for place in used], columns, path)
     if order is not None:
         rows = rows[1:]
     else:
@@ -80,12 +80,23 @@ def read_table(path: Path, option: str, columns: Sequence[Column]) -> list[tuple
     return found
 
 
-def _order(cells: Sequence[str], columns: Sequence[Column]) -> list[int] | None:
-    """The columns that the cells of a first line name; None if it is a row like the others."""
+def _order(cells: Sequence[str], columns: Sequence[Column], path: Path) -> list[int] | None:
+    """The columns that the cells of a first line name; None if it is a row like the others.
+
+    A line that names the needed columns and something else may be either, so it is refused.
+    """
     known = {name: number for number, column in enumerate(columns) for name in (column.name, *column.also)}
     found = [known.get(folded(cell)) for cell in cells]
     numbers = [number for number in found if number is not None]
     missing = [
         column for number, column in enumerate(columns) if number not in numbers and column.default is None
     ]
-    return numbers if len(numbers) == len(set(numbers)) == len(cells) and not missing else None
+    if missing:
+        return None
+    if not len(numbers) == len(set(numbers)) == len(cells):
+        names = ",".join(column.name for column in columns)
+        raise UserError(
+            f"a first line of names in {path} must have {names}, each once, and no other, got "
+            f"{quoted(','.join(cells))}. Take other columns out; if it is no line of names, put {names} above it."
+        )
+    return numbers

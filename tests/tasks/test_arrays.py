@@ -120,7 +120,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "NaN to learn": ({"targets": BITS * np.nan}, "targets must be finite"),
     "real values": (
         {"targets": BITS * 7.5},
-        r"other real values are not learned.* got 7.5 in sequence 0, step 0 \(from 0\), column 1",
+        r"got 7.5 in sequence 0, step 0 \(from 0\), column 1\. Whole numbers .* not learned: scale them",
     ),
     "negative classes": (
         {"targets": np.array([[0, 1, -1], [0, 0, 0]])},

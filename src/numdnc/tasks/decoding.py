@@ -88,7 +88,10 @@ def _characters(data: memoryview, encoding: str, name: str) -> Iterator[str]:
 
 
 def _refusal(data: memoryview, encoding: str, name: str, must: str, got: str) -> UserError:
-    fitting = [other for other in COMMON if other != encoding and _fits(data, other)]
+    if encoding != COMMON[0] and _fits(data, COMMON[0]):
+        fitting = [COMMON[0]]  # hardly a text of another encoding does
+    else:
+        fitting = [other for other in COMMON if other != encoding and _fits(data, other)]
     hint = f"Give its --encoding (it fits {', '.join(fitting)}), or" if fitting else "Give"
     return UserError(
         f"a text corpus must be {must}, got {got} of {name}. {hint} --unit bytes to model it byte by byte, or a text "

@@ -100,6 +100,9 @@ def _read_npy(path: Path, option: str) -> tuple[NDArray[Any], CorpusFile]:
 
 
 def _header(file: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    if file.read(2) == b"PK":
+        raise ValueError("it is an archive, such as .npz, of several arrays")
+    file.seek(0)
     version = np.lib.format.read_magic(file)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,

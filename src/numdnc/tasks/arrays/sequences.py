@@ -104,10 +104,11 @@ def _targets(
     if not classes:
         bits = _as_float32("targets", given if given.ndim == 3 else given[..., None])
         _refuse(
-            "targets must be bits, numbers from 0 to 1, or whole numbers, one for each class; other real values are "
-            "not learned, so scale them or sort them into classes;",
-            bits,
-            (bits < 0) | (bits > 1),
+            "targets must be bits, numbers from 0 to 1, or classes",
+            given,
+            (given < 0) | (given > 1),
+            "Whole numbers that are classes need --targets-as classes; other real values are not learned: scale them, "
+            "or sort them into classes.",
         )
         return bits, bits.shape[2]
     with np.errstate(invalid="ignore"):
@@ -133,10 +134,10 @@ def _beyond(given: NDArray[Any]) -> NDArray[np.bool_]:
     return found
 
 
-def _refuse(must: str, given: NDArray[Any], wrong: NDArray[np.bool_]) -> None:
+def _refuse(must: str, given: NDArray[Any], wrong: NDArray[np.bool_], do: str = "Correct it.") -> None:
     if wrong.any():
         at = tuple(int(place) for place in np.argwhere(wrong)[0])
         raise UserError(
             f"{must}, got {given[at]} in sequence {at[0]}, step {at[1]} (from 0)"
-            f"{f', column {at[2]}' if len(at) > 2 else ''}. Correct it."
+            f"{f', column {at[2]}' if len(at) > 2 else ''}. {do}"
         )
