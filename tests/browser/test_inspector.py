@@ -305,6 +305,17 @@ def test_panels_and_overlay_are_drawn_where_the_window_is(show: Show, trace: Tra
     assert pixels(page, canvas, [("cell", 0, 5)])[0][3] == 255
 
 
+def test_panels_outside_a_narrowed_window_are_as_narrow(show: Show, trace: Trace) -> None:
+    page = show(trace, width=900, height=400)
+    place(page, "hidden", 0, 5)
+    page.run("window.scrollTo(0, 0)")
+    page._call("Emulation.setDeviceMetricsOverride", width=600, height=400, deviceScaleFactor=1, mobile=False)
+    page.wait("window.innerWidth === 600")
+    page.settle()
+    page.settle()
+    assert page.run("document.documentElement.scrollWidth") <= 600
+
+
 def test_a_click_on_a_read_goes_to_its_write_and_back(show: Show, trace: Trace) -> None:
     step, head, slot, write = some_read(trace)
     page = show(trace)

@@ -71,12 +71,13 @@ function imageOf(panel) {
   return canvas;
 }
 
-/** Give a panel the height that it needs; it is drawn when it is in the window. */
+/** Give a panel the size that it needs; it is drawn when it is in the window. */
 function resizePanel(panel) {
   panel.isStale = true;
   if (!panel.open) return;
   const height = rowHeight(panel) * panel.rows;
   panel.height = changedCells(panel) ? 2 * height + BETWEEN : height;
+  panel.canvas.style.width = `${view.width}px`;
   panel.canvas.style.height = `${panel.height}px`;
 }
 

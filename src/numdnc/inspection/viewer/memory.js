@@ -85,7 +85,8 @@ const memoryCorner = (row, column) => [memory.labels + memory.columns[column].x 
 
 /** Titles above the columns, as far as there is room. */
 function columnTitle({ title, number, head }) {
-  if (number !== undefined) return memory.wide >= 15 || number % 8 === 0 ? title : "";
+  // Narrow columns leave no room for the first number's title beside those to its left.
+  if (number !== undefined) return memory.wide >= 15 || (number % 8 === 0 && number * memory.wide + memory.wide >= 8) ? title : "";
   if (memory.wide >= 15) return title;
   if (memory.wide >= 8) return head === undefined ? title : String(head);
   if (head !== undefined) return head === 0 ? "r" : "";

@@ -18,7 +18,7 @@ function ask(what) {
 /** Pixels beyond the window in which panels are drawn too, so that they are there when it is scrolled. */
 const BEYOND = 200;
 
-/** Draw what was asked for. A panel outside the window takes its height, and is drawn when it comes into it. */
+/** Draw what was asked for. A panel outside the window takes its size, and is drawn when it comes into it. */
 function draw() {
   const [all, moved] = [asked.has("all"), asked.has("all") || asked.has("cursor")];
   asked.clear();
