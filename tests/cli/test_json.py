@@ -117,6 +117,15 @@ def test_training_says_how_it_has_ended(place: Path) -> None:
     assert "interrupted at iteration 8" in result.err
 
 
+def test_a_solved_run_says_so_and_trains_no_further(place: Path) -> None:
+    train_copy("solved", "--solved-at", 9)
+    result = call("resume", "solved", "--json")
+    record = json.loads(result.out)
+    assert (result.code, record["reason"], record["iteration"]) == (0, "solved", 3)
+    assert record["best"] == pytest.approx(json.loads(Path("solved/metrics.jsonl").read_text())["held_out"])
+    assert "is solved, at iteration 3" in result.err
+
+
 def test_an_error_prints_nothing_on_standard_output() -> None:
     for words in (
         ["resume", "copy", "--steps", 1],

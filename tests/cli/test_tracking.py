@@ -103,7 +103,10 @@ def test_a_tracker_that_fails_later_is_warned_of_and_the_run_goes_on() -> None:
         ("mine.py", "--track must be MODULE:FUNCTION or FILE.py:FUNCTION, got 'mine.py'"),
         ("gone.py:follow", "--track must be MODULE:FUNCTION|there is none"),
         ("mine.py:gone", "must hold a function 'gone'"),
-        ("mine.py:fails", "got ImportError: no such tracker. Fix it, or leave --track out."),
+        (
+            "mine.py:fails",
+            "got ImportError: no such tracker. Fix it and go on with `numdnc resume run --track ..`",
+        ),
         ("mine.py:no_manager", "--track must name a context manager"),
         ("mine.py:no_function", "got TypeError: it gives no function to log with"),
     ],
@@ -114,6 +117,7 @@ def test_what_cannot_track_is_refused(source: str, expect: str) -> None:
         assert result.code == 2
         assert all(fragment in result.err for fragment in expect.split("|")), result.err
         assert len(result.err.splitlines()) == 1
+        done("resume", "run", "--sample-every", 0)
     else:
         refused("train", *COPY, "--out", "run", "--track", source, expect=expect)
     train("--out", "other")

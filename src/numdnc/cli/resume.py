@@ -14,7 +14,7 @@ from numdnc.cli.consent import CustomTask, confirm
 from numdnc.cli.options import ENGINES, AsJson, Corpus, DataFolder, Device, engine_on
 from numdnc.cli.tensorboard import check_tensorboard
 from numdnc.cli.tracking import load_tracker
-from numdnc.cli.training import check_minutes, saved_first, train_run
+from numdnc.cli.training import check_minutes, end_record, saved_first, train_run
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
 from numdnc.models import model_name
@@ -89,7 +89,7 @@ def resume(
                 again = f"resume {shlex.quote(str(folder))} --steps {more}"
                 console.say(f"to train it further all the same:  {console.command()} {again}")
                 if as_json:
-                    console.say_json({"folder": str(folder), "reason": "solved", "iteration": run.iteration})
+                    console.say_json(end_record(run, place, "solved"))
                 return
             if steps is not None:
                 run.target = steps

@@ -63,7 +63,8 @@ def tracking(tracker: Tracker | None, run: Run, folder: RunFolder) -> Iterator[C
     except Exception as error:  # noqa: BLE001 - a third party's code may fail in any way
         raise UserError(
             "--track must name a context manager that begins to track a run and gives a function to log with, got "
-            f"{type(error).__name__}: {error}. Fix it, or leave --track out."
+            f"{type(error).__name__}: {error}. Fix it and go on with `numdnc resume {folder.path} --track ..`, or "
+            "leave --track out."
         ) from None
 
     def write(report: Report) -> None:

@@ -167,22 +167,18 @@ def train_run(
     if result:
         console.say(result)
     if as_json:
-        console.say_json(end_record(opened, folder, finished, last))
+        console.say_json({"score": opened.score_name, **end_record(run, folder, finished.reason, last)})
     _say_end(opened, folder, finished, minutes)
 
 
-def end_record(
-    opened: TaskRun, folder: RunFolder, finished: Finished, last: Report | None = None
-) -> dict[str, Any]:
+def end_record(run: Run, folder: RunFolder, reason: str, last: Report | None = None) -> dict[str, Any]:
     """How training has ended, for --json; "report" is the last progress line, as in metrics.jsonl."""
-    run = opened.checkpoint
     return {
         "folder": str(folder.path),
-        "reason": finished.reason,
-        "iteration": finished.iteration,
+        "reason": reason,
+        "iteration": run.iteration,
         "steps": run.target,
         "seconds": run.seconds,
-        "score": opened.score_name,
         "best": run.best_score,
         "best_iteration": run.best_iteration,
         "report": None if last is None else last.record(),
