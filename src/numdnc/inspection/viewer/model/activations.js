@@ -65,13 +65,23 @@ function affine(params, ...parts) {
   let row = 0;
   for (const part of parts) {
     if (part.symbol !== undefined) addRow(z, 1, weights[row + part.symbol]);
-    else part.forEach((value, i) => addRow(z, value, weights[row + i]));
+    else addRows(z, part, weights, row);
     row += part.of ?? part.length;
   }
   return gain ? layerNorm(z, gain, bias) : z;
 }
 
 function addRow(z, factor, row) {
-  if (factor === 0) return;
   for (let i = 0; i < z.length; i++) z[i] += factor * row[i];
+}
+
+/** z += sum_n factors[n] rows[first + n]; four at once, as reading and writing z takes longer than what is added. */
+function addRows(z, factors, rows, first = 0) {
+  let n = 0;
+  for (; n + 4 <= factors.length; n += 4) {
+    const [a, b, c, d] = [factors[n], factors[n + 1], factors[n + 2], factors[n + 3]];
+    const [p, q, r, s] = [rows[first + n], rows[first + n + 1], rows[first + n + 2], rows[first + n + 3]];
+    for (let i = 0; i < z.length; i++) z[i] += a * p[i] + b * q[i] + c * r[i] + d * s[i];
+  }
+  for (; n < factors.length; n++) addRow(z, factors[n], rows[first + n]);
 }

@@ -24,7 +24,7 @@ function write(memory, weights, erase, vectors) {
 function read(memory, weights) {
   return weights.map((w) => {
     const found = zeros(memory[0].length);
-    memory.forEach((word, n) => addRow(found, w[n], word));
+    addRows(found, w, memory);
     return found;
   });
 }
