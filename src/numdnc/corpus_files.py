@@ -1,11 +1,12 @@
 """Files of a user's own as a corpus: a file, or all texts of a folder, unpacked where they are gzip."""
 
 import contextlib
+import glob
 import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from numdnc.corpora import CORPORA
@@ -55,6 +56,23 @@ def read_path(given: str, before: int = 0) -> list[tuple[str, bytes]]:
             before += len(found[-1][1])
     if not any(data for _, data in found):
         raise UserError(f"the corpus must hold some text, got the empty file {given}. Give another file.")
+    return found
+
+
+def expand(names: Sequence[str]) -> list[str]:
+    """The same names, but a pattern such as books/*.txt becomes the files that it matches, in the order of their paths.
+
+    A shell does this too, unless the pattern is quoted.
+    """
+    found = []
+    for name in names:
+        pattern = glob.has_magic(name) and "\0" not in name and not os.path.exists(name)  # noqa: PTH110
+        matched = sorted(glob.glob(name)) if pattern else [name]  # noqa: PTH207 - of any path, as a shell does it
+        if not matched:
+            raise UserError(
+                f"a pattern must match some file, got {quoted(name)}, which matches none. Check it."
+            )
+        found += matched
     return found
 
 

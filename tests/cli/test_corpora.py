@@ -41,6 +41,12 @@ def test_several_files_are_one_text_and_the_run_records_each() -> None:
     train_on("whole", "text.txt")
     train_on("folder", "books")
     assert learned("two") == learned("whole") == learned("folder")
+    train_on("pattern", "books/*.txt")
+    assert contents(Path("pattern"))["last task"] == contents(Path("two"))["last task"]
+    done("eval", "pattern", "--corpus", "book[s]/?.txt")
+    refused(
+        "train", "text", "-c", "books/*.csv", "--out", "run", expect="must match some file, got 'books/*.csv'"
+    )
     files = [
         {"name": name, "size": len(text), "sha256": hashlib.sha256(text.encode()).hexdigest()}
         for name, text in (("a.txt", TEXT[:HALF]), ("b.txt", TEXT[HALF:]))

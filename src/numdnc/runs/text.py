@@ -12,6 +12,7 @@ import numpy as np
 
 from numdnc import data
 from numdnc.corpora import CORPORA
+from numdnc.corpus_files import expand
 from numdnc.data import CorpusFile
 from numdnc.errors import UserError
 from numdnc.inspection.trace import About, Trace
@@ -83,14 +84,14 @@ class TextRun(TaskRun):
             check_batch(run, stored.settings.batch)
         self.settings = stored.settings
         self._stored = stored
-        self._corpus, self._data_folder = _as_list(corpus), data_folder
+        self._corpus, self._data_folder = expand(_as_list(corpus)), data_folder
 
     @staticmethod
     def prepare(
         corpus: str | Sequence[str], settings: TextSettings, *, seed: int, data_folder: Path | None = None
     ) -> NewTask:
         """Read a text to train on: files, folders, or corpora that are known by name, one after the other."""
-        given = _as_list(corpus)
+        given = expand(_as_list(corpus))
         found = data.load(given, data_folder)
         task = TextTask(found, settings, seed)
         trained, held_out = task.characters
