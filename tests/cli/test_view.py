@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from helpers.commands import done, refused
+from numdnc.cli import page_model
 from numdnc.runs.kinds import load_run
 from numdnc.tree import leaves
 
@@ -149,3 +150,15 @@ def test_a_page_that_does_not_compute_compares_nothing_and_says_so() -> None:
     assert "the page does not compute this model: its parameters take 1.6 MiB in float16" in said
     assert "the page does not compare it with large/last.safetensors: it computes neither" in said
     assert about_of(Path("large/trace.html"))["other"] is None
+
+
+def test_a_checkpoint_that_the_page_does_not_compute_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    done("trace", "run")
+    answers = iter([None, "some of its parameters are too large"])
+    monkeypatch.setattr(page_model, "why_not_computed", lambda *_: next(answers))
+    said = done("view", "run", "--no-open", "--against", "run/last.safetensors")
+    assert "the page does not compute" not in said
+    assert "does not compare it with run/last.safetensors: some of its parameters are too large" in said
+    about = about_of(Path("run/trace.html"))
+    assert about["model"] is not None
+    assert about["other"] is None
