@@ -134,8 +134,7 @@ def train_molecules(
 ) -> Start:
     """Write molecules token by token as SMILES, after a file of them (SeemonJ/reinvent-dnc).
 
-    Of 78,102 molecules of ChEMBL, 70 % of the samples are valid after 3,250 updates, 9 minutes of one core, with a
-    learning rate that has hardly fallen yet (1 seed).
+    Of 78,102 molecules of ChEMBL: 86 % of the samples are valid after 10,000 updates, 24 minutes of one core (1 seed).
 
     Args:
         corpus: A file with a molecule a line as SMILES, such as examples/molecules.smi.
@@ -186,8 +185,8 @@ def train_reinvent(
 ) -> Start:
     """Steer a model of molecules towards a score of your own (REINVENT; Olivecrona et al. 2017).
 
-    From a prior that is half trained the mean drug-likeness rises from 0.38 to 0.72 in 200 updates, and the share of
-    valid molecules from 63 to 93 %, 3 minutes on one core (1 seed).
+    The mean drug-likeness rises from 0.50 to 0.72 in 300 updates, and the share of valid molecules from 85 to 96 %, 3
+    minutes on one core (1 seed).
 
     Args:
         prior: The run of `train molecules` that training begins with, and whose molecules stay likely.
