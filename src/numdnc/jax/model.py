@@ -25,14 +25,18 @@ def forward(
 ) -> tuple[Array, Any]:
     """Outputs (T, B, Y) and the state after the last step, differentiable by params, inputs and state.
 
-    spec: an RNN, an LSTM, or a DNC with any controller, layers, read and write heads, perhaps with learned_state or
-        bidirectional, but no other variation. It is static: `jax.jit(forward, static_argnums=0)`.
-    inputs: (T, B, X), or integers (T, B) in [0, X) that mean one-hot rows; JAX does not notice others.
-    state: as an earlier call returned it; None for the initial state.
-    lengths: (B,), each from 0 to T: where the second direction of a bidirectional DNC begins in each row; None for T.
-        Nothing else depends on it: all T steps of all rows are computed.
+    Args:
+        spec: An RNN, an LSTM, or a DNC with any controller, layers, read and write heads, perhaps with learned_state or
+            bidirectional, but no other variation. It is static: `jax.jit(forward, static_argnums=0)`.
+        params: Its parameters.
+        inputs: (T, B, X), or integers (T, B) in [0, X) that mean one-hot rows; JAX does not notice others.
+        state: As an earlier call returned it; None for the initial state.
+        lengths: (B,), each from 0 to T: where the second direction of a bidirectional DNC begins in each row; None for
+            T. Nothing else depends on it: all T steps of all rows are computed.
 
-    UserError for another model, and for wrong shapes or dtypes: all floats are float32, or all float64.
+    Raises:
+        UserError: For another model, and for wrong shapes or dtypes: all floats are float32, or all float64.
+
     """
     _refuse(spec)
     state = initial_state(spec, params, inputs.shape[1]) if state is None else state
