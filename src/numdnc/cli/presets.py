@@ -153,7 +153,7 @@ PRESETS = {
     ),
     "instructed-copy": Preset(
         "Copy 1 to 4 vectors of 6 bits once or twice, or invert them, or take their bitwise and, or (ksluck/sl-dnhc).",
-        "Solved after some 5,800 updates, 3 minutes on one core (1 seed).",
+        "94 % of the sequences right after 6,000 updates, 3 minutes on one core (3 seeds); 1 of 3 solved by then.",
         InstructedCopy(),
         dnc(64, 16, 16, 4),
         training=TrainingSettings(steps=10_000, report_every=100, input_scale=6),
