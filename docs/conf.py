@@ -27,6 +27,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # signatures and docstrings say them; trees of arrays would fill pages
 html_theme = "furo"
 html_title = f"numdnc {__version__}"
+html_favicon = "icon.svg"  # without one browsers ask for /favicon.ico, which is missing
 html_static_path = ["_static"]  # pages of the inspector, which `make docs` writes there
 html_show_sphinx = False
 html_show_copyright = False
