@@ -46,7 +46,7 @@ def no_function(run):
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.py").write_text(FOLLOW)
+    (tmp_path / "tracker.py").write_text(FOLLOW)
     return tmp_path
 
 
@@ -57,8 +57,8 @@ def train(*words: object) -> str:
 def test_a_function_gets_the_figures_of_every_report(place: Path) -> None:
     import json
 
-    train("--track", "mine.py:follow")
-    done("resume", "run", "--steps", 12, "--sample-every", 0, "--track", "mine:follow")
+    train("--track", "tracker.py:follow")
+    done("resume", "run", "--steps", 12, "--sample-every", 0, "--track", "tracker:follow")
     lines = [json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()]
     assert [line if line == "end" else line[0] for line in lines] == [
         "begin",
@@ -84,7 +84,7 @@ def test_a_function_gets_the_figures_of_every_report(place: Path) -> None:
 
 def test_a_tracker_that_fails_later_is_warned_of_and_the_run_goes_on() -> None:
     result = call(
-        "train", *COPY, "--steps", 8, "--report-every", 2, "--out", "run", "--track", "mine.py:fails_later"
+        "train", *COPY, "--steps", 8, "--report-every", 2, "--out", "run", "--track", "tracker.py:fails_later"
     )
     assert result.code == 0
     assert [line["iteration"] for line in metrics(Path("run"))] == [2, 4, 6, 8]
@@ -100,19 +100,19 @@ def test_a_tracker_that_fails_later_is_warned_of_and_the_run_goes_on() -> None:
 @pytest.mark.parametrize(
     ("source", "expect"),
     [
-        ("mine.py", "--track must be MODULE:FUNCTION or FILE.py:FUNCTION, got 'mine.py'"),
+        ("tracker.py", "--track must be MODULE:FUNCTION or FILE.py:FUNCTION, got 'tracker.py'"),
         ("gone.py:follow", "--track must be MODULE:FUNCTION|there is none"),
-        ("mine.py:gone", "must hold a function 'gone'"),
+        ("tracker.py:gone", "must hold a function 'gone'"),
         (
-            "mine.py:fails",
+            "tracker.py:fails",
             "got ImportError: no such tracker. Fix it and go on with `numdnc resume run --track ..`",
         ),
-        ("mine.py:no_manager", "--track must name a context manager"),
-        ("mine.py:no_function", "got TypeError: it gives no function to log with"),
+        ("tracker.py:no_manager", "--track must name a context manager"),
+        ("tracker.py:no_function", "got TypeError: it gives no function to log with"),
     ],
 )
 def test_what_cannot_track_is_refused(source: str, expect: str) -> None:
-    if "mine.py:" in source and "gone" not in source:
+    if "tracker.py:" in source and "gone" not in source:
         result = call("train", *COPY, "--steps", 4, "--out", "run", "--track", source)
         assert result.code == 2
         assert all(fragment in result.err for fragment in expect.split("|")), result.err
