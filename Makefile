@@ -7,7 +7,9 @@ WALK := "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly 
 
 .PHONY: train demo test test-all check docs bench results torch package
 
+# Compiling first, so that the minutes are of training however slow or busy the machine is.
 train: .venv/installed
+	$(BIN)/numdnc warmup dnc
 	$(BIN)/numdnc train text --minutes 2.5
 
 # A walk through the Underground, then the inspector on it.

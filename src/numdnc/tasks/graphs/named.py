@@ -207,7 +207,7 @@ class NamedGraphTask:
         low, high = self.task.sizes.path
         raise UserError(
             f"the graph must have paths that {self.task.name} asks for, of {low} to {high} edges, "
-            f"got none in {tries:,} tries. Change --set lesson=.., min_path or max_path."
+            f"got none in {tries:,} tries. Ask for paths that it has: --set min_path=1 --set max_path=3."
         )
 
 
