@@ -62,6 +62,7 @@ def main(holding: ExitStack) -> int:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--hidden", type=int)
+    parser.add_argument("--start-from")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--links", action=argparse.BooleanOptionalAction)
     given = parser.parse_args()

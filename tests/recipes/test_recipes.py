@@ -39,14 +39,31 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def ready(words: tuple[str, ...]) -> list[str]:
+    """Words of a recipe as `reproduce` gives them, on other data."""
+    return [
+        "text.txt" if word == "alice29" else word.replace("{runs}", "runs").replace("{seed}", "0")
+        for word in words
+    ]
+
+
+def begin(words: tuple[str, ...], trainings: dict[str, tuple[str, ...]]) -> None:
+    """Make the run that a training begins with, if it does with one of the recipe."""
+    for word in words:
+        if start := re.fullmatch(r"{runs}/(.+)/seed={seed}", word):
+            begin(trainings[start[1]], trainings)
+            out = f"runs/{start[1]}/seed=0"
+            done("train", *ready(trainings[start[1]]), "--minutes", 1e-9, "--sample-every", 0, "--out", out)
+
+
 @pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("training", thorough_but(CORE, TRAININGS), ids=":".join)
 def test_a_recipe_trains_and_its_figures_are_scored(training: tuple[str, str]) -> None:
     name, model = training
     found = load_recipe(name)
     trained = found.trainings[model]
-    words = ["text.txt" if word == "alice29" else word for word in trained]
-    done("train", *words, "--minutes", 1e-9, "--sample-every", 0, "--out", "run")
+    begin(trained, found.trainings)
+    done("train", *ready(trained), "--minutes", 1e-9, "--sample-every", 0, "--out", "run")
     assert found.figures
     for figure in found.figures:
         options = re.sub(r"--sequences \d+", "--sequences 1", " ".join(eval_words(Path("run"), figure.eval)))

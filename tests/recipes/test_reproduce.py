@@ -142,6 +142,21 @@ def test_models_may_be_trained_on_tasks_of_their_own() -> None:
     assert "    # trains: numdnc train ..\n    # A: .. easy --steps 20\n    # B: .. hard --steps 5\n" in page
 
 
+def test_a_model_begins_with_the_run_of_an_earlier_one_of_the_same_seed() -> None:
+    models = '[[models]]\nname = "A"\n[[models]]\nname = "B"\ntrain = "--start-from {runs}/A/seed={seed}"\n'
+    Path("recipes/chain.toml").write_text(f"{RECIPE.format(what='easy')}\n{models}")
+    done("reproduce", "chain", "--jobs", 1, "--out", "here")
+    assert journal("begin") == [
+        *(f"1 train easy --steps 20 --seed {seed} --out here/A/seed={seed}" for seed in (0, 1)),
+        *(
+            f"1 train easy --steps 20 --start-from here/A/seed={seed} --seed {seed} --out here/B/seed={seed}"
+            for seed in (0, 1)
+        ),
+    ]
+    done("reproduce", "chain", "--jobs", 1, "--out", "here")
+    assert len(journal("begin")) == 4, "the folder holds runs of the same recipe"
+
+
 def test_a_model_that_is_not_begun_gets_as_many_seeds_as_the_others() -> None:
     models = '[[models]]\nname = "A"\n[[models]]\nname = "B"\ntrain = "--hidden 3"\n'
     Path("recipes/two.toml").write_text(f'{RECIPE.format(what="easy")}\n[[models]]\nname = "A"\n')

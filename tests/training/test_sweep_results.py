@@ -50,7 +50,7 @@ def test_runs_of_a_sweep_and_their_words() -> None:
         for links in ("yes", "no")
         for x in ("a%2Fb", "c")
     ]
-    words = [sweep.words(setting)[3:] for setting in sweep.settings]
+    words = [sweep.words(setting, 0)[3:] for setting in sweep.settings]
     assert words == [
         [f"--{links}", f"--corpus-x={x}"] for links in ("links", "no-links") for x in ("a/b", "c")
     ]

@@ -59,9 +59,13 @@ def reproduce(
     recipe = load_recipe(name)
     check_minutes(minutes)
     folder = Path("runs", "reproduce", name) if out is None else out
-    places = {model: SweepFolder(folder / model) for model in recipe.trainings}
+    trainings = {
+        model: tuple(word.replace("{runs}", str(folder)) for word in train)
+        for model, train in recipe.trainings.items()
+    }
+    places = {model: SweepFolder(folder / model) for model in trainings}
     for model, place in places.items():
-        _check_same_recipe(place, recipe.trainings[model])
+        _check_same_recipe(place, trainings[model])
     words = shlex.join(["reproduce", name] if out is None else ["reproduce", name, "--out", str(out)])
     if seeds is None:
         begun = [place.load().seeds for place in places.values() if place.begun]
@@ -73,7 +77,7 @@ def reproduce(
             console.say(model)
         left = (end - time.monotonic()) / 60
         sweeps[model] = train_runs(
-            place, recipe.trainings[model], {}, seeds, jobs=jobs, minutes=left, quiet=as_json, again=words
+            place, trainings[model], {}, seeds, jobs=jobs, minutes=left, quiet=as_json, again=words
         )
     at_once = count_processors() if jobs is None else jobs
     with console.waiting_for("scoring"):

@@ -124,7 +124,7 @@ def _agreed_task(folder: Path, sweep: Sweep, named: str | None) -> str | None:
 def check_settings(sweep: Sweep) -> None:
     """Refuse a sweep if one of its settings cannot be trained."""
     for setting in sweep.settings:
-        words = sweep.words(setting)
+        words = sweep.words(setting, seed=0)
         try:
             name, found, options = find(TRAIN, [*words, "--seed", "0"], "train")
             parse(found.function, name, options)()

@@ -42,7 +42,8 @@ class Model:
     name: str = ""
     """Head of its column and name of its folder: letters, digits and hyphens. Empty if the recipe has no other."""
     train: str = ""
-    """What follows the recipe's own words after `numdnc train`."""
+    """What follows the recipe's own words after `numdnc train`. A model that begins with the parameters of an earlier
+    one of the recipe, of the same seed, has `--start-from {runs}/EARLIER/seed={seed}`."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w-]*", self.name):

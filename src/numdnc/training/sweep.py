@@ -89,7 +89,7 @@ def _start(folder: SweepFolder, sweep: Sweep, run: PlannedRun, locks: tuple[int,
             *(["--task", sweep.custom_task] if sweep.custom_task else []),
         ]
     else:
-        words = ["train", *sweep.words(run.setting), "--seed", str(run.seed), "--out", str(place)]
+        words = ["train", *sweep.words(run.setting, run.seed), "--seed", str(run.seed), "--out", str(place)]
     place.mkdir(exist_ok=True)
     (place / "failure.txt").unlink(missing_ok=True)
     log = place / "log.txt"

@@ -33,7 +33,7 @@ class Sweep:
     """What is run: every seed of every combination of the varied values."""
 
     train: tuple[str, ...]
-    """What follows `numdnc train`."""
+    """What follows `numdnc train`; {seed} in a word is the seed, as in `--start-from runs/easier/seed={seed}`."""
     vary: Mapping[str, tuple[str, ...]]
     """The values of each varied option; yes and no stand for --NAME and --no-NAME."""
     seeds: int = DEFAULT_SEEDS
@@ -79,10 +79,11 @@ class Sweep:
             dict(zip(self.vary, values, strict=True)) for values in itertools.product(*self.vary.values())
         ]
 
-    def words(self, setting: Mapping[str, str]) -> list[str]:
-        """The words after `numdnc train` for a setting."""
+    def words(self, setting: Mapping[str, str], seed: int) -> list[str]:
+        """The words after `numdnc train` for a setting, but for --seed and --out."""
+        given = [word.replace("{seed}", str(seed)) for word in self.train[1:]]
         varied = [option_word(name, value) for name, value in setting.items()]
-        return [self.custom_task or self.train[0], *self.train[1:], *varied]
+        return [self.custom_task or self.train[0], *given, *varied]
 
     @property
     def runs(self) -> list[PlannedRun]:
