@@ -24,7 +24,8 @@ TINY = (
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs of an addition and a language, hardly trained."""
     folder = tmp_path_factory.mktemp("typed")
-    done("train", "addition", "--length", 7, *TINY, "--steps", 1, "--out", folder / "addition")
+    growing = ["--length", 7, "--spread", 1, "--grow-from", 2, "--grow-by", 1]
+    done("train", "addition", *growing, *TINY, "--steps", 1, "--out", folder / "addition")
     regex = ("--regex", "a*b", "--max-length", 6)
     done("train", "language", *regex, *TINY, "--steps", 1, "--out", folder / "language")
     return folder

@@ -58,9 +58,13 @@ def _bhpfelix(name: str, solved_at: float) -> Preset:
 
 
 def _siliconsloth(name: str) -> Preset:
-    """Arithmetic of SiliconSloth/ADNC."""
-    preset = PRESETS[name]
-    return _published(name, preset.model, replace(preset.settings, easier=0, grow_from=3))
+    """Arithmetic of SiliconSloth/ADNC: no links, two write heads, a digit more a level; the optimizer is ours."""
+    return _published(
+        name,
+        replace(dnc(128, 64, 32, 4), links=False, normalisation=True, write_heads=2),
+        SequenceSettings(batch=32, grow="length", grow_from=3, pass_at=0.05, easier=0),
+        generator=type(PRESETS[name].generator)(),
+    )
 
 
 PUBLISHED = {
