@@ -46,6 +46,12 @@ def test_all_are_small_named_after_a_recipe_and_say_their_score() -> None:
         assert set(load_run(FOLDER / name / WEIGHTS).task) >= {"name"}
 
 
+def test_addition_adds_numbers_longer_than_it_was_trained_with() -> None:
+    assert "1112" in done("ask", "model:addition", "123+989")
+    options = ("--set", "length=64", "--set", "spread=0", "--memory-size", 128, "--sequences", 16, "--json")
+    assert json.loads(done("eval", "model:addition", *options))["sequence_error"] <= 1 / 16
+
+
 def test_copy_answers_every_sequence_right() -> None:
     scores = json.loads(done("eval", "model:copy", "--sequences", 32, "--json"))
     assert (scores["sequence_error"], scores["bit_error"]) == (0, 0)
