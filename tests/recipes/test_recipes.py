@@ -113,7 +113,9 @@ def test_a_recipe_with_another_name_in_it_is_refused(tmp_path: Path, monkeypatch
 def test_wrong_names_and_options_are_refused() -> None:
     refused("reproduce", expect="must be given a recipe, got none. `numdnc reproduce --list`")
     refused(
-        "reproduce", "coppy", expect="a recipe must be one of addition, babi-adnc, |got 'coppy'. Perhaps copy is meant."
+        "reproduce",
+        "coppy",
+        expect="a recipe must be one of addition, babi-adnc, |got 'coppy'. Perhaps copy is meant.",
     )
     refused("reproduce", "copy", "--list", expect="--list must be given without a recipe, got copy")
     refused("reproduce", "copy", "--minutes", 0, expect="minutes must be above 0")
