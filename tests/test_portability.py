@@ -108,7 +108,7 @@ def test_a_run_of_a_sweep_is_started_as_windows_can(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(subprocess, "Popen", popen)
     monkeypatch.setattr(sweep, "os", SimpleNamespace(name="nt", environ={}))
     planned = SimpleNamespace(name="seed=0", setting={}, seed=0)
-    begun: Any = SimpleNamespace(words=lambda setting: ["copy"], custom_task=None)
+    begun: Any = SimpleNamespace(words=lambda setting, seed: ["copy"], custom_task=None)
     sweep._start(SimpleNamespace(path=tmp_path), begun, planned, (3,))  # type: ignore[arg-type]
     assert (started[0]["pass_fds"], started[0]["creationflags"]) == ((), 512)
 
