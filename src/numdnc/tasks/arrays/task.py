@@ -3,7 +3,6 @@
 Axes: T steps, B batch.
 """
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,10 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.params import Array
-from numdnc.schema import Count
-from numdnc.tasks import Batch, Forward, Scores, position_from
+from numdnc.tasks import Batch, Forward, Scores
 from numdnc.tasks.arrays.files import RawArrays
 from numdnc.tasks.arrays.sequences import TargetKind, sequences_of
-from numdnc.tasks.batches import batches_by_length
+from numdnc.tasks.epochs import Epochs
 from numdnc.tasks.scoring import sequence_scores
 from numdnc.tasks.sequences import loss_mask
 from numdnc.tasks.targets import are_classes, cross_entropy
@@ -56,12 +54,6 @@ class ArraySettings:
             raise UserError(f"solved_at must be at least 0, got {self.solved_at}.")
 
 
-@dataclass(frozen=True)
-class _Position:
-    epoch: Count
-    read: Count
-
-
 class ArrayTask:
     """A given set of sequences, in epochs; see `Task`."""
 
@@ -83,21 +75,12 @@ class ArrayTask:
                 f"there must be at least a batch of {settings.batch} sequences to train on, got {len(self.trained)} of "
                 f"{count}. Lower --batch, or give more sequences."
             )
-        self._seed = seed
-        self._begin_epoch(0)
-
-    def _begin_epoch(self, epoch: int) -> None:
-        """Cut new batches of sequences of similar lengths; one that is smaller than the others is left out."""
-        rng = np.random.default_rng([self._seed, epoch])
-        lengths = self.sequences.lengths[self.trained]
-        batches = batches_by_length(lengths.tolist(), self.settings.batch, rng)
-        self._batches = [batch for batch in batches if len(batch) == self.settings.batch]
-        self._epoch, self._read = epoch, 0
+        self._epochs = Epochs(self.sequences.lengths[self.trained].tolist(), settings.batch, seed)
 
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        return len(self.trained) // self.settings.batch
+        return self._epochs.batches
 
     @property
     def target_kind(self) -> str:
@@ -113,10 +96,7 @@ class ArrayTask:
 
     def next_batch(self) -> Batch:
         """The next sequences, (T, B), the shorter ones padded."""
-        if self._read == self.batches:
-            self._begin_epoch(self._epoch + 1)
-        self._read += 1
-        return self.sequences.rows(self.trained[self._batches[self._read - 1]])
+        return self.sequences.rows(self.trained[self._epochs.next_batch()])
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy in nats, number of predictions, gradient by the outputs."""
@@ -158,14 +138,8 @@ class ArrayTask:
 
     def position(self) -> dict[str, Any]:
         """Epoch and batches read of it."""
-        return dataclasses.asdict(_Position(self._epoch, self._read))
+        return self._epochs.position()
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
-
-        def problem(saved: _Position) -> str:
-            return "" if saved.read <= self.batches else "it is not in the sequences"
-
-        saved = position_from(_Position, position, problem)
-        self._begin_epoch(saved.epoch)
-        self._read = saved.read
+        self._epochs.move_to(position, "sequences")

@@ -3,7 +3,6 @@
 Axes: T steps, B batch.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,8 @@ from numpy.typing import NDArray
 from numdnc.data import Corpus
 from numdnc.errors import UserError
 from numdnc.params import Array
-from numdnc.schema import Count
-from numdnc.tasks import Batch, Forward, Scores, position_from
-from numdnc.tasks.batches import batches_by_length
+from numdnc.tasks import Batch, Forward, Scores
+from numdnc.tasks.epochs import Epochs
 from numdnc.tasks.molecules.likelihood import batch_of, negative_log_likelihoods
 from numdnc.tasks.molecules.smiles import Vocabulary, read_molecules
 from numdnc.tasks.sequences import loss_mask
@@ -49,12 +47,6 @@ class MoleculeSettings:
             raise UserError(f"held_out must lie between 0 and 1, got {self.held_out}.")
 
 
-@dataclass(frozen=True)
-class _Position:
-    epoch: Count
-    read: Count
-
-
 class MoleculeTask:
     """Next-token prediction on whole molecules; see `Task`.
 
@@ -84,20 +76,12 @@ class MoleculeTask:
                 f"{corpus.name} must hold at least a batch of {settings.batch} different molecules to train on, "
                 f"got {len(self.trained)}. Lower --batch, or give more molecules."
             )
-        self._seed = seed
-        self._begin_epoch(0)
-
-    def _begin_epoch(self, epoch: int) -> None:
-        """Cut new batches of molecules of similar lengths; one that is smaller than the others is left out."""
-        rng = np.random.default_rng([self._seed, epoch])
-        batches = batches_by_length([len(molecule) for molecule in self.trained], self.settings.batch, rng)
-        self._batches = [batch for batch in batches if len(batch) == self.settings.batch]
-        self._epoch, self._read = epoch, 0
+        self._epochs = Epochs([len(molecule) for molecule in self.trained], settings.batch, seed)
 
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
-        return len(self.trained) // self.settings.batch
+        return self._epochs.batches
 
     @property
     def longest(self) -> int:
@@ -106,10 +90,7 @@ class MoleculeTask:
 
     def next_batch(self) -> Batch:
         """The next molecules, (T, B), the shorter ones padded."""
-        if self._read == self.batches:
-            self._begin_epoch(self._epoch + 1)
-        self._read += 1
-        return batch_of([self.trained[i] for i in self._batches[self._read - 1]])
+        return batch_of([self.trained[i] for i in self._epochs.next_batch()])
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy in nats, number of tokens, gradient by the outputs."""
@@ -143,14 +124,8 @@ class MoleculeTask:
 
     def position(self) -> dict[str, Any]:
         """Epoch and batches read of it."""
-        return dataclasses.asdict(_Position(self._epoch, self._read))
+        return self._epochs.position()
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
-
-        def problem(saved: _Position) -> str:
-            return "" if saved.read <= self.batches else "it is not in the molecules"
-
-        saved = position_from(_Position, position, problem)
-        self._begin_epoch(saved.epoch)
-        self._read = saved.read
+        self._epochs.move_to(position, "molecules")
