@@ -93,6 +93,19 @@ def test_without_rdkit_the_shares_are_left_out() -> None:
     assert "valid" not in result.out
 
 
+def test_molecules_are_randomised_in_training() -> None:
+    words = done(
+        "train", "molecules", "-c", EXAMPLE, *TINY, "--steps", 4, "--randomised", "--out", "randomised"
+    )
+    assert "held-out" in words
+    assert done("eval", "randomised", "--sequences", 20, "--engine", "reference")
+    chemistry._rdkit.cache_clear()
+    with mock.patch.dict(sys.modules, {"rdkit": None}):
+        line = refused("train", "molecules", "-c", EXAMPLE, *TINY, "--randomised")
+    chemistry._rdkit.cache_clear()
+    assert "rdkit" in line
+
+
 def test_a_molecule_is_traced_token_by_token() -> None:
     done("trace", "run", "--input", "CCl", "--out", "t.safetensors")
     trace = load_trace(Path("t.safetensors"))

@@ -15,8 +15,9 @@ from scipy.spatial.distance import jensenshannon
 
 from numdnc import DNCSpec, LSTMSpec, UserError, init_params, select_engine
 from numdnc.data import Corpus
+from numdnc.tasks import Batch
 from numdnc.tasks.molecules import MoleculeSettings, MoleculeTask
-from numdnc.tasks.molecules.chemistry import canonical, shares
+from numdnc.tasks.molecules.chemistry import canonical, randomised, shares
 from numdnc.tasks.molecules.likelihood import (
     batch_of,
     divergence,
@@ -174,15 +175,63 @@ def test_batches_differ_between_epochs_and_have_little_padding() -> None:
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(0, 25))
-def test_a_position_is_a_place_in_the_data(batches: int) -> None:
-    task = task_of()
+@given(st.integers(0, 25), st.booleans())
+def test_a_position_is_a_place_in_the_data(batches: int, randomised: bool) -> None:
+    task = task_of(randomised=randomised)
     for _ in range(batches):
         task.next_batch()
-    later = task_of()
+    later = task_of(randomised=randomised)
     later.move_to(task.position())
     for _ in range(12):
         np.testing.assert_array_equal(task.next_batch().inputs, later.next_batch().inputs)
+
+
+def test_a_molecule_is_randomised_from_other_atoms_on() -> None:
+    rng = np.random.default_rng(0)
+    assert {randomised("CCO", rng) for _ in range(40)} == {"CCO", "C(C)O", "C(O)C", "OCC"}
+    for smiles in ("OC[C@H](N)C(=O)O", "C/C=C/Cl", "[13CH3]c1ccc2c(c1)cccc2.[Na+].[Cl-]"):
+        ways = {randomised(smiles, rng) for _ in range(40)}
+        assert len(ways) > 5
+        assert {canonical(way) for way in ways} == {canonical(smiles)}
+    assert randomised("C(", rng) == "C("
+
+
+def written(task: MoleculeTask, batch: Batch) -> list[str]:
+    """The molecules of a batch as SMILES."""
+    assert batch.mask is not None
+    return [
+        task.vocabulary.decode(tokens[mask][:-1])
+        for tokens, mask in zip(batch.targets.T, batch.mask.T, strict=True)
+    ]
+
+
+def test_in_training_molecules_are_randomised_every_time() -> None:
+    plain, task = task_of(), task_of(randomised=True)
+    epochs: list[list[str]] = []
+    for _ in range(2):
+        epochs.append([])
+        for _ in range(task.batches):
+            same, other = written(plain, plain.next_batch()), written(task, task.next_batch())
+            assert [canonical(smiles) for smiles in other] == [canonical(smiles) for smiles in same]
+            assert other != same
+            epochs[-1] += other
+    assert len({*epochs[0]} & {*epochs[1]}) < 0.5 * len(epochs[0])
+    held_out = [[t.vocabulary.decode(molecule) for molecule in t.held_out] for t in (plain, task)]
+    assert held_out[0] != held_out[1]
+    assert [*map(canonical, held_out[0])] == [*map(canonical, held_out[1])]
+    again = task_of(randomised=True, seed=1)
+    assert [again.vocabulary.decode(molecule) for molecule in again.held_out] == held_out[1]
+
+
+def test_what_is_randomised_keeps_to_the_tokens_that_were_seen_and_to_their_number() -> None:
+    lines = b"\n".join([b"C/C=C/F", b"CC(F)Cl", *ALKANES[:8]])
+    task = task_of(lines, batch=4, randomised=True, max_tokens=8)
+    assert not task.vocabulary.has(["\\"])  # which half of the ways of writing the first have
+    for _ in range(10 * task.batches):
+        batch = task.next_batch()
+        assert len(batch.inputs) <= 9
+        for smiles in written(task, batch):
+            assert canonical(smiles) is not None
 
 
 @pytest.mark.parametrize("position", [{"epoch": 0, "read": 99}, {"epoch": -1, "read": 0}, {"epoch": 0}, {}])

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from numdnc.errors import UserError, missing_package
 
 
@@ -25,6 +27,21 @@ def canonical(smiles: str) -> str | None:
     with quiet():
         molecule = chem.MolFromSmiles(smiles) if smiles else None
         return None if molecule is None else str(chem.MolToSmiles(molecule))
+
+
+def randomised(smiles: str, rng: np.random.Generator) -> str:
+    """The same molecule with its atoms in an order that is drawn; what is not valid stays as it is.
+
+    One molecule has as many SMILES as ways through its atoms; RDKit takes branches in the order that it is given
+    (Arus-Pous et al. 2019, J. Cheminformatics 11:71, call these restricted).
+    """
+    chem, quiet = _rdkit()
+    with quiet():
+        molecule = chem.MolFromSmiles(smiles)
+        if molecule is None:
+            return smiles
+        order = rng.permutation(molecule.GetNumAtoms()).tolist()
+        return str(chem.MolToSmiles(chem.RenumberAtoms(molecule, order), canonical=False))
 
 
 def draw_molecules(molecules: Sequence[str], *, svg: bool) -> bytes:

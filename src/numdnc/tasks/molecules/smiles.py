@@ -72,6 +72,10 @@ class Vocabulary:
     def _numbers(self) -> dict[str, int]:
         return {token: number for number, token in enumerate(self.tokens, 1)}
 
+    def has(self, tokens: Iterable[str]) -> bool:
+        """Whether it holds all of these tokens."""
+        return all(token in self._numbers for token in tokens)
+
     def encode(self, tokens: Sequence[str]) -> NDArray[np.integer]:
         """The numbers of tokens, without END; UserError for one that the vocabulary lacks."""
         strangers = [token for token in dict.fromkeys(tokens) if token not in self._numbers]
@@ -84,7 +88,11 @@ class Vocabulary:
 
     def decode(self, numbers: Iterable[int]) -> str:
         """SMILES of the numbers of tokens."""
-        return "".join(self.tokens[number - 1] for number in numbers)
+        return "".join(self.tokens_of(numbers))
+
+    def tokens_of(self, numbers: Iterable[int]) -> list[str]:
+        """The tokens of these numbers."""
+        return [self.tokens[number - 1] for number in numbers]
 
 
 def read_molecules(corpus: Corpus, most: int) -> list[list[str]]:

@@ -14,13 +14,16 @@ from numdnc.errors import UserError
 from numdnc.params import Array
 from numdnc.tasks import Batch, Forward, Scores
 from numdnc.tasks.epochs import Epochs
+from numdnc.tasks.molecules.chemistry import randomised
 from numdnc.tasks.molecules.likelihood import batch_of, negative_log_likelihoods
-from numdnc.tasks.molecules.smiles import Vocabulary, read_molecules
+from numdnc.tasks.molecules.smiles import Vocabulary, read_molecules, tokenise
 from numdnc.tasks.sequences import loss_mask
 from numdnc.tasks.targets import cross_entropy
 
 _MOST_AT_ONCE, _MOST_TOKENS = 1 << 16, 1 << 12
 """Limits of settings, which may come from a file of somebody else."""
+_RANDOMISED = 1
+"""Separates the random numbers of atoms' orders from those of epochs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,9 @@ class MoleculeSettings:
     """At most this many held-out molecules are scored for a progress line (`eval` scores them all)."""
     max_tokens: int = 140
     """Most tokens of a molecule, in the file and in samples."""
+    randomised: bool = False
+    """Write each molecule from another of its atoms on every time that it is trained on, and held-out ones once
+    (Arus-Pous et al. 2019); needs RDKit."""
 
     def __post_init__(self) -> None:
         for name, most in (("batch", _MOST_AT_ONCE), ("score_limit", None), ("max_tokens", _MOST_TOKENS)):
@@ -62,20 +68,24 @@ class MoleculeTask:
         self.settings = settings
         self.corpus_name = corpus.name
         tokens = read_molecules(corpus, settings.max_tokens)
-        self.vocabulary = Vocabulary.of(tokens)
+        order = np.random.default_rng(0).permutation(len(tokens))
+        cut = max(1, round(settings.held_out * len(tokens)))
+        held_out, trained = ([tokens[i] for i in some] for some in (order[:cut], order[cut:]))
+        if settings.randomised:
+            rng = np.random.default_rng(_RANDOMISED)
+            held_out = [self._randomised(molecule, rng) for molecule in held_out]
+        self.vocabulary = Vocabulary.of(tokens + held_out)
         self.input_size = self.output_size = self.vocabulary.size
-        molecules = [self.vocabulary.encode(molecule) for molecule in tokens]
-        order = np.random.default_rng(0).permutation(len(molecules))
-        cut = max(1, round(settings.held_out * len(molecules)))
-        self.held_out: list[NDArray[np.integer]] = [molecules[i] for i in order[:cut]]
+        self.held_out: list[NDArray[np.integer]] = [self.vocabulary.encode(molecule) for molecule in held_out]
         """Numbers of the tokens of each molecule that is kept out of training, ..."""
-        self.trained: list[NDArray[np.integer]] = [molecules[i] for i in order[cut:]]
+        self.trained: list[NDArray[np.integer]] = [self.vocabulary.encode(molecule) for molecule in trained]
         """... and of each of the others."""
         if len(self.trained) < settings.batch:
             raise UserError(
                 f"{corpus.name} must hold at least a batch of {settings.batch} different molecules to train on, "
                 f"got {len(self.trained)}. Lower --batch, or give more molecules."
             )
+        self._seed = seed
         self._epochs = Epochs([len(molecule) for molecule in self.trained], settings.batch, seed)
 
     @property
@@ -85,12 +95,25 @@ class MoleculeTask:
 
     @property
     def longest(self) -> int:
-        """Most tokens of a molecule of the file."""
-        return max(map(len, self.trained + self.held_out))
+        """Most tokens of a molecule that is trained on or scored."""
+        found = max(map(len, self.trained + self.held_out))
+        return self.settings.max_tokens if self.settings.randomised else found
 
     def next_batch(self) -> Batch:
         """The next molecules, (T, B), the shorter ones padded."""
-        return batch_of([self.trained[i] for i in self._epochs.next_batch()])
+        molecules = [self.trained[i] for i in self._epochs.next_batch()]
+        if self.settings.randomised:
+            rng = np.random.default_rng([_RANDOMISED, self._seed, *self._epochs.position().values()])
+            for row, molecule in enumerate(molecules):
+                tokens = self._randomised(self.vocabulary.tokens_of(molecule), rng)
+                if self.vocabulary.has(tokens):
+                    molecules[row] = self.vocabulary.encode(tokens)
+        return batch_of(molecules)
+
+    def _randomised(self, molecule: list[str], rng: np.random.Generator) -> list[str]:
+        """The tokens of a molecule from another atom on; those it has where they would be too many."""
+        tokens = tokenise(randomised("".join(molecule), rng))
+        return tokens if len(tokens) <= self.settings.max_tokens else molecule
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean cross-entropy in nats, number of tokens, gradient by the outputs."""
