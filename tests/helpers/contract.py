@@ -26,11 +26,13 @@ from helpers.examples import FAMILY, PUBLISHED, ages, link_lists, random_spec, s
 from helpers.ties import nearest_tie
 from helpers.tolerances import TOLERANCES, assert_close, dot, worst
 from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, draw_bypass_mask, init_params, zero_params, zero_state
+from numdnc import engines
 from numdnc.engines import ENGINE_NAMES, Engine, get_engine
 from numdnc.spec import Spec
 from numdnc.tree import from_named, map_leaves, named_leaves, zeros_like
 
 T, B = 9, 3
+engines._MODULES["gpu"] = "helpers.gpu.engine"  # emulated where there is no GPU
 
 _NOT_IN_ALL = (
     *("content-only", "bidirectional", "sparsity", "recency", "write-heads"),
@@ -171,6 +173,8 @@ CORE_OF_TORCH = (
     "dnc-second-memory-all",
 )
 """Those of the engine torch, which takes most of the time."""
+CORE_OF_GPU = ("dnc-2-layers", "dnc-deallocation")
+"""Those of the engine gpu where it is emulated; the first tests of kernels, in engines/gpu, have more."""
 RANDOM_MIXES = 36
 RANDOM_SPECS: dict[str, Spec] = {f"random-{seed}": random_spec(seed) for seed in range(RANDOM_MIXES)}
 RANDOM_FOR_JAX = tuple(f"random-{seed}" for seed in (0, 2, 3, 5, 6, 7, 9, 10, 16, 18))
@@ -302,7 +306,7 @@ RANDOM_CASES = [
 
 
 def _is_core(case: Case) -> bool:
-    core = CORE_OF_TORCH if case.engine_name == "torch" else CORE_SPECS
+    core = {"torch": CORE_OF_TORCH, "gpu": CORE_OF_GPU}.get(case.engine_name, CORE_SPECS)
     return case.spec_name in core and (case.engine_name == "cpu" or case.dtype == "float64")
 
 

@@ -65,6 +65,7 @@ _MODULES = {
     "cpu": "numdnc.engines.cpu",
     "reference": "numdnc.engines.reference",
     "torch": "numdnc.engines.torch",
+    "gpu": "numdnc.engines.gpu.cuda",
 }
 """The module of each engine's `ENGINE`; imported only when it is asked for."""
 

@@ -1,0 +1,85 @@
+"""The engine `gpu` behind the two calls of `Engine`: arrays in, tensors on the device inside, arrays out."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+
+from numdnc.engines.check import check_backward, check_forward, check_tape, refuse_dtype
+from numdnc.engines.gpu.batch import backward_of_rows, forward_of_rows
+from numdnc.engines.gpu.plan import refuse_spec
+from numdnc.engines.gpu.sequence import Launcher
+from numdnc.params import Array, Inputs
+from numdnc.spec import Spec
+from numdnc.tree import map_leaves
+
+
+class Tape(NamedTuple):
+    """Values saved for the backward pass; params are on the device."""
+
+    spec: Spec
+    steps: int
+    batch: int
+    params: Any
+    parts: Any
+
+
+class GPUEngine:
+    """A DNC in one launch for a whole sequence; float32 and float64."""
+
+    name = "gpu"
+    stores_all_links = False
+    expands_links = False
+
+    def __init__(self, launcher: Launcher, device: str) -> None:
+        self._launcher = launcher
+        self._device = torch.device(device)
+
+    def supports(self, spec: Spec, dtype: DTypeLike) -> str | None:
+        """DNCs with one dense memory, one write head and no layer norm, masks, sharpness or instructions."""
+        return refuse_dtype(dtype) or refuse_spec(spec)
+
+    def forward(
+        self,
+        spec: Spec,
+        params: Any,
+        inputs: Inputs,
+        state: Any,
+        *,
+        keep_tape: bool,
+        bypass_mask: Array | None = None,
+        lengths: NDArray[np.integer] | None = None,
+    ) -> tuple[Array, Any, Any]:
+        """See `Engine.forward`."""
+        check_forward(spec, params, inputs, state, bypass_mask, lengths)
+        given = map_leaves(self._tensor, (params, inputs, state))
+        mask = None if bypass_mask is None else self._tensor(bypass_mask)
+        outputs, after, parts = forward_of_rows(self._launcher, spec, *given, mask, keep_tape=keep_tape)
+        tape = Tape(spec, *inputs.shape[:2], given[0], parts) if keep_tape else None
+        return _array(outputs), map_leaves(_array, after), tape
+
+    def backward(
+        self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
+    ) -> tuple[Any, Array | None, Any]:
+        """See `Engine.backward`."""
+        check_tape(self.name, Tape, spec, tape)
+        check_backward(spec, params, tape.steps, tape.batch, d_outputs, d_state)
+        given = map_leaves(self._tensor, (d_outputs, d_state))
+        found = backward_of_rows(self._launcher, tape.params, tape.parts, *given)
+        d_params, d_inputs, d_before = found
+        return (
+            map_leaves(_array, d_params),
+            None if d_inputs is None else _array(d_inputs),
+            map_leaves(_array, d_before),
+        )
+
+    def _tensor(self, array: Any) -> torch.Tensor:
+        """Copy an array to the device; symbols become int64, which torch requires for look-ups."""
+        dtype = np.int64 if np.issubdtype(array.dtype, np.integer) else array.dtype
+        return torch.from_numpy(np.array(array, dtype, order="C")).to(self._device)
+
+
+def _array(tensor: torch.Tensor) -> Array:
+    """Copy a tensor to a new NumPy array."""
+    return np.array(tensor.cpu().numpy())
