@@ -25,8 +25,17 @@ from numpy.typing import NDArray
 from helpers.examples import FAMILY, PUBLISHED, ages, link_lists, random_spec, some
 from helpers.ties import nearest_tie
 from helpers.tolerances import TOLERANCES, assert_close, dot, worst
-from numdnc import DNCSpec, LSTMSpec, NTMSpec, RNNSpec, draw_bypass_mask, init_params, zero_params, zero_state
-from numdnc import engines
+from numdnc import (
+    DNCSpec,
+    LSTMSpec,
+    NTMSpec,
+    RNNSpec,
+    draw_bypass_mask,
+    engines,
+    init_params,
+    zero_params,
+    zero_state,
+)
 from numdnc.engines import ENGINE_NAMES, Engine, get_engine
 from numdnc.spec import Spec
 from numdnc.tree import from_named, map_leaves, named_leaves, zeros_like

@@ -1,8 +1,8 @@
 """Runs test files on a package with one module changed, each time in a fork that imports the package anew.
 
 What takes long to import, and is not ours, is imported once, before. Each line of standard input is an order as JSON:
-the module, its path and changed text (or null), arguments of pytest. The answer is a line of JSON: the exit code of
-pytest, or NOT_IMPORTED, and what it printed.
+the module, its path and changed text (or null), arguments of pytest, and variables of the environment, if any. The
+answer is a line of JSON: the exit code of pytest, or NOT_IMPORTED, and what it printed.
 """
 
 import gc
@@ -49,6 +49,7 @@ def run(order: dict[str, Any]) -> int:
     os.environ["NUMBA_CACHE_DIR"] = order[
         "folder"
     ]  # machine code of a changed kernel is never kept with that of others
+    os.environ.update(order.get("environment", {}))
     changed = None
     if order["module"] is not None:
         changed = Changed(order["module"], order["path"], order["text"])

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,7 @@ class Kind(NamedTuple):
 KINDS = {
     "uncompiled": Kind(("numba",), {"NUMBA_DISABLE_JIT": "1"}),
     "parity": Kind(("torch",), {}, ("-k", "torch")),
+    "gpu": Kind(("torch",), {}),
     "numpy": Kind(("numpy",), {}),
 }
 """By a part of the file's name; all others are the last kind."""
@@ -78,7 +80,8 @@ for_each_mutation = pytest.mark.parametrize(
 
 @for_each_mutation
 def test_mutation_can_be_planted(mutation: Mutation) -> None:
-    assert ast.dump(ast.parse(mutation.changed())) != syntax_of(mutation.source)
+    if mutation.source.endswith(".py"):
+        assert ast.dump(ast.parse(mutation.changed())) != syntax_of(mutation.source)
     assert (TESTS / mutation.tests).exists()
 
 
@@ -107,8 +110,21 @@ def run() -> Iterator[Run]:
         }
         if mutation is not None:
             path = PACKAGE / mutation.source
+            if path.suffix != ".py":
+                return run_kernels(order, mutation)
             name = ".".join(["numdnc", *path.relative_to(PACKAGE).with_suffix("").parts])
             order |= {"module": name.removesuffix(".__init__"), "path": str(path), "text": mutation.changed()}
+        return answer(kind, order)
+
+    def run_kernels(order: dict[str, object], mutation: Mutation) -> tuple[int, str]:
+        path = PACKAGE / mutation.source
+        with tempfile.TemporaryDirectory() as folder:
+            for kernel in path.parent.iterdir():
+                text = mutation.changed() if kernel == path else kernel.read_text(encoding="utf-8")
+                Path(folder, kernel.name).write_text(text, encoding="utf-8")
+            return answer("gpu", {**order, "environment": {"NUMDNC_TEST_KERNELS": folder}})
+
+    def answer(kind: str, order: dict[str, object]) -> tuple[int, str]:
         if kind not in servers:
             servers[kind] = start(KINDS[kind])
         server = servers[kind]

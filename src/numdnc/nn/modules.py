@@ -50,8 +50,9 @@ class RNN(_WithoutMemory):
             sees every layer. Default: 1.
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
-        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
-            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        engine: "cpu", "gpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, "gpu" on a
+            GPU if the extra `gpu` is installed and that engine has the model, else "torch"; "torch" under tracing,
+            export and transforms of torch too. Default: "auto".
         init_scheme: How parameters are initialised, see `numdnc.init_params`. Default: "plain".
         input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
         seed: Seed of the initial parameters; None takes one from torch's generator. Default: None.
@@ -76,8 +77,9 @@ class LSTM(_WithoutMemory):
             sees every layer. Default: 1.
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
-        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
-            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        engine: "cpu", "gpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, "gpu" on a
+            GPU if the extra `gpu` is installed and that engine has the model, else "torch"; "torch" under tracing,
+            export and transforms of torch too. Default: "auto".
         init_scheme: How parameters are initialised, see `numdnc.init_params`. Default: "plain".
         input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
         seed: Seed of the initial parameters; None takes one from torch's generator. Default: None.
@@ -133,8 +135,9 @@ class DNC(Recurrent[DNCState[Tensor]]):
             output reads by content the weights that it is made with (after ksluck/sl-dnhc). Default: None.
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
-        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
-            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        engine: "cpu", "gpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, "gpu" on a
+            GPU if the extra `gpu` is installed and that engine has the model, else "torch"; "torch" under tracing,
+            export and transforms of torch too. Default: "auto".
         init_scheme: How parameters are initialised, "plain" or "store" (the memory starts as a store), see
             `numdnc.init_params`. Default: "plain".
         input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
@@ -228,8 +231,9 @@ class NTM(Recurrent[NTMState[Tensor]]):
             False.
         batch_first: Padded input and output are (B, T, ..), not (T, B, ..). States always have the batch first.
             Default: False.
-        engine: "cpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, else "torch", and
-            "torch" under tracing, export and transforms of torch too. Default: "auto".
+        engine: "cpu", "gpu", "torch" or "reference"; "auto" is "cpu" for float32 and float64 on the CPU, "gpu" on a
+            GPU if the extra `gpu` is installed and that engine has the model, else "torch"; "torch" under tracing,
+            export and transforms of torch too. Default: "auto".
         init_scheme: How parameters are initialised, see `numdnc.init_params`. Default: "plain".
         input_scale: Factor of the initial weights of the inputs, see there. Default: 1.0.
         seed: Seed of the initial parameters; None takes one from torch's generator. Default: None.

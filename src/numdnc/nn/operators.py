@@ -56,7 +56,7 @@ def run_engine(
     keep_tape = differentiated and any(tensor.requires_grad for tensor in tensors)
     run = torch.ops.numdnc.sequence if recorded else partial(_with_gradient, _sequence)
     outputs, *after, _ = run(tensors, engine_name, model, keep_tape)
-    return outputs, _unflatten(state, after)
+    return outputs, unflatten(state, after)
 
 
 def describe(spec: Spec) -> str:
@@ -89,8 +89,8 @@ class _Layout(NamedTuple):
         """Parameters, inputs, state and mask (None without one), as arrays."""
         arrays = [_array(tensor) for tensor in tensors]
         mask = arrays[self.mask_at] if len(arrays) > self.mask_at else None
-        params = _unflatten(self.params, arrays[: self.inputs_at])
-        state = _unflatten(self.state, arrays[self.inputs_at + 1 : self.mask_at])
+        params = unflatten(self.params, arrays[: self.inputs_at])
+        state = unflatten(self.state, arrays[self.inputs_at + 1 : self.mask_at])
         return params, arrays[self.inputs_at], state, mask
 
 
@@ -144,7 +144,7 @@ def _sequence_backward(
         _, _, kept = _forward(tensors, engine, model, keep_tape=True)
     d_outputs, *d_after = (_array(gradient) for gradient in gradients)
     run = _engine(engine, model, tensors[0].dtype).backward
-    d_params, d_inputs, d_before = run(layout.spec, params, kept, d_outputs, _unflatten(state, d_after))
+    d_params, d_inputs, d_before = run(layout.spec, params, kept, d_outputs, unflatten(state, d_after))
     found = [*leaves(d_params), d_inputs, *leaves(d_before)]
     return [
         torch.from_numpy(d) for d, tensor in zip(found, tensors, strict=False) if tensor.is_floating_point()
@@ -174,7 +174,7 @@ class _Sequence(torch.autograd.Function):
         """torch raises an error if a saved tensor, to which the tape may refer, was modified in between."""
         *tensors, tape = ctx.saved_tensors
         engine, model = ctx.engine, ctx.model
-        _refuse_backward(_engine(engine, model, tensors[0].dtype).name, gradients[:-1])
+        refuse_backward(_engine(engine, model, tensors[0].dtype).name, gradients[:-1])
         recorded = torch.compiler.is_compiling() or find_recorder([*tensors, *gradients]) is not None
         run = torch.ops.numdnc.sequence_backward if recorded else _sequence_backward
         found = iter(run(tensors, tape, list(gradients[:-1]), engine, model))
@@ -203,7 +203,7 @@ def _below_autograd(tensors: list[Tensor], engine: str, model: str, keep_tape: b
     return results
 
 
-def _refuse_backward(engine: str, gradients: Sequence[Tensor]) -> None:
+def refuse_backward(engine: str, gradients: Sequence[Tensor]) -> None:
     """Raise UserError for gradients that are batched or to be differentiated again."""
     if torch.is_grad_enabled():
         got = "create_graph=True: its gradient cannot be differentiated again"
@@ -228,7 +228,7 @@ def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
     return array
 
 
-def _unflatten(shape: Any, given: Any) -> Any:
+def unflatten(shape: Any, given: Any) -> Any:
     """Put leaves into the structure of a tree, in order."""
     found = iter(given)
     return map_leaves(lambda _: next(found), shape)

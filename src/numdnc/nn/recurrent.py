@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from numdnc.engines.torch import model
 from numdnc.errors import UserError
 from numdnc.init import InitScheme, init_params
+from numdnc.nn import gpu
 from numdnc.nn.checks import check_input, check_state, check_symbols, checked_lengths, is_symbols
 from numdnc.nn.operators import DTYPES, describe, run_engine
 from numdnc.nn.recorders import OPAQUE, find_recorder, refuse_lengths, refuse_symbolic_trace
@@ -217,10 +218,35 @@ class Recurrent(nn.Module, Generic[State]):
             params = params._replace(initial=map_leaves(lambda leaf: leaf.detach(), params.initial))
         if self.training and spec.bypass_dropout:
             mask = nn.functional.dropout(like.new_ones(T, B, spec.hidden_total), spec.bypass_dropout)
+        if T and self._uses_gpu(recorder):
+            return gpu.run_gpu(spec, params, inputs, state, mask)
         if self._uses_torch(recorder) or not T:
             return model.forward(spec, params, inputs, state, mask)
         recorded = recorder is not None or torch.compiler.is_compiling()
         return run_engine(self.engine, self._model, params, inputs, state, mask, recorded)
+
+    def _uses_gpu(self, recorder: str | None) -> bool:
+        """Whether to compute with the engine `gpu`: asked for by name or, where it can, chosen for tensors on a GPU.
+
+        UserError if it was asked for and cannot.
+        """
+        like = self._like()
+        recorded = recorder is not None or torch.compiler.is_compiling()
+        if self.engine == "auto":
+            found = like.is_cuda and like.dtype in DTYPES and not recorded
+            return found and gpu.refusal(self.spec, like.device) is None
+        if self.engine != "gpu":
+            return False
+        reason = gpu.refusal(self.spec, like.device)
+        if like.dtype not in DTYPES:
+            reason = f"parameters must be of float32 or float64, got {like.dtype}"
+        if recorded:
+            reason = f"{recorder or 'torch.compile'} must see every operation"
+        if reason is not None:
+            raise UserError(
+                f"the engine gpu must be able to run this model, but {reason}. Take the engine auto or torch."
+            )
+        return True
 
     def _uses_torch(self, recorder: str | None) -> bool:
         """Whether to compute with torch's operations rather than an engine of NumPy arrays."""

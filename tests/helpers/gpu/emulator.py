@@ -25,10 +25,14 @@ MUTATED = "NUMDNC_TEST_KERNELS"
 class Emulator:
     """Runs kernels on tensors of the CPU, with few threads in each of few blocks."""
 
-    def __init__(self, threads: int = 64, blocks: int = 4, shared_bytes: int = 1 << 16, seed: int = 0) -> None:
+    def __init__(
+        self, threads: int = 64, blocks: int = 4, shared_bytes: int = 1 << 16, seed: int = 0
+    ) -> None:
         self.threads, self.blocks, self.shared_bytes, self.seed = threads, blocks, shared_bytes, seed
 
-    def launch(self, kernel: str, spec: Any, like: torch.Tensor, problem: Any, blocks: int, shared_bytes: int) -> None:
+    def launch(
+        self, kernel: str, spec: Any, like: torch.Tensor, problem: Any, blocks: int, shared_bytes: int
+    ) -> None:
         """Run a kernel; AssertionError if threads wait for others that have ended."""
         real = {torch.float32: "float", torch.float64: "double"}[like.dtype]
         run = compiled(self.threads, spec.read_heads, real).launch
@@ -44,15 +48,12 @@ def compiled(threads: int, heads: int, real: str) -> ctypes.CDLL:
     if compiler is None:
         pytest.skip("g++ is needed to compile the kernels for the CPU, and there is none")
     folder = Path(os.environ.get(MUTATED, KERNELS))
-    sources = [HERE / "emulator.cpp", *sorted(folder.iterdir())]
+    sources = [HERE / "emulator.cpp", *sorted(folder.glob("*.cu*"))]
     constants = {"THREADS": threads, "HEADS": heads, "REAL": real, "SCRATCH": scratch_size(threads)}
     words = [*FLAGS, *(f"-D{name}={value}" for name, value in constants.items())]
     text = "\0".join([compiler, *words, *(path.read_text(encoding="utf-8") for path in sources)])
-    library = (
-        Path(tempfile.gettempdir())
-        / f"numdnc-kernels-{os.getuid()}"
-        / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.so"
-    )
+    kept = Path(tempfile.gettempdir(), f"numdnc-kernels-{os.getuid()}") if folder == KERNELS else folder
+    library = kept / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.so"
     if not library.exists():
         library.parent.mkdir(mode=0o700, exist_ok=True)
         own = library.with_suffix(f".{os.getpid()}")

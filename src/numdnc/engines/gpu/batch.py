@@ -3,6 +3,7 @@
 Axes: T steps, B batch.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from numdnc.engines.gpu import sequence
 from numdnc.engines.gpu.sequence import Launcher
-from numdnc.spec import DNCSpec
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import map_leaves
 
 
@@ -24,7 +25,7 @@ class Parts(NamedTuple):
 
 def forward_of_rows(
     launcher: Launcher,
-    spec: DNCSpec,
+    spec: Spec,
     params: Any,
     inputs: Tensor,
     state: Any,
@@ -33,6 +34,7 @@ def forward_of_rows(
     keep_tape: bool,
 ) -> tuple[Tensor, Any, Parts | None]:
     """Outputs (T, B, Y), the state after the last step, and the tapes; see `Engine.forward`."""
+    assert isinstance(spec, DNCSpec)
     T, B = inputs.shape[:2]
     rows = split_rows(B, launcher.blocks) if T else []
     found = [
@@ -74,4 +76,4 @@ def split_rows(batch: int, most: int) -> list[slice]:
     """Slices of at most this many rows, as equal as can be."""
     launches = -(-batch // most)
     ends = [batch * i // launches for i in range(launches + 1)] if launches else []
-    return [slice(start, stop) for start, stop in zip(ends, ends[1:], strict=False)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]

@@ -55,5 +55,7 @@ def _checked(result: Any) -> Any:
     """What a call of NVRTC returned; UserError if it failed."""
     error, *values = result
     if error != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        raise UserError(f"NVRTC must be able to compile, got {error.name}. Install numdnc with its extra gpu.")
+        raise UserError(
+            f"NVRTC must be able to compile, got {error.name}. Install numdnc with its extra gpu."
+        )
     return values[0] if values else None

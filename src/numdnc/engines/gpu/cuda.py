@@ -53,7 +53,12 @@ class CUDALauncher:
             # Cooperative: the driver refuses a launch whose blocks could not all run at once and wait for each other.
             _checked(
                 driver.cuLaunchCooperativeKernel(
-                    function, *(blocks, 1, 1), *(self.threads, 1, 1), shared_bytes, stream, ctypes.addressof(pointers)
+                    function,
+                    *(blocks, 1, 1),
+                    *(self.threads, 1, 1),
+                    shared_bytes,
+                    stream,
+                    ctypes.addressof(pointers),
                 )
             )
 
@@ -68,7 +73,9 @@ def _checked(result: Any) -> Any:
     """What a call of the driver returned; UserError if it failed."""
     error, *values = result
     if error != driver.CUresult.CUDA_SUCCESS:
-        raise UserError(f"the GPU must run the kernels of the engine gpu, got {error.name}. Take the engine torch.")
+        raise UserError(
+            f"the GPU must run the kernels of the engine gpu, got {error.name}. Take the engine torch."
+        )
     return values[0] if values else None
 
 

@@ -21,7 +21,7 @@ class Field(NamedTuple):
     """`int`, or what a pointer points to: `real`, `int`, `unsigned`."""
     axes: tuple[str, ...] | None
     """Axes of the array that a pointer points to: names of sizes, or sums of such; None for a number."""
-    count: int
+    length: int
     """How many numbers the struct holds there."""
 
     def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
@@ -29,7 +29,7 @@ class Field(NamedTuple):
         terms = (axis.split("+") for axis in self.axes or ())
         return tuple(sum(_size(term.strip(), sizes) for term in axis) for axis in terms)
 
-    def length(self, sizes: Mapping[str, int]) -> int:
+    def numbers(self, sizes: Mapping[str, int]) -> int:
         """Numbers in the array."""
         return prod(self.shape(sizes))
 
@@ -57,9 +57,11 @@ def struct(name: str) -> Any:
     def kind(field: Field) -> Any:
         if field.axes is not None:
             return ctypes.c_void_p
-        return ctypes.c_int * field.count if field.count > 1 else ctypes.c_int
+        return ctypes.c_int * field.length if field.length > 1 else ctypes.c_int
 
-    return type(name, (ctypes.Structure,), {"_fields_": [(field.name, kind(field)) for field in fields(name)]})
+    return type(
+        name, (ctypes.Structure,), {"_fields_": [(field.name, kind(field)) for field in fields(name)]}
+    )
 
 
 class Problem(ctypes.Structure):

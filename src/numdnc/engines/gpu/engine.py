@@ -56,7 +56,7 @@ class GPUEngine:
         given = map_leaves(self._tensor, (params, inputs, state))
         mask = None if bypass_mask is None else self._tensor(bypass_mask)
         outputs, after, parts = forward_of_rows(self._launcher, spec, *given, mask, keep_tape=keep_tape)
-        tape = Tape(spec, *inputs.shape[:2], given[0], parts) if keep_tape else None
+        tape = Tape(spec, len(inputs), inputs.shape[1], given[0], parts) if keep_tape else None
         return _array(outputs), map_leaves(_array, after), tape
 
     def backward(

@@ -28,7 +28,12 @@ def refuse_spec(spec: Spec) -> str | None:
         return f"read_heads must be at most {MOST_HEADS}, got {spec.read_heads}"
     if len(spec.hidden_sizes) > MOST_LAYERS:
         return f"the controller must have at most {MOST_LAYERS} layers, got {len(spec.hidden_sizes)}"
-    plain: dict[str, Any] = {"write_heads": 1, "second_memory": "none", "sparsity": None, "instruction_slots": None}
+    plain: dict[str, Any] = {
+        "write_heads": 1,
+        "second_memory": "none",
+        "sparsity": None,
+        "instruction_slots": None,
+    }
     for name in ("masking", "sharpness", "normalisation", "bidirectional"):
         plain[name] = False
     for name, value in plain.items():
@@ -85,11 +90,15 @@ class Plan:
         found |= {"G": gates * spec.hidden_total, "N": spec.memory_size, "W": W, "R": spec.read_heads}
         found |= {"I": spec.interface_size, "F": spec.memory_size if spec.links else 0, "P": W | 1}
         found |= {"S": T + 1 if self.keeps_tape else 1, "K": K, "C": -(-T // K) if self.keeps_tape else 0}
-        found |= {"M": gates, "recurrent": spec.controller != "feedforward", "deallocation": spec.deallocation}
+        found |= {
+            "M": gates,
+            "recurrent": spec.controller != "feedforward",
+            "deallocation": spec.deallocation,
+        }
         last = self.layers[-1]
         found |= {"weights": last["weights"] + last["rows"] * gates * last["units"]}
         found |= {"SCRATCH": scratch_size(self.threads)}
-        return found | {"D": sum(field.length(found) for field in fields("Record"))}
+        return found | {"D": sum(field.numbers(found) for field in fields("Record"))}
 
     def record_at(self) -> dict[str, tuple[int, tuple[int, ...]]]:
         """First number and shape of each field of a record."""
@@ -105,7 +114,7 @@ class Plan:
         for field in fields("Shared" if kernel == "forward" else "SharedBackward"):
             if field.name == "links":
                 sizes["Q"] = min(sizes["F"], (self.shared_numbers - used) // sizes["N"])
-            length = field.length(sizes)
+            length = field.numbers(sizes)
             fits = used + length <= self.shared_numbers
             shared.append(used if fits else -1)
             outside.append(0 if fits else out)
@@ -119,7 +128,9 @@ class Plan:
         tiles = -(-self.batch // _TILE) * -(-columns // _TILE)
         return min(most, max(self.batch, tiles))
 
-    def problem(self, kernel: str, arrays: Mapping[str, Any], gradient: Mapping[str, Any]) -> tuple[Problem, int]:
+    def problem(
+        self, kernel: str, arrays: Mapping[str, Any], gradient: Mapping[str, Any]
+    ) -> tuple[Problem, int]:
         """What a kernel is given, and the numbers of shared memory that a block needs.
 
         Arrays are by name; `outside` must be (B, U), with the U of `placed`.
@@ -146,6 +157,5 @@ def _in_order(name: str, sizes: Mapping[str, int]) -> dict[str, tuple[int, tuple
     found, at = {}, 0
     for field in fields(name):
         found[field.name] = (at, field.shape(sizes))
-        at += field.length(sizes)
+        at += field.numbers(sizes)
     return found
-

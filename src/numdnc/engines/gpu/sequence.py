@@ -1,4 +1,4 @@
-"""Forward and backward of a whole sequence on tensors: what does not depend on the recurrence, and a launch for the rest.
+"""Forward and backward of a whole sequence on tensors: a launch, and products over all steps around it.
 
 Axes: T steps, B sequences, X input, Y output, H hidden, N slots, W word, R read heads.
 """
@@ -60,7 +60,9 @@ def forward(
     arrays = _arrays(plan, "forward", "Arrays", like)
     X = spec.input_size
     arrays["weights"] = torch.cat([layer.weights[X:].reshape(-1) for layer in params.controller])
-    arrays["interface_weights"], arrays["interface_bias"] = (part.contiguous() for part in params.interface[:2])
+    arrays["interface_weights"], arrays["interface_bias"] = (
+        part.contiguous() for part in params.interface[:2]
+    )
     arrays["activation"].copy_(torch.tensor(activation_codes(spec), dtype=torch.int32))
     arrays["arrived"].zero_()
     for layer, at in zip(params.controller, plan.layers, strict=True):
@@ -103,7 +105,12 @@ def backward(
     gradient["reads_out"].copy_(d_seen[:, :, H:].unflatten(2, (spec.read_heads, spec.word_size)))
     for name, part in _controller_arrays(spec, d_state.controller).items():
         gradient[name].copy_(part)
-    for name in ("reads", "memory", *_state_views(plan, arrays["records"][0]), *(["link"] if spec.links else [])):
+    for name in (
+        "reads",
+        "memory",
+        *_state_views(plan, arrays["records"][0]),
+        *(["link"] if spec.links else []),
+    ):
         gradient[name].copy_(getattr(d_state, name))
     _launch(launcher, plan, "backward", like, arrays, gradient)
     d_params, d_inputs = _weight_gradients(params, tape, gradient, d_outputs)
@@ -155,8 +162,8 @@ def _state(plan: Plan, arrays: dict[str, Tensor]) -> Any:
         "rnn": lambda part: RNNState(arrays["hidden"][:, part].clone()),
         "feedforward": lambda part: (),
     }
-    names = ("memory", "usage", "write_weights", "read_weights", "reads")
-    names += ("precedence", "link") if spec.links else ()
+    names = ["memory", "usage", "write_weights", "read_weights", "reads"]
+    names += ["precedence", "link"] if spec.links else []
     copies = {name: arrays[name].clone(memory_format=torch.contiguous_format) for name in names}
     return memory_state(spec, tuple(map(kinds[spec.controller], slices)), copies)
 

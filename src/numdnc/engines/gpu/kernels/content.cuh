@@ -80,10 +80,12 @@ DEVICE void look_up_backward(
             pull += d_weights[k * N + n] * similarity[k * N + n] * norm * norm;
             d_product[k] = d_weights[k * N + n] *= norms[k] * norm;
         }
+        const real *__restrict__ slot = memory + n * p.size.P;
+        real *__restrict__ d_slot = d_memory + n * p.size.P;
         for (int w = 0; w < W; w++) {
-            real sum = -memory[n * p.size.P + w] * pull;
+            real sum = -slot[w] * pull;
             for (int k = 0; k < K; k++) sum += d_product[k] * keys[k * W + w];
-            d_memory[n * p.size.P + w] += sum;
+            d_slot[w] += sum;
         }
     }
     sync();

@@ -34,6 +34,30 @@ DEVICE real warp_sum(real value) {
     return value;
 }
 
+// The least power of two that is not below a count.
+__device__ constexpr int padded(int count) { return count > 1 ? 2 * padded((count + 1) / 2) : 1; }
+
+// Sums of COUNT numbers over the lanes of a warp. values has a power of two of them, those beyond COUNT 0. The sums end up
+// in values[0] of different lanes; returned is which of them a lane has to pass on, or -1. Lanes exchange halves of what
+// they have, then single numbers: COUNT + 4 exchanges or so, where COUNT sums would take 5 COUNT.
+template <int COUNT>
+DEVICE int warp_sums(real (&values)[padded(COUNT)]) {
+    int which = 0, step = 16;
+#pragma unroll
+    for (int half = padded(COUNT) / 2; half > 0; half /= 2, step /= 2) {
+        bool upper = lane() & step;
+#pragma unroll
+        for (int k = 0; k < half; k++) {
+            real other = __shfl_xor_sync(~0u, upper ? values[k] : values[half + k], step);
+            values[k] = (upper ? values[half + k] : values[k]) + other;
+        }
+        which += upper ? half : 0;
+    }
+    bool passes_on = which < COUNT && (lane() & (2 * step - 1)) == 0;
+    for (; step > 0; step /= 2) values[0] += __shfl_xor_sync(~0u, values[0], step);
+    return passes_on ? which : -1;
+}
+
 DEVICE real warp_max(real value) {
     for (int step = 16; step > 0; step /= 2) {
         real other = __shfl_xor_sync(~0u, value, step);

@@ -52,7 +52,7 @@ DEVICE void update_and_follow_links(const Links &links, const Record &r, real *k
         load_columns(p_j, r.precedence, first, N);
         for (int h = 0; h < HEADS; h++) load_columns(read_j[h], r.read_weights + h * N, first, N);
         EACH_WARP(i, N) {
-            real *row = links.row(i), w_i = r.write_weights[i], read_i[HEADS], forward[HEADS] = {};
+            real *row = links.row(i), w_i = r.write_weights[i], read_i[HEADS], forward[padded(HEADS)] = {};
             for (int h = 0; h < HEADS; h++) read_i[h] = r.read_weights[h * N + i];
             for (int q = 0; q < COLUMNS; q++) {
                 int j = first + lane() + 32 * q;
@@ -65,10 +65,8 @@ DEVICE void update_and_follow_links(const Links &links, const Record &r, real *k
                     backward[h][q] += link * read_i[h];
                 }
             }
-            for (int h = 0; h < HEADS; h++) {
-                real sum = warp_sum(forward[h]);
-                if (lane() == 0) r.forward[h * N + i] = (first ? r.forward[h * N + i] : 0) + sum;
-            }
+            int h = warp_sums<HEADS>(forward);
+            if (h >= 0) r.forward[h * N + i] = (first ? r.forward[h * N + i] : 0) + forward[0];
         }
         for (int h = 0; h < HEADS; h++) add_over_warps(r.backward + h * N, first, N, backward[h], partial);
     }
@@ -95,8 +93,8 @@ DEVICE void update_and_follow_links_backward(
             load_columns(backward_j[h], d_backward + h * N, first, N);
         }
         EACH_WARP(i, N) {
-            real *row = gradient.row(i), w_i = write_weights[i], d_w_i = 0;
-            real read_i[HEADS], forward_i[HEADS], d_read_i[HEADS] = {};
+            real *row = gradient.row(i), w_i = write_weights[i], read_i[HEADS], forward_i[HEADS];
+            real d_row[padded(HEADS + 1)] = {};  // by the read weights of i, then by its write weight
             for (int h = 0; h < HEADS; h++) read_i[h] = read_weights[h * N + i], forward_i[h] = d_forward[h * N + i];
             for (int q = 0; q < COLUMNS; q++) {
                 int j = first + lane() + 32 * q;
@@ -106,20 +104,17 @@ DEVICE void update_and_follow_links_backward(
                 for (int h = 0; h < HEADS; h++) {
                     d += forward_i[h] * read_j[h][q] + read_i[h] * backward_j[h][q];
                     d_read[h][q] += forward_i[h] * link;
-                    d_read_i[h] += backward_j[h][q] * link;
+                    d_row[h] += backward_j[h][q] * link;
                 }
                 if (i == j) d = 0;
-                d_w_i += d * (p_j[q] - before);
+                d_row[HEADS] += d * (p_j[q] - before);
                 d_w[q] -= d * before;
                 d_p[q] += w_i * d;
                 row[j] = d * (1 - w_i - w_j[q]);
             }
-            d_w_i = warp_sum(d_w_i);
-            if (lane() == 0) d_write_weights[i] += d_w_i;
-            for (int h = 0; h < HEADS; h++) {
-                real sum = warp_sum(d_read_i[h]);
-                if (lane() == 0) d_read_weights[h * N + i] += sum;
-            }
+            int h = warp_sums<HEADS + 1>(d_row);
+            if (h >= 0 && h < HEADS) d_read_weights[h * N + i] += d_row[0];
+            if (h == HEADS) d_write_weights[i] += d_row[0];
         }
         add_over_warps(d_write_weights, first, N, d_w, partial);
         add_over_warps(d_precedence, first, N, d_p, partial);

@@ -42,14 +42,16 @@ DEVICE void read_backward(
     EACH(n, N) {
         real at[HEADS], d_at[HEADS] = {};
         for (int i = 0; i < HEADS; i++) at[i] = weights[i * N + n];
+        const real *__restrict__ slot = memory + n * p.size.P;
+        real *__restrict__ d_slot = d_memory + n * p.size.P;
         for (int w = 0; w < W; w++) {
-            real value = memory[n * p.size.P + w], d_value = 0;
+            real value = slot[w], d_value = 0;
             for (int i = 0; i < HEADS; i++) {
                 real d_read = d_reads[i * W + w];
                 d_at[i] += value * d_read;
                 d_value += at[i] * d_read;
             }
-            d_memory[n * p.size.P + w] += d_value;
+            d_slot[w] += d_value;
         }
         for (int i = 0; i < HEADS; i++) d_weights[i * N + n] += d_at[i];
     }

@@ -7,6 +7,7 @@ constexpr int TILE = 32, CHUNK = 64;
 constexpr int PITCH = TILE + 4;       // keeps four numbers aligned, and spreads a column over the banks
 constexpr int GROUPS = THREADS / 64;  // 64 threads have 4 x 4 numbers each; every group adds up its share of the rows of B
 
+static_assert(CHUNK * TILE % THREADS == 0, "threads load the same share");
 static_assert(SCRATCH >= 2 * CHUNK * PITCH && SCRATCH >= GROUPS * TILE * TILE, "both of them are put there");
 
 struct alignas(4 * sizeof(real)) Four {
@@ -26,14 +27,26 @@ template <bool BY_COLUMNS, class Left, class Right>
 DEVICE void add_product(Tile &tile, int count, real *scratch, Left left, Right right) {
     real *a = scratch, *b = scratch + CHUNK * PITCH;
     int inside = threadIdx.x % 64, row = inside / 8 * 4, column = inside % 8 * 4;
+    constexpr int SHARE = CHUNK * TILE / THREADS;
+    real next_a[SHARE], next_b[SHARE];  // of the next chunk, on their way while this one is multiplied
+    auto load = [&](int first) {
+        for (int i = 0; i < SHARE; i++) {
+            int at = threadIdx.x + i * THREADS, k = first + at % CHUNK;
+            next_a[i] = k < count ? left(at / CHUNK, k) : 0;
+            if (!BY_COLUMNS) k = first + at / TILE;
+            next_b[i] = k < count ? right(k, BY_COLUMNS ? at / CHUNK : at % TILE) : 0;
+        }
+    };
+    load(0);
     for (int first = 0; first < count; first += CHUNK) {
         sync();
-        EACH(i, CHUNK * TILE) {
-            int across = i / CHUNK, k = i % CHUNK;
-            a[k * PITCH + across] = first + k < count ? left(across, first + k) : 0;
-            if (!BY_COLUMNS) across = i % TILE, k = i / TILE;
-            b[k * PITCH + across] = first + k < count ? right(first + k, across) : 0;
+        for (int i = 0; i < SHARE; i++) {
+            int at = threadIdx.x + i * THREADS;
+            a[at % CHUNK * PITCH + at / CHUNK] = next_a[i];
+            if (BY_COLUMNS) b[at % CHUNK * PITCH + at / CHUNK] = next_b[i];
+            else b[at / TILE * PITCH + at % TILE] = next_b[i];
         }
+        if (first + CHUNK < count) load(first + CHUNK);
         sync();
         for (int k = threadIdx.x / 64; k < CHUNK; k += GROUPS) {
             Four x = *(const Four *)(a + k * PITCH + row), y = *(const Four *)(b + k * PITCH + column);
