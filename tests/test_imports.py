@@ -71,7 +71,7 @@ def test_the_spy_sees_what_is_not_installed() -> None:
 
 @pytest.mark.thorough
 def test_fast_engines_run_without_the_reference() -> None:
-    names = [name for name in numdnc.engines.ENGINE_NAMES if name not in ("auto", "reference")]
+    names = [name for name in numdnc.engines.ENGINE_NAMES if name not in ("auto", "reference", "gpu")]
     code = f"""
 import sys, numdnc, numdnc.engines.check
 spec = numdnc.DNCSpec(input_size=2, output_size=3, hidden_sizes=(4,), memory_size=5, word_size=6)

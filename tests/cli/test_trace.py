@@ -301,7 +301,7 @@ REFUSED = {
         "--memory-size must be given for a model with a memory, got a run of a rnn",
     ),
     "no slots": ("bits -N 0", "memory_size must be a whole number of at least 1"),
-    "engine": ("bits -e gpu", "engine must be one of auto, cpu, reference, torch, got 'gpu'"),
+    "engine": ("bits -e warp", "engine must be one of auto, cpu, reference, torch, gpu, got 'warp'"),
     "a checkpoint": ("bits -o bits/best.safetensors", "--out must not be a checkpoint of the run"),
     "the other checkpoint": ("bits -o bits/../bits/last.safetensors", "--out must not be a checkpoint"),
     "no such folder": ("bits -o nowhere/t.safetensors", "must be writable, got: No such file or directory"),

@@ -640,7 +640,7 @@ def test_what_cannot_be_diagnosed_is_refused() -> None:
         "run",
         "--engine",
         "abacus",
-        expect="engine must be one of auto, cpu, reference, torch, got 'abacus'",
+        expect="engine must be one of auto, cpu, reference, torch, gpu, got 'abacus'",
     )
     train_text("text", model="rnn")
     Path("text.txt").write_text("gone " * 200)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.contract import ENGINES
 from numdnc import DNCSpec, UserError, init_params, initial_state, nn
-from numdnc.engines import ENGINE_NAMES, get_engine
+from numdnc.engines import get_engine
 from numdnc.tree import leaves, map_leaves
 
 T, B, X = 4, 3, 5
@@ -59,7 +60,7 @@ def test_no_steps_have_gradients_of_zero_and_the_starts(engine: str) -> None:
     assert not module.output.weights.grad.any()
 
 
-@pytest.mark.parametrize("name", ENGINE_NAMES[1:])
+@pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("steps", [0, 1, 3])
 @pytest.mark.parametrize("batch", [1, 2])
 def test_engines_return_arrays_of_their_own(name: str, steps: int, batch: int) -> None:
