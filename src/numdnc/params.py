@@ -7,6 +7,7 @@ The gradient of a tree is a tree of the same type. A part that a model does not 
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -198,6 +199,7 @@ def param_shapes(spec: Spec) -> Any:
     )
 
 
+@lru_cache(maxsize=8)
 def state_shapes(spec: Spec, batch: int) -> Any:
     """Tree of the state of a batch of this size with a `Shape` in place of each array."""
     controller = _layer_shapes(spec, batch)

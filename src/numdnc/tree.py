@@ -19,7 +19,9 @@ def map_leaves(function: Callable[..., Any], tree: Tree, *others: Any) -> Tree:
 
 def leaves(tree: Any) -> list[NDArray[Any]]:
     """Leaves of a tree, in order."""
-    return [leaf for _, leaf in named_leaves(tree)]
+    if not isinstance(tree, tuple):
+        return [tree]
+    return [leaf for branch in tree for leaf in leaves(branch)]
 
 
 def named_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, NDArray[Any]]]:

@@ -58,6 +58,8 @@ def train(
     rows = workers.shard(run.batch)
     run.state = map_leaves(lambda array: array[rows], run.state)
     grow_memory(run, task)
+    interactive = task if isinstance(task, Interactive) else None  # found once: asking a protocol is slow
+    feedback = task.feedback if isinstance(task, Differentiable) else no_feedback
     timer, norm = Timer(run, minutes), 0.0
     was_solved = run.solved_iteration is not None
     while True:
@@ -75,7 +77,7 @@ def train(
             yield Finished(reason, run.iteration)
             return
         with np.errstate(all="ignore"):  # overflow ends in an error that names an array, not in a warning
-            batch = _next_batch(run, task, workers)
+            batch = _next_batch(run, task, interactive, workers)
             judged = judge(run, task, batch) if run.critic and isinstance(task, Reinforced) else None
             batch = batch if judged is None else judged.batch
             state = None if batch.starts_sequence else run.state
@@ -85,7 +87,7 @@ def train(
                 *(run.spec, params, run.engine, batch, task.loss),
                 state=state,
                 bypass_mask=mask,
-                feedback=task.feedback if isinstance(task, Differentiable) else no_feedback,
+                feedback=feedback,
                 workers=workers,
             )
             norm = gradient_norm(found.gradient)
@@ -103,11 +105,11 @@ def train(
         yield Tick(run.iteration, _mean_loss(run, task), timer.seconds_left)
 
 
-def _next_batch(run: Run, task: Task, workers: Workers) -> Batch:
+def _next_batch(run: Run, task: Task, interactive: Interactive | None, workers: Workers) -> Batch:
     """The next batch, the same in all workers, with the model's choices where the task lets it choose."""
     batch = task.next_batch()
-    if isinstance(task, Interactive):
-        batch = task.rollout(_sharded(forward_with(run.engine, run.spec, run.params), workers), batch)
+    if interactive is not None:
+        batch = interactive.rollout(_sharded(forward_with(run.engine, run.spec, run.params), workers), batch)
     workers.record(batch.inputs, batch.targets)
     return batch
 
@@ -130,7 +132,9 @@ def _with_initial_of(before: Any, after: Any) -> Any:
 
 
 def _bypass_mask(run: Run, batch: Batch) -> Array | None:
-    """A mask for the whole batch, drawn anew for every iteration from its number and the seed."""
+    """A mask for the whole batch, drawn anew for every iteration from its number and the seed; None without dropout."""
+    if not run.spec.bypass_dropout:
+        return None
     rng = np.random.default_rng([run.training.seed, run.iteration, _DROPOUT])
     steps, width = batch.inputs.shape[:2]
     return draw_bypass_mask(run.spec, steps, width, rng, run.training.precision)
