@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 from llvmlite.binding import add_symbol
 
-from numdnc.engines.cpu.kernels.teams import ABORTED, BARRIER_SIZE
+from numdnc.engines.cpu.kernels.teams import ABORTED, BARRIER_SIZE, TIMEOUT
 from numdnc.engines.cpu.kernels.types import WorkShare
 from numdnc.spec import GATES, Spec
 
 _MIN_WORK = 2_000_000
 """Multiply-adds of a forward pass below which a second thread does not pay."""
 _CACHE_BYTES = 1 << 20
-"""Bytes of weights that a processor's own cache holds; what is larger is better read in parts."""
+"""Bytes of weights that a processor's own cache holds."""
 _FEW_ROWS = 4
 """Rows a thread, up to which large weights are what takes time."""
+
+_SLEEP_NANOSECONDS = 20_000_000
+"""How long a thread sleeps at a barrier, at most, before it looks whether another one has failed."""
 
 
 def _define_yield() -> None:
@@ -45,13 +48,15 @@ def share_work(
 ) -> list[WorkShare]:
     """Each thread's share of the work.
 
-    `together` None chooses: together where there are fewer rows than threads, or few rows and weights so large that
-    reading them takes longer than using them.
+    `together` None chooses: together where there are fewer rows than threads, or few rows and weights of which a
+    processor's cache holds a thread's part, but not all.
     """
     if together is None:
-        large = _weights(spec) * item_size > _CACHE_BYTES
-        together = batch < threads or (large and batch <= _FEW_ROWS * threads)
+        weights = _weights(spec) * item_size
+        parts_fit = _CACHE_BYTES < weights <= _CACHE_BYTES * threads
+        together = batch < threads or (parts_fit and batch <= _FEW_ROWS * threads)
     barrier = np.zeros(BARRIER_SIZE, np.int64)
+    barrier[TIMEOUT + 1] = _SLEEP_NANOSECONDS
     return [
         _work_share(thread, batch, spec.memory_size, threads, together and threads > 1, barrier)
         for thread in range(threads)
