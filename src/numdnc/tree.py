@@ -1,6 +1,6 @@
 """Trees of arrays: nested (named) tuples whose leaves are arrays."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -22,6 +22,12 @@ def leaves(tree: Any) -> list[NDArray[Any]]:
     if not isinstance(tree, tuple):
         return [tree]
     return [leaf for branch in tree for leaf in leaves(branch)]
+
+
+def from_leaves(tree: Tree, arrays: Iterable[Any]) -> Tree:
+    """Tree of the same structure with these leaves, in the order of `leaves`."""
+    following = iter(arrays)
+    return map_leaves(lambda _: next(following), tree)
 
 
 def named_leaves(tree: Any, prefix: str = "") -> Iterator[tuple[str, NDArray[Any]]]:

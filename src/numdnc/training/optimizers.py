@@ -1,6 +1,7 @@
 """Gradient descent: clipping, four update rules, learning-rate schedules.
 
-g is the gradient, p a parameter, eta the learning rate of this iteration; every rule is elementwise.
+g is the gradient, p a parameter, eta the learning rate of this iteration; every rule is elementwise and computed by a
+kernel, in one pass over memory.
 """
 
 import math
@@ -10,12 +11,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.tree import leaves, map_leaves, zeros_like
+from numdnc.tree import from_leaves, leaves, map_leaves, zeros_like
 
 Optimizer = Literal["adam", "rmsprop", "adagrad", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
 
-_EPSILON = 1e-8
 _MOMENTS = {"adam": 2, "rmsprop": 2, "adagrad": 1, "sgd": 1}
 _FINAL_RATE = 0.05
 
@@ -91,7 +91,8 @@ def with_noise(settings: OptimizerSettings, params: Any, seed: int, iteration: i
 
 def gradient_norm(gradient: Any) -> float:
     """Euclidean norm of the whole gradient, computed in float64."""
-    return math.sqrt(sum(float(np.square(leaf, dtype=np.float64).sum()) for leaf in leaves(gradient)))
+    kernels = _kernels()
+    return math.sqrt(sum(kernels.sum_of_squares(leaf.reshape(-1)) for leaf in leaves(gradient)))
 
 
 def clip(settings: OptimizerSettings, gradient: Any, norm: float) -> Any:
@@ -130,27 +131,25 @@ def update(
 
     where m' = m / (1 - .9^t), s' = s / (1 - .999^t) (Kingma and Ba 2015); t is the iteration, from 1.
     """
-    name, mu = settings.optimizer, settings.momentum
     if settings.weight_decay:
         keep = 1 - rate * settings.weight_decay
         params = map_leaves(lambda p: p * keep if p.ndim > 1 else p, params)
-    if name == "sgd":
-        velocity = map_leaves(lambda v, g: mu * v + g, moments[0], gradient)
-        return map_leaves(lambda p, v: p - rate * v, params, velocity), (velocity,)
-    if name == "adagrad":
-        square = map_leaves(lambda s, g: s + g * g, moments[0], gradient)
-        step = map_leaves(lambda g, s: g / (np.sqrt(s) + _EPSILON), gradient, square)
-        return map_leaves(lambda p, d: p - rate * d, params, step), (square,)
-    if name == "rmsprop":
-        square = map_leaves(lambda s, g: 0.9 * s + 0.1 * g * g, moments[0], gradient)
-        velocity = map_leaves(
-            lambda v, g, s: mu * v + g / (np.sqrt(s) + _EPSILON), moments[1], gradient, square
-        )
-        return map_leaves(lambda p, v: p - rate * v, params, velocity), (square, velocity)
-    mean = map_leaves(lambda m, g: 0.9 * m + 0.1 * g, moments[0], gradient)
-    square = map_leaves(lambda s, g: 0.999 * s + 0.001 * g * g, moments[1], gradient)
-    mean_scale, square_scale = rate / (1 - 0.9**iteration), 1 / (1 - 0.999**iteration)
-    params = map_leaves(
-        lambda p, m, s: p - mean_scale * m / (np.sqrt(square_scale * s) + _EPSILON), params, mean, square
-    )
-    return params, (mean, square)
+    before = [leaves(tree) for tree in (params, gradient, *moments)]
+    after = [[np.empty(leaf.shape, leaf.dtype) for leaf in each] for each in (before[0], *before[2:])]
+    numbers: tuple[float, ...] = (rate,)
+    if settings.optimizer == "adam":
+        numbers = rate / (1 - 0.9**iteration), 1 / (1 - 0.999**iteration)
+    elif settings.optimizer in ("sgd", "rmsprop"):
+        numbers = rate, settings.momentum
+    kernel = getattr(_kernels(), settings.optimizer)
+    for arrays in zip(*before, *after, strict=True):
+        kernel(*(array.reshape(-1) for array in arrays), *map(arrays[0].dtype.type, numbers))
+    moved, *changed = (from_leaves(*each) for each in zip((params, *moments), after, strict=True))
+    return moved, tuple(changed)
+
+
+def _kernels() -> Any:
+    """The rules in machine code. Imported late: Numba takes longer to import than settings may take to read."""
+    from numdnc.engines.cpu.kernels import optimizers
+
+    return optimizers

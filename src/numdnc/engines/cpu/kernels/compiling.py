@@ -142,10 +142,19 @@ def inlined(function: Function) -> Function:
 
 def entry(function: Function) -> Function:
     """Compile for calls from Python, and cache the machine code on disk."""
+    _ENTRIES.add(function)
+    return _for_python(function)
+
+
+def loop_entry(function: Function) -> Function:
+    """The same for a loop over arrays, which compiles too soon to be announced."""
+    return _for_python(function)
+
+
+def _for_python(function: Function) -> Function:
     options = {**_OPTIONS, "fastmath": _ANY_ORDER, "pipeline_class": _EntryCompiler}
     compiled = njit(no_cfunc_wrapper=True, **options)(function)
     compiled._cache = KernelCache(function.__name__)
-    _ENTRIES.add(function)
     return compiled
 
 
