@@ -49,7 +49,8 @@ def run(order: dict[str, Any]) -> int:
     os.environ.update(order.get("environment", {}))
     changed = None
     if order["module"] is not None:
-        if ".engines.cpu." in order["module"]:  # machine code of a changed kernel is never kept with that of others
+        # Machine code of a changed kernel is never kept with that of others.
+        if ".engines.cpu." in order["module"]:
             os.environ["NUMBA_CACHE_DIR"] = order["folder"]
         changed = Changed(order["module"], order["path"], order["text"])
         sys.meta_path.insert(0, changed)
