@@ -1,7 +1,7 @@
 """Checks of the arguments of every engine; the error names the argument that is wrong."""
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -88,16 +88,23 @@ def _check_vectors(spec: Spec, dtype: np.dtype[Any], inputs: Any) -> None:
         raise UserError(f"inputs must be {expected}, got {inputs.shape} of {inputs.dtype}.")
 
 
-@lru_cache(maxsize=8)
-def _expected_params(spec: Spec, dtype: np.dtype[Any]) -> Any:
-    """Parameters of the right shapes. Their values are never read, so they take no physical memory."""
-    return zero_params(spec, dtype)
+class _Expected(NamedTuple):
+    """A tree of the right shapes. Its values are never read, so it takes no physical memory."""
+
+    tree: Any
+    structure: list[Any]
 
 
 @lru_cache(maxsize=8)
-def _expected_state(spec: Spec, batch: int, dtype: np.dtype[Any]) -> Any:
-    """The same for a state."""
-    return zero_state(spec, batch, dtype)
+def _expected_params(spec: Spec, dtype: np.dtype[Any]) -> _Expected:
+    params = zero_params(spec, dtype)
+    return _Expected(params, _structure(params, []))
+
+
+@lru_cache(maxsize=8)
+def _expected_state(spec: Spec, batch: int, dtype: np.dtype[Any]) -> _Expected:
+    state = zero_state(spec, batch, dtype)
+    return _Expected(state, _structure(state, []))
 
 
 def _float_dtype(params: Any) -> np.dtype[Any]:
@@ -123,9 +130,10 @@ def _out_of_range(symbols: Any, count: int) -> bool:
     return bool(symbols.view(symbols.dtype.str.replace("i", "u")).max() >= count)
 
 
-def _check_tree(owner: str, expected: Any, given: Any) -> None:
-    if _same_structure(expected, given):
+def _check_tree(owner: str, right: _Expected, given: Any) -> None:
+    if _structure(given, []) == right.structure:
         return
+    expected = right.tree
     wanted, got = dict(named_leaves(expected)), dict(named_leaves(given))
     if wanted.keys() != got.keys() or _branches(expected) != _branches(given):
         held = "None" if given is None else f"{', '.join(got) or 'no array'} in {_branches(given)} tuples"
@@ -137,18 +145,19 @@ def _check_tree(owner: str, expected: Any, given: Any) -> None:
         _check_leaf(f"{owner}.{name}", array.shape, array.dtype, got[name])
 
 
-def _same_structure(expected: Any, given: Any) -> bool:
-    """Whether two trees have the same structure, shapes and dtypes; names are not compared."""
-    if type(given) is not type(expected):
-        return False
-    if not isinstance(expected, tuple):
-        return bool(given.shape == expected.shape and given.dtype == expected.dtype)
-    if len(given) != len(expected):
-        return False
-    for one, other in zip(expected, given, strict=True):  # noqa: SIM110 (called very often, and this is fastest)
-        if not _same_structure(one, other):
-            return False
-    return True
+def _structure(tree: Any, found: list[Any]) -> list[Any]:
+    """Append the type of every node of a tree, and its length or its shape and dtype: equal for trees alike.
+
+    One list, which is compared at once: this is called very often.
+    """
+    found.append(type(tree))
+    if isinstance(tree, tuple):
+        found.append(len(tree))
+        for branch in tree:
+            _structure(branch, found)
+    elif isinstance(tree, np.ndarray):
+        found += tree.shape, tree.dtype
+    return found
 
 
 def _check_leaf(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], given: Any) -> None:
