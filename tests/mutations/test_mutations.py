@@ -119,7 +119,7 @@ def run() -> Iterator[Run]:
     def run_kernels(order: dict[str, object], mutation: Mutation) -> tuple[int, str]:
         path = PACKAGE / mutation.source
         with tempfile.TemporaryDirectory() as folder:
-            for kernel in path.parent.iterdir():
+            for kernel in path.parent.glob("*.cu*"):
                 text = mutation.changed() if kernel == path else kernel.read_text(encoding="utf-8")
                 Path(folder, kernel.name).write_text(text, encoding="utf-8")
             return answer("gpu", {**order, "environment": {"NUMDNC_TEST_KERNELS": folder}})

@@ -101,3 +101,24 @@ def test_what_the_engine_cannot_is_refused(emulator: Emulator) -> None:
 def test_without_a_gpu_it_says_so() -> None:
     with pytest.raises(UserError, match=r"the engine gpu must .*, got none\."):
         nn.DNC(3, 4, 2, memory_size=5, word_size=3, engine="gpu")(torch.ones(2, 1, 3))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this needs a GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_on_a_gpu_it_agrees_with_the_engine_cpu(dtype: Any) -> None:
+    """Chosen by itself, in two calls with the state carried on, on a stream that is not torch's first."""
+    sizes: dict[str, Any] = {"memory_size": 20, "word_size": 7, "read_heads": 2, "seed": 0, "dtype": dtype}
+    there, here = nn.DNC(3, (40, 9), 2, device="cuda", **sizes), nn.DNC(3, (40, 9), 2, **sizes)
+    assert gpu.refusal(there.spec, torch.device("cuda:0")) is None
+    x = torch.randn(12, 5, 3, dtype=dtype)
+    found = []
+    for module, device in ((there, "cuda"), (here, "cpu")):
+        with torch.cuda.stream(torch.cuda.Stream()):
+            first, state = module(x[:7].to(device))
+            second, _ = module(x[7:].to(device), state)
+            outputs = torch.cat([first, second])
+            outputs.square().sum().backward()
+            torch.cuda.synchronize()
+        found.append([outputs.detach().cpu(), *(p.grad.cpu() for p in module.parameters())])
+    for mine, right in zip(*found, strict=True):
+        torch.testing.assert_close(mine, right, rtol=1e-4, atol=1e-4)
