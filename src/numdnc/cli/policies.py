@@ -61,32 +61,34 @@ _SOURCE = "(Zaremba and Sutskever 2015)"
 INTERFACE_PRESETS = {
     "interface-copy": InterfacePreset(
         f"Copy the input tape to the output tape, by moves that are learned {_SOURCE}.",
-        "Solved after 800 updates, half a minute on one core (1 seed).",
+        "Solved after 800 updates, half a minute on one core (5 of 5 seeds).",
         InterfaceCopy(),
     ),
     "interface-reverse": InterfacePreset(
         f"Write the input tape to the output tape from the last symbol to the first {_SOURCE}.",
-        "Up to 8 symbols solved after 1,100 updates, a minute on one core (1 seed).",
+        "Solved after 1,200 updates, a minute on one core (5 of 5 seeds).",
         InterfaceReverse(),
     ),
     "interface-duplicated-input": InterfacePreset(
         f"Write every third symbol of the input tape, on which each stands three times {_SOURCE}.",
-        "Up to 8 symbols solved after 700 updates, a minute on one core (1 seed).",
+        "Solved after 760 updates, a minute on one core (5 of 5 seeds).",
         InterfaceDuplicatedInput(),
     ),
     "interface-repeat-copy": InterfacePreset(
         f"Copy the input tape two or three times, as its first cell says {_SOURCE}.",
-        "Copies of 2 symbols after 500 updates, half a minute on one core; more is not measured yet (1 seed).",
+        "Copies of up to 5 symbols after 2,000 updates, 2 minutes on one core; 64 % right with 9 after 6,700 (1 seed).",
         InterfaceRepeatCopy(length=9, memory_width=0),
-        ReinforcementSettings(grow="length", pass_at=0.2, trace_decay=0.8),
-        optimizer=OptimizerSettings(learning_rate=5e-3, schedule="constant", clip_norm=2.0),
+        ReinforcementSettings(grow="length", pass_at=0.2, trace_decay=0.9),
+        ModelOptions(model="lstm", hidden=64, memory_size=32, read_heads=1),
+        OptimizerSettings(learning_rate=5e-3, schedule="plateau", patience=8, clip_norm=2.0),
     ),
     "interface-forward-reverse": InterfacePreset(
-        f"Reverse, but on the input tape there is no way back: the memory tape has to help {_SOURCE}.",
-        "Up to 5 symbols after 1,200 updates, 80 s on one core; more is not measured yet (1 seed).",
-        InterfaceForwardReverse(),
+        f"Reverse, but on the input tape there is no way back: the memory has to help {_SOURCE}.",
+        "Solved after 700 updates, a minute on one core, by a DNC without a memory tape.",
+        InterfaceForwardReverse(memory_width=0),
         ReinforcementSettings(grow="length", pass_at=0.2, trace_decay=0.9),
-        optimizer=OptimizerSettings(learning_rate=5e-3, schedule="constant", clip_norm=2.0),
+        ModelOptions(model="dnc", hidden=32, memory_size=32, word_size=16, read_heads=1),
+        OptimizerSettings(learning_rate=5e-3, schedule="plateau", patience=8, clip_norm=2.0),
     ),
 }
 """The presets by name."""
