@@ -36,7 +36,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         from helpers.contract import DTYPES, Case
 
         number = int(worker["workerid"].removeprefix("gw"))
-        for model in ("dnc-2-layers", "lstm"):
+        for model in ("dnc-2-layers", "lstm", "dnc-sparse", "ntm-2-layers"):
             case = Case("cpu", model, DTYPES[number % 2])
             case.run(case.problem())
 
