@@ -199,7 +199,6 @@ def param_shapes(spec: Spec) -> Any:
     )
 
 
-@lru_cache(maxsize=8)
 def state_shapes(spec: Spec, batch: int) -> Any:
     """Tree of the state of a batch of this size with a `Shape` in place of each array."""
     controller = _layer_shapes(spec, batch)
@@ -232,7 +231,10 @@ def zero_params(spec: Spec, dtype: DTypeLike = np.float32) -> Any:
 
 def zero_state(spec: Spec, batch: int, dtype: DTypeLike = np.float32) -> Any:
     """The state of zeros. A DNC, RNN or LSTM starts sequences from it unless its initial state is learned."""
-    return map_leaves(lambda shape: shape.zeros(dtype), state_shapes(spec, batch))
+    return map_leaves(lambda shape: shape.zeros(dtype), _known_state_shapes(spec, batch))
+
+
+_known_state_shapes = lru_cache(maxsize=8)(state_shapes)
 
 
 def _layer_shapes(spec: Spec, *batch: int) -> tuple[LayerState, ...]:

@@ -76,7 +76,9 @@ def test_what_was_compiled_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert run("warmup", "lstm")[0] == f"lstm    was compiled already\nkept in {folder_of(tmp_path)}\n"
     _, said = run("train", "copy", "--model", "rnn", "--hidden", 4, "--steps", 2, "--out", "run")
     assert "compiled" not in said
-    assert sorted(path.name for path in (tmp_path / "cache").rglob("*.nbc")) == kept
+    later = {path.name for path in (tmp_path / "cache").rglob("*.nbc")} - {*kept}
+    loops = {name.partition("-")[0] for name in later}  # compiled within a second
+    assert loops == {"rmsprop", "sum_of_squares"}
 
 
 def folder_of(path: Path) -> Path:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from numdnc.init import start_values, with_learned
-from numdnc.params import DNCState, LSTMState, NTMState, RecurrentState, RNNState, zero_state
+from numdnc.params import DNCState, LSTMState, NTMState, RecurrentState, RNNState, state_shapes
 from numdnc.spec import Spec
 from numdnc.tree import map_leaves
 
@@ -37,13 +37,13 @@ def initial_state(spec: Spec, initial: Any, batch: int, like: Tensor) -> Any:
     initial: its learned part (`numdnc.params.LearnedState`), or ().
     """
 
-    def zeros(leaf: Any) -> Tensor:
-        return like.new_zeros(batch, *leaf.shape[1:])
+    def zeros(shape: Any) -> Tensor:
+        return like.new_zeros(shape.sizes)
 
     def spread(leaf: Tensor) -> Tensor:
         return leaf.expand(batch, *leaf.shape)
 
-    state = map_leaves(zeros, zero_state(spec, 0))
+    state = map_leaves(zeros, state_shapes(spec, batch))
     starts = {name: spread(torch.from_numpy(values).to(like)) for name, values in start_values(spec).items()}
     if starts:
         state = state._replace(**starts)
