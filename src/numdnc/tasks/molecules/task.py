@@ -96,8 +96,9 @@ class MoleculeTask:
     @property
     def longest(self) -> int:
         """Most tokens of a molecule that is trained on or scored."""
-        found = max(map(len, self.trained + self.held_out))
-        return self.settings.max_tokens if self.settings.randomised else found
+        if self.settings.randomised:
+            return self.settings.max_tokens
+        return max(map(len, self.trained + self.held_out))
 
     def next_batch(self) -> Batch:
         """The next molecules, (T, B), the shorter ones padded."""
