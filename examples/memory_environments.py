@@ -1,7 +1,7 @@
 """Environments that need a memory, of Gymnasium's interface: a T-maze and a test of what was shown some steps ago.
 
     numdnc train environment --env examples/memory_environments.py:t_maze --goal 1
-    numdnc train environment --env examples/memory_environments.py:repeat_previous --goal 16 --model lstm
+    numdnc train environment --env examples/memory_environments.py:repeat_previous --goal 16 --discount 0.1
 
 A function without arguments makes an environment. What it draws comes from `self.np_random`, which
 `reset(seed=..)` seeds, so that a run resumes bit for bit.

@@ -99,7 +99,7 @@ def test_progress_says_what_is_learned() -> None:
     imitated = done("train", "shrdlu", *TINY, "--steps", 1, "--out", "one")
     assert " nats," in imitated
     assert "constraints hold" in imitated
-    assert "level 1," in imitated
+    assert "level 0," in imitated
     rewarded = done("train", "shrdlu", *TINY, "--no-imitate", "--steps", 1, "--out", "two")
     assert " return " in rewarded
     assert "-m" not in done(
@@ -110,7 +110,7 @@ def test_progress_says_what_is_learned() -> None:
 def test_mistakes_are_refused_in_a_line() -> None:
     refused("ask", "blocks", "put 1 onto 2", expect="a clause must be as in|got 'put 1 onto 2'")
     refused("ask", "blocks", "1 on 2; 2 on 1", expect="a goal must hold on some board")
-    refused("eval", "blocks", "--set", "lesson=27", expect="lesson must be from 1 to 26, got 27")
+    refused("eval", "blocks", "--set", "lesson=27", expect="lesson must be from 0 to 26, got 27")
     refused("eval", "blocks", "--set", "colour=5", expect="--set must be NAME=VALUE with a name of lesson")
     refused("sample", "blocks", expect="sample must be given a run of a text|, got one of shrdlu")
     train = ("train", "shrdlu", *TINY, "--steps", 1)

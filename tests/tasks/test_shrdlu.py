@@ -9,6 +9,8 @@ import pytest
 
 from numdnc import UserError
 from numdnc.reinforcement import likeliest_actions, rollout, sample_actions
+from numdnc.runs.shrdlu import ShrdluRun
+from numdnc.tasks.imitation_task import ImitationSettings
 from numdnc.tasks.shrdlu import Shrdlu
 from numdnc.tasks.shrdlu.boards import RELATIONS, boards
 from numdnc.tasks.shrdlu.lessons import LESSONS
@@ -120,9 +122,9 @@ def test_no_sequence_of_fewer_moves_reaches_a_goal(lesson: int) -> None:
         assert first_solution(problem) == problem.moves
 
 
-@pytest.mark.parametrize("lesson", range(1, len(LESSONS) + 1))
+@pytest.mark.parametrize("lesson", range(len(LESSONS)))
 def test_problems_are_those_of_their_lesson(lesson: int) -> None:
-    wanted = LESSONS[lesson - 1]
+    wanted = LESSONS[lesson]
     problems = Shrdlu(lesson=lesson).reset(np.random.default_rng(lesson), 5).problems
     for problem in problems:
         table = problem.boards
@@ -281,10 +283,23 @@ def test_a_tenth_of_the_batches_come_from_earlier_lessons() -> None:
     rng, shrdlu = np.random.default_rng(0), Shrdlu(lesson=3)
     batches = [shrdlu.reset_training(rng, 2).problems for _ in range(1500)]
     three = [sum(problem.boards.blocks == 3 for problem in batch) for batch in batches]
-    # Three blocks: all of lesson 1, half of lesson 2, none of lesson 3.
-    shares = [0.05 * 0.5, 0.05 * (1 + 0.25)]
+    # Three blocks: all of lessons 0 and 1, half of lesson 2, none of lesson 3.
+    shares = [0.1 / 3 * 0.5, 0.1 / 3 * (2 + 0.25)]
     np.testing.assert_allclose(np.bincount(three)[1:] / 1500, shares, atol=0.015)
-    assert {p.boards.blocks for p in Shrdlu(lesson=1).reset_training(rng, 20).problems} == {3}
+    assert {len(p.goals) for p in Shrdlu(lesson=0).reset_training(rng, 20).problems} == {1}
+
+
+def test_a_slot_is_needed_for_each_constraint_and_the_go_cue() -> None:
+    for lesson, slots in ((0, 2), (2, 7), (9, 19), (26, 61)):
+        assert Shrdlu(lesson=lesson).slots_needed == slots
+        problems = Shrdlu(lesson=lesson).reset(np.random.default_rng(0), 50).problems
+        assert max(1 + sum(len(goal.constraints) for goal in p.goals) for p in problems) <= slots
+    task = ShrdluRun.make_task(
+        "shrdlu", Shrdlu(), ImitationSettings(grow="lesson", grow_from=0, pass_at=0.2), seed=0
+    )
+    assert task.slots_needed == 2
+    task.on_scores({"level": 0, "error": 0.1})
+    assert task.slots_needed == 3
 
 
 def test_settings_replace_those_of_the_lesson() -> None:
@@ -303,8 +318,8 @@ def test_settings_replace_those_of_the_lesson() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lesson": 0}, "lesson must be from 1 to 26, got 0"),
-        ({"lesson": 27}, "lesson must be from 1 to 26, got 27"),
+        ({"lesson": -1}, "lesson must be from 0 to 26, got -1"),
+        ({"lesson": 27}, "lesson must be from 0 to 26, got 27"),
         ({"goals": 27}, "goals must be from 0 to 26, got 27"),
         ({"blocks": 1}, "blocks must be from 2 to 6, or 0, got 1"),
         ({"constraints": 7}, "constraints must be from 0 to 6, got 7"),

@@ -43,19 +43,25 @@ class InterfacePreset(NamedTuple):
 
 
 _BY_LESSONS = ImitationSettings(
-    batch=32, evaluated=160, grow="lesson", pass_at=0.15, imitate=True, critic="same"
+    batch=32, evaluated=160, grow="lesson", grow_from=0, pass_at=0.15, imitate=True, critic="same"
 )
 _SHRDLU_MODEL = ModelOptions(
+    controller="feedforward",
     layers=2,
     hidden=192,
-    memory_size=32,
+    memory_size=8,
     word_size=64,
     read_heads=3,
     masking=True,
     normalisation=True,
 )
 _SHRDLU_TRAINING = TrainingSettings(
-    steps=1_000_000, report_every=400, init_scheme="store", input_scale=5, average_decay=0.998
+    steps=1_000_000,
+    report_every=400,
+    init_scheme="store",
+    input_scale=5,
+    average_decay=0.998,
+    slots_per_vector=1.2,
 )
 _SOURCE = "(Zaremba and Sutskever 2015)"
 INTERFACE_PRESETS = {

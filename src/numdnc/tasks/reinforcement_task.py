@@ -28,7 +28,7 @@ from numdnc.spec import LSTMSpec, Spec
 from numdnc.tasks import Batch, Feedback, Forward, RandomState, Scores, generator_from, position_from
 from numdnc.tasks.curriculum import Curriculum
 from numdnc.tasks.sequence_task import EVAL_BATCH
-from numdnc.tasks.sequences import SequenceGenerator
+from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
 
 _TRAINING, _EVALUATION, _EXAMPLE = 0, 1, 2
 """Separate the random numbers for training, for the episodes that are scored, and for examples."""
@@ -129,6 +129,12 @@ class ReinforcementTask:
         if self._curriculum is None:
             return self.environment
         return cast(Environment, self._curriculum.generator)
+
+    @property
+    def slots_needed(self) -> int | None:
+        """How many vectors an episode of the current level must hold at once, where the environment says it."""
+        slots: int | None = optional_attribute(self.current, "slots_needed")
+        return slots
 
     def next_batch(self) -> Batch:
         """Episodes that have not begun: a step of zeros."""

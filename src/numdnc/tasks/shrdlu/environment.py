@@ -10,7 +10,7 @@ from numdnc.errors import UserError
 from numdnc.tasks.bits.steps import check_at_least
 from numdnc.tasks.shrdlu.boards import ACTIONS, BLOCKS, HEIGHT, RELATIONS, SQUARES
 from numdnc.tasks.shrdlu.game import INPUTS, Game
-from numdnc.tasks.shrdlu.lessons import LESSONS
+from numdnc.tasks.shrdlu.lessons import LAST_LESSON, LESSONS
 from numdnc.tasks.shrdlu.problems import LETTERS, Kind, Problem, draw_problem
 from numdnc.tasks.shrdlu.words import action_name, letter_name
 
@@ -34,8 +34,8 @@ class Shrdlu:
     Source: Graves et al. 2016, "Mini-SHRDLU".
     """
 
-    lesson: int = len(LESSONS)
-    """The lesson whose problems are scored; 10 % of the training batches are of earlier ones."""
+    lesson: int = LAST_LESSON
+    """The lesson whose problems are scored, 0 to 26; 10 % of the training batches are of earlier ones."""
     goals: int = 0
     """Goals of a problem, at most 26; 0 = as the lesson says, which holds for the next three too."""
     blocks: int = 0
@@ -56,7 +56,7 @@ class Shrdlu:
     def __post_init__(self) -> None:
         check_at_least(0, self, "goals", "blocks", "constraints", "moves", "spare_moves")
         for name, least, most in (
-            ("lesson", 1, len(LESSONS)),
+            ("lesson", 0, LAST_LESSON),
             ("goals", 0, LETTERS),
             ("blocks", 0, BLOCKS),
             ("constraints", 0, MOST_CONSTRAINTS),
@@ -95,11 +95,17 @@ class Shrdlu:
 
     def kind(self) -> Kind:
         """What the problems of the present settings are like."""
-        lesson = LESSONS[self.lesson - 1]
+        lesson = LESSONS[self.lesson]
         own = {name: getattr(self, name) for name in lesson._fields}
         ranges = {name: (value, value) for name, value in own.items() if value}
-        last = self.lesson == len(LESSONS) and not ranges
+        last = self.lesson == LAST_LESSON and not ranges
         return Kind(lesson._replace(**ranges), fewer=self.fewer or last)
+
+    @property
+    def slots_needed(self) -> int:
+        """A slot for each constraint, and one for the go cue."""
+        lesson = self.kind().lesson
+        return lesson.goals[1] * lesson.constraints[1] + 1
 
     def reset(self, rng: np.random.Generator, count: int) -> Game:
         """Begin episodes of the lesson."""
@@ -111,8 +117,8 @@ class Shrdlu:
 
         Episodes of one lesson are about as long, so that a batch has little padding and goals are shown at once.
         """
-        earlier = self.lesson > 1 and rng.random() < _EASIER
-        lesson = int(rng.integers(1, self.lesson)) if earlier else self.lesson
+        earlier = self.lesson > 0 and rng.random() < _EASIER
+        lesson = int(rng.integers(self.lesson)) if earlier else self.lesson
         return dataclasses.replace(self, lesson=lesson).reset(rng, count)
 
     def begin(self, problems: Sequence[Problem]) -> Game:

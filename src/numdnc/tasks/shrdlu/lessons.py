@@ -18,6 +18,7 @@ class Lesson(NamedTuple):
 
 
 LESSONS = (
+    Lesson((1, 1), (3, 3), (1, 1), (1, 1)),
     Lesson((2, 2), (3, 3), (1, 1), (1, 1)),
     Lesson((2, 3), (3, 4), (1, 2), (1, 1)),
     Lesson((3, 3), (4, 4), (1, 2), (1, 2)),
@@ -45,4 +46,5 @@ LESSONS = (
     Lesson((10, 10), (6, 6), (6, 6), (7, 7)),
     Lesson((10, 10), (6, 6), (1, 6), (1, 7)),
 )
-"""17 and 18, 21 and 22, 23 and 24 are the same in the paper too."""
+"""By their numbers in the paper; lesson 0 (one goal) is not there. 17 and 18, 21 and 22, 23 and 24 are the same."""
+LAST_LESSON = len(LESSONS) - 1
