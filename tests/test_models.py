@@ -52,6 +52,15 @@ def test_addition_adds_numbers_longer_than_it_was_trained_with() -> None:
     assert json.loads(done("eval", "model:addition", *options))["sequence_error"] <= 1 / 16
 
 
+def test_shrdlu_moves_blocks_until_the_goal_holds() -> None:
+    asked = "board 12/3/456; a: 1 on 2; b: 4 below 5; b: 6 left of 3; go b"
+    assert "after 3 moves, of which 3 were needed" in done("ask", "model:shrdlu", asked)
+    words = ("--set", "goals=10", "--set", "blocks=6", "--set", "constraints=4", "--set", "moves=2")
+    assert (
+        json.loads(done("eval", "model:shrdlu", *words, "--sequences", 32, "--json"))["not_optimal"] <= 2 / 32
+    )
+
+
 def test_copy_answers_every_sequence_right() -> None:
     scores = json.loads(done("eval", "model:copy", "--sequences", 32, "--json"))
     assert (scores["sequence_error"], scores["bit_error"]) == (0, 0)

@@ -157,7 +157,7 @@ class ShrdluRun(PolicyRun):
             {**goals, "constraints": MOST_CONSTRAINTS, "fewer": True}, sequences
         )
         return dataclasses.replace(
-            found, text=f"{found.text}\n\n{_in_words(table)}", json={**found.json, "optimal": table}
+            found, text=f"{_in_words(table)}\n\n{found.text}", json={**found.json, "optimal": table}
         )
 
     def _row(self, overrides: dict[str, Any], sequences: int | None) -> list[float | None]:
