@@ -153,7 +153,9 @@ def train_shrdlu(
 
 PUBLISHED_SHRDLU: dict[str, Any] = {
     "model": ModelOptions(hidden=250, layers=2, memory_size=32, word_size=100, read_heads=3),
-    "reinforcement": dataclasses.replace(_BY_LESSONS, imitate=False, trace_decay=0.75, entropy=0.5),
+    "reinforcement": dataclasses.replace(
+        _BY_LESSONS, grow_from=1, imitate=False, trace_decay=0.75, entropy=0.5
+    ),
     "training": TrainingSettings(steps=500_000, report_every=400),
     "optimizer": OptimizerSettings(
         optimizer="rmsprop", learning_rate=3e-5, schedule="constant", clip_norm=0, clip_value=10
