@@ -102,6 +102,8 @@ def test_progress_says_what_is_learned() -> None:
     assert " nats," in imitated
     assert "constraints hold" in imitated
     assert "level 0," in imitated
+    paper = done("train", "shrdlu", "--published", "--layers", 1, *TINY, "--steps", 1, "--out", "paper")
+    assert "level 1," in paper
     rewarded = done("train", "shrdlu", *TINY, "--no-imitate", "--steps", 1, "--out", "two")
     assert " return " in rewarded
     assert "-m" not in done(
