@@ -35,6 +35,7 @@ class Boards(NamedTuple):
 
     blocks: int  # K
     columns: tuple[Columns, ...]  # M
+    numbers: dict[Columns, int]
     block: NDArray[np.int8]  # (M, 9) on each square; -1 = empty
     after: NDArray[np.int64]  # (M, 7) the board after each action; the same one where it is invalid
     valid: NDArray[np.bool_]  # (M, 7) whether there is a block to take and room for it
@@ -44,7 +45,7 @@ class Boards(NamedTuple):
 
     def number(self, columns: Columns) -> int:
         """The number of a board."""
-        return self.columns.index(columns)
+        return self.numbers[columns]
 
     def distances_from(self, board: int) -> NDArray[np.int8]:
         """The fewest moves from a board to each other, (M,); as many as back, since each move can be undone."""
@@ -70,7 +71,7 @@ def boards(blocks: int) -> Boards:
     shapes = [shape for shape in product(range(HEIGHT + 1), repeat=COLUMNS) if sum(shape) == blocks]
     orders = list(permutations(range(blocks)))
     columns = tuple(_columns(shape, order) for shape in shapes for order in orders)
-    number = {board: i for i, board in enumerate(columns)}
+    numbers = {board: i for i, board in enumerate(columns)}
     block = np.full((len(columns), SQUARES), -1, np.int8)
     after = np.tile(np.arange(len(columns))[:, None], (1, ACTIONS))
     valid = np.zeros(after.shape, bool)
@@ -80,13 +81,15 @@ def boards(blocks: int) -> Boards:
             block[i, HEIGHT * c : HEIGHT * c + len(column)] = column
         for action, (source, target) in enumerate(MOVES):
             if board[source] and len(board[target]) < HEIGHT:
-                valid[i, action], after[i, action] = True, number[_moved(board, source, target)]
+                valid[i, action], after[i, action] = True, numbers[_moved(board, source, target)]
     first = np.arange(len(shapes)) * len(orders)
     starts = np.arange(len(columns)) == first[:, None]
     by_shape = np.stack([_distances(after, start) for start in starts]).reshape(
         len(shapes), len(shapes), len(orders)
     )
-    return Boards(blocks, columns, block, after, valid, _holds(blocks, block), by_shape, _relabelled(orders))
+    return Boards(
+        blocks, columns, numbers, block, after, valid, _holds(blocks, block), by_shape, _relabelled(orders)
+    )
 
 
 def _columns(shape: tuple[int, ...], order: tuple[int, ...]) -> Columns:

@@ -3,6 +3,7 @@
 Axes: M boards.
 """
 
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -63,8 +64,13 @@ def satisfied(table: Boards, constraints: tuple[Constraint, ...]) -> NDArray[np.
 
 def least_moves(table: Boards, start: int, constraints: tuple[Constraint, ...]) -> int | None:
     """The fewest moves to a board on which all constraints hold; None if there is none."""
-    wanted = satisfied(table, constraints) == len(constraints)
+    wanted = _all_hold(table, constraints)
     return int(table.distances_from(start)[wanted].min()) if wanted.any() else None
+
+
+def _all_hold(table: Boards, constraints: tuple[Constraint, ...]) -> NDArray[np.bool_]:
+    held = (table.holds[c.relation, c.block, c.other] for c in constraints)
+    return reduce(np.logical_and, held)
 
 
 def draw_board(table: Boards, rng: np.random.Generator) -> int:
@@ -82,10 +88,11 @@ def draw_problem(kind: Kind, rng: np.random.Generator) -> Problem:
     for _ in range(_STARTS):
         table = boards(_draw(lesson.blocks, rng))
         start, count = draw_board(table, rng), _draw(lesson.goals, rng)
+        distances = table.distances_from(start)
         letters = rng.permutation(LETTERS)[:count]
         goals, moves = [], []
         for letter in letters.tolist():
-            found = _draw_goal(table, start, kind, rng)
+            found = _draw_goal(table, start, distances, kind, rng)
             if found is None:
                 break
             goals.append(Goal(letter, found[0]))
@@ -105,20 +112,20 @@ def _draw(among: Range, rng: np.random.Generator) -> int:
 
 
 def _draw_goal(
-    table: Boards, start: int, kind: Kind, rng: np.random.Generator
+    table: Boards, start: int, distances: NDArray[np.int8], kind: Kind, rng: np.random.Generator
 ) -> tuple[tuple[Constraint, ...], int] | None:
     """Constraints and the moves they take, drawn from a board at that distance; None if none is found.
 
     They are of adjacent blocks, at most one of two blocks, and none holds at the start.
     """
-    distances = table.distances_from(start)
     for _ in range(_TRIES):
         moves, count = _draw(kind.lesson.moves, rng), _draw(kind.lesson.constraints, rng)
         candidates = np.flatnonzero(distances == moves)
         if not len(candidates):
             continue
         goal = candidates[rng.integers(len(candidates))]
-        new = np.argwhere(table.holds[_ONE_WAY, ..., goal] & ~table.holds[_ONE_WAY, ..., start])
+        # above and left of say all
+        new = np.argwhere(table.holds[::2, ..., goal] & ~table.holds[::2, ..., start])
         if len(new) < count and not (kind.fewer and len(new)):
             continue
         picked = rng.permutation(len(new))[:count]
@@ -126,15 +133,12 @@ def _draw_goal(
             _either_way(*new[i].tolist(), swap=bool(swap))
             for i, swap in zip(picked, rng.integers(2, size=len(picked)), strict=True)
         )
-        if least_moves(table, start, constraints) == moves:
+        if not (_all_hold(table, constraints) & (distances < moves)).any():
             return constraints, moves
     return None
 
 
-_ONE_WAY = [0, 2]
-"""above and left of, which say all; below and right of are the same with the blocks in the other order."""
-
-
 def _either_way(way: int, block: int, other: int, *, swap: bool) -> Constraint:
-    relation = _ONE_WAY[way]
+    """above or left of, as they are or as below or right of with the blocks in the other order."""
+    relation = 2 * way
     return Constraint(other, relation + 1, block) if swap else Constraint(block, relation, other)
