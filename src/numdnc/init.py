@@ -77,6 +77,25 @@ def init_params(
     return params
 
 
+def add_layers(spec: Spec, fresh: Any, trained: Any) -> Any:
+    """Parameters that compute what those of a trained model with fewer layers do, with the missing ones from `fresh`.
+
+    Every layer has rows of its own in the weights of interface and output. Those of the added layers, which lie on top
+    of the others, are 0: nothing depends on them yet, and training gives them their say.
+    """
+    layers = len(trained.controller)
+    sizes = spec.hidden_sizes
+    rows = [sum(sizes[:layers])] * sum(sizes[layers:])
+    seen = {
+        name: getattr(trained, name)._replace(
+            weights=np.insert(getattr(trained, name).weights, rows, 0, axis=0)
+        )
+        for name in ("interface", "output")
+        if hasattr(trained, name)
+    }
+    return trained._replace(controller=(*trained.controller, *fresh.controller[layers:]), **seen)
+
+
 def initial_state(spec: Spec, params: Any, batch: int) -> Any:
     """State in which the sequences of a batch start: zeros, `start_values`, and what the model has learned."""
     state = zero_state(spec, batch, params.output.bias.dtype)

@@ -6,6 +6,7 @@ from typing import Any
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.init import add_layers, init_params
 from numdnc.inspection.health import SEQUENCES
 from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
@@ -13,7 +14,7 @@ from numdnc.runs.kinds import load_trained, open_run
 from numdnc.spec import Spec
 from numdnc.training.memory import check_inspection, check_memory
 from numdnc.training.optimizers import OptimizerSettings
-from numdnc.training.run import Precision, Run, TrainingSettings, new_run
+from numdnc.training.run import Run, TrainingSettings, new_run
 from numdnc.tree import map_leaves, named_leaves
 
 _SYMBOLS = ("vocabulary", "tokens", "words")
@@ -45,7 +46,7 @@ def begin_run(
     if start := training.start_from:
         trained = load_trained(Path(start))
         params, origin = (
-            trained_params(trained, start, spec, training.precision),
+            trained_params(trained, start, spec, training),
             _origin(trained, start, new, spec),
         )
         training = replace(training, start_from=Path(start).name or Path(start).resolve().name)
@@ -65,10 +66,23 @@ def begin_run(
     return begun, origin
 
 
-def trained_params(trained: Run, source: str, spec: Spec, precision: Precision) -> Any:
-    """The parameters of a trained run, which is called `source`, for a model of this spec."""
-    wanted = {name: array.shape for name, array in named_leaves(zero_params(spec, precision))}
-    found = {name: array.shape for name, array in named_leaves(trained.evaluated)}
+def trained_params(trained: Run, source: str, spec: Spec, training: TrainingSettings) -> Any:
+    """Parameters of a trained run, which is called `source`, for a model of this spec; it may have more layers."""
+    there = trained.spec
+    if (there.kind, there.controller) != (spec.kind, spec.controller):
+        raise UserError(
+            f"start_from must be a run of a {spec.kind} with controller {spec.controller}, got one of a "
+            f"{there.kind} with {there.controller}. Give the same --model and --controller."
+        )
+    params = map_leaves(lambda array: array.astype(training.precision), trained.evaluated)
+    layers = len(there.hidden_sizes)
+    if layers < len(spec.hidden_sizes) and there.hidden_sizes == spec.hidden_sizes[:layers]:
+        fresh = init_params(
+            spec, training.seed, training.precision, training.init_scheme, training.input_scale
+        )
+        params = add_layers(spec, fresh, params)
+    wanted = {name: array.shape for name, array in named_leaves(zero_params(spec, training.precision))}
+    found = {name: array.shape for name, array in named_leaves(params)}
     for name in [*wanted, *found]:
         if wanted.get(name) != found.get(name):
             raise UserError(
@@ -76,12 +90,7 @@ def trained_params(trained: Run, source: str, spec: Spec, precision: Precision) 
                 f"{source} and {_shape(wanted.get(name))} here. Give the options of the model that it has: "
                 f"`numdnc info {source}`."
             )
-    if trained.spec.kind != spec.kind or trained.spec.controller != spec.controller:
-        raise UserError(
-            f"start_from must be a run of a {spec.kind} with controller {spec.controller}, got one of a "
-            f"{trained.spec.kind} with {trained.spec.controller}. Give the same --model and --controller."
-        )
-    return map_leaves(lambda array: array.astype(precision), trained.evaluated)
+    return params
 
 
 def _origin(trained: Run, source: str, new: NewTask, spec: Spec) -> str:

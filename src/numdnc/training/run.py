@@ -50,7 +50,8 @@ class TrainingSettings:
     """Factor for the initial weights of the inputs; above 1 for sparse inputs (mostly zeros, few ones)."""
     start_from: str = ""
     """Folder of a trained run, a checkpoint, or model:NAME, with whose parameters training begins in place of random
-    ones; of any task with as many inputs and outputs. Memory size and sparsity may differ."""
+    ones; of any task with as many inputs and outputs. Memory size and sparsity may differ, and the controller may have
+    fewer layers: those that are added on top have no say at first."""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("report_every", 1), ("early_stop", 0)):
