@@ -1,5 +1,7 @@
 """Initial parameters, the learned start, and masks of bypass dropout."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from numdnc import (
     named_leaves,
     zero_state,
 )
+from numdnc.init import add_layers
 from numdnc.reference import backward, forward
 from numdnc.reference.interface import parse_interface
 from numdnc.tree import leaves
@@ -139,6 +142,30 @@ def test_learned_start_is_a_memory_of_short_words_and_nothing_in_the_controller(
     assert lengths.std() < 0.03
     assert abs(learned.memory.mean()) < 0.002
     assert not any(leaf.any() for leaf in leaves(learned.controller))
+
+
+@pytest.mark.parametrize("flags", [{}, {"normalisation": True}, {"learned_state": True}], ids=str)
+@pytest.mark.parametrize("name", MODELS)
+def test_added_layers_change_nothing_at_first_and_can_be_learned(name, flags) -> None:
+    small = MODELS[name]
+    if flags and small.kind != "dnc":
+        pytest.skip("a dnc has such variations")
+    small = dataclasses.replace(small, **flags)
+    spec = dataclasses.replace(small, hidden_sizes=(*small.hidden_sizes, 11, 3))
+    rng = np.random.default_rng(0)
+    trained, fresh = random_params(small, rng), random_params(spec, rng)
+    params, inputs = add_layers(spec, fresh, trained), random_inputs(spec, rng, 6, 3)
+    outputs, _, tape = forward(spec, params, inputs, initial_state(spec, params, 3), keep_tape=True)
+    before, _, _ = forward(small, trained, inputs, initial_state(small, trained, 3), keep_tape=False)
+    np.testing.assert_allclose(outputs, before, rtol=0, atol=1e-13)
+    shapes = [[leaf.shape for leaf in leaves(tree)] for tree in (params, fresh)]
+    assert shapes[0] == shapes[1]
+    d_params, _, _ = backward(
+        spec, params, tape, rng.standard_normal(outputs.shape), zero_state(spec, 3, "float64")
+    )
+    for name in ("interface", "output"):
+        if hasattr(params, name):
+            assert (getattr(d_params, name).weights[19:33] != 0).any(axis=1).all(), name
 
 
 STORES = {

@@ -86,13 +86,16 @@ def add_layers(spec: Spec, fresh: Any, trained: Any) -> Any:
     layers = len(trained.controller)
     sizes = spec.hidden_sizes
     rows = [sum(sizes[:layers])] * sum(sizes[layers:])
-    seen = {
+    seen: dict[str, Any] = {
         name: getattr(trained, name)._replace(
             weights=np.insert(getattr(trained, name).weights, rows, 0, axis=0)
         )
         for name in ("interface", "output")
         if hasattr(trained, name)
     }
+    if getattr(trained, "initial", ()):
+        states = (*trained.initial.controller, *fresh.initial.controller[layers:])
+        seen["initial"] = trained.initial._replace(controller=states)
     return trained._replace(controller=(*trained.controller, *fresh.controller[layers:]), **seen)
 
 

@@ -440,8 +440,16 @@ def test_training_can_begin_with_a_trained_model() -> None:
     sparse = load_run(Path("sparse/best.safetensors")).spec
     assert sparse == dataclasses.replace(old.spec, memory_size=6, sparsity=2)
     done("resume", "sparse", "--steps", 13, "--sample-every", 0)
+    said = done(*words("deep", *still, "--layers", 3))
+    assert "the model here has hidden_sizes (5, 5, 5), there (5,)\n" in said
+    deep = json.loads(done("eval", "deep", "--json"))
+    assert deep["loss"] == pytest.approx(evaluation()["loss"], rel=1e-5)
     for more, expect in (
         (("--hidden", 6), "start_from must be a run of a model of the same sizes|numdnc info run"),
+        (("--hidden", 6, "--layers", 2), "start_from must be a run of a model of the same sizes"),
+        (("--layers", 1, "--start-from", "deep"), "interface.weights is 15 x 20 in deep and 5 x 20 here"),
+        (("--layers", 2, "--masking"), "interface.weights is 5 x 20 in run and 10 x 26 here"),
+        (("--layers", 2, "--learned-state"), "initial.controller.0.hidden is missing in run and "),
         (("--masking",), "interface.weights is 5 x 20 in run and 5 x 26 here"),
         (("--controller", "feedforward"), "start_from must be a run of a "),
         (("--start-from", "nowhere"), "nowhere must be the folder of a run"),

@@ -75,18 +75,18 @@ def trained_params(trained: Run, source: str, spec: Spec, training: TrainingSett
             f"{there.kind} with {there.controller}. Give the same --model and --controller."
         )
     params = map_leaves(lambda array: array.astype(training.precision), trained.evaluated)
+    own = _shapes(params)
     layers = len(there.hidden_sizes)
     if layers < len(spec.hidden_sizes) and there.hidden_sizes == spec.hidden_sizes[:layers]:
         fresh = init_params(
             spec, training.seed, training.precision, training.init_scheme, training.input_scale
         )
         params = add_layers(spec, fresh, params)
-    wanted = {name: array.shape for name, array in named_leaves(zero_params(spec, training.precision))}
-    found = {name: array.shape for name, array in named_leaves(params)}
+    wanted, found = _shapes(zero_params(spec, training.precision)), _shapes(params)
     for name in [*wanted, *found]:
         if wanted.get(name) != found.get(name):
             raise UserError(
-                f"start_from must be a run of a model of the same sizes, but {name} is {_shape(found.get(name))} in "
+                f"start_from must be a run of a model of the same sizes, but {name} is {_shape(own.get(name))} in "
                 f"{source} and {_shape(wanted.get(name))} here. Give the options of the model that it has: "
                 f"`numdnc info {source}`."
             )
@@ -109,6 +109,10 @@ def _origin(trained: Run, source: str, new: NewTask, spec: Spec) -> str:
         *(["the symbols of its inputs and outputs are others there"] if any(symbols) else []),
     ]
     return "\n".join(lines)
+
+
+def _shapes(params: Any) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in named_leaves(params)}
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
