@@ -157,6 +157,23 @@ def test_a_model_begins_with_the_run_of_an_earlier_one_of_the_same_seed() -> Non
     assert len(journal("begin")) == 4, "the folder holds runs of the same recipe"
 
 
+def test_a_model_that_others_begin_with_need_not_be_scored() -> None:
+    models = '[[models]]\nname = "A"\nscored = false\n[[models]]\nname = "B"\ntrain = "--hidden 3"\n'
+    Path("recipes/chain.toml").write_text(f"{RECIPE.format(what='easy')}\n{models}")
+    out = done("reproduce", "chain", "--jobs", 1)
+    assert out.splitlines()[-1].endswith("view runs/reproduce/chain/B/seed=0")
+    page = Path("runs/reproduce/chain/results.md").read_text()
+    assert "| A | - | - | 10 (0) | 1 min |" in page
+    assert "| B | 85.0 (7.1) | 1.500 (0.707) | 10 (0) | 1 min |" in page
+    assert "# as trained: numdnc eval RUN" in page
+    found = json.loads(Path("runs/reproduce/chain/results.json").read_text())
+    assert [len(model["figures"]) for model in found["models"]] == [0, 2]
+    Path("recipes/chain.toml").write_text(
+        f"{RECIPE.format(what='easy')}\n{models.splitlines()[0]}\nscored = false\n"
+    )
+    refused("reproduce", "chain", expect="models must have one that is scored")
+
+
 def test_a_model_that_is_not_begun_gets_as_many_seeds_as_the_others() -> None:
     models = '[[models]]\nname = "A"\n[[models]]\nname = "B"\ntrain = "--hidden 3"\n'
     Path("recipes/two.toml").write_text(f'{RECIPE.format(what="easy")}\n[[models]]\nname = "A"\n')

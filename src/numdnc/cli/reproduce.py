@@ -82,7 +82,8 @@ def reproduce(
     at_once = count_processors() if jobs is None else jobs
     with console.waiting_for("scoring"):
         models = tuple(
-            score_runs(model, recipe.figures, places[model], sweeps[model], at_once) for model in places
+            score_runs(model, recipe.figures_of[model], places[model], sweeps[model], at_once)
+            for model in places
         )
     result = Result(
         recipe=name,
@@ -145,4 +146,5 @@ def _say(result: Result, folder: Path, again: str) -> None:
     if not result.finished:
         console.say(f"next:  {program} {again}")
     else:
-        console.say(f"next:  {program} view {shlex.quote(str(folder / result.models[0].name / 'seed=0'))}")
+        scored = next(model for model in result.models if model.figures)
+        console.say(f"next:  {program} view {shlex.quote(str(folder / scored.name / 'seed=0'))}")

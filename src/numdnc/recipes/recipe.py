@@ -44,6 +44,8 @@ class Model:
     train: str = ""
     """What follows the recipe's own words after `numdnc train`. A model that begins with the parameters of an earlier
     one of the recipe, of the same seed, has `--start-from {runs}/EARLIER/seed={seed}`."""
+    scored: bool = True
+    """Whether figures are measured; not of a model that is only what a later one begins with."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w-]*", self.name):
@@ -63,7 +65,7 @@ class Recipe:
     train: str
     """What follows `numdnc train`: task, model, lessons, optimizer, schedule, stopping rule. Lines as in a shell."""
     models: tuple[Model, ...] = (Model(),)
-    """What is compared: each model is trained with every seed and scored for every figure."""
+    """What is compared: each model is trained with every seed."""
     seeds: Size
     """Number of runs of each model, with seeds 0, 1, ..; --seeds asks for another number."""
     hours: Finite | None = None
@@ -72,6 +74,12 @@ class Recipe:
     """What must be said beside the figures."""
     figures: tuple[Figure, ...]
 
+    def __post_init__(self) -> None:
+        if not any(model.scored for model in self.models):
+            raise UserError(
+                "models must have one that is scored, got none. Leave out `scored = false` of the last."
+            )
+
     @property
     def trainings(self) -> dict[str, tuple[str, ...]]:
         """The words after `numdnc train` for each model, by its name."""
@@ -79,6 +87,11 @@ class Recipe:
             model.name: tuple(shlex.split(f"{self.train}\n{model.train}", comments=True))
             for model in self.models
         }
+
+    @property
+    def figures_of(self) -> dict[str, tuple[Figure, ...]]:
+        """The figures of each model, by its name."""
+        return {model.name: self.figures if model.scored else () for model in self.models}
 
 
 def recipe_names() -> list[str]:

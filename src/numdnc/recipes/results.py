@@ -133,6 +133,11 @@ class Result:
         return all(model.finished for model in self.models)
 
     @property
+    def figures(self) -> list[Figure]:
+        """What is measured of each model, but for those that are only what others begin with."""
+        return [found.figure for found in max((model.figures for model in self.models), key=len)]
+
+    @property
     def errors(self) -> list[str]:
         """What could not be scored, and why."""
         return [
@@ -164,11 +169,11 @@ def rows(result: Result) -> list[list[str]]:
 
 
 def _by_model(result: Result) -> list[list[str]]:
-    figures = [found.figure for found in result.models[0].figures]
+    figures = result.figures
     body = [
         [
             model.name,
-            *(_value(found, model) for found in model.figures),
+            *([_value(found, model) for found in model.figures] or ["-"] * len(figures)),
             _solved(model) or "-",
             _time(model) or "-",
         ]
@@ -232,7 +237,7 @@ def _time(model: ModelResult) -> str:
 def markdown(result: Result, level: int = 1) -> str:
     """The result as a section; its title has `level` number signs."""
     heads, *body = rows(result)
-    figures = [found.figure for found in result.models[0].figures]
+    figures = result.figures
     sources = [f"{figure.name}: {figure.source}" for figure in figures if figure.source]
     commands = [f"numdnc reproduce {result.recipe} --seeds {len(result.models[0].runs)}"]
     for trained in _trainings(result.models):
