@@ -52,6 +52,30 @@ def test_addition_adds_numbers_longer_than_it_was_trained_with() -> None:
     assert json.loads(done("eval", "model:addition", *options))["sequence_error"] <= 1 / 16
 
 
+PROSE = """The little girl looked up at the clock, and it was very late. `You should have come before,' said
+the old man, and he sat down by the fire with his hat in his hand. She did not know what to say to
+this, so she took a piece of the cake and began to eat it as fast as she could. `I think,' she said
+at last, `that they must have gone home without me;' and with that she went out of the door and down
+the long road to the sea.
+"""
+
+
+def test_text_predicts_prose_that_it_has_not_read() -> None:
+    run = numdnc.load_run("model:text")
+    symbols = np.array([[run.vocabulary.symbols.index(character)] for character in PROSE])
+
+    def bits(order: np.ndarray) -> float:
+        logits, _ = run.forward(symbols[order], None)
+        log_p = logits[:-1, 0] - np.logaddexp.reduce(logits[:-1, 0], axis=1, keepdims=True)
+        return -float(np.mean(np.take_along_axis(log_p, symbols[order][1:], axis=1))) / np.log(2)
+
+    assert bits(np.arange(len(symbols))) < 2.4
+    assert bits(np.random.default_rng(0).permutation(len(symbols))) > 5
+    assert done("sample", "model:text", "--length", 4, "--temperature", 0, "--prime", "said Al").startswith(
+        "ice"
+    )
+
+
 def test_shrdlu_moves_blocks_until_the_goal_holds() -> None:
     asked = "board 12/3/456; a: 1 on 2; b: 4 below 5; b: 6 left of 3; go b"
     assert "after 3 moves, of which 3 were needed" in done("ask", "model:shrdlu", asked)
