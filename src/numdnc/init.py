@@ -81,7 +81,7 @@ def add_layers(spec: Spec, fresh: Any, trained: Any) -> Any:
     """Parameters that compute what those of a trained model with fewer layers do, with the missing ones from `fresh`.
 
     Every layer has rows of its own in the weights of interface and output. Those of the added layers, which lie on top
-    of the others, are 0: nothing depends on them yet, and training gives them their say.
+    of the others, are 0 until training changes them.
     """
     layers = len(trained.controller)
     sizes = spec.hidden_sizes
@@ -93,7 +93,7 @@ def add_layers(spec: Spec, fresh: Any, trained: Any) -> Any:
         for name in ("interface", "output")
         if hasattr(trained, name)
     }
-    if getattr(trained, "initial", ()):
+    if getattr(trained, "initial", ()) and fresh.initial:
         states = (*trained.initial.controller, *fresh.initial.controller[layers:])
         seen["initial"] = trained.initial._replace(controller=states)
     return trained._replace(controller=(*trained.controller, *fresh.controller[layers:]), **seen)

@@ -444,7 +444,9 @@ def test_training_can_begin_with_a_trained_model() -> None:
     assert "the model here has hidden_sizes (5, 5, 5), there (5,)\n" in said
     deep = json.loads(done("eval", "deep", "--json"))
     assert deep["loss"] == pytest.approx(evaluation()["loss"], rel=1e-5)
+    done(*words("learned", "--learned-state"))
     for more, expect in (
+        (("--layers", 2, "--start-from", "learned"), "initial.controller.0.hidden is "),
         (("--hidden", 6), "start_from must be a run of a model of the same sizes|numdnc info run"),
         (("--hidden", 6, "--layers", 2), "start_from must be a run of a model of the same sizes"),
         (("--layers", 1, "--start-from", "deep"), "interface.weights is 15 x 20 in deep and 5 x 20 here"),

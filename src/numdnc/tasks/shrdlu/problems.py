@@ -124,7 +124,7 @@ def _draw_goal(
         if not len(candidates):
             continue
         goal = candidates[rng.integers(len(candidates))]
-        # above and left of say all
+        # "above" and "left of" only: the other two are the same with the blocks swapped
         new = np.argwhere(table.holds[::2, ..., goal] & ~table.holds[::2, ..., start])
         if len(new) < count and not (kind.fewer and len(new)):
             continue
@@ -139,6 +139,6 @@ def _draw_goal(
 
 
 def _either_way(way: int, block: int, other: int, *, swap: bool) -> Constraint:
-    """above or left of, as they are or as below or right of with the blocks in the other order."""
+    """The constraint "above" (way 0) or "left of" (1); with `swap` as "below" or "right of", the blocks swapped."""
     relation = 2 * way
     return Constraint(other, relation + 1, block) if swap else Constraint(block, relation, other)
