@@ -10,7 +10,7 @@ from numdnc import DNCSpec, LSTMSpec, init_params, map_leaves
 from numdnc.engines import get_engine
 from numdnc.tasks import Batch
 from numdnc.tasks.interfaces import Interface, InterfaceForwardReverse, InterfaceReverse
-from numdnc.tasks.reinforcement_task import ReinforcementSettings, ReinforcementTask
+from numdnc.tasks.reinforcement_task import CriticKind, ReinforcementSettings, ReinforcementTask
 from numdnc.training import loss_and_gradient
 from numdnc.tree import leaves
 
@@ -21,21 +21,30 @@ CASES = {
 }
 
 
-def model(kind: str, interface: Interface) -> Any:
-    sizes = {"input_size": interface.input_size, "output_size": interface.output_size}
+def model(kind: str, task: ReinforcementTask) -> Any:
+    sizes = {"input_size": task.input_size, "output_size": task.output_size}
     if kind == "lstm":
         return LSTMSpec(hidden_sizes=(3,), **sizes)
     return DNCSpec(hidden_sizes=(3,), memory_size=3, word_size=2, read_heads=1, **sizes)
 
 
 @pytest.mark.parametrize(
-    ("case", "kind"), [("tapes", "lstm"), ("more steps than symbols", "dnc"), ("no memory tape", "lstm")]
+    ("case", "kind", "critic"),
+    [
+        ("tapes", "lstm", "lstm"),
+        ("tapes", "lstm", "shared"),
+        ("more steps than symbols", "dnc", "same"),
+        ("no memory tape", "lstm", "lstm"),
+    ],
 )
-def test_the_expected_estimate_is_the_gradient_of_the_expected_return(case: str, kind: str) -> None:
+def test_the_expected_estimate_is_the_gradient_of_the_expected_return(
+    case: str, kind: str, critic: CriticKind
+) -> None:
     interface, steps = CASES[case]
-    spec, rng = model(kind, interface), np.random.default_rng(3)
+    settings = ReinforcementSettings(critic=critic, value_weight=0)  # a loss of values has a gradient of its own
+    task = ReinforcementTask("tapes", interface, settings, seed=0)
+    spec, rng = model(kind, task), np.random.default_rng(3)
     params = map_leaves(lambda leaf: leaf + rng.normal(0, 0.6, leaf.shape), init_params(spec, 0, np.float64))
-    task = ReinforcementTask("tapes", interface, ReinforcementSettings(), seed=0)
     question = interface.draw(rng, interface.length)
 
     def acted(changed: Any) -> Any:

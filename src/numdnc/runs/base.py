@@ -40,7 +40,7 @@ class NewTask(NamedTuple):
     """The task in a line or two."""
     stem: str
     """The run's folder is runs/STEM-MODEL-1, -2, .. unless the user names one."""
-    critic_spec: Callable[[Spec], Spec] | None = None
+    critic_spec: Callable[[Spec], Spec | None] | None = None
     """The spec of the critic beside a policy; None where nothing is learned by policy gradient."""
     in_parts: str = ""
     """Why sequences reach the model in parts, which a bidirectional model cannot use; empty if they are whole."""

@@ -12,6 +12,7 @@ from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.kinds import load_trained, open_run
 from numdnc.spec import Spec
+from numdnc.training.critic import check_policy
 from numdnc.training.memory import check_inspection, check_memory
 from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import Run, TrainingSettings, new_run
@@ -50,6 +51,8 @@ def begin_run(
             _origin(trained, start, new, spec),
         )
         training = replace(training, start_from=Path(start).name or Path(start).resolve().name)
+    if new.critic_spec is not None:
+        check_policy(spec, optimizer)
     run = new_run(
         spec,
         training,

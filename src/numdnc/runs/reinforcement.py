@@ -97,7 +97,7 @@ class PolicyRun(TaskRun):
         return ReinforcementTask(name, environment, settings, seed)
 
     @classmethod
-    def critic_of(cls, stored: Stored) -> Callable[[Spec], Spec] | None:
+    def critic_of(cls, stored: Stored) -> Callable[[Spec], Spec | None] | None:
         """The spec of the critic beside a policy; None if it is trained without one."""
         return stored.reinforcement.critic_spec
 
@@ -291,7 +291,7 @@ class PolicyRun(TaskRun):
             iteration=self.checkpoint.iteration,
             engine=self.engine.name,
             input_channels=channel_names(environment, "input"),
-            output_channels=channel_names(environment, "output"),
+            output_channels=(*channel_names(environment, "output"), *["value"] * task.gives_value),
         )
 
     @classmethod

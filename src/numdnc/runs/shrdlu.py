@@ -123,7 +123,7 @@ class ShrdluRun(PolicyRun):
         return kind(name, environment, settings, seed)
 
     @classmethod
-    def critic_of(cls, stored: Stored) -> Callable[[Spec], Spec] | None:
+    def critic_of(cls, stored: Stored) -> Callable[[Spec], Spec | None] | None:
         """Imitation needs no critic."""
         assert isinstance(stored.reinforcement, ImitationSettings)
         return None if stored.reinforcement.imitate else super().critic_of(stored)

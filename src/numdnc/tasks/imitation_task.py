@@ -40,6 +40,11 @@ class ImitationTask(ReinforcementTask):
 
     settings: ImitationSettings
 
+    @property
+    def gives_value(self) -> bool:
+        """No: imitation needs no critic."""
+        return False
+
     def _chooser(self, episodes: Episodes, rng: np.random.Generator) -> Choose:
         """Each action is drawn from the policy or, at some steps, from the best ones of it."""
         sizes, share, acting = self.environment.action_sizes, self.settings.optimal_share, cast(Any, episodes)

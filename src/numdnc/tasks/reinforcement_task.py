@@ -15,6 +15,7 @@ from numdnc.params import Array
 from numdnc.reinforcement import (
     Choose,
     Environment,
+    Episode,
     Episodes,
     advantages,
     likeliest_actions,
@@ -33,7 +34,7 @@ from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
 _TRAINING, _EVALUATION, _EXAMPLE = 0, 1, 2
 """Separate the random numbers for training, for the episodes that are scored, and for examples."""
 _MOST_AT_ONCE, _MOST_EVALUATED = 1 << 14, 1 << 17
-CriticKind = Literal["lstm", "same"]
+CriticKind = Literal["lstm", "same", "shared"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,12 @@ class ReinforcementSettings:
     entropy: float = 0.0
     """Weight of the policy's entropy, which keeps it from settling too soon."""
     critic: CriticKind = "lstm"
-    """The model that learns which return to expect: an lstm, or one of the same kind and sizes as the policy."""
+    """What learns which return to expect: an lstm, a model of the same kind and sizes as the policy, or the policy itself,
+    with an output more."""
     critic_hidden: int = 32
     """Hidden units of that lstm."""
+    value_weight: float = 0.25
+    """With critic shared: weight of the loss of its values beside the policy gradient."""
     grow: str = ""
     """Curriculum: the environment's setting, a whole number, that grows up to its own value; empty = no curriculum."""
     grow_from: int = 1
@@ -75,18 +79,16 @@ class ReinforcementSettings:
         for name in ("solved_at", "discount", "trace_decay", "pass_at"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} must lie in [0, 1], got {getattr(self, name)}.")
-        if not 0 <= self.entropy < np.inf:
-            raise UserError(f"entropy must be at least 0 and finite, got {self.entropy}.")
+        for name in ("entropy", "value_weight"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise UserError(f"{name} must be at least 0 and finite, got {getattr(self, name)}.")
         if self.critic not in get_args(CriticKind):
             raise UserError(f"critic must be one of {', '.join(get_args(CriticKind))}, got {self.critic!r}.")
 
-    def critic_spec(self, policy: Spec) -> Spec:
-        """The spec of the critic beside a policy."""
-        if policy.bypass_dropout:
-            raise UserError(
-                f"bypass_dropout must be 0 for a policy, got {policy.bypass_dropout}: the gradient must be that of the "
-                "policy that acted."
-            )
+    def critic_spec(self, policy: Spec) -> Spec | None:
+        """The spec of the critic beside a policy; None if the policy is its own."""
+        if self.critic == "shared":
+            return None
         if self.critic == "same":
             return dataclasses.replace(policy, output_size=1)
         return LSTMSpec(input_size=policy.input_size, output_size=1, hidden_sizes=(self.critic_hidden,))
@@ -115,13 +117,19 @@ class ReinforcementTask:
         self, name: str, environment: Environment, settings: ReinforcementSettings, seed: int
     ) -> None:
         self.name, self.environment, self.settings = name, environment, settings
-        self.input_size, self.output_size = environment.input_size, environment.output_size
+        self.input_size = environment.input_size
+        self.output_size = environment.output_size + self.gives_value
         self._seed = seed
         self._rng = np.random.default_rng([seed, _TRAINING])
         self._curriculum = None
         if settings.grow:
             whole = cast(SequenceGenerator, environment)  # of which a curriculum needs the settings and sizes
             self._curriculum = Curriculum(whole, settings.grow, settings.grow_from, settings.grow_by, 0)
+
+    @property
+    def gives_value(self) -> bool:
+        """Whether the policy is its own critic: then its last output, after those of the environment, is the value."""
+        return self.settings.critic == "shared"
 
     @property
     def current(self) -> Environment:
@@ -187,6 +195,10 @@ class ReinforcementTask:
         if episode is None:
             return 0.0, count, np.zeros_like(outputs)
         rewards, gradient = episode.rewards, np.zeros_like(outputs)
+        if self.gives_value:
+            values = outputs[..., -1]
+            episode = cast(Episode, self.with_values(batch, values).episode)
+            gradient[..., -1] = self.settings.value_weight * self.value_loss(values, batch)[1]
         of_outputs = getattr(self.environment, "rewards", None)
         if of_outputs is not None:
             rewards, d_outputs = of_outputs(outputs, batch)

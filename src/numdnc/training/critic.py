@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
+from numdnc.spec import Spec
 from numdnc.tasks import Batch, Reinforced
 from numdnc.training.gradient import loss_and_gradient
 from numdnc.training.not_finite import not_finite
-from numdnc.training.optimizers import clip, gradient_norm, update
+from numdnc.training.optimizers import OptimizerSettings, clip, gradient_norm, update
 from numdnc.training.run import Critic, Run
 from numdnc.training.workers import Workers
 
@@ -52,6 +53,15 @@ def update_critic(run: Run, gradient: Any) -> None:
             run.optimizer, run.critic.params, gradient, run.critic.moments, run.learning_rate, run.iteration
         )
     )
+
+
+def check_policy(spec: Spec, optimizer: OptimizerSettings) -> None:
+    """Raise UserError for what makes the policy that acts another one than that of which the gradient is taken."""
+    for name, given in (("bypass_dropout", spec.bypass_dropout), ("weight_noise", optimizer.weight_noise)):
+        if given:
+            raise UserError(
+                f"{name} must be 0 for a policy, got {given}: the gradient must be that of the policy that acted."
+            )
 
 
 def check_one_process(workers: Workers) -> None:

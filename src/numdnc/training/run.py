@@ -207,11 +207,6 @@ def new_run(
         )
     critic: Critic | tuple[()] = ()
     if critic_spec is not None:
-        if optimizer.weight_noise:
-            raise UserError(
-                f"weight_noise must be 0 for a policy, got {optimizer.weight_noise}: the gradient must be that of the "
-                "policy that acted."
-            )
         values = init_params(critic_spec, training.seed, training.precision)
         critic = Critic(values, first_moments(optimizer, values))
     return Run(

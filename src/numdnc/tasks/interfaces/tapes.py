@@ -71,7 +71,7 @@ class Tapes:
         logits = symbol_logits(self.interface, outputs)
         self.right &= ~emits | (logits.argmax(axis=1) == symbol)
         if width:
-            write, keep = memory_update(outputs, width)
+            write, keep = memory_update(self.interface, outputs)
             self._memory[rows[alive], self._memory_position[alive]] = (keep * cell + write)[alive]
             self._memory_position = self._memory_position + np.where(alive, actions[:, 1] - STAY, 0)
         self._input_position = self._input_position + np.where(alive, actions[:, 0] - STAY, 0)
@@ -118,7 +118,8 @@ class TapeFeedback:
         assert batch.mask is not None
         self._record: TapeRecord = batch.episode.record
         self._outputs, self._alive = outputs, batch.mask
-        self._width, self._rows = interface.memory_width, np.arange(outputs.shape[1])
+        self._interface, self._width = interface, interface.memory_width
+        self._rows = np.arange(outputs.shape[1])
         first = WINDOW * (len(interface.cell_symbols) + 1)
         self._seen = slice(first, first + WINDOW * self._width)
         cells = self._record.memory_position.max() + REACH + 1
@@ -135,10 +136,11 @@ class TapeFeedback:
                 self._d_memory[rows, self._record.memory_position[t + 1] - REACH + k] += seen[:, k]
         position, cell = self._record.memory_position[t], self._record.cell[t]
         d_cell = self._d_memory[rows, position]
-        write, keep = memory_update(self._outputs[t], width)
+        write, keep = memory_update(self._interface, self._outputs[t])
         d_outputs = np.zeros_like(self._outputs[t])
-        d_outputs[:, -1 - width : -1] = d_cell * (1 - write**2)
-        d_outputs[:, -1:] = (d_cell * cell).sum(axis=1, keepdims=True) * keep * (1 - keep)
+        d_write, d_keep = memory_outputs(self._interface, d_outputs)
+        d_write[:] = d_cell * (1 - write**2)
+        d_keep[:] = (d_cell * cell).sum(axis=1, keepdims=True) * keep * (1 - keep)
         alive = self._alive[t][:, None]
         self._d_memory[rows, position] = np.where(alive, keep, 1) * d_cell
         return np.where(alive, d_outputs, 0)
@@ -149,9 +151,17 @@ def memory_cells(steps: int) -> int:
     return 2 * (steps + REACH) + 1
 
 
-def memory_update(outputs: Array, width: int) -> tuple[Array, Array]:
+def memory_update(interface: "Interface", outputs: Array) -> tuple[Array, Array]:
     """What is written, w (B, W) in [-1, 1], and the share of the cell that stays, k (B, 1) in [0, 1]."""
-    return np.tanh(outputs[:, -1 - width : -1]), sigmoid(outputs[:, -1:])
+    write, keep = memory_outputs(interface, outputs)
+    return np.tanh(write), sigmoid(keep)
+
+
+def memory_outputs(interface: "Interface", outputs: Array) -> tuple[Array, Array]:
+    """The outputs (B, Y) that make the write, (B, W), and the share that stays, (B, 1): views."""
+    first = sum(interface.action_sizes) + interface.symbols
+    last = first + interface.memory_width
+    return outputs[:, first:last], outputs[:, last : last + 1]
 
 
 def symbol_logits(interface: "Interface", outputs: Array) -> Array:
