@@ -20,7 +20,7 @@ from numdnc import (
     named_leaves,
     zero_state,
 )
-from numdnc.init import add_layers
+from numdnc.init import add_layers, add_output
 from numdnc.reference import backward, forward
 from numdnc.reference.interface import parse_interface
 from numdnc.tree import leaves
@@ -166,6 +166,16 @@ def test_added_layers_change_nothing_at_first_and_can_be_learned(name, flags) ->
     for name in ("interface", "output"):
         if hasattr(params, name):
             assert (getattr(d_params, name).weights[19:33] != 0).any(axis=1).all(), name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_added_output_is_0_and_changes_no_other(name) -> None:
+    small, rng = MODELS[name], np.random.default_rng(0)
+    spec, trained = dataclasses.replace(small, output_size=small.output_size + 1), random_params(small, rng)
+    params, inputs = add_output(trained), random_inputs(spec, rng, 6, 3)
+    outputs, _, _ = forward(spec, params, inputs, initial_state(spec, params, 3), keep_tape=False)
+    before, _, _ = forward(small, trained, inputs, initial_state(small, trained, 3), keep_tape=False)
+    np.testing.assert_allclose(outputs, np.pad(before, ((0, 0), (0, 0), (0, 1))), rtol=0, atol=1e-13)
 
 
 STORES = {

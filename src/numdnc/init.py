@@ -99,6 +99,16 @@ def add_layers(spec: Spec, fresh: Any, trained: Any) -> Any:
     return trained._replace(controller=(*trained.controller, *fresh.controller[layers:]), **seen)
 
 
+def add_output(trained: Any) -> Any:
+    """Parameters that compute what those of a trained model do, and one more output, the last, which is 0."""
+    output = trained.output
+    return trained._replace(
+        output=output._replace(
+            weights=np.pad(output.weights, ((0, 0), (0, 1))), bias=np.pad(output.bias, (0, 1))
+        )
+    )
+
+
 def initial_state(spec: Spec, params: Any, batch: int) -> Any:
     """State in which the sequences of a batch start: zeros, `start_values`, and what the model has learned."""
     state = zero_state(spec, batch, params.output.bias.dtype)

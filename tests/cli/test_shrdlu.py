@@ -79,9 +79,11 @@ def test_an_episode_is_traced() -> None:
     assert done("trace", "blocks", "--sample", 3, "--out", "own.safetensors")
 
 
-@pytest.mark.parametrize("published", [(), ("--published", "--layers", 1)])
-def test_a_run_is_resumed_bit_for_bit(published: tuple[Any, ...]) -> None:
-    settings = ("train", "shrdlu", *published, *TINY)
+@pytest.mark.parametrize(
+    "options", [(), ("--published", "--layers", 1), ("--no-imitate", "--critic", "shared")]
+)
+def test_a_run_is_resumed_bit_for_bit(options: tuple[Any, ...]) -> None:
+    settings = ("train", "shrdlu", *options, *TINY)
     done(*settings, "--steps", 4, "--out", "whole")
     done(*settings, "--steps", 2, "--out", "halves")
     done("resume", "halves", "--steps", 4, "--sample-every", 0)
@@ -89,12 +91,19 @@ def test_a_run_is_resumed_bit_for_bit(published: tuple[Any, ...]) -> None:
     assert whole.keys() == halves.keys()
     differ = [name for name in whole if whole[name] != halves[name]]
     assert set(differ) <= {"last training", "best training", "best target"}  # where the number of steps is
-    assert any("critic" in name for name in whole) == bool(published)
+    assert any("critic" in name for name in whole) == ("--published" in options)
 
 
 def test_learning_from_rewards_begins_with_what_was_imitated() -> None:
     settings = ("train", "shrdlu", *TINY, "--no-imitate", "--steps", 1, "--out", "rewards")
     assert "begins with all parameters of blocks" in done(*settings, "--start-from", "blocks")
+
+
+def test_a_policy_that_is_its_own_critic_gives_a_value() -> None:
+    settings = ("train", "shrdlu", *TINY, "--no-imitate", "--critic", "shared", "--steps", 1, "--out", "own")
+    assert "begins with all parameters of blocks" in done(*settings, "--start-from", "blocks")
+    done("trace", "own", "-i", ASKED, "--out", "value.safetensors")
+    assert load_trace(Path("value.safetensors")).about.output_channels[-2:] == ("pass", "value")
 
 
 def test_progress_says_what_is_learned() -> None:

@@ -7,6 +7,7 @@ import pytest
 from numdnc import LSTMSpec
 from numdnc.runs.shrdlu import ShrdluRun
 from numdnc.tasks.imitation_task import ImitationSettings
+from numdnc.tasks.reinforcement_task import CriticKind
 from numdnc.tasks.shrdlu import Shrdlu
 from numdnc.training.events import Finished, Report
 from numdnc.training.folder import RunFolder
@@ -15,23 +16,25 @@ from numdnc.training.optimizers import OptimizerSettings
 from numdnc.training.run import TrainingSettings, new_run
 
 SHRDLU = Shrdlu(goals=1, blocks=2, constraints=1, moves=1, spare_moves=2)
-SPEC = LSTMSpec(hidden_sizes=(32,), input_size=SHRDLU.input_size, output_size=SHRDLU.output_size)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("imitate", [True, False])
-def test_two_blocks_are_put_together(imitate: bool, tmp_path: Path) -> None:
-    settings = ImitationSettings(batch=32, evaluated=64, imitate=imitate, entropy=0.4, solved_at=0.02)
+@pytest.mark.parametrize(("imitate", "critic"), [(True, "lstm"), (False, "lstm"), (False, "shared")])
+def test_two_blocks_are_put_together(imitate: bool, critic: CriticKind, tmp_path: Path) -> None:
+    settings = ImitationSettings(
+        batch=32, evaluated=64, imitate=imitate, critic=critic, entropy=0.4, solved_at=0.02
+    )
     task = ShrdluRun.make_task("shrdlu", SHRDLU, settings, seed=0)
+    spec = LSTMSpec(hidden_sizes=(32,), input_size=task.input_size, output_size=task.output_size)
     run = new_run(
-        SPEC,
+        spec,
         TrainingSettings(steps=4000, report_every=250),
         OptimizerSettings(learning_rate=0.01 if imitate else 0.003, schedule="constant", clip_norm=2),
         task={},
         position=task.position(),
         batch=32,
         engine="auto",
-        critic_spec=None if imitate else settings.critic_spec(SPEC),
+        critic_spec=None if imitate else settings.critic_spec(spec),
     )
     run.carries_state, run.state = False, ()
     folder = RunFolder(tmp_path / "run")

@@ -1,14 +1,16 @@
 """Training of a policy: its updates are those of a plain loop, a resumed run goes on as before."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from numdnc import LSTMSpec, UserError, initial_state, reference
+from numdnc import DNCSpec, LSTMSpec, UserError, initial_state, reference
 from numdnc.tasks.interfaces import InterfaceForwardReverse
 from numdnc.tasks.reinforcement_task import ReinforcementSettings, ReinforcementTask
+from numdnc.training.critic import check_policy
 from numdnc.training.folder import RunFolder
 from numdnc.training.gradient import loss_and_gradient
 from numdnc.training.loop import train
@@ -106,9 +108,12 @@ def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> Non
 
 
 def test_what_the_policy_gradient_does_not_allow_is_refused(tmp_path: Path) -> None:
-    noisy = OptimizerSettings(weight_noise=0.1)
+    spec = DNCSpec(input_size=1, output_size=1, hidden_sizes=(4,), memory_size=3, word_size=2, read_heads=1)
     with pytest.raises(UserError, match=r"weight_noise must be 0 for a policy, got 0\.1"):
-        run(task(), 2, noisy)
+        check_policy(spec, OptimizerSettings(weight_noise=0.1))
+    spec = replace(spec, bypass_dropout=0.2)
+    with pytest.raises(UserError, match=r"bypass_dropout must be 0 for a policy, got 0\.2"):
+        check_policy(spec, OptimizerSettings())
     two = Workers()
     two.world_size = 2
     made = run(task(), 2)
@@ -117,16 +122,35 @@ def test_what_the_policy_gradient_does_not_allow_is_refused(tmp_path: Path) -> N
         next(iter(train(made, task(), RunFolder(tmp_path / "two"), workers=two)))
 
 
+def test_a_policy_that_is_its_own_critic() -> None:
+    given = task(critic="shared", value_weight=0.3, trace_decay=0.8)
+    assert (given.output_size, given.settings.critic_spec(run(given, 1).spec)) == (TAPES.output_size + 1, None)
+    made = run(given, 1)
+    forward = forward_with(made.engine, made.spec, made.params)
+    batch = given.rollout(forward, given.next_batch())
+    assert batch.mask is not None
+    outputs, _ = forward(batch.inputs, None)
+    _, _, gradient = given.loss(outputs, batch)
+    apart = task(trace_decay=0.8)  # with the same values from elsewhere
+    judged = apart.with_values(batch, outputs[..., -1])
+    np.testing.assert_array_equal(gradient[..., :-1], apart.loss(outputs[..., :-1], judged)[2])
+    rewards = batch.episode.rewards
+    returns = rewards[::-1].cumsum(axis=0)[::-1]
+    expected = 0.3 * np.where(batch.mask, outputs[..., -1] - returns, 0) / 5
+    np.testing.assert_allclose(gradient[..., -1], expected, rtol=1e-12)
+
+
 def test_a_critic_of_the_same_kind() -> None:
     spec = run(task(), 1).spec
     assert ReinforcementSettings(critic="same").critic_spec(spec) == LSTMSpec(
         input_size=spec.input_size, output_size=1, hidden_sizes=(4,)
     )
     for settings, message in (
-        ({"critic": "mlp"}, "critic must be one of lstm, same, got 'mlp'"),
+        ({"critic": "mlp"}, "critic must be one of lstm, same, shared, got 'mlp'"),
         ({"batch": 0}, "batch must be from 1 to"),
         ({"discount": 1.5}, r"discount must lie in \[0, 1\]"),
         ({"entropy": -1.0}, "entropy must be at least 0"),
+        ({"value_weight": np.nan}, "value_weight must be at least 0"),
     ):
         with pytest.raises(UserError, match=message):
             ReinforcementSettings(**settings)

@@ -6,7 +6,7 @@ from typing import Any
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.init import add_layers, init_params
+from numdnc.init import add_layers, add_output, init_params
 from numdnc.inspection.health import SEQUENCES
 from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
@@ -47,7 +47,9 @@ def begin_run(
     if start := training.start_from:
         trained = load_trained(Path(start))
         params, origin = (
-            trained_params(trained, start, spec, training),
+            trained_params(
+                trained, start, spec, training, adds_value=getattr(new.task, "gives_value", False)
+            ),
             _origin(trained, start, new, spec),
         )
         training = replace(training, start_from=Path(start).name or Path(start).resolve().name)
@@ -69,8 +71,13 @@ def begin_run(
     return begun, origin
 
 
-def trained_params(trained: Run, source: str, spec: Spec, training: TrainingSettings) -> Any:
-    """Parameters of a trained run, which is called `source`, for a model of this spec; it may have more layers."""
+def trained_params(
+    trained: Run, source: str, spec: Spec, training: TrainingSettings, *, adds_value: bool = False
+) -> Any:
+    """Parameters of a trained run, which is called `source`, for a model of this spec, which may have more layers.
+
+    With `adds_value` it may have an output more, the last one, which is 0 at first.
+    """
     there = trained.spec
     if (there.kind, there.controller) != (spec.kind, spec.controller):
         raise UserError(
@@ -85,6 +92,8 @@ def trained_params(trained: Run, source: str, spec: Spec, training: TrainingSett
             spec, training.seed, training.precision, training.init_scheme, training.input_scale
         )
         params = add_layers(spec, fresh, params)
+    if adds_value and spec.output_size == there.output_size + 1:
+        params = add_output(params)
     wanted, found = _shapes(zero_params(spec, training.precision)), _shapes(params)
     for name in [*wanted, *found]:
         if wanted.get(name) != found.get(name):
