@@ -109,12 +109,14 @@ def test_a_policy_that_is_its_own_critic_gives_a_value() -> None:
 def test_progress_says_what_is_learned() -> None:
     imitated = done("train", "shrdlu", *TINY, "--steps", 1, "--out", "one")
     assert " nats," in imitated
+    assert " actions/s" in imitated
     assert "constraints hold" in imitated
     assert "level 0," in imitated
     paper = done("train", "shrdlu", "--published", "--layers", 1, *TINY, "--steps", 1, "--out", "paper")
     assert "level 1," in paper
     rewarded = done("train", "shrdlu", *TINY, "--no-imitate", "--steps", 1, "--out", "two")
     assert " return " in rewarded
+    assert " episodes/s" in rewarded
     assert "-m" not in done(
         "train", "shrdlu", "-m", "lstm", *TINY[:2], *TINY[8:], "--steps", 1, "--out", "three"
     )

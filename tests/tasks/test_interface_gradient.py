@@ -9,7 +9,7 @@ from helpers.enumeration import enumerate_episodes
 from numdnc import DNCSpec, LSTMSpec, init_params, map_leaves
 from numdnc.engines import get_engine
 from numdnc.tasks import Batch
-from numdnc.tasks.interfaces import Interface, InterfaceForwardReverse, InterfaceReverse
+from numdnc.tasks.interfaces import InterfaceForwardReverse, InterfaceReverse
 from numdnc.tasks.reinforcement_task import CriticKind, ReinforcementSettings, ReinforcementTask
 from numdnc.training import loss_and_gradient
 from numdnc.tree import leaves
@@ -41,7 +41,9 @@ def test_the_expected_estimate_is_the_gradient_of_the_expected_return(
     case: str, kind: str, critic: CriticKind
 ) -> None:
     interface, steps = CASES[case]
-    settings = ReinforcementSettings(critic=critic, value_weight=0)  # a loss of values has a gradient of its own
+    settings = ReinforcementSettings(
+        critic=critic, value_weight=0
+    )  # a loss of values has a gradient of its own
     task = ReinforcementTask("tapes", interface, settings, seed=0)
     spec, rng = model(kind, task), np.random.default_rng(3)
     params = map_leaves(lambda leaf: leaf + rng.normal(0, 0.6, leaf.shape), init_params(spec, 0, np.float64))

@@ -124,7 +124,10 @@ def test_what_the_policy_gradient_does_not_allow_is_refused(tmp_path: Path) -> N
 
 def test_a_policy_that_is_its_own_critic() -> None:
     given = task(critic="shared", value_weight=0.3, trace_decay=0.8)
-    assert (given.output_size, given.settings.critic_spec(run(given, 1).spec)) == (TAPES.output_size + 1, None)
+    assert (given.output_size, given.settings.critic_spec(run(given, 1).spec)) == (
+        TAPES.output_size + 1,
+        None,
+    )
     made = run(given, 1)
     forward = forward_with(made.engine, made.spec, made.params)
     batch = given.rollout(forward, given.next_batch())

@@ -36,8 +36,8 @@ class Episodes(Protocol):
     def step(self, actions: NDArray[Any], outputs: Array) -> Array:
         """Act, and go on to the next observation; return rewards (B,), 0 after the end.
 
-        `outputs` (B, ..) are the policy's: the logits of its actions, then whatever else the environment takes, Y in all;
-        what follows is not the environment's.
+        `outputs` (B, ..) are the policy's: the logits of its actions, then whatever else the environment takes, Y in
+        all; what follows is not the environment's.
         """
         ...
 

@@ -188,10 +188,15 @@ class PolicyRun(TaskRun):
             f"held-out {-report.held_out:8.3f}",
             f"{100 * (1 - scores['error']):5.1f} % {self.right_noun}",
             *([f"level {scores['level']:.0f}"] if "level" in scores else []),
-            f"{report.per_second:7.0f} episodes/s",
+            f"{report.per_second:7.0f} {self._counted}/s",
             time_left(report.seconds_left),
         ]
         return ProgressLine(parts, drop=(len(parts) - 2, 2))
+
+    @property
+    def _counted(self) -> str:
+        """What the loss of training is a mean over."""
+        return "episodes"
 
     def _trained(self, loss: float) -> str:
         """The loss of training, of which an update's is minus the mean return."""

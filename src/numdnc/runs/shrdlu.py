@@ -204,9 +204,16 @@ class ShrdluRun(PolicyRun):
         assert isinstance(task.environment, Shrdlu)
         return task.environment
 
+    @property
+    def _imitates(self) -> bool:
+        return isinstance(self.task, ImitationTask)
+
+    @property
+    def _counted(self) -> str:
+        return "actions" if self._imitates else super()._counted
+
     def _trained(self, loss: float) -> str:
-        imitates = isinstance(self.task, ImitationTask)
-        return f"{loss:7.4f} nats" if imitates else super()._trained(loss)
+        return f"{loss:7.4f} nats" if self._imitates else super()._trained(loss)
 
     def _in_words(self, scores: Scores) -> str:
         return (

@@ -54,8 +54,8 @@ class ReinforcementSettings:
     entropy: float = 0.0
     """Weight of the policy's entropy, which keeps it from settling too soon."""
     critic: CriticKind = "lstm"
-    """What learns which return to expect: an lstm, a model of the same kind and sizes as the policy, or the policy itself,
-    with an output more."""
+    """What learns which return to expect: an lstm, a model of the same kind and sizes as the policy, or, shared, the
+    policy itself with an output more."""
     critic_hidden: int = 32
     """Hidden units of that lstm."""
     value_weight: float = 0.25
