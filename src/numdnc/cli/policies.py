@@ -43,7 +43,15 @@ class InterfacePreset(NamedTuple):
 
 
 _BY_LESSONS = ImitationSettings(
-    batch=32, evaluated=160, grow="lesson", grow_from=0, pass_at=0.15, imitate=True, critic="same"
+    batch=32,
+    evaluated=160,
+    grow="lesson",
+    grow_from=0,
+    pass_at=0.15,
+    imitate=True,
+    critic="shared",
+    value_weight=0.5,
+    entropy=0.3,
 )
 _SHRDLU_MODEL = ModelOptions(
     controller="feedforward",
@@ -154,7 +162,7 @@ def train_shrdlu(
 PUBLISHED_SHRDLU: dict[str, Any] = {
     "model": ModelOptions(hidden=250, layers=2, memory_size=32, word_size=100, read_heads=3),
     "reinforcement": dataclasses.replace(
-        _BY_LESSONS, grow_from=1, imitate=False, trace_decay=0.75, entropy=0.5
+        _BY_LESSONS, grow_from=1, imitate=False, critic="same", trace_decay=0.75, entropy=0.5
     ),
     "training": TrainingSettings(steps=500_000, report_every=400),
     "optimizer": OptimizerSettings(
