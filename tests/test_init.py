@@ -20,7 +20,7 @@ from numdnc import (
     named_leaves,
     zero_state,
 )
-from numdnc.init import add_layers, add_output
+from numdnc.init import add_layers, add_output, add_recurrence
 from numdnc.reference import backward, forward
 from numdnc.reference.interface import parse_interface
 from numdnc.tree import leaves
@@ -166,6 +166,27 @@ def test_added_layers_change_nothing_at_first_and_can_be_learned(name, flags) ->
     for name in ("interface", "output"):
         if hasattr(params, name):
             assert (getattr(d_params, name).weights[19:33] != 0).any(axis=1).all(), name
+
+
+@pytest.mark.parametrize("learned_state", [False, True])
+@pytest.mark.parametrize("name", ["dnc-feedforward", "ntm-feedforward"])
+def test_added_recurrence_changes_nothing_at_first_and_can_be_learned(name, learned_state) -> None:
+    small = dataclasses.replace(MODELS[name], learned_state=learned_state)
+    spec, rng = dataclasses.replace(small, controller="rnn"), np.random.default_rng(0)
+    trained, fresh = random_params(small, rng), init_params(spec, 0, "float64")
+    params, inputs = add_recurrence(spec, fresh, trained), random_inputs(spec, rng, 6, 3)
+    outputs, _, tape = forward(spec, params, inputs, initial_state(spec, params, 3), keep_tape=True)
+    before, _, _ = forward(small, trained, inputs, initial_state(small, trained, 3), keep_tape=False)
+    np.testing.assert_allclose(outputs, before, rtol=0, atol=1e-13)
+    assert [leaf.shape for leaf in leaves(params)] == [leaf.shape for leaf in leaves(fresh)]
+    d_params, _, _ = backward(
+        spec, params, tape, rng.standard_normal(outputs.shape), zero_state(spec, 3, "float64")
+    )
+    for layer, (d_layer, size) in enumerate(zip(d_params.controller, spec.hidden_sizes, strict=True)):
+        first = spec.input_size + spec.reads_size
+        own = slice(first, first + size)
+        assert not params.controller[layer].weights[own].any()
+        assert (d_layer.weights[own] != 0).any(axis=1).all()
 
 
 @pytest.mark.parametrize("name", MODELS)

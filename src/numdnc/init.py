@@ -99,6 +99,22 @@ def add_layers(spec: Spec, fresh: Any, trained: Any) -> Any:
     return trained._replace(controller=(*trained.controller, *fresh.controller[layers:]), **seen)
 
 
+def add_recurrence(spec: Spec, fresh: Any, trained: Any) -> Any:
+    """Parameters for the controller rnn that compute what those of a trained feed-forward model do.
+
+    A layer's weights of its own hidden values of the step before are 0 until training changes them.
+    """
+    outside = spec.input_size + spec.reads_size
+    layers = tuple(
+        layer._replace(weights=np.insert(layer.weights, [outside] * layer.bias.size, 0, axis=0))
+        for layer in trained.controller
+    )
+    seen: dict[str, Any] = {}
+    if trained.initial and fresh.initial:
+        seen["initial"] = trained.initial._replace(controller=fresh.initial.controller[: len(layers)])
+    return trained._replace(controller=layers, **seen)
+
+
 def add_output(trained: Any) -> Any:
     """Parameters that compute what those of a trained model do, and one more output, the last, which is 0."""
     output = trained.output

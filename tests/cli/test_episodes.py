@@ -444,6 +444,11 @@ def test_training_can_begin_with_a_trained_model() -> None:
     assert "the model here has hidden_sizes (5, 5, 5), there (5,)\n" in said
     deep = json.loads(done("eval", "deep", "--json"))
     assert deep["loss"] == pytest.approx(evaluation()["loss"], rel=1e-5)
+    done(*words("forward", "--controller", "feedforward"))
+    said = done(*words("recurrent", *still[:2], "--start-from", "forward", "--controller", "rnn"))
+    assert "the model here has controller rnn, there feedforward\n" in said
+    recurrent, before = (json.loads(done("eval", name, "--json")) for name in ("recurrent", "forward"))
+    assert recurrent["loss"] == pytest.approx(before["loss"], rel=1e-5)
     done(*words("learned", "--learned-state"))
     for more, expect in (
         (("--layers", 2, "--start-from", "learned"), "initial.controller.0.hidden is "),

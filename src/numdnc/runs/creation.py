@@ -6,7 +6,7 @@ from typing import Any
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.init import add_layers, add_output, init_params
+from numdnc.init import add_layers, add_output, add_recurrence, init_params
 from numdnc.inspection.health import SEQUENCES
 from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
@@ -74,12 +74,14 @@ def begin_run(
 def trained_params(
     trained: Run, source: str, spec: Spec, training: TrainingSettings, *, adds_value: bool = False
 ) -> Any:
-    """Parameters of a trained run, which is called `source`, for a model of this spec, which may have more layers.
+    """Parameters of a trained run, which is called `source`, for a model of this spec.
 
-    With `adds_value` it may have an output more, the last one, which is 0 at first.
+    It may have more layers, or a recurrent controller in place of a feed-forward one; with `adds_value` an output
+    more, the last one. What is added changes nothing at first.
     """
     there = trained.spec
-    if (there.kind, there.controller) != (spec.kind, spec.controller):
+    recurs = (there.controller, spec.controller) == ("feedforward", "rnn")
+    if there.kind != spec.kind or not (recurs or there.controller == spec.controller):
         raise UserError(
             f"start_from must be a run of a {spec.kind} with controller {spec.controller}, got one of a "
             f"{there.kind} with {there.controller}. Give the same --model and --controller."
@@ -87,11 +89,13 @@ def trained_params(
     params = map_leaves(lambda array: array.astype(training.precision), trained.evaluated)
     own = _shapes(params)
     layers = len(there.hidden_sizes)
-    if layers < len(spec.hidden_sizes) and there.hidden_sizes == spec.hidden_sizes[:layers]:
+    grows = layers < len(spec.hidden_sizes) and there.hidden_sizes == spec.hidden_sizes[:layers]
+    if recurs or grows:
         fresh = init_params(
             spec, training.seed, training.precision, training.init_scheme, training.input_scale
         )
-        params = add_layers(spec, fresh, params)
+        params = add_recurrence(spec, fresh, params) if recurs else params
+        params = add_layers(spec, fresh, params) if grows else params
     if adds_value and spec.output_size == there.output_size + 1:
         params = add_output(params)
     wanted, found = _shapes(zero_params(spec, training.precision)), _shapes(params)
