@@ -58,8 +58,8 @@ _SHRDLU_MODEL = ModelOptions(
     layers=2,
     hidden=192,
     memory_size=8,
-    word_size=64,
-    read_heads=3,
+    word_size=32,
+    read_heads=6,
     masking=True,
     normalisation=True,
 )

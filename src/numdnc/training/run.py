@@ -51,7 +51,7 @@ class TrainingSettings:
     start_from: str = ""
     """Folder of a trained run, a checkpoint, or model:NAME, with whose parameters training begins in place of random
     ones; of any task with as many inputs and outputs. Memory size and sparsity may differ, and the controller may have
-    fewer layers there: those added on top change nothing at first."""
+    fewer layers there, or be feedforward where it is rnn here: what is added changes nothing at first."""
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("report_every", 1), ("early_stop", 0)):
