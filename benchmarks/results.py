@@ -39,8 +39,7 @@ def _changed(result: Result) -> str:
         return "\nThis recipe no longer exists.\n"
     now = load_recipe(result.recipe)
     trained = {model.name: tuple(shlex.split(model.train)) for model in result.models}
-    scored = tuple(found.figure for found in result.models[0].figures)
-    if (now.trainings, now.figures) == (trained, scored):
+    if (now.trainings, now.figures) == (trained, tuple(result.figures)):
         return ""
     return "\nThe recipe has changed since: its present settings are to be measured again.\n"
 

@@ -153,6 +153,8 @@ def test_a_model_begins_with_the_run_of_an_earlier_one_of_the_same_seed() -> Non
             for seed in (0, 1)
         ),
     ]
+    stored = read_result(Path("here/results.json")).models[1].train
+    assert stored == "easy --steps 20 --start-from '{runs}/A/seed={seed}'", "no folder of this machine"
     done("reproduce", "chain", "--jobs", 1, "--out", "here")
     assert len(journal("begin")) == 4, "the folder holds runs of the same recipe"
 

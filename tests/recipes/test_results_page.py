@@ -30,6 +30,23 @@ def test_the_page_is_what_the_script_makes(script: ModuleType) -> None:
     assert {file.stem for file in script.RESULTS.glob("*.json")} <= set(recipe_names())
 
 
+@pytest.mark.parametrize("name", ["addition", "shrdlu"])
+def test_what_was_trained_in_parts_is_compared_with_the_recipe(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stored = json.loads((ROOT / "docs" / "results" / f"{name}.json").read_text())
+    assert any("--start-from" in model["train"] for model in stored["models"])
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+    (tmp_path / f"{name}.json").write_text(json.dumps(stored))
+    assert "has changed since" not in script.made()
+    assert f"'runs/reproduce/{name}/" in script.made()
+    for model in stored["models"]:
+        for found in model["figures"]:
+            found["figure"]["published"] = 1.0
+    (tmp_path / f"{name}.json").write_text(json.dumps(stored))
+    assert "has changed since" in script.made()
+
+
 def test_a_figure_that_changes_is_noticed(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

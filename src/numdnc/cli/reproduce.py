@@ -82,8 +82,8 @@ def reproduce(
     at_once = count_processors() if jobs is None else jobs
     with console.waiting_for("scoring"):
         models = tuple(
-            score_runs(model, recipe.figures_of[model], places[model], sweeps[model], at_once)
-            for model in places
+            score_runs(model, train, recipe.figures_of[model], places[model], sweeps[model], at_once)
+            for model, train in recipe.trainings.items()
         )
     result = Result(
         recipe=name,

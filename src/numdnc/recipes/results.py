@@ -100,7 +100,7 @@ class ModelResult:
     name: str
     """Empty if it is the only one."""
     train: str
-    """What followed `numdnc train`."""
+    """What followed `numdnc train`; {runs} stands for the folder of the reproduction."""
     runs: tuple[RunRecord, ...]
     figures: tuple[FigureResult, ...]
 
@@ -240,7 +240,7 @@ def markdown(result: Result, level: int = 1) -> str:
     figures = result.figures
     sources = [f"{figure.name}: {figure.source}" for figure in figures if figure.source]
     commands = [f"numdnc reproduce {result.recipe} --seeds {len(result.models[0].runs)}"]
-    for trained in _trainings(result.models):
+    for trained in _trainings(result):
         commands += [f"# {line}" for line in textwrap.wrap(trained, WIDTH, break_on_hyphens=False)]
     commands += [f"# {figure.name}: numdnc eval RUN {figure.eval}".rstrip() for figure in figures]
     parts = [
@@ -257,11 +257,14 @@ def markdown(result: Result, level: int = 1) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _trainings(models: Sequence[ModelResult]) -> list[str]:
+def _trainings(result: Result) -> list[str]:
     """What was trained: of several models the words that all have in common, then those that each adds."""
-    words = [shlex.split(model.train) for model in models]
+    models = result.models
     if len(models) == 1:
         return [f"trains: numdnc train {models[0].train}"]
+    words = [
+        shlex.split(model.train.replace("{runs}", f"runs/reproduce/{result.recipe}")) for model in models
+    ]
     common = [each[0] for each in takewhile(lambda each: len(set(each)) == 1, zip(*words, strict=False))]
     while common and any(mine[len(common) :] and not mine[len(common)].startswith("-") for mine in words):
         common.pop()  # an option whose value differs

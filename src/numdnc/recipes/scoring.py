@@ -24,9 +24,17 @@ class NotScoredError(Exception):
 
 
 def score_runs(
-    name: str, figures: Sequence[Figure], place: SweepFolder, planned: Sweep, jobs: int
+    name: str,
+    train: Sequence[str],
+    figures: Sequence[Figure],
+    place: SweepFolder,
+    planned: Sweep,
+    jobs: int,
 ) -> ModelResult:
-    """Score every run of a model that did not fail at its best checkpoint, `jobs` of them at a time."""
+    """Score every run of a model that did not fail at its best checkpoint, `jobs` of them at a time.
+
+    `train` are the recipe's words, which name no folder of this machine.
+    """
     runs = [place.result(run) for run in planned.runs]
     todo = [run for run in runs if run.state != "failed" and run.status is not None]
     ways = dict.fromkeys(figure.eval for figure in figures)
@@ -39,9 +47,7 @@ def score_runs(
         results = tuple(
             _result(figure, {run.seed: found[run.seed, figure.eval] for run in todo}) for figure in figures
         )
-    return ModelResult(
-        name=name, train=shlex.join(planned.train), runs=tuple(map(_record, runs)), figures=results
-    )
+    return ModelResult(name=name, train=shlex.join(train), runs=tuple(map(_record, runs)), figures=results)
 
 
 def _result(figure: Figure, scored: Mapping[int, Future[dict[str, Any]]]) -> FigureResult:
