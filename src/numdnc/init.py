@@ -109,10 +109,10 @@ def add_recurrence(spec: Spec, fresh: Any, trained: Any) -> Any:
         layer._replace(weights=np.insert(layer.weights, [outside] * layer.bias.size, 0, axis=0))
         for layer in trained.controller
     )
-    seen: dict[str, Any] = {}
-    if trained.initial and fresh.initial:
-        seen["initial"] = trained.initial._replace(controller=fresh.initial.controller[: len(layers)])
-    return trained._replace(controller=layers, **seen)
+    initial = trained.initial
+    if initial and fresh.initial:
+        initial = initial._replace(controller=fresh.initial.controller[: len(layers)])
+    return trained._replace(controller=layers, initial=initial)
 
 
 def add_output(trained: Any) -> Any:

@@ -41,9 +41,8 @@ def test_the_expected_estimate_is_the_gradient_of_the_expected_return(
     case: str, kind: str, critic: CriticKind
 ) -> None:
     interface, steps = CASES[case]
-    settings = ReinforcementSettings(
-        critic=critic, value_weight=0
-    )  # a loss of values has a gradient of its own
+    # A loss of values would have a gradient of its own.
+    settings = ReinforcementSettings(critic=critic, value_weight=0)
     task = ReinforcementTask("tapes", interface, settings, seed=0)
     spec, rng = model(kind, task), np.random.default_rng(3)
     params = map_leaves(lambda leaf: leaf + rng.normal(0, 0.6, leaf.shape), init_params(spec, 0, np.float64))
