@@ -5,12 +5,23 @@ Training goes back a level where the model fails at the current one after it had
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from numdnc.errors import UserError
+from numdnc.schema import Count
+from numdnc.tasks import RandomState, generator_from, position_from
 from numdnc.tasks.sequences import SequenceGenerator, resolved_settings
+
+
+@dataclass(frozen=True)
+class _Position:
+    rng: RandomState
+    level: Count | None = None
+    held: bool = False
+    """Not stored by earlier versions."""
 
 
 class Curriculum:
@@ -37,7 +48,7 @@ class Curriculum:
         self._values = [*_values(first, self.last, step, doubling=doubling), self.last]
         self.level = first
         """The current level."""
-        self._held = False
+        self.held = False
         """Whether the error rate of the current level has been low enough for a later rise to mean a collapse."""
         sizes = (whole.input_size, whole.output_size)
         if (self.generator.input_size, self.generator.output_size) != sizes:
@@ -68,26 +79,22 @@ class Curriculum:
         if error <= pass_at:
             self._go_to(next((value for value in self._values if value > self.level), self.last))
         elif error <= fall_at:
-            self._held = True
-        elif self._held:
+            self.held = True
+        elif self.held:
             self._go_to(max((value for value in self._values if value < self.level), default=self._values[0]))
 
-    def position(self) -> dict[str, Any]:
-        """The level and whether it was held, as JSON for `move_to`."""
-        return {"level": self.level, "held": self._held}
-
-    def has_level(self, level: int) -> bool:
-        """Whether `level` can be one of the levels."""
-        return self._values[0] <= level <= self.last
-
     def move_to(self, level: int, *, held: bool) -> None:
-        """Continue from a `position`."""
-        self.level, self._held = level, held
+        """Continue on a level; `held` says whether its error rate has been low enough."""
+        self.level, self.held = level, held
 
     def _go_to(self, level: int) -> None:
         # Passing the last level again keeps it, and keeps it held.
-        self._held = level == self.level
+        self.held = level == self.level
         self.level = level
+
+    def __contains__(self, level: int) -> bool:
+        """Whether `level` can be one of the levels."""
+        return self._values[0] <= level <= self.last
 
     def draw_levels(self, rng: np.random.Generator, count: int) -> list[tuple[SequenceGenerator, int]]:
         """Generators, and how many of `count` sequences to draw from each.
@@ -103,6 +110,26 @@ class Curriculum:
 
     def _at(self, level: int) -> SequenceGenerator:
         return cast(SequenceGenerator, dataclasses.replace(cast(Any, self._whole), **{self._grow: level}))
+
+
+def position_of(rng: np.random.Generator, curriculum: Curriculum | None) -> dict[str, Any]:
+    """Random state and level, if there are any, of a task that draws its sequences, as JSON for `continue_from`."""
+    level = {"level": None} if curriculum is None else {"level": curriculum.level, "held": curriculum.held}
+    return {"rng": rng.bit_generator.state, **level}
+
+
+def continue_from(position: dict[str, Any], curriculum: Curriculum | None) -> np.random.Generator:
+    """Move a curriculum to where a task stood; return the generator of its random numbers."""
+
+    def problem(saved: _Position) -> str:
+        if curriculum is None or (saved.level is not None and saved.level in curriculum):
+            return ""
+        return f"level {saved.level} is not one of its curriculum"
+
+    saved = position_from(_Position, position, problem)
+    if curriculum is not None and saved.level is not None:
+        curriculum.move_to(saved.level, held=saved.held)
+    return generator_from(saved.rng)
 
 
 def _values(first: int, last: int, step: int, *, doubling: bool) -> Iterator[int]:

@@ -26,8 +26,8 @@ from numdnc.reinforcement import (
     value_loss,
 )
 from numdnc.spec import LSTMSpec, Spec
-from numdnc.tasks import Batch, Feedback, Forward, RandomState, Scores, generator_from, position_from
-from numdnc.tasks.curriculum import Curriculum
+from numdnc.tasks import Batch, Feedback, Forward, Scores
+from numdnc.tasks.curriculum import Curriculum, continue_from, position_of
 from numdnc.tasks.sequence_task import EVAL_BATCH
 from numdnc.tasks.sequences import SequenceGenerator, optional_attribute
 
@@ -92,13 +92,6 @@ class ReinforcementSettings:
         if self.critic == "same":
             return dataclasses.replace(policy, output_size=1)
         return LSTMSpec(input_size=policy.input_size, output_size=1, hidden_sizes=(self.critic_hidden,))
-
-
-@dataclass(frozen=True)
-class _Position:
-    rng: RandomState
-    level: int | None = None
-    held: bool = False
 
 
 class ReinforcementTask:
@@ -278,19 +271,8 @@ class ReinforcementTask:
 
     def position(self) -> dict[str, Any]:
         """Random state, and the level if there are any."""
-        level = {"level": None} if self._curriculum is None else self._curriculum.position()
-        return {"rng": self._rng.bit_generator.state, **level}
+        return position_of(self._rng, self._curriculum)
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
-        curriculum = self._curriculum
-
-        def problem(saved: _Position) -> str:
-            if curriculum is None or (saved.level is not None and curriculum.has_level(saved.level)):
-                return ""
-            return f"level {saved.level} is not one of its curriculum"
-
-        saved = position_from(_Position, position, problem)
-        self._rng = generator_from(saved.rng)
-        if curriculum is not None and saved.level is not None:
-            curriculum.move_to(saved.level, held=saved.held)
+        self._rng = continue_from(position, self._curriculum)

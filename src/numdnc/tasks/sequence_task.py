@@ -15,9 +15,8 @@ import numpy as np
 
 from numdnc.errors import UserError
 from numdnc.params import Array
-from numdnc.schema import Count
-from numdnc.tasks import Batch, Forward, RandomState, Scores, generator_from, position_from
-from numdnc.tasks.curriculum import Curriculum
+from numdnc.tasks import Batch, Forward, Scores
+from numdnc.tasks.curriculum import Curriculum, continue_from, position_of
 from numdnc.tasks.held_out import MAX_OVERLAP, HeldOutFilter
 from numdnc.tasks.scoring import sequence_scores
 from numdnc.tasks.sequences import (
@@ -80,14 +79,6 @@ class SequenceSettings:
             raise UserError(
                 f"fall_at must be at least pass_at, {self.pass_at}, got {self.fall_at}. Raise fall_at."
             )
-
-
-@dataclass(frozen=True)
-class _Position:
-    rng: RandomState
-    level: Count | None = None
-    held: bool = False
-    """Not stored by earlier versions."""
 
 
 class SequenceTask:
@@ -239,22 +230,11 @@ class SequenceTask:
 
     def position(self) -> dict[str, Any]:
         """Random state, and the level if there are any."""
-        level = {"level": None} if self._curriculum is None else self._curriculum.position()
-        return {"rng": self._rng.bit_generator.state, **level}
+        return position_of(self._rng, self._curriculum)
 
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
-        curriculum = self._curriculum
-
-        def problem(saved: _Position) -> str:
-            if curriculum is None or (saved.level is not None and curriculum.has_level(saved.level)):
-                return ""
-            return f"level {saved.level} is not one of its curriculum"
-
-        saved = position_from(_Position, position, problem)
-        self._rng = generator_from(saved.rng)
-        if curriculum is not None and saved.level is not None:
-            curriculum.move_to(saved.level, held=saved.held)
+        self._rng = continue_from(position, self._curriculum)
 
 
 def _for_training(generator: SequenceGenerator) -> SequenceGenerator:
