@@ -93,6 +93,24 @@ def test_copy_answers_every_sequence_right() -> None:
     assert run.checkpoint.trained_model is not None
 
 
+def test_babi_answers_from_one_fact_and_from_two() -> None:
+    def answers(story: str, *words: str) -> list[str]:
+        lines = done("ask", "model:babi", story, *words).splitlines()
+        return [line.split()[0] for line in lines if line.startswith("   ")]
+
+    assert answers(
+        "Mary got the football. Mary went to the garden. John went to the kitchen. Where is the football?"
+    ) == ["garden"]
+    fears = "Mice are afraid of wolves. Gertrude is a mouse. Cats are afraid of sheep. Emily is a cat."
+    assert answers(f"{fears} What is Gertrude afraid of? What is Emily afraid of?") == ["wolf", "sheep"]
+    way = (
+        "The kitchen is north of the hallway. The bathroom is west of the hallway. The garden is east of the bedroom. "
+        "The office is south of the garden. The bedroom is south of the bathroom."
+    )
+    asked = f"{way} How do you go from the kitchen to the bathroom?"
+    assert answers(asked, "--words", "2") == ["s", "w"]
+
+
 WALK = "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"
 
 
