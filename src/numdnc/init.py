@@ -46,8 +46,8 @@ def init_params(
     store: the same, but biases of the interface make a DNC's memory an append-only store that is read by content.
     Strengths start at 1 + log(1 + e^6) = 7.0, the write gate at 0.88, the allocation gate at 0.95, free gates at 0.02,
     the content mode (with links of one write head) at 0.91: what is written goes to a free slot and stays, heads find
-    what is like their key. It is for feed-forward controllers, and for an LSTM that reads stories; at recall an LSTM learned
-    later with it, if at all (docs/results/learning.md, babi.md).
+    what is like their key. It is for feed-forward controllers, and for an LSTM that reads stories; at recall an LSTM
+    learned later with it, if at all (docs/results/learning.md, babi.md).
 
     The weights of the inputs are `input_scale` times as large as that. Variance 1 / rows is meant for numbers of
     variance 1; an input x of zeros and few ones is much shorter and all but drowned in the reads and hidden values.
