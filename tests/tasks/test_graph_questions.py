@@ -45,7 +45,7 @@ def test_every_length_of_a_lesson_is_asked_for(kind: Any, lesson: int) -> None:
     low, high = task.sizes.path
     seen = set()
     for _ in range(300):
-        _, questions = task._graph_and_questions(rng)
+        _, questions = task.graph_and_questions(rng)
         seen.update(length(task, question) for question in questions)
         if len(seen) == high - low + 1:
             break
@@ -94,7 +94,7 @@ def test_walks_that_relations_are_made_of_start_at_any_node() -> None:
     task, rng = Inference(lesson=1, min_nodes=5, max_nodes=5), np.random.default_rng(0)
     places = Counter[int]()
     for _ in range(1500):
-        graph, questions = task._graph_and_questions(rng)
+        graph, questions = task.graph_and_questions(rng)
         places.update(graph.nodes.index(question.asked[0][0]) for question in questions)
     for place in range(5):
         assert places[place] / places.total() == pytest.approx(1 / 5, abs=0.08)
@@ -128,7 +128,7 @@ def test_few_labels_are_those_of_the_walk_too() -> None:
     task, rng = Inference(few_labels=1, max_path=2), np.random.default_rng(0)
     counts = []
     for _ in range(100):
-        graph, questions = task._graph_and_questions(rng)
+        graph, questions = task.graph_and_questions(rng)
         labels = Counter(triple.edge for triple in graph.triples)
         for question in questions:
             counts += [labels[edge] for edge in task.meanings[question.asked[0][1]]]

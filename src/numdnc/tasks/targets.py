@@ -5,7 +5,8 @@ or G a step, the g-th among the g-th group of Y/G outputs. Axes: .. steps and ba
 P predictions of a step: bits, or classes; C choices.
 
 A step may also be one prediction, of G classes at once, among the choices that a batch gives it, which are padded with
--1. A choice has the probability of its G classes, renormalised over the choices.
+-1. A choice has the probability of its G classes, renormalised over the choices. Where a batch gives choices to some
+steps, the others are G predictions as without choices.
 """
 
 from typing import Any
@@ -38,9 +39,23 @@ def cross_entropy(
 
     `counts` (T, B) says at which steps the loss counts, `choices` (T, B, C, G) among what there.
     """
+    if choices is None:
+        return _cross_entropy_of_each(outputs, targets, counts)
+    chooses = choices[..., 0, 0] >= 0
+    nats, number, d_outputs = _cross_entropy_of_choices(outputs, targets, counts & chooses, choices)
+    if not (counts & ~chooses).any():
+        return nats, number, d_outputs
+    nats_of_each, others, d_of_each = _cross_entropy_of_each(outputs, targets, counts & ~chooses)
+    share = number / (number + others)
+    mean: Array = share * d_outputs + (1 - share) * d_of_each
+    return share * nats + (1 - share) * nats_of_each, number + others, mean
+
+
+def _cross_entropy_of_each(
+    outputs: Array, targets: NDArray[Any], counts: NDArray[np.bool_]
+) -> tuple[float, int, Array]:
+    """`cross_entropy` of all predictions of a step, without choices."""
     each = predictions_per_step(targets, outputs)
-    if choices is not None:
-        return _cross_entropy_of_choices(outputs, targets, counts, choices)
     if are_classes(targets):
         wide = np.broadcast_to(counts[..., None], (*counts.shape, each))
         nats, d_outputs = softmax_cross_entropy(_grouped(outputs, each), _classes(targets, outputs), wide)

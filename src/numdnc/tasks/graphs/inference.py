@@ -13,7 +13,8 @@ from numdnc.errors import UserError
 from numdnc.tasks.graphs.encoding import ABSENT
 from numdnc.tasks.graphs.graph import Graph, Triple, random_graph
 from numdnc.tasks.graphs.lessons import INFERENCE, PAPER_INFERENCE, Lesson
-from numdnc.tasks.graphs.task import GraphTask, Planning, Question, check_planning
+from numdnc.tasks.graphs.planned import PlannedTask
+from numdnc.tasks.graphs.task import Question
 
 SINGLE = 10
 """Labels 0..9 are single edges and stand for themselves; from 10 on they are relations."""
@@ -26,7 +27,7 @@ _TRIES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inference(GraphTask):
+class Inference(PlannedTask):
     """A graph is shown edge by edge, then a node and a relation, which stands for a path; the answer is where it leads.
 
     A graph of n edges:
@@ -53,15 +54,11 @@ class Inference(GraphTask):
     name: ClassVar[str] = "inference"
     lesson_tables: ClassVar[dict[str, tuple[Lesson, ...]]] = {"ours": INFERENCE, "paper": PAPER_INFERENCE}
 
-    planning: Planning = 10
-    """Empty steps between question and answer; edges = as many as the graph has edges, in training a random number of
-    them; random = a random number of them in scoring too."""
     relations: int = 0
     """Number of relations; 0 = that of the lesson."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_planning(self.planning)
         most = min(MAX_RELATIONS, 10**self.digits - SINGLE)
         if not MIN_RELATIONS <= self._known <= most:
             raise UserError(
@@ -85,11 +82,6 @@ class Inference(GraphTask):
         return SINGLE
 
     @property
-    def plan(self) -> Planning:
-        """Empty steps between question and answer."""
-        return self.planning
-
-    @property
     def _known(self) -> int:
         return self.relations or self.sizes.relations
 
@@ -98,7 +90,7 @@ class Inference(GraphTask):
         """Label of a single edge or a relation -> the edges that it stands for."""
         return meanings_of(self._known)
 
-    def _graph_and_questions(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
+    def _try(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
         asked = [self._relation(rng) for _ in range(self.queries)]
         labels = self._labels_of_edges(rng)
         if not isinstance(labels, int):
@@ -127,6 +119,11 @@ class Inference(GraphTask):
         found = pairs[lengths[int(rng.integers(len(lengths)))]]
         start, relation, end = (int(label) for label in found[int(rng.integers(len(found)))])
         return relation_question(start, relation, end)
+
+    def hints_of(self, rng: np.random.Generator, graph: Graph, question: Question) -> Sequence[Triple]:
+        """The edges that the relation stands for, from the node asked for on."""
+        ((start, relation, _),) = question.asked
+        return graph.walk(start, self.meanings[relation]) or []
 
     def _pairs(self, graph: Graph) -> dict[int, NDArray[np.int64]]:
         """Length -> every (start, relation, end) of that length in the graph, (M, 3); only lengths that occur."""

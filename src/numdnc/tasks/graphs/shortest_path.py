@@ -1,5 +1,6 @@
 """Shortest path: plan a path, then output its edges, each of which becomes the next input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,12 +11,13 @@ from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs.encoding import ABSENT, END
 from numdnc.tasks.graphs.graph import Graph, Triple
 from numdnc.tasks.graphs.lessons import PAPER_SHORTEST_PATH, SHORTEST_PATH, Lesson
+from numdnc.tasks.graphs.planned import PlannedTask
 from numdnc.tasks.graphs.rollout import roll_out
-from numdnc.tasks.graphs.task import GraphTask, Planning, Question, check_planning
+from numdnc.tasks.graphs.task import Question
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShortestPath(GraphTask):
+class ShortestPath(PlannedTask):
     """A graph is shown edge by edge, then two of its nodes; the answer is the edges of a shortest path between them.
 
     A graph of n edges and a path of k:
@@ -49,9 +51,6 @@ class ShortestPath(GraphTask):
         "paper": PAPER_SHORTEST_PATH,
     }
 
-    planning: Planning = 10
-    """Empty steps between question and answer; edges = as many as the graph has edges, in training a random number of
-    them; random = a random number of them in scoring too."""
     optimal_share: float = 0.8
     """Share of training steps that feed back the target instead of the model's own choice."""
     valid_edges: bool = False
@@ -60,14 +59,8 @@ class ShortestPath(GraphTask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_planning(self.planning)
         if not 0 <= self.optimal_share <= 1:
             raise UserError(f"optimal_share must lie in [0, 1], got {self.optimal_share}.")
-
-    @property
-    def plan(self) -> Planning:
-        """Empty steps between question and answer."""
-        return self.planning
 
     def question(self, rng: np.random.Generator, graph: Graph) -> Question | None:
         """Two random nodes and a random shortest path between them."""
@@ -92,6 +85,22 @@ class ShortestPath(GraphTask):
             path.append(edges[int(rng.integers(len(edges)))])
             at = path[-1].destination
         return Question([(start, ABSENT, end)], [*path, END], feed_back=True)
+
+    def hints_of(self, rng: np.random.Generator, graph: Graph, question: Question) -> Sequence[Triple]:
+        """Breadth-first search from the end: one of the edges that lie 1 step from it, one of 2 steps, .. to the start.
+
+        The last one leaves the start. Which edge of a level it is is drawn anew each time, so that a model can learn
+        no more than how the labels of a level are distributed: what a look-up of all its edges at once reads.
+        """
+        ((start, _, end),) = question.asked
+        steps = graph.distances_to(end)
+        levels: list[list[Triple]] = [[] for _ in range(steps[start])]
+        for edge in graph.triples:
+            level = steps.get(edge.source, 0)
+            if 1 <= level < steps[start] and steps.get(edge.destination) == level - 1:
+                levels[level - 1].append(edge)
+        levels[-1] = graph.shortest_edges(start, steps)
+        return [level[int(rng.integers(len(level)))] for level in levels]
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """The batch with a model's choices as inputs, and the targets that follow from them.

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, NamedTuple, cast
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +45,6 @@ NEVER_TWICE = 12
 TRIES = 1000
 """Most graphs that are drawn until one has the questions of the lesson."""
 MAX_QUERIES = 64
-Planning = int | Literal["edges", "random"]
-"""Number of planning steps, as many as the graph has edges, or a random number from 1 to that."""
 
 
 class Question(NamedTuple):
@@ -56,6 +54,8 @@ class Question(NamedTuple):
     answers: Sequence[tuple[int, int, int]]
     feed_back: bool = False
     """Whether each step of the answer is shown as input at the next step."""
+    hints: Sequence[tuple[int, int, int]] = ()
+    """What the first planning steps are to output; more of them than planning steps are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +119,7 @@ class GraphTask(ABC):
         if sizes.nodes[1] > MAX_NODES:
             raise UserError(f"max_nodes must be at most {MAX_NODES:,}, got {sizes.nodes[1]:,}.")
         edges = sizes.nodes[1] * min(sizes.degree[1], sizes.nodes[1])
-        plan = self.plan if isinstance(self.plan, int) else edges
-        steps = edges + self.queries * (2 * sizes.path[1] + 1 + plan)
+        steps = edges + self.queries * (2 * sizes.path[1] + 1 + self.most_planning_steps(edges))
         if steps * (self.input_size + self.output_size) > MAX_NUMBERS:
             raise UserError(
                 f"a sequence must have at most {MAX_NUMBERS:,} numbers, got up to {steps:,} steps of "
@@ -161,18 +160,13 @@ class GraphTask(ABC):
         """How many labels of edges there are."""
         return int(10**self.digits)
 
-    @property
-    def plan(self) -> Planning:
-        """Empty steps between question and answer."""
+    def most_planning_steps(self, edges: int) -> int:
+        """Planning steps after a question about a graph with so many edges, at most; 0 where a task has none."""
         return 0
 
-    @property
-    def for_training(self) -> "GraphTask":
-        """The task that is trained on: where planning takes as many steps as edges, a random number of them.
-
-        A model that has learned to plan for any number of steps can be given more of them for larger graphs.
-        """
-        return dataclasses.replace(cast(Any, self), planning="random") if self.plan == "edges" else self
+    def planning_steps(self, rng: np.random.Generator, edges: int) -> int:
+        """Planning steps after a question about a graph with so many edges."""
+        return self.most_planning_steps(edges)
 
     @property
     def repeats(self) -> bool:
@@ -214,16 +208,21 @@ class GraphTask(ABC):
         return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
+        graph, questions = self.graph_and_questions(rng)
+        return self.sequence(rng, graph.triples, questions)
+
+    def graph_and_questions(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
+        """A random graph and `queries` questions about it."""
         for _ in range(TRIES):
-            graph, questions = self._graph_and_questions(rng)
+            graph, questions = self._try(rng)
             if questions:
-                return self.sequence(rng, graph.triples, questions)
+                return graph, questions
         raise UserError(
             f"graphs must have a path of the lengths asked for, got none in {TRIES} graphs of {self.sizes}. "
             "Lower min_path or raise min_degree."
         )
 
-    def _graph_and_questions(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
+    def _try(self, rng: np.random.Generator) -> tuple[Graph, list[Question]]:
         """A random graph and `queries` questions about it, or none."""
         graph = random_graph(rng, self.sizes, 10**self.digits, self._labels_of_edges(rng))
         return graph, self.questions(rng, graph)
@@ -250,7 +249,7 @@ class GraphTask(ABC):
         self, rng: np.random.Generator, triples: Sequence[Triple], questions: Sequence[Question]
     ) -> Batch:
         """A batch of one sequence: the triples in random order, then each question, planning steps, its answer."""
-        plans = [self._planning_steps(rng, len(triples)) for _ in questions]
+        plans = [self.planning_steps(rng, len(triples)) for _ in questions]
         begin = len(triples)
         steps = (
             begin + sum(len(question.asked) + len(question.answers) for question in questions) + sum(plans)
@@ -268,17 +267,13 @@ class GraphTask(ABC):
             if question.feed_back:
                 labels[answer + 1 : end] = answers[:-1]
             inputs[begin, 0, PHASE] = inputs[answer:end, 0, ANSWER] = 1
-            targets[answer:end, 0] = to_digits(answers, self.digits)
-            mask[answer:end] = True
+            hints = question.hints[:plan]
+            due = np.r_[answer - plan : answer - plan + len(hints), answer:end]
+            targets[due, 0] = to_digits([*hints, *answers], self.digits)
+            mask[due] = True
             begin = end
         inputs[:, 0, :-FLAGS] = one_hot(labels, self.digits)
         return Batch(inputs, targets, mask=mask)
-
-    def _planning_steps(self, rng: np.random.Generator, edges: int) -> int:
-        """Planning steps of a question about a graph with so many edges."""
-        if isinstance(self.plan, int):
-            return self.plan
-        return edges if self.plan == "edges" else int(rng.integers(1, edges, endpoint=True))
 
     def describe(self, batch: Batch, outputs: Array, row: int) -> str:
         """Sequence `row` as triples of labels: the graph, then each question with target and output of its answer."""
@@ -308,9 +303,3 @@ def given_labels(batch: Batch, outputs: Array) -> NDArray[np.int64]:
     if batch.choices is None:
         return predicted_labels(outputs)
     return to_labels(likeliest_choices(outputs, batch.choices))
-
-
-def check_planning(steps: Planning) -> None:
-    """Refuse a negative number of planning steps."""
-    if steps not in ("edges", "random") and not (isinstance(steps, int) and steps >= 0):
-        raise UserError(f"planning must be at least 0, edges or random, got {steps}.")

@@ -1,0 +1,92 @@
+"""Questions that are followed by steps to plan the answer, which hints may fill in training."""
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from numdnc.errors import UserError
+from numdnc.tasks import Batch
+from numdnc.tasks.graphs.graph import Graph, Triple
+from numdnc.tasks.graphs.task import GraphTask, Question
+from numdnc.tasks.sequences import SequenceGenerator, pad_and_concat
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTask(GraphTask):
+    """A graph task with planning steps between question and answer; see `ShortestPath` and `Inference`."""
+
+    planning: int | Literal["edges", "random"] = 10
+    """Empty steps between question and answer; edges = as many as the graph has edges, in training a random number of
+    them; random = a random number of them in scoring too."""
+    hints: float = 0.0
+    """Share of the graphs for training where planning steps have targets too, which show how an answer is found; 0 =
+    the paper's. The loss of what is held out, and every score, is of the answers alone."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.planning not in ("edges", "random") and not (
+            isinstance(self.planning, int) and self.planning >= 0
+        ):
+            raise UserError(f"planning must be at least 0, edges or random, got {self.planning}.")
+        if not 0 <= self.hints <= 1:
+            raise UserError(f"hints must lie in [0, 1], got {self.hints}.")
+        if self.hints and self.planning == 0:
+            raise UserError(
+                "planning must be at least 1 where hints are given, which are its targets, got 0. Raise planning, or "
+                "leave hints out."
+            )
+
+    def most_planning_steps(self, edges: int) -> int:
+        """Planning steps after a question about a graph with so many edges, at most."""
+        return self.planning if isinstance(self.planning, int) else edges
+
+    def planning_steps(self, rng: np.random.Generator, edges: int) -> int:
+        """Planning steps after a question about a graph with so many edges."""
+        most = self.most_planning_steps(edges)
+        return int(rng.integers(1, most, endpoint=True)) if self.planning == "random" else most
+
+    @abstractmethod
+    def hints_of(self, rng: np.random.Generator, graph: Graph, question: Question) -> Sequence[Triple]:
+        """What the first planning steps of a question are to output, an edge each."""
+
+    @property
+    def for_training(self) -> SequenceGenerator:
+        """What is trained on: the task with hints, where planning takes a random number of steps if not a fixed one.
+
+        A model that has learned to plan for any number of steps can be given more of them for larger graphs.
+        """
+        task = dataclasses.replace(cast(Any, self), planning="random") if self.planning == "edges" else self
+        return Hinted(task) if self.hints else task
+
+
+@dataclass(frozen=True)
+class Hinted:
+    """The sequences of a task, a share of them with hints."""
+
+    task: PlannedTask
+
+    @property
+    def input_size(self) -> int:
+        """Width of an input, X."""
+        return self.task.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Width of an output, Y."""
+        return self.task.output_size
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` sequences, each a new graph and questions about it."""
+        return pad_and_concat([self._sequence(rng) for _ in range(batch)])
+
+    def _sequence(self, rng: np.random.Generator) -> Batch:
+        graph, questions = self.task.graph_and_questions(rng)
+        if rng.random() < self.task.hints:
+            questions = [
+                question._replace(hints=self.task.hints_of(rng, graph, question)) for question in questions
+            ]
+        return self.task.sequence(rng, graph.triples, questions)
