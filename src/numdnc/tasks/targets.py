@@ -113,7 +113,7 @@ def _cross_entropy_of_choices(
     step, _, group = np.indices(among.shape)
     np.add.at(d_due, (step, group, np.maximum(among, 0)), d_logits[0, :, :, None])
     d_outputs = np.zeros_like(outputs)
-    d_outputs[due] = d_due.reshape(len(at), -1)
+    d_outputs[due] = d_due.reshape(len(at), outputs.shape[-1])
     return nats, len(at), d_outputs
 
 
