@@ -59,7 +59,8 @@ class PlannedTask(GraphTask):
 
         A model that has learned to plan for any number of steps can be given more of them for larger graphs.
         """
-        task = dataclasses.replace(cast(Any, self), planning="random") if self.planning == "edges" else self
+        planning = "random" if self.planning == "edges" else self.planning
+        task: PlannedTask = dataclasses.replace(cast(Any, self), planning=planning)
         return Hinted(task) if self.hints else task
 
 
