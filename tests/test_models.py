@@ -17,6 +17,7 @@ from numdnc.training.checkpoint import load_run
 from numdnc.training.folder import RunFolder
 from numdnc.tree import leaves
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 LARGEST, LARGEST_IN_ALL = 3 << 20, 12 << 20
 """Bytes."""
 
@@ -109,6 +110,25 @@ def test_babi_answers_from_one_fact_and_from_two() -> None:
     )
     asked = f"{way} How do you go from the kitchen to the bathroom?"
     assert answers(asked, "--words", "2") == ["s", "w"]
+
+
+def test_inference_knows_what_relations_stand_for() -> None:
+    sibling = "maternal grandmother's younger sibling"
+    for relation, person in (
+        ("maternal grandmother", "Clara"),
+        (sibling, "David"),
+        (f"child of the {sibling}", "Julia"),
+        ("mother/father", "Frank"),
+    ):
+        answer = done("ask", "model:inference", f"Olive -{relation}-> ?")
+        assert answer.startswith(f"Olive -{relation}-> {person}  right\n")
+    family = FOLDER / "inference" / "family.csv"
+    for file in (family, family.with_name("relations.csv")):
+        assert file.read_bytes() == (EXAMPLES / file.name).read_bytes()
+    words = ("--graph", family, "--set", "queries=1", "--sequences", 64, "--json")
+    assert json.loads(done("eval", "model:inference", *words))["sequence_error"] <= 5 / 64
+    words = ("--set", "few_labels=0", "--set", "queries=1", "--sequences", 64, "--json")
+    assert json.loads(done("eval", "model:inference", *words))["sequence_error"] <= 4 / 64
 
 
 WALK = "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"

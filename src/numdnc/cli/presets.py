@@ -263,14 +263,13 @@ PRESETS = {
         _graph_training(90_000),
     ),
     "inference": Preset(
-        "Follow relations that are never explained in a random graph, up to lesson 11 (Graves et al. 2016).",
-        "Lessons 1, 2, 3 passed after 8,000, 26,000, 39,000 updates; 82,000 took 1 h 40 min on one core (1 seed; "
-        "learning rate changed by hand).",
-        Inference(few_labels=0.5),
-        dnc(512, 128, 64, 4, "feedforward"),
-        _lessons(16, 0.1),
-        OptimizerSettings(learning_rate=5e-4, clip_norm=10),
-        _graph_training(80_000),
+        "Follow relations that are never shown in a random graph, up to lesson 11 (Graves et al. 2016).",
+        "TODO",
+        Inference(few_labels=0.5, queries=4, hints=0.5),
+        dnc(256, 128, 64, 2, "rnn", layers=3),
+        _lessons(4, 0.1),
+        OptimizerSettings(learning_rate=5e-4, schedule="plateau", patience=8, clip_norm=10),
+        _graph_training(40_000),
     ),
 }
 """The presets by name."""
