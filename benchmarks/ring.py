@@ -18,6 +18,7 @@ import argparse
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -43,6 +44,9 @@ GROWTH = {
 }
 MOST_BYTES = 8 * 2**30
 """What a cell of a growth table may take."""
+
+RAISED = re.compile(r"[\w.]+(Error|Exception): ")
+"""The line of a traceback that says what was raised; libraries may print more below it."""
 
 Runs = dict[str, Any]
 """Of one contender at one shape: `seconds` of each run, `peak_bytes` of a run, `process_bytes`; or why not, as
@@ -76,8 +80,11 @@ def ask(name: str, shape: Shape, threads: int, options: argparse.Namespace) -> R
             check=False,
         )
     if done.returncode:
-        why = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        return {"failed": why[0]}
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [
+            f"exit code {done.returncode}"
+        ]
+        raised = [line for line in lines if RAISED.match(line)]
+        return {"failed": (raised or lines)[-1]}
     found = json.loads(done.stdout.splitlines()[-1])
     assert isinstance(found, dict)
     return found
