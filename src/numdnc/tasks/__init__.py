@@ -43,6 +43,9 @@ class Batch(NamedTuple):
     )
 
     episode: Episode | None = None  # what was done where actions were chosen
+    hints: Array | None = (
+        None  # (T, B, Y) probabilities of classes that steps are to output in training, 0 elsewhere
+    )
 
     def rows(self, chosen: slice) -> "Batch":
         """Some of the sequences, with their padding."""

@@ -27,7 +27,7 @@ from numdnc.tasks.sequences import (
     pad_and_concat,
     single_sequence,
 )
-from numdnc.tasks.targets import are_classes, cross_entropy
+from numdnc.tasks.targets import are_classes, cross_entropy, divergence_from_hints, predictions_per_step
 
 _TRAINING, _EVALUATION, _MEASUREMENT = 0, 1, 2
 """Separate the random numbers for training, for the held-out set, and for the estimate of their overlap."""
@@ -164,8 +164,15 @@ class SequenceTask:
         return batch if rollout is None else rollout(forward, batch, rng)
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
-        """Mean cross-entropy in nats, number of predictions, gradient by the outputs."""
-        return cross_entropy(outputs, batch.targets, loss_mask(batch), batch.choices)
+        """Mean cross-entropy in nats, number of predictions, gradient by the outputs; hints count as predictions."""
+        nats, number, d_outputs = cross_entropy(outputs, batch.targets, loss_mask(batch), batch.choices)
+        if batch.hints is None:
+            return nats, number, d_outputs
+        groups = predictions_per_step(batch.targets, outputs)
+        of_hints, hints, d_of_hints = divergence_from_hints(outputs, batch.hints, groups)
+        share = number / (number + hints)
+        mean: Array = share * d_outputs + (1 - share) * d_of_hints
+        return share * nats + (1 - share) * of_hints, number + hints, mean
 
     def score(self, forward: Forward, *, whole: bool = False) -> Scores:
         """Scores on the held-out sequences, which are the same every time: "loss", "bit_error", "sequence_error".

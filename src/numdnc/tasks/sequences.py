@@ -137,7 +137,8 @@ def digests(batch: Batch) -> list[bytes]:
 def single_sequence(batch: Batch, row: int) -> Batch:
     """One sequence of a batch, without the padding at its end."""
     one = slice(sequence_length(batch, row)), slice(row, row + 1)
-    return Batch(batch.inputs[one], batch.targets[one], mask=loss_mask(batch)[one])
+    hints = None if batch.hints is None else batch.hints[one]
+    return Batch(batch.inputs[one], batch.targets[one], mask=loss_mask(batch)[one], hints=hints)
 
 
 def pad_and_concat(batches: list[Batch]) -> Batch:
@@ -153,11 +154,18 @@ def pad_and_concat(batches: list[Batch]) -> Batch:
             row += array.shape[1]
         return whole
 
+    hinted = next((batch.hints.shape[2] for batch in batches if batch.hints is not None), None)
     return Batch(
         side_by_side([batch.inputs for batch in batches]),
         side_by_side([batch.targets for batch in batches]),
         mask=side_by_side([loss_mask(batch) for batch in batches]),
+        hints=None if hinted is None else side_by_side([_hints(batch, hinted) for batch in batches]),
     )
+
+
+def _hints(batch: Batch, size: int) -> NDArray[Any]:
+    """The hints of a batch, zeros where there are none."""
+    return np.zeros((*batch.targets.shape[:2], size), np.float32) if batch.hints is None else batch.hints
 
 
 def _problem(generator: SequenceGenerator, batch: Any, count: int) -> str | None:

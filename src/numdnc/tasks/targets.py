@@ -5,8 +5,9 @@ or G a step, the g-th among the g-th group of Y/G outputs. Axes: .. steps and ba
 P predictions of a step: bits, or classes; C choices.
 
 A step may also be one prediction, of G classes at once, among the choices that a batch gives it, which are padded with
--1. A choice has the probability of its G classes, renormalised over the choices. Where a batch gives choices to some
-steps, the others are G predictions as without choices.
+-1. A choice has the probability of its G classes, renormalised over the choices.
+
+Hints are probabilities of the classes of each group, where steps are to output something that is never scored.
 """
 
 from typing import Any
@@ -20,6 +21,8 @@ from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 
 _NEVER = -1e9
 """In place of the logit of a choice that is not there."""
+_SMALLEST = 1e-30
+"""The smallest probability whose logarithm is taken."""
 
 
 def are_classes(targets: NDArray[Any]) -> bool:
@@ -39,23 +42,9 @@ def cross_entropy(
 
     `counts` (T, B) says at which steps the loss counts, `choices` (T, B, C, G) among what there.
     """
-    if choices is None:
-        return _cross_entropy_of_each(outputs, targets, counts)
-    chooses = choices[..., 0, 0] >= 0
-    nats, number, d_outputs = _cross_entropy_of_choices(outputs, targets, counts & chooses, choices)
-    if not (counts & ~chooses).any():
-        return nats, number, d_outputs
-    nats_of_each, others, d_of_each = _cross_entropy_of_each(outputs, targets, counts & ~chooses)
-    share = number / (number + others)
-    mean: Array = share * d_outputs + (1 - share) * d_of_each
-    return share * nats + (1 - share) * nats_of_each, number + others, mean
-
-
-def _cross_entropy_of_each(
-    outputs: Array, targets: NDArray[Any], counts: NDArray[np.bool_]
-) -> tuple[float, int, Array]:
-    """`cross_entropy` of all predictions of a step, without choices."""
     each = predictions_per_step(targets, outputs)
+    if choices is not None:
+        return _cross_entropy_of_choices(outputs, targets, counts, choices)
     if are_classes(targets):
         wide = np.broadcast_to(counts[..., None], (*counts.shape, each))
         nats, d_outputs = softmax_cross_entropy(_grouped(outputs, each), _classes(targets, outputs), wide)
@@ -63,6 +52,23 @@ def _cross_entropy_of_each(
     else:
         nats, d_outputs = sigmoid_cross_entropy(outputs, targets, counts)
     return nats, each * int(counts.sum()), d_outputs
+
+
+def divergence_from_hints(outputs: Array, hints: Array, groups: int) -> tuple[float, int, Array]:
+    """Mean divergence of outputs (.., Y) from hints (.., Y), in nats a group; the number of groups; the gradient.
+
+    Kullback and Leibler's sum of p (log p - log softmax(output)): 0 where the output is the hint, however much that
+    leaves open. Steps whose hints are 0 do not count.
+    """
+    due = hints.any(axis=-1)
+    wanted, said = _grouped(hints[due], groups), softmax(_grouped(outputs[due], groups))
+    number = wanted.shape[0] * groups
+    d_outputs = np.zeros_like(outputs)
+    if number == 0:
+        return 0.0, 0, d_outputs
+    ratio = np.log(np.maximum(said, _SMALLEST)) - np.log(np.where(wanted > 0, wanted, 1))
+    d_outputs[due] = ((said - wanted) / number).reshape(len(wanted), -1)
+    return -float((wanted * ratio).sum()) / number, number, d_outputs
 
 
 def errors(outputs: Array, targets: NDArray[Any], choices: NDArray[Any] | None = None) -> NDArray[np.bool_]:

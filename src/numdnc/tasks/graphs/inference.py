@@ -120,10 +120,10 @@ class Inference(PlannedTask):
         start, relation, end = (int(label) for label in found[int(rng.integers(len(found)))])
         return relation_question(start, relation, end)
 
-    def hints_of(self, rng: np.random.Generator, graph: Graph, question: Question) -> Sequence[Triple]:
+    def hints_of(self, graph: Graph, question: Question) -> Sequence[Sequence[Triple]]:
         """The edges that the relation stands for, from the node asked for on."""
         ((start, relation, _),) = question.asked
-        return graph.walk(start, self.meanings[relation]) or []
+        return [[edge] for edge in graph.walk(start, self.meanings[relation]) or []]
 
     def _pairs(self, graph: Graph) -> dict[int, NDArray[np.int64]]:
         """Length -> every (start, relation, end) of that length in the graph, (M, 3); only lengths that occur."""

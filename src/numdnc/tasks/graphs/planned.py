@@ -50,8 +50,8 @@ class PlannedTask(GraphTask):
         return int(rng.integers(1, most, endpoint=True)) if self.planning == "random" else most
 
     @abstractmethod
-    def hints_of(self, rng: np.random.Generator, graph: Graph, question: Question) -> Sequence[Triple]:
-        """What the first planning steps of a question are to output, an edge each."""
+    def hints_of(self, graph: Graph, question: Question) -> Sequence[Sequence[Triple]]:
+        """The edges that each of the first planning steps of a question is to output, all as likely."""
 
     @property
     def for_training(self) -> SequenceGenerator:
@@ -88,6 +88,6 @@ class Hinted:
         graph, questions = self.task.graph_and_questions(rng)
         if rng.random() < self.task.hints:
             questions = [
-                question._replace(hints=self.task.hints_of(rng, graph, question)) for question in questions
+                question._replace(hints=self.task.hints_of(graph, question)) for question in questions
             ]
         return self.task.sequence(rng, graph.triples, questions)

@@ -86,11 +86,11 @@ class ShortestPath(PlannedTask):
             at = path[-1].destination
         return Question([(start, ABSENT, end)], [*path, END], feed_back=True)
 
-    def hints_of(self, rng: np.random.Generator, graph: Graph, question: Question) -> Sequence[Triple]:
-        """Breadth-first search from the end: one of the edges that lie 1 step from it, one of 2 steps, .. to the start.
+    def hints_of(self, graph: Graph, question: Question) -> Sequence[Sequence[Triple]]:
+        """Breadth-first search from the end: at step i all edges that lead from distance i of the end to i - 1.
 
-        The last one leaves the start. Which edge of a level it is is drawn anew each time, so that a model can learn
-        no more than how the labels of a level are distributed: what a look-up of all its edges at once reads.
+        The last step has those that leave the start. What a step is to output thus is how the labels of these edges are
+        distributed, which a look-up of all of them at once reads.
         """
         ((start, _, end),) = question.asked
         steps = graph.distances_to(end)
@@ -100,7 +100,7 @@ class ShortestPath(PlannedTask):
             if 1 <= level < steps[start] and steps.get(edge.destination) == level - 1:
                 levels[level - 1].append(edge)
         levels[-1] = graph.shortest_edges(start, steps)
-        return [level[int(rng.integers(len(level)))] for level in levels]
+        return levels
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """The batch with a model's choices as inputs, and the targets that follow from them.

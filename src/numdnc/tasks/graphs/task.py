@@ -54,8 +54,8 @@ class Question(NamedTuple):
     answers: Sequence[tuple[int, int, int]]
     feed_back: bool = False
     """Whether each step of the answer is shown as input at the next step."""
-    hints: Sequence[tuple[int, int, int]] = ()
-    """What the first planning steps are to output; more of them than planning steps are left out."""
+    hints: Sequence[Sequence[tuple[int, int, int]]] = ()
+    """Triples that each of the first planning steps is to output, all as likely; what does not fit is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +259,7 @@ class GraphTask(ABC):
         inputs = np.zeros((steps, 1, self.input_size), np.float32)
         targets = np.zeros((steps, 1, 3 * self.digits), np.int64)
         mask = np.zeros((steps, 1), bool)
+        hints = np.zeros((steps, 1, self.output_size), np.float32)
         for question, plan in zip(questions, plans, strict=True):
             asked, answers = question.asked, question.answers
             answer = begin + len(asked) + plan
@@ -267,13 +268,13 @@ class GraphTask(ABC):
             if question.feed_back:
                 labels[answer + 1 : end] = answers[:-1]
             inputs[begin, 0, PHASE] = inputs[answer:end, 0, ANSWER] = 1
-            hints = question.hints[:plan]
-            due = np.r_[answer - plan : answer - plan + len(hints), answer:end]
-            targets[due, 0] = to_digits([*hints, *answers], self.digits)
-            mask[due] = True
+            targets[answer:end, 0] = to_digits(answers, self.digits)
+            mask[answer:end] = True
+            for step, triples_due in enumerate(question.hints[:plan], answer - plan):
+                hints[step, 0] = one_hot(triples_due, self.digits).mean(axis=0)
             begin = end
         inputs[:, 0, :-FLAGS] = one_hot(labels, self.digits)
-        return Batch(inputs, targets, mask=mask)
+        return Batch(inputs, targets, mask=mask, hints=hints if hints.any() else None)
 
     def describe(self, batch: Batch, outputs: Array, row: int) -> str:
         """Sequence `row` as triples of labels: the graph, then each question with target and output of its answer."""
