@@ -130,7 +130,7 @@ def test_the_divergence_is_that_of_each_group_from_its_hint() -> None:
             said = np.exp(logits) / np.exp(logits).sum()
             nats.append(sum(p * np.log(p / q) for p, q in zip(wanted, said, strict=True) if p > 0))
     got, number, gradient = divergence_from_hints(outputs, hints, 2)
-    assert number == 8
+    assert number == 4
     assert got == pytest.approx(np.mean(nats))
     for at in np.ndindex(outputs.shape):
         shifted = [outputs.copy() for _ in range(2)]
@@ -156,7 +156,7 @@ def test_what_outputs_the_hints_diverges_from_none() -> None:
 
 @pytest.mark.parametrize("valid_edges", [False, True])
 def test_the_loss_is_the_mean_over_answers_and_hints(valid_edges: bool) -> None:
-    """A rollout changes the answers alone; a choice is one prediction, a hint nine."""
+    """A rollout changes the answers alone; a hint counts as much as a step of an answer, one choice or nine digits."""
     settings = SequenceSettings(batch=3, evaluated=10)
     task = SequenceTask("paths", ShortestPath(lesson=2, hints=1.0, valid_edges=valid_edges), settings, 0)
     batch = task.next_batch()
@@ -175,7 +175,8 @@ def test_the_loss_is_the_mean_over_answers_and_hints(valid_edges: bool) -> None:
     of_answers, answers, d_answers = task.loss(outputs, played._replace(hints=None))
     of_hints, hints, d_hints = divergence_from_hints(outputs, played.hints, 9)
     assert answers == batch.mask.sum() * (1 if valid_edges else 9)
-    assert hints == 9 * played.hints.any(axis=2).sum()
+    assert hints == played.hints.any(axis=2).sum()
+    hints *= 1 if valid_edges else 9
     assert number == answers + hints
     assert nats == pytest.approx((of_answers * answers + of_hints * hints) / number)
     np.testing.assert_allclose(gradient, (d_answers * answers + d_hints * hints) / number, rtol=1e-12)
@@ -200,5 +201,5 @@ def test_settings_of_hints_are_checked(kind: Any) -> None:
     for share in (-0.1, 1.1):
         with pytest.raises(UserError, match=rf"hints must lie in \[0, 1\], got {share}"):
             kind(hints=share)
-    with pytest.raises(UserError, match="planning must be at least 1 where hints are given"):
+    with pytest.raises(UserError, match=r"planning must be at least 1 with hints of 0\.5"):
         kind(hints=0.5, planning=0)

@@ -263,7 +263,7 @@ PRESETS = {
         _graph_training(90_000),
     ),
     "inference": Preset(
-        "Follow relations that are never shown in a random graph, up to lesson 11 (Graves et al. 2016).",
+        "Follow relations, of which no input says what they stand for, up to lesson 11 (Graves et al. 2016).",
         "TODO",
         Inference(few_labels=0.5, queries=4, hints=0.5),
         dnc(256, 128, 64, 2, "rnn", layers=3),

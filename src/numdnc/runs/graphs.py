@@ -98,11 +98,12 @@ class GraphRun(SequenceRun):
         if seed < 0:
             raise UserError(f"seed must be at least 0, got {seed}.")
         self._check_memory(_ASK_STATES, 1)
-        found = answer(self._pose(question, graph, two_way, nodes, relations, seed), self.forward)
+        posed = self._pose(question, graph, two_way, nodes, relations, seed)
+        found = answer(posed, self.forward)
         return GraphAnswer(
             **found._asdict(),
             iteration=self.checkpoint.iteration,
-            warnings=self._edge_warnings(found.edges),
+            warnings=(*self._edge_warnings(found.edges), *self._path_warnings(posed)),
         )
 
     def trace(
@@ -169,6 +170,16 @@ class GraphRun(SequenceRun):
         return (
             f"the graph has {edges} edges, more than the {self.spec.memory_size} slots of the memory: "
             "show a part of it with --nodes, or give more with --memory-size",
+        )
+
+    def _path_warnings(self, posed: Posed) -> tuple[str, ...]:
+        low, high = cast(GraphTask, self.task.current).sizes.path
+        edges = len(posed.asked.path) or len(posed.asked.steps)
+        if not edges or low <= edges <= high:
+            return ()
+        return (
+            f"the question is about a path of {edges} edge{'s' * (edges > 1)}, the run's lesson about {low} to {high}: "
+            "the model may not have learned it",
         )
 
     def _about(self, task: SequenceTask, sequence: str) -> About:

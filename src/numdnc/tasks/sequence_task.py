@@ -164,12 +164,17 @@ class SequenceTask:
         return batch if rollout is None else rollout(forward, batch, rng)
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
-        """Mean cross-entropy in nats, number of predictions, gradient by the outputs; hints count as predictions."""
+        """Mean cross-entropy in nats, number of predictions, gradient by the outputs.
+
+        A hint counts as much as a step of an answer.
+        """
         nats, number, d_outputs = cross_entropy(outputs, batch.targets, loss_mask(batch), batch.choices)
         if batch.hints is None:
             return nats, number, d_outputs
         groups = predictions_per_step(batch.targets, outputs)
         of_hints, hints, d_of_hints = divergence_from_hints(outputs, batch.hints, groups)
+        if batch.choices is None:
+            hints *= groups
         share = number / (number + hints)
         mean: Array = share * d_outputs + (1 - share) * d_of_hints
         return share * nats + (1 - share) * of_hints, number + hints, mean

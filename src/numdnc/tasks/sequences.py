@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.tasks import Batch
-from numdnc.tasks.targets import targets_problem
+from numdnc.tasks.targets import hints_problem, targets_problem
 
 _OLD_NAMES = {"slots_needed": "most_held", "describe": "in_words", "rollout": "play"}
 
@@ -183,6 +183,10 @@ def _problem(generator: SequenceGenerator, batch: Any, count: int) -> str | None
     problem = targets_problem(targets, len(inputs), count, Y)
     if problem is not None:
         return problem
+    if batch.hints is not None:
+        problem = hints_problem(batch.hints, targets, Y)
+        if problem is not None:
+            return problem
     if mask is None:
         return None
     if not isinstance(mask, np.ndarray) or mask.shape != targets.shape[:2] or mask.dtype != bool:

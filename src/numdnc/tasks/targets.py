@@ -21,8 +21,8 @@ from numdnc.reference.losses import sigmoid_cross_entropy, softmax_cross_entropy
 
 _NEVER = -1e9
 """In place of the logit of a choice that is not there."""
-_SMALLEST = 1e-30
-"""The smallest probability whose logarithm is taken."""
+_ROUNDING = 1e-3
+"""How far probabilities may be from adding up to 1."""
 
 
 def are_classes(targets: NDArray[Any]) -> bool:
@@ -55,20 +55,25 @@ def cross_entropy(
 
 
 def divergence_from_hints(outputs: Array, hints: Array, groups: int) -> tuple[float, int, Array]:
-    """Mean divergence of outputs (.., Y) from hints (.., Y), in nats a group; the number of groups; the gradient.
+    """Mean divergence of outputs (.., Y) from hints (.., Y), in nats a group; the number of hints; the gradient.
 
     Kullback and Leibler's sum of p (log p - log softmax(output)): 0 where the output is the hint, however much that
     leaves open. Steps whose hints are 0 do not count.
     """
     due = hints.any(axis=-1)
-    wanted, said = _grouped(hints[due], groups), softmax(_grouped(outputs[due], groups))
-    number = wanted.shape[0] * groups
-    d_outputs = np.zeros_like(outputs)
+    wanted, given = _grouped(hints[due], groups), _grouped(outputs[due], groups)
+    number, d_outputs = len(wanted), np.zeros_like(outputs)
     if number == 0:
         return 0.0, 0, d_outputs
-    ratio = np.log(np.maximum(said, _SMALLEST)) - np.log(np.where(wanted > 0, wanted, 1))
-    d_outputs[due] = ((said - wanted) / number).reshape(len(wanted), -1)
-    return -float((wanted * ratio).sum()) / number, number, d_outputs
+    shifted = given - given.max(axis=-1, keepdims=True)
+    log_said = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    log_wanted = np.log(np.where(wanted > 0, wanted, 1))
+    d_outputs[due] = ((np.exp(log_said) - wanted) / (number * groups)).reshape(number, -1)
+    return (
+        float((wanted * (log_wanted - log_said)).sum(dtype=np.float64)) / (number * groups),
+        number,
+        d_outputs,
+    )
 
 
 def errors(outputs: Array, targets: NDArray[Any], choices: NDArray[Any] | None = None) -> NDArray[np.bool_]:
@@ -164,6 +169,25 @@ def targets_problem(targets: Any, steps: int, count: int, size: int) -> str | No
     if not ((targets >= 0) & (targets <= most)).all():
         allowed = f"integer targets in 0..{most}" if whole else "targets in [0, 1]"
         return f"{allowed}, got {targets.min()}..{targets.max()}"
+    return None
+
+
+def hints_problem(hints: Any, targets: NDArray[Any], size: int) -> str | None:
+    """What the hints beside right targets must be, with `size` outputs, and what they are instead; None if right."""
+    shape = (*targets.shape[:2], size)
+    if not are_classes(targets):
+        return "hints only where targets are integers, got hints with targets of floats"
+    if (
+        not isinstance(hints, np.ndarray)
+        or hints.shape != shape
+        or not np.issubdtype(hints.dtype, np.floating)
+    ):
+        return f"hints {shape} of floats, or None, got {getattr(hints, 'shape', type(hints).__name__)}"
+    groups = targets.shape[2] if targets.ndim == 3 else 1
+    sums = _grouped(hints, groups).sum(axis=-1)
+    right = (np.abs(sums - 1) < _ROUNDING).all(axis=-1) | ~hints.any(axis=-1)
+    if not right.all() or not (hints >= 0).all():
+        return "hints that are probabilities, which add up to 1 in each group of classes, or 0, got others"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Inference: learn from questions alone which paths relations stand for."""
+"""Inference: learn which paths relations stand for."""
 
 import random
 from collections.abc import Sequence
@@ -39,10 +39,11 @@ class Inference(PlannedTask):
         1      answer                                            (source, relation, destination)
 
     Edges of graphs have labels 0..9; labels 10..409 are relations. A relation stands for 2 to 5 edges in a row, always
-    the same ones. These are never shown: the model must learn them from questions. They are drawn once from a fixed
-    seed, distinct, a quarter of them of each length; an early lesson uses the first of them. If a lesson's shortest
-    paths have one edge, labels 0..9 are asked for too. Input channels: digits of the three labels, question, answer.
-    Output channels: digits of the three labels, one of ten each.
+    the same ones. These are never an input: the model must learn them, from questions alone or from hints too, where
+    planning steps are to output the edges of the path. They are drawn once from a fixed seed, distinct, a quarter of
+    them of each length; an early lesson uses the first of them. If a lesson's shortest paths have one edge, labels 0..9
+    are asked for too. Input channels: digits of the three labels, question, answer. Output channels: digits of the
+    three labels, one of ten each.
 
     Source: Graves et al. 2016, "Graph task descriptions", which does not say how questions are drawn. Here the length
     is uniform in the lesson's range, then the relation is uniform among those of that length, and a random walk through

@@ -23,8 +23,8 @@ class PlannedTask(GraphTask):
     """Empty steps between question and answer; edges = as many as the graph has edges, in training a random number of
     them; random = a random number of them in scoring too."""
     hints: float = 0.0
-    """Share of the graphs for training where planning steps have targets too, which show how an answer is found; 0 =
-    the paper's. The loss of what is held out, and every score, is of the answers alone."""
+    """Share of the graphs for training where planning steps are to output how the answer is found; 0 = the paper's. The
+    loss and scores of what is held out are of the answers alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,8 +36,8 @@ class PlannedTask(GraphTask):
             raise UserError(f"hints must lie in [0, 1], got {self.hints}.")
         if self.hints and self.planning == 0:
             raise UserError(
-                "planning must be at least 1 where hints are given, which are its targets, got 0. Raise planning, or "
-                "leave hints out."
+                f"planning must be at least 1 with hints of {self.hints:g}, the targets of planning steps, got 0. "
+                "Raise planning, or set hints to 0."
             )
 
     def most_planning_steps(self, edges: int) -> int:
@@ -80,6 +80,11 @@ class Hinted:
         """Width of an output, Y."""
         return self.task.output_size
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a sequence may be drawn twice."""
+        return self.task.repeats
+
     def draw(self, rng: np.random.Generator, batch: int) -> Batch:
         """`batch` sequences, each a new graph and questions about it."""
         return pad_and_concat([self._sequence(rng) for _ in range(batch)])
@@ -87,7 +92,5 @@ class Hinted:
     def _sequence(self, rng: np.random.Generator) -> Batch:
         graph, questions = self.task.graph_and_questions(rng)
         if rng.random() < self.task.hints:
-            questions = [
-                question._replace(hints=self.task.hints_of(graph, question)) for question in questions
-            ]
+            questions = [each._replace(hints=self.task.hints_of(graph, each)) for each in questions]
         return self.task.sequence(rng, graph.triples, questions)
