@@ -65,6 +65,16 @@ def ask(run: Path, question: str, *more: object, graph: object = "tube.csv") -> 
     return done("ask", run, question, "--graph", graph, *more)
 
 
+def test_a_path_longer_than_those_of_the_lesson_is_warned_of(runs: Path) -> None:
+    walk = "Bond Street" + " -Central Line-> ?" * 3
+    told = call("ask", runs / "traversal", walk, "--graph", "tube.csv").err
+    assert "warning: the question is about a path of 3 edges, the run's lesson about 1 to 2" in " ".join(
+        told.split()
+    )
+    walk = "Bond Street" + " -Central Line-> ?" * 2
+    assert "warning" not in call("ask", runs / "traversal", walk, "--graph", "tube.csv").err
+
+
 @pytest.mark.usefixtures("knowing")
 def test_a_walk_is_told_in_names(runs: Path) -> None:
     run = runs / "traversal"

@@ -269,7 +269,7 @@ PRESETS = {
         dnc(256, 128, 64, 2, "rnn", layers=3),
         _lessons(4, 0.1),
         OptimizerSettings(learning_rate=5e-4, schedule="plateau", patience=8, clip_norm=10),
-        _graph_training(40_000),
+        dataclasses.replace(_graph_training(40_000), average_decay=0.998, restart_above=3),
     ),
 }
 """The presets by name."""
