@@ -62,7 +62,10 @@ def knowing() -> Iterator[None]:
 
 
 def ask(run: Path, question: str, *more: object, graph: object = "tube.csv") -> str:
-    return done("ask", run, question, "--graph", graph, *more)
+    result = call("ask", run, question, "--graph", graph, *more)
+    assert result.code == 0, result
+    assert not result.err or "the run's lesson about" in result.err
+    return result.out
 
 
 def test_a_path_longer_than_those_of_the_lesson_is_warned_of(runs: Path) -> None:
