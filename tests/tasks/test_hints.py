@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from numdnc.errors import UserError
+from numdnc.tasks import Batch
 from numdnc.tasks.graphs import Inference, ShortestPath
 from numdnc.tasks.graphs.encoding import ANSWER, PHASE, decode, one_hot
 from numdnc.tasks.graphs.graph import Graph, Triple
@@ -203,3 +204,52 @@ def test_settings_of_hints_are_checked(kind: Any) -> None:
             kind(hints=share)
     with pytest.raises(UserError, match=r"planning must be at least 1 with hints of 0\.5"):
         kind(hints=0.5, planning=0)
+
+
+HALVES = np.full((1, 1, 4), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("hints", "targets", "problem"),
+    [
+        (HALVES[..., :3], np.zeros((1, 1, 2), int), r"hints \(1, 1, 4\) of floats, or None, got \(1, 1, 3\)"),
+        (HALVES.astype(int), np.zeros((1, 1, 2), int), "hints .* of floats"),
+        ([[0.5] * 4], np.zeros((1, 1, 2), int), "hints .* of floats, or None, got list"),
+        (HALVES, np.zeros((1, 1, 4)), "hints only where targets are integers"),
+        (HALVES, np.zeros((1, 1), int), "hints that are probabilities, which add up to 1 in each group"),
+        (HALVES * [1, 1, 1, 0], np.zeros((1, 1, 2), int), "hints that are probabilities"),
+        (HALVES * [3, -1, 1, 1], np.zeros((1, 1, 2), int), "hints that are probabilities"),
+        (HALVES * [np.nan, 1, 1, 1], np.zeros((1, 1, 2), int), "hints that are probabilities"),
+    ],
+)
+def test_hints_of_a_task_of_ones_own_are_checked(hints: Any, targets: Any, problem: str) -> None:
+    class Own:
+        input_size, output_size = 1, 4
+
+        def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+            return Batch(np.zeros((1, 1, 1), np.float32), targets, hints=hints)
+
+    with pytest.raises(UserError, match=problem):
+        draw_checked(Own(), np.random.default_rng(0), 1)
+
+
+def test_right_hints_of_a_task_of_ones_own_are_taken() -> None:
+    class Own:
+        input_size, output_size = 1, 4
+
+        def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+            hints = np.stack([HALVES[0], 0 * HALVES[0]])
+            return Batch(np.zeros((2, 1, 1), np.float32), np.zeros((2, 1, 2), int), hints=hints)
+
+    assert draw_checked(Own(), np.random.default_rng(0), 1).hints is not None
+
+
+@pytest.mark.parametrize("kind", [ShortestPath, Inference])
+def test_held_out_sequences_need_not_be_looked_for(kind: Any) -> None:
+    """Graphs of three digits never repeat, with hints or without."""
+    task = kind(lesson=1, hints=1.0)
+    assert task.for_training.repeats is task.repeats is False
+
+
+def test_held_out_sequences_are_looked_for_where_they_may_repeat() -> None:
+    assert ShortestPath(lesson=1, digits=1, hints=1.0).for_training.repeats  # type: ignore[attr-defined]
