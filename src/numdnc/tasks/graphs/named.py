@@ -21,8 +21,7 @@ from numdnc.tables import Column, read_table
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs.graph import Graph, Triple, breadth_first
 from numdnc.tasks.graphs.shortest_path import ShortestPath
-from numdnc.tasks.graphs.task import TRIES, GraphTask
-from numdnc.tasks.sequences import pad_and_concat
+from numdnc.tasks.graphs.task import TRIES, DrawnOtherwise, GraphTask
 
 COLUMNS = (
     Column("source", ("from",)),
@@ -137,23 +136,12 @@ class NamedGraph:
 
 
 @dataclass(frozen=True)
-class NamedGraphTask:
+class NamedGraphTask(DrawnOtherwise):
     """A graph task on a given graph, or on random parts of it; names get new random labels in each sequence."""
 
-    task: GraphTask
     graph: NamedGraph
     nodes: int = 0
     """Nodes of each sequence's graph, a random node and its nearest; 0 = the whole graph."""
-
-    @property
-    def input_size(self) -> int:
-        """Width of an input, X."""
-        return self.task.input_size
-
-    @property
-    def output_size(self) -> int:
-        """Width of an output, Y."""
-        return self.task.output_size
 
     @property
     def input_channels(self) -> tuple[str, ...]:
@@ -178,10 +166,6 @@ class NamedGraphTask:
         nodes = self.graph.nodes
         around = nodes[:: 1 + len(nodes) * (len(nodes) + len(self.graph.edges)) // MAX_LOOKUPS]
         return max(len(self.graph.subgraph([node], self.nodes).edges) for node in around)
-
-    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` sequences, each with questions about the graph or a part of it."""
-        return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """The task's rollout."""

@@ -11,8 +11,8 @@ import numpy as np
 from numdnc.errors import UserError
 from numdnc.tasks import Batch
 from numdnc.tasks.graphs.graph import Graph, Triple
-from numdnc.tasks.graphs.task import GraphTask, Question
-from numdnc.tasks.sequences import SequenceGenerator, pad_and_concat
+from numdnc.tasks.graphs.task import DrawnOtherwise, GraphTask, Question
+from numdnc.tasks.sequences import SequenceGenerator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,29 +65,15 @@ class PlannedTask(GraphTask):
 
 
 @dataclass(frozen=True)
-class Hinted:
+class Hinted(DrawnOtherwise):
     """The sequences of a task, a share of them with hints."""
 
     task: PlannedTask
 
     @property
-    def input_size(self) -> int:
-        """Width of an input, X."""
-        return self.task.input_size
-
-    @property
-    def output_size(self) -> int:
-        """Width of an output, Y."""
-        return self.task.output_size
-
-    @property
     def repeats(self) -> bool:
         """Whether a sequence may be drawn twice."""
         return self.task.repeats
-
-    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
-        """`batch` sequences, each a new graph and questions about it."""
-        return pad_and_concat([self._sequence(rng) for _ in range(batch)])
 
     def _sequence(self, rng: np.random.Generator) -> Batch:
         graph, questions = self.task.graph_and_questions(rng)

@@ -94,13 +94,12 @@ class ShortestPath(PlannedTask):
         """
         ((start, _, end),) = question.asked
         steps = graph.distances_to(end)
-        levels: list[list[Triple]] = [[] for _ in range(steps[start])]
-        for edge in graph.triples:
-            level = steps.get(edge.source, 0)
-            if 1 <= level < steps[start] and steps.get(edge.destination) == level - 1:
-                levels[level - 1].append(edge)
-        levels[-1] = graph.shortest_edges(start, steps)
-        return levels
+        levels: list[list[int]] = [[] for _ in range(steps[start])]
+        for node, far in steps.items():
+            if 1 <= far < steps[start]:
+                levels[far - 1].append(node)
+        levels[-1] = [start]
+        return [[edge for node in level for edge in graph.shortest_edges(node, steps)] for level in levels]
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """The batch with a model's choices as inputs, and the targets that follow from them.

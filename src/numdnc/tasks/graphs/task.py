@@ -299,6 +299,31 @@ class GraphTask(ABC):
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class DrawnOtherwise(ABC):
+    """The sequences of a graph task, drawn in another way than by `GraphTask.draw`."""
+
+    task: GraphTask
+
+    @property
+    def input_size(self) -> int:
+        """Width of an input, X."""
+        return self.task.input_size
+
+    @property
+    def output_size(self) -> int:
+        """Width of an output, Y."""
+        return self.task.output_size
+
+    def draw(self, rng: np.random.Generator, batch: int) -> Batch:
+        """`batch` sequences, each with its own graph or part of one, and questions about it."""
+        return pad_and_concat([self._sequence(rng) for _ in range(batch)])
+
+    @abstractmethod
+    def _sequence(self, rng: np.random.Generator) -> Batch:
+        """One sequence."""
+
+
 def given_labels(batch: Batch, outputs: Array) -> NDArray[np.int64]:
     """What a model answers, (T, B, 3): the likeliest of a step's choices; without choices, the likeliest digits."""
     if batch.choices is None:
