@@ -43,7 +43,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for task in ("traversal", "shortest-path", "inference"):
         any_edge = ["--no-valid-edges"] if task == "shortest-path" else []
-        done("train", task, "--lesson", 2, "--queries", 1, *any_edge, *SMALL.split(), "--out", folder / task)
+        lesson = ["--lesson", 2, "--grow-from", 2, "--queries", 1, *any_edge]
+        done("train", task, *lesson, *SMALL.split(), "--out", folder / task)
     done("train", "copy", "--width", 2, "--max-length", 3, *SMALL.split(), "--out", folder / "copy")
     return folder
 
@@ -584,12 +585,12 @@ def test_more_options_that_do_not_go_together(runs: Path, place: Path) -> None:
 def test_a_run_goes_on_with_more_slots(place: Path) -> None:
     done("train", "traversal", *SMALL.split(), "--lesson", 3, "--out", "run")
     before = RunFolder(Path("run")).load_last()
-    done("resume", "run", "--steps", 2, "-N", 20, "--sample-every", 0)
+    done("resume", "run", "--steps", 2, "-N", 80, "--sample-every", 0)
     after = RunFolder(Path("run")).load_last()
-    assert (before.spec.memory_size, after.spec.memory_size) == (64, 20)  # type: ignore[union-attr]
+    assert (before.spec.memory_size, after.spec.memory_size) == (64, 80)  # type: ignore[union-attr]
     assert after.iteration == 2
     done("resume", "run", "--steps", 3, "--sample-every", 0)
-    assert RunFolder(Path("run")).load_last().spec.memory_size == 20  # type: ignore[union-attr]
+    assert RunFolder(Path("run")).load_last().spec.memory_size == 80  # type: ignore[union-attr]
     done("resume", "run", "--steps", 4, "-N", 70, "--sparsity", 5, "--sample-every", 0)
     sparse = RunFolder(Path("run")).load_last().spec
     assert (sparse.memory_size, sparse.sparsity) == (70, 5)  # type: ignore[union-attr]

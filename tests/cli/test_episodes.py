@@ -191,8 +191,10 @@ def test_every_preset_trains(name: str, published: bool) -> None:
     assert saved.optimizer == preset.optimizer
     assert saved.training == dataclasses.replace(preset.training, steps=1)
     assert saved.spec == preset.model.spec(saved.spec.input_size, saved.spec.output_size)
-    if not published:  # the paper's memory is smaller than its last graphs, of which `eval` warns
-        assert evaluation()["task"] == name
+    found = call("eval", "run", "--json")
+    assert json.loads(found.out)["task"] == name
+    if not published and name != "traversal":  # whose memory is smaller than its last graphs, at first or in the paper
+        assert not found.err
 
 
 def test_published_settings_are_those_of_the_source() -> None:

@@ -177,8 +177,9 @@ class GraphRun(SequenceRun):
         edges = len(posed.asked.path) or len(posed.asked.steps)
         if not edges or low <= edges <= high:
             return ()
+        learned = f"{low} to {high}" if low < high else low
         return (
-            f"the question is about a path of {edges} edge{'s' * (edges > 1)}, the run's lesson about {low} to {high}: "
+            f"the question is about a path of {edges} edge{'s' * (edges > 1)}, the run's lesson about {learned}: "
             "the model may not have learned it",
         )
 
