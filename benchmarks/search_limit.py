@@ -2,11 +2,10 @@
 
     python benchmarks/search_limit.py
 
-A search back from the end as a DNC can do it, with perfect codes: at every step one head reads all edges that lead to a
-set of nodes, by the cosine of their destinations with the sum of the codes of these nodes, and the mean of what it reads
-has the next set as its sources. The answer takes at every node the edge whose destination is most like the set at the
-right distance. Codes: the digits of a label, or a random direction for each label, which digits that several labels
-share cannot confuse.
+A search back from the end as a DNC can do it, with perfect codes: at every step one head reads all edges that lead to
+a set of nodes, by the cosine of their destinations with the sum of the codes of these nodes, and the mean of what it
+reads has the next set as its sources. The answer takes at every node the edge whose destination is most like the set at
+the right distance. Codes: the digits of a label, or a random direction for each label, which has no digits to confuse.
 """
 
 import numpy as np
@@ -27,9 +26,7 @@ def search(edges, codes, end, steps):
     sources, destinations = codes[edges[:, 0]], codes[edges[:, 2]]
     sets = [codes[end]]
     for _ in range(steps - 1):
-        cosines = destinations @ sets[-1] / (
-            np.linalg.norm(destinations, axis=1) * np.linalg.norm(sets[-1])
-        )
+        cosines = destinations @ sets[-1] / (np.linalg.norm(destinations, axis=1) * np.linalg.norm(sets[-1]))
         weights = np.exp(STRENGTH * (cosines - cosines.max()))
         sets.append(weights @ sources / weights.sum())
     return sets

@@ -193,7 +193,9 @@ def test_every_preset_trains(name: str, published: bool) -> None:
     assert saved.spec == preset.model.spec(saved.spec.input_size, saved.spec.output_size)
     found = call("eval", "run", "--json")
     assert json.loads(found.out)["task"] == name
-    if not published and name != "traversal":  # whose memory is smaller than its last graphs, at first or in the paper
+    if (
+        not published and name != "traversal"
+    ):  # whose memory is smaller than its last graphs, at first or in the paper
         assert not found.err
 
 

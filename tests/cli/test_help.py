@@ -158,7 +158,9 @@ def test_a_run_that_does_not_exist_is_said_to_be_none() -> None:
 
 def test_settings_that_the_lesson_decides_are_shown_as_it_has_them() -> None:
     small = "--hidden 3 -N 4 -W 2 -R 1 --batch 1 --evaluated 1 --steps 1 --engine reference --sample-every 0 -o run"
-    out = done("train", "traversal", "--lesson", 2, "--max-nodes", 5, "--queries", 1, "--grow", "", *small.split())
+    out = done(
+        "train", "traversal", "--lesson", 2, "--max-nodes", 5, "--queries", 1, "--grow", "", *small.split()
+    )
     assert "min_nodes 3, max_nodes 5, min_degree 2, max_degree 4, min_path 1, max_path 2," in " ".join(
         out.split()
     )

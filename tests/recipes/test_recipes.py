@@ -83,7 +83,7 @@ def test_the_list_has_every_recipe_and_its_hours() -> None:
     assert [line.split()[0] for line in out.splitlines()[::2]] == recipe_names()
     assert "3 seeds; a run on one core: 0.02 hours" in out
     listed = json.loads(done("reproduce", "--list", "--json"))
-    assert listed["traversal"]["train"] == {"": list(load_recipe("traversal").trainings[""])}
+    assert listed["inference"]["train"] == {"": list(load_recipe("inference").trainings[""])}
     assert "\n                DNC, " in out
 
 
