@@ -10,15 +10,12 @@ the right distance. Codes: the digits of a label, or a random direction for each
 
 import numpy as np
 
+from numdnc.reference.content import content_weights
 from numdnc.tasks.graphs import ShortestPath
+from numdnc.tasks.graphs.encoding import one_hot
 
 GRAPHS = 500
-STRENGTH = 10.0
-
-
-def digits_of(labels):
-    """Codes (n, 30) of labels 0 .. 999: three digits, one of ten each."""
-    return np.eye(10)[np.stack([labels // 100, labels // 10 % 10, labels % 10], axis=1)].reshape(-1, 30)
+STRENGTH = np.full((1, 1), 10.0)
 
 
 def search(edges, codes, end, steps):
@@ -26,9 +23,8 @@ def search(edges, codes, end, steps):
     sources, destinations = codes[edges[:, 0]], codes[edges[:, 2]]
     sets = [codes[end]]
     for _ in range(steps - 1):
-        cosines = destinations @ sets[-1] / (np.linalg.norm(destinations, axis=1) * np.linalg.norm(sets[-1]))
-        weights = np.exp(STRENGTH * (cosines - cosines.max()))
-        sets.append(weights @ sources / weights.sum())
+        (((weights,),), _) = content_weights(destinations[None], sets[-1][None, None], STRENGTH)
+        sets.append(weights @ sources)
     return sets
 
 
@@ -47,7 +43,7 @@ def is_found(graph, question, codes):
 
 def main():
     rng = np.random.default_rng(0)
-    codings = {"digits": digits_of(np.arange(1000))}
+    codings = {"digits": one_hot(np.arange(1000)[:, None], 3)}
     codings |= {f"{size} numbers": rng.standard_normal((1000, size)) for size in (64, 128, 256)}
     for lesson in range(1, 10):
         task = ShortestPath(lesson=lesson)

@@ -191,12 +191,11 @@ def test_every_preset_trains(name: str, published: bool) -> None:
     assert saved.optimizer == preset.optimizer
     assert saved.training == dataclasses.replace(preset.training, steps=1)
     assert saved.spec == preset.model.spec(saved.spec.input_size, saved.spec.output_size)
-    found = call("eval", "run", "--json")
-    assert json.loads(found.out)["task"] == name
-    if (
-        not published and name != "traversal"
-    ):  # whose memory is smaller than its last graphs, at first or in the paper
-        assert not found.err
+    if not published:  # the paper's memory is smaller than its last graphs, of which `eval` warns
+        found = call("eval", "run", "--json")
+        assert json.loads(found.out)["task"] == name
+        warned = "240 vectors at once, more than its 96 slots" in found.err  # where it grows with the lessons
+        assert warned if name == "traversal" else (found.code, found.err) == (0, "")
 
 
 def test_published_settings_are_those_of_the_source() -> None:

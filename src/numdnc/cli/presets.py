@@ -257,7 +257,7 @@ PRESETS = {
     ),
     "shortest-path": Preset(
         "Name a shortest path in a random graph, up to lesson 9 (Graves et al. 2016).",
-        "Lessons 1, 2, 3, 4 passed after 1,250, 1,750, 4,500, 6,750 updates, seven minutes on one core (1 seed, of the "
+        "Lessons 1, 2, 3, 4 passed after 1,500, 2,000, 3,750, 5,500 updates, seven minutes on one core (1 seed, of the "
         "recipe, whose memory grows).",
         ShortestPath(few_labels=0.5, queries=4, valid_edges=True, hints=1.0),
         dataclasses.replace(dnc(256, 160, 128, 4, "feedforward"), masking=True),
