@@ -1,15 +1,20 @@
 """Every recipe is a training that can begin and figures that can be scored, on data of the right form."""
 
+import dataclasses
+import inspect
 import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers.babi_stories import FOLDER, files, save_archive
 from helpers.commands import TEXT, call, done, refused
 from helpers.marks import thorough_but
+from numdnc.cli.groups import find
+from numdnc.cli.train import TRAIN
 from numdnc.errors import UserError
 from numdnc.recipes import load_recipe, recipe, recipe_names
 from numdnc.recipes.scoring import eval_words
@@ -18,6 +23,49 @@ ROOT = Path(__file__).parents[2]
 TOO_SMALL = r"warning: a sequence can make it hold \d+ vectors at once, more than its \d+ slots$"
 TRAININGS = [(name, model) for name in recipe_names() for model in load_recipe(name).trainings]
 CORE = (("copy", "DNC"), ("text", ""), ("shortest-path", ""))
+_GRAPHS = {"init_scheme": "store", "input_scale": 5}
+_SHRDLU = {"evaluated": 160, "entropy": 0.3, "critic": "shared", "value_weight": 0.5}
+_MODULES = {"memory_size": 32, "read_heads": 1}
+_INSTRUCTED = {
+    "read_heads": 4,
+    "input_scale": 6,
+    "optimizer": "rmsprop",
+    "learning_rate": 0.001,
+    "schedule": "constant",
+    "clip_norm": 10,
+}
+OF_THE_PRESET: dict[str, dict[str, Any]] = {
+    "babi-adnc": {"clip_norm": 10},
+    "babi-biadnc": {"clip_norm": 10},
+    "catbabi": {"clip_norm": 10},
+    "inference": _GRAPHS,
+    "instructed-copy:instructions-16": {"hidden": 64, **_INSTRUCTED},
+    "instructed-copy:DNC": _INSTRUCTED,
+    "interfaces:copy": _MODULES,
+    "interfaces:reverse": _MODULES,
+    "interfaces:duplicated-input": _MODULES,
+    "interfaces:forward-reverse": {"memory_width": 0, **_MODULES},
+    "interfaces:repeat-copy": {"controller": "feedforward", "memory_size": 64, "init_scheme": "store"},
+    "shrdlu:one-goal": {**_SHRDLU, "grow_from": 0, "slots_per_vector": 1.2},
+    "shrdlu:look-up": _SHRDLU,
+    "shrdlu:moves": _SHRDLU,
+    "shrdlu:DNC": _SHRDLU,
+    "shrdlu-lstm": {
+        **_SHRDLU,
+        **_GRAPHS,
+        "controller": "feedforward",
+        "memory_size": 8,
+        "word_size": 32,
+        "read_heads": 6,
+        "masking": True,
+        "normalisation": True,
+        "slots_per_vector": 1.2,
+    },
+    "traversal:lesson-13": {"fall_at": 0.6},
+    "traversal:DNC": {"fall_at": 0.6},
+    "underground": {"grow_from": 3, "pass_at": 0.2, "fall_at": 0.6, "easier": 0.2},  # of lessons, which it has not
+}
+"""What the trainings of recipes take from their presets; a recipe that is trained anew should say all itself."""
 
 
 @pytest.fixture
@@ -76,6 +124,27 @@ def test_a_recipe_trains_and_its_figures_are_scored(training: tuple[str, str]) -
         scores = json.loads(result.out)
         assert figure.in_unit(scores[figure.score]) >= 0
         assert (figure.published is None) == (figure.source == ""), "a published number has a source"
+
+
+def unsaid(words: tuple[str, ...]) -> dict[str, Any]:
+    """What the preset of a training sets and the words do not say."""
+    _, found, options = find(TRAIN, words)
+    said = {word.removeprefix("--").removeprefix("no-").replace("-", "_") for word in options}
+    settings = [parameter.default for parameter in inspect.signature(found.function).parameters.values()]
+    return {
+        field.name: value
+        for part in filter(dataclasses.is_dataclass, settings)
+        for field in dataclasses.fields(part)
+        if (value := getattr(part, field.name)) != field.default and field.name not in said
+    }
+
+
+@pytest.mark.parametrize("training", TRAININGS, ids=":".join)
+def test_a_recipe_does_not_change_with_its_preset(training: tuple[str, str]) -> None:
+    """A preset that changes leaves its recipes, and the results of theirs, as they are."""
+    name, model = training
+    words = load_recipe(name).trainings[model]
+    assert unsaid(words) == OF_THE_PRESET.get(":".join(filter(None, training)), {})
 
 
 def test_the_list_has_every_recipe_and_its_hours() -> None:

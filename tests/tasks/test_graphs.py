@@ -368,9 +368,9 @@ def test_lessons_are_a_curriculum() -> None:
             {"max_path": 6},
             "max_path must be at most 5, as many edges as a relation stands for, got 6",
         ),
-        (Inference, {"planning": -1}, "planning must be at least 0, edges or random, got -1"),
-        (ShortestPath, {"planning": -1}, "planning must be at least 0, edges or random, got -1"),
-        (ShortestPath, {"planning": "nodes"}, "planning must be at least 0, edges or random, got nodes"),
+        (Inference, {"planning": -1}, "planning must be at least 0, or edges or random, got -1"),
+        (ShortestPath, {"planning": -1}, "planning must be at least 0, or edges or random or path, got -1"),
+        (Inference, {"planning": "path"}, "planning must be at least 0, or edges or random, got path"),
         (ShortestPath, {"optimal_share": 1.5}, r"optimal_share must lie in \[0, 1\], got 1.5"),
     ],
 )

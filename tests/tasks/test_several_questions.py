@@ -301,3 +301,18 @@ def test_planning_takes_as_many_steps_as_edges_or_a_random_number(kind: Any) -> 
     for row in range(10):
         for read in questions_of(held_out, row):
             assert len(read.asked) == 1 + len(read.edges)
+
+
+def test_planning_takes_as_many_steps_as_the_path_has_edges() -> None:
+    task = ShortestPath(lesson=9, planning="path", queries=3, hints=1.0, valid_edges=True)
+    for drawn in (task, task.for_training):
+        batch = draw_checked(drawn, np.random.default_rng(0), 20)
+        lengths = set()
+        for row in range(20):
+            for read in questions_of(batch, row):
+                (start, _, end), *planning = read.asked
+                graph = Graph(Triple(*edge) for edge in read.edges)
+                assert len(planning) == graph.distances_to(end)[start] == len(read.answers) - 1
+                lengths.add(len(planning))
+        assert lengths == {2, 3, 4, 5}
+    assert draw_checked(task.for_training, np.random.default_rng(0), 1).hints is not None

@@ -4,7 +4,7 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
@@ -19,19 +19,24 @@ from numdnc.tasks.sequences import SequenceGenerator
 class PlannedTask(GraphTask):
     """A graph task with planning steps between question and answer; see `ShortestPath` and `Inference`."""
 
-    planning: int | Literal["edges", "random"] = 10
+    plannings: ClassVar[tuple[str, ...]] = ("edges", "random")
+    """Values of `planning` that are not numbers."""
+
+    planning: int | Literal["edges", "random", "path"] = 10
     """Empty steps between question and answer; edges = as many as the graph has edges, in training a random number of
-    them; random = a random number of them in scoring too."""
+    them; random = a random number of them in scoring too; path = of shortest path, as many as it has edges."""
     hints: float = 0.0
     """Share of the graphs for training where planning steps are to output how the answer is found; 0 = the paper's. The
     loss and scores of what is held out are of the answers alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.planning not in ("edges", "random") and not (
+        if self.planning not in self.plannings and not (
             isinstance(self.planning, int) and self.planning >= 0
         ):
-            raise UserError(f"planning must be at least 0, edges or random, got {self.planning}.")
+            raise UserError(
+                f"planning must be at least 0, or {' or '.join(self.plannings)}, got {self.planning}."
+            )
         if not 0 <= self.hints <= 1:
             raise UserError(f"hints must lie in [0, 1], got {self.hints}.")
         if self.hints and self.planning == 0:
@@ -44,7 +49,7 @@ class PlannedTask(GraphTask):
         """Planning steps after a question about a graph with so many edges, at most."""
         return self.planning if isinstance(self.planning, int) else edges
 
-    def planning_steps(self, rng: np.random.Generator, edges: int) -> int:
+    def planning_steps(self, rng: np.random.Generator, edges: int, question: Question) -> int:
         """Planning steps after a question about a graph with so many edges."""
         most = self.most_planning_steps(edges)
         return int(rng.integers(1, most, endpoint=True)) if self.planning == "random" else most

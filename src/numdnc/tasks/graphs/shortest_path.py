@@ -38,6 +38,8 @@ class ShortestPath(PlannedTask):
     ends in time. (`draw` feeds back a random shortest path; `rollout` replaces it by the model's choices.)
     With `valid_edges` a step is one choice among the edges of the current node, with the probabilities of their digits,
     renormalised; where the target is 000 000 000, nothing else can be chosen.
+    With `planning` path the question says by its planning steps how many edges the path has. Who does not know that asks
+    with 1 step, then with 2 and so on, until the answer arrives: before there are as many as the path has edges, none can.
     Input channels: digits of the three labels, question, answer. Output channels: digits of the three labels, one of
     ten each.
 
@@ -50,6 +52,8 @@ class ShortestPath(PlannedTask):
         "ours": SHORTEST_PATH,
         "paper": PAPER_SHORTEST_PATH,
     }
+
+    plannings: ClassVar[tuple[str, ...]] = ("edges", "random", "path")
 
     optimal_share: float = 0.8
     """Share of training steps that feed back the target instead of the model's own choice."""
@@ -100,6 +104,16 @@ class ShortestPath(PlannedTask):
                 levels[far - 1].append(node)
         levels[-1] = [start]
         return [[edge for node in level for edge in graph.shortest_edges(node, steps)] for level in levels]
+
+    def most_planning_steps(self, edges: int) -> int:
+        """Planning steps after a question about a graph with so many edges, at most."""
+        return self.sizes.path[1] if self.planning == "path" else super().most_planning_steps(edges)
+
+    def planning_steps(self, rng: np.random.Generator, edges: int, question: Question) -> int:
+        """Planning steps after a question about a graph with so many edges."""
+        if self.planning == "path":
+            return len(question.answers) - 1  # the last step ends the path
+        return super().planning_steps(rng, edges, question)
 
     def rollout(self, forward: Forward, batch: Batch, rng: np.random.Generator | None) -> Batch:
         """The batch with a model's choices as inputs, and the targets that follow from them.

@@ -164,7 +164,7 @@ class GraphTask(ABC):
         """Planning steps after a question about a graph with so many edges, at most; 0 where a task has none."""
         return 0
 
-    def planning_steps(self, rng: np.random.Generator, edges: int) -> int:
+    def planning_steps(self, rng: np.random.Generator, edges: int, question: Question) -> int:
         """Planning steps after a question about a graph with so many edges."""
         return self.most_planning_steps(edges)
 
@@ -249,7 +249,7 @@ class GraphTask(ABC):
         self, rng: np.random.Generator, triples: Sequence[Triple], questions: Sequence[Question]
     ) -> Batch:
         """A batch of one sequence: the triples in random order, then each question, planning steps, its answer."""
-        plans = [self.planning_steps(rng, len(triples)) for _ in questions]
+        plans = [self.planning_steps(rng, len(triples), question) for question in questions]
         begin = len(triples)
         steps = (
             begin + sum(len(question.asked) + len(question.answers) for question in questions) + sum(plans)
