@@ -38,8 +38,8 @@ class ShortestPath(PlannedTask):
     ends in time. (`draw` feeds back a random shortest path; `rollout` replaces it by the model's choices.)
     With `valid_edges` a step is one choice among the edges of the current node, with the probabilities of their digits,
     renormalised; where the target is 000 000 000, nothing else can be chosen.
-    With `planning` path the question says by its planning steps how many edges the path has. Who does not know that asks
-    with 1 step, then with 2 and so on, until the answer arrives: before there are as many as the path has edges, none can.
+    With `planning` path the question says by its planning steps how many edges the path has. Who does not know it asks
+    with 1 step, then with 2 and so on, until an answer of as many edges arrives, which none can with fewer.
     Input channels: digits of the three labels, question, answer. Output channels: digits of the three labels, one of
     ten each.
 
