@@ -61,12 +61,8 @@ OF_THE_PRESET: dict[str, dict[str, Any]] = {
         "normalisation": True,
         "slots_per_vector": 1.2,
     },
-    "underground": {
-        "grow_from": 3,
-        "pass_at": 0.2,
-        "fall_at": 0.6,
-        "easier": 0.2,
-    },  # of lessons, which it has not
+    # of lessons, which it has not:
+    "underground": {"grow_from": 3, "pass_at": 0.2, "fall_at": 0.6, "easier": 0.2},
 }
 """What the trainings of recipes take from their presets; a recipe that is trained anew should say all itself."""
 
