@@ -1,7 +1,6 @@
 """A stand-in for the BLAS library, whose number of threads the engine `cpu` sets while it computes."""
 
 import threading
-from typing import Any
 
 from helpers.patience import PATIENCE
 from numdnc.engines.cpu import blas
@@ -12,14 +11,12 @@ class FakeBLAS:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.lib_controllers = [self]
 
     def get_num_threads(self) -> int:
         return self.count
 
-    def limit(self, limits: int) -> Any:
-        before, self.count = self.count, limits
-        return type("Limit", (), {"restore_original_limits": lambda _: setattr(self, "count", before)})()
+    def set_num_threads(self, count: int) -> None:
+        self.count = count
 
 
 def inside(leave: threading.Event) -> threading.Thread:

@@ -1,7 +1,7 @@
 """Checks of the arguments of every engine; the error names the argument that is wrong."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -88,23 +88,9 @@ def _check_vectors(spec: Spec, dtype: np.dtype[Any], inputs: Any) -> None:
         raise UserError(f"inputs must be {expected}, got {inputs.shape} of {inputs.dtype}.")
 
 
-class _Expected(NamedTuple):
-    """A tree of the right shapes. Its values are never read, so it takes no physical memory."""
-
-    tree: Any
-    structure: list[Any]
-
-
-@lru_cache(maxsize=8)
-def _expected_params(spec: Spec, dtype: np.dtype[Any]) -> _Expected:
-    params = zero_params(spec, dtype)
-    return _Expected(params, _structure(params, []))
-
-
-@lru_cache(maxsize=8)
-def _expected_state(spec: Spec, batch: int, dtype: np.dtype[Any]) -> _Expected:
-    state = zero_state(spec, batch, dtype)
-    return _Expected(state, _structure(state, []))
+_expected_params = lru_cache(maxsize=8)(zero_params)
+_expected_state = lru_cache(maxsize=8)(zero_state)
+"""Trees of the right shapes. Their values are never read, so they take no physical memory."""
 
 
 def _float_dtype(params: Any) -> np.dtype[Any]:
@@ -130,10 +116,9 @@ def _out_of_range(symbols: Any, count: int) -> bool:
     return bool(symbols.view(symbols.dtype.str.replace("i", "u")).max() >= count)
 
 
-def _check_tree(owner: str, right: _Expected, given: Any) -> None:
-    if _structure(given, []) == right.structure:
+def _check_tree(owner: str, expected: Any, given: Any) -> None:
+    if _alike(expected, given):
         return
-    expected = right.tree
     wanted, got = dict(named_leaves(expected)), dict(named_leaves(given))
     if wanted.keys() != got.keys() or _branches(expected) != _branches(given):
         held = "None" if given is None else f"{', '.join(got) or 'no array'} in {_branches(given)} tuples"
@@ -145,19 +130,13 @@ def _check_tree(owner: str, right: _Expected, given: Any) -> None:
         _check_leaf(f"{owner}.{name}", array.shape, array.dtype, got[name])
 
 
-def _structure(tree: Any, found: list[Any]) -> list[Any]:
-    """Append the type of every node of a tree, and its length or its shape and dtype: equal for trees alike.
-
-    One list, which is compared at once: this is called very often.
-    """
-    found.append(type(tree))
-    if isinstance(tree, tuple):
-        found.append(len(tree))
-        for branch in tree:
-            _structure(branch, found)
-    elif isinstance(tree, np.ndarray):
-        found += tree.shape, tree.dtype
-    return found
+def _alike(expected: Any, given: Any) -> bool:
+    """Whether every node of a tree has the type of the expected one, and its length or its shape and dtype."""
+    if type(given) is not type(expected):
+        return False
+    if isinstance(expected, tuple):
+        return len(expected) == len(given) and all(map(_alike, expected, given))
+    return bool(expected.shape == given.shape and expected.dtype == given.dtype)
 
 
 def _check_leaf(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], given: Any) -> None:

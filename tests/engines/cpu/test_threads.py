@@ -368,7 +368,7 @@ def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPa
     seen: list[int] = []
 
     def blas_threads() -> list[int]:
-        return [library["num_threads"] for library in blas._blas().info()]
+        return [library.get_num_threads() for library in blas._libraries()]
 
     for name in ("outputs", "outputs_backward", "weight_gradients"):
         original = getattr(matmuls, name)
@@ -391,7 +391,7 @@ def test_blas_adds_no_threads_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def fake_blas(monkeypatch: pytest.MonkeyPatch) -> FakeBLAS:
     fake = FakeBLAS(3)
-    monkeypatch.setattr(blas, "_blas", lambda: fake)
+    monkeypatch.setattr(blas, "_libraries", lambda: [fake])
     monkeypatch.setattr(blas, "_hold", blas._SingleThreadedBLAS())
     return fake
 
@@ -420,7 +420,7 @@ from numdnc.engines.cpu import blas
 from helpers.blas_stand_in import FakeBLAS, inside
 
 fake = FakeBLAS(3)
-blas._blas = lambda: fake
+blas._libraries = lambda: [fake]
 leave = threading.Event()
 other = inside(leave)
 child = os.fork()

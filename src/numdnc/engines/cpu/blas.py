@@ -18,14 +18,15 @@ class _SingleThreadedBLAS:
     def __init__(self) -> None:
         self.lock = Lock()
         self._inside: set[int] = set()
-        self._limit: Any = None
+        self._before: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
         with self.lock:
-            if not self._inside and self._limit is None:
-                blas = _blas()
-                if any(library.get_num_threads() != 1 for library in blas.lib_controllers):
-                    self._limit = blas.limit(limits=1)
+            if not self._inside:
+                for library in _libraries():
+                    if (count := library.get_num_threads()) != 1:
+                        self._before.append((library, count))
+                        library.set_num_threads(1)
             self._inside.add(get_ident())
 
     def __exit__(self, *_: object) -> None:
@@ -36,9 +37,9 @@ class _SingleThreadedBLAS:
 
     def release(self) -> None:
         """Restore the number of threads from before."""
-        if self._limit is not None:
-            self._limit.restore_original_limits()
-            self._limit = None
+        while self._before:
+            library, count = self._before.pop()
+            library.set_num_threads(count)
 
 
 _hold = _SingleThreadedBLAS()
@@ -73,5 +74,6 @@ if hasattr(os, "register_at_fork"):
 
 
 @cache
-def _blas() -> Any:
-    return ThreadpoolController().select(user_api="blas")
+def _libraries() -> list[Any]:
+    found: list[Any] = ThreadpoolController().select(user_api="blas").lib_controllers
+    return found

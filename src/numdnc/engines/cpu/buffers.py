@@ -8,19 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numdnc.engines.cpu import sparse_buffers
-from numdnc.engines.cpu.kernels.sparse.types import SparseGradient, SparseScratch, SparseTape
-from numdnc.engines.cpu.kernels.types import (
-    ControllerGradient,
-    ControllerTape,
-    MemoryGradient,
-    MemoryTape,
-    NTMGradient,
-    NTMTape,
-    Scratch,
-    Sizes,
-)
+from numdnc.engines.cpu.kernels.types import ControllerGradient, ControllerTape, Sizes
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.plans import Plan
 from numdnc.params import (
@@ -32,91 +23,83 @@ from numdnc.params import (
     memory_state,
     state_part_shapes,
 )
-from numdnc.spec import DNCSpec, MemorySpec, Spec
+from numdnc.spec import Spec
 
-_REARRANGED = ("memory", "link", "reads")
-"""Parts of the state that kernels keep in another way: the memory by columns, the link in tiles, reads beside both."""
+_ELSEWHERE = ("link", "reads")
+"""Parts of the state that are not kept with the others: the link is in tiles, reads are beside both."""
 
 _part_shapes = lru_cache(64)(state_part_shapes)
 """Remembered: at small sizes working them out would take longer than the kernels."""
 
 
-def store_initial_state(
-    spec: Spec, tape: ControllerTape, memory: MemoryTape | SparseTape | NTMTape | None, state: Any
-) -> None:
-    """Copy the state that a sequence starts from into its tape."""
+def store_initial_state(spec: Spec, tape: ControllerTape, memory: Any, state: Any) -> None:
+    """Copy the state that a sequence starts from into its tape; memory: None, or the memory's tape."""
     _store_layer_states(spec, tape.hidden[0], tape.cell[0], state)
-    if isinstance(memory, SparseTape) and isinstance(spec, DNCSpec):
+    if spec.sparsity is not None:
         sparse_buffers.store_initial_state(spec, memory, state)
-    elif memory is not None:
-        memory.reads[0] = state.reads.reshape(memory.reads[0].shape)
-        _store_memory_state(_state_arrays(spec, memory.state, 0), state)
+    elif spec.has_memory:
+        memory.reads[0] = state.reads.reshape(memory.reads.shape[1:])
+        _store_memory_state(spec, memory.state, 0, state)
 
 
-def allocate_scratch(spec: Spec, plan: Plan, state: Any) -> Scratch | SparseScratch:
-    """Allocate what the forward pass needs besides the tape, with the state's link in it."""
-    scratch: Scratch | SparseScratch
-    (scratch,) = allocate(plan.scratch, plan.dtype)
-    if isinstance(scratch, SparseScratch) and isinstance(spec, DNCSpec):
+def allocate_scratch(spec: Spec, plan: Plan, state: Any) -> tuple[NDArray[np.int64], Any]:
+    """Allocate what the forward pass needs besides the tape, with the state's link in it: see `allocate`."""
+    numbers, (scratch,) = allocate(plan.scratch, plan.dtype)
+    if spec.sparsity is not None:
         sparse_buffers.store_scratch(spec, scratch, state)
-    elif isinstance(scratch, Scratch) and plan.sizes.links:
+    elif plan.sizes.links:
         _to_tiles(scratch.link, state.link, plan.sizes.tile)
-    return scratch
+    return numbers, scratch
 
 
 def allocate_gradients(
-    spec: Spec, plan: Plan, tape: MemoryTape | SparseTape | NTMTape | None, d_state: Any
-) -> tuple[ControllerGradient, MemoryGradient | SparseGradient | NTMGradient | None]:
-    """Allocate the gradients of the controller's and the memory's values, with those of the final state in them."""
-    controller, *rest = allocate(plan.gradient, plan.dtype)
+    spec: Spec, plan: Plan, tape: Any, d_state: Any
+) -> tuple[NDArray[np.int64], ControllerGradient, Any]:
+    """Allocate the gradients of the controller's and the memory's values, with those of the final state in them.
+
+    tape: None, or that of the memory; without a memory its gradient is None too.
+    """
+    numbers, arrays = allocate(plan.gradient, plan.dtype)
+    if not spec.has_memory:
+        (controller,) = arrays
+        _store_layer_states(spec, controller.hidden, controller.cell, d_state)
+        return numbers, controller, None
+    controller, memory = arrays
     _store_layer_states(spec, controller.hidden, controller.cell, d_state)
-    if not rest:
-        return controller, None
-    (memory,) = rest
     controller.reads[:] = d_state.reads.reshape(controller.reads.shape)
-    if isinstance(tape, SparseTape) and isinstance(spec, DNCSpec):
+    if spec.sparsity is not None:
         sparse_buffers.store_gradients(spec, memory, tape, _last_state(plan.sizes), d_state)
-        return controller, memory
-    _store_memory_state(_state_arrays(spec, memory.row, ...), d_state)
+        return numbers, controller, memory
+    _store_memory_state(spec, memory.row, ..., d_state)
     if plan.sizes.links:
         _to_tiles(memory.link, d_state.link, plan.sizes.tile)
-    return controller, memory
+    return numbers, controller, memory
 
 
-def final_state(
-    spec: Spec,
-    sizes: Sizes,
-    tape: ControllerTape,
-    memory: MemoryTape | SparseTape | NTMTape | None,
-    scratch: Scratch | SparseScratch,
-) -> Any:
-    """Copy the state after the last step."""
+def final_state(spec: Spec, sizes: Sizes, tape: ControllerTape, memory: Any, scratch: Any) -> Any:
+    """Copy the state after the last step; memory: None, or its tape."""
     last = _last_state(sizes)
     layers = _load_layer_states(spec, tape.hidden[-1], tape.cell[last])
-    if memory is None or not spec.has_memory:
+    if not spec.has_memory:
         return RecurrentState(layers)
-    if isinstance(memory, SparseTape) and isinstance(scratch, SparseScratch) and isinstance(spec, DNCSpec):
+    if spec.sparsity is not None:
         return sparse_buffers.final_state(spec, memory, scratch.recency, sizes.steps, last, layers)
-    link = scratch.link if isinstance(scratch, Scratch) else None
-    return _load_state(spec, sizes, layers, _state_arrays(spec, memory.state, last), link, memory.reads[-1])
+    link = scratch.link if sizes.links else None
+    return _load_state(spec, sizes, layers, memory.state, last, link, memory.reads[-1])
 
 
 def initial_state_gradient(
-    spec: Spec,
-    sizes: Sizes,
-    controller: ControllerGradient,
-    tape: MemoryTape | SparseTape | NTMTape | None,
-    memory: MemoryGradient | SparseGradient | NTMGradient | None,
+    spec: Spec, sizes: Sizes, controller: ControllerGradient, tape: Any, memory: Any
 ) -> Any:
-    """Copy the gradient with respect to the initial state."""
+    """Copy the gradient with respect to the initial state; tape and memory: None, or the memory's tape and gradient."""
     layers = _load_layer_states(spec, controller.hidden, controller.cell)
-    if memory is None or not spec.has_memory:
+    if not spec.has_memory:
         return RecurrentState(layers)
     reads = controller.reads.reshape(-1, spec.read_heads, spec.word_size)
-    if isinstance(memory, SparseGradient) and isinstance(tape, SparseTape) and isinstance(spec, DNCSpec):
+    if spec.sparsity is not None:
         return sparse_buffers.initial_state_gradient(spec, tape, memory, reads, layers)
-    link = memory.link if isinstance(memory, MemoryGradient) else None
-    return _load_state(spec, sizes, layers, _state_arrays(spec, memory.row, ...), link, reads)
+    link = memory.link if sizes.links else None
+    return _load_state(spec, sizes, layers, memory.row, ..., link, reads)
 
 
 def _last_state(sizes: Sizes) -> int:
@@ -124,35 +107,38 @@ def _last_state(sizes: Sizes) -> int:
     return sizes.steps % sizes.kept_states
 
 
-def _state_arrays(spec: Spec, kept: Any, at: Any) -> dict[str, Array]:
-    """Arrays of one step, from `kept`, for the parts of the state that are not in tiles or on a tape of their own."""
-    names = ("memory", *(name for name in _part_shapes(spec) if name not in _REARRANGED))
-    return {name: getattr(kept, name)[at] for name in names}
-
-
-def _store_memory_state(arrays: dict[str, Array], state: Any) -> None:
-    """Copy a memory's state into arrays of one step."""
-    for name, array in arrays.items():
-        part = state.memory.swapaxes(-1, -2) if name == "memory" else getattr(state, name)
-        array[:] = part.reshape(array.shape)
+def _store_memory_state(spec: Spec, kept: Any, at: Any, state: Any) -> None:
+    """Copy a memory's state into row `at` of the arrays that are kept of it."""
+    for name in _part_shapes(spec):
+        if name not in _ELSEWHERE:
+            array, part = getattr(kept, name)[at], getattr(state, name)
+            if name == "memory":
+                part = part.swapaxes(-1, -2)
+            array[...] = part.reshape(array.shape)
 
 
 def _load_state(
-    spec: MemorySpec,
+    spec: Spec,
     sizes: Sizes,
     layers: tuple[LayerState, ...],
-    arrays: dict[str, Array],
+    kept: Any,
+    at: Any,
     link: Array | None,
     reads: Array,
 ) -> Any:
-    """Copy a model's state out of arrays of one step."""
-    found = {name: array.copy() for name, array in arrays.items()}
-    found |= {"memory": arrays["memory"].swapaxes(1, 2).copy(), "reads": reads.copy()}
-    if link is not None and spec.links:
-        found["link"] = _from_tiles(link, sizes.tile)
-    shapes = _part_shapes(spec)
-    batch = len(reads) // spec.memories
-    parts = {name: part.reshape(batch, *shapes[name]) for name, part in found.items()}
+    """Copy a model's state out of row `at` of the arrays that are kept of it, the links and the reads."""
+    batch = len(reads) // sizes.memories
+    parts = {}
+    for name, shape in _part_shapes(spec).items():
+        if name == "reads":
+            part = reads.copy()
+        elif name == "link":
+            part = _from_tiles(link, sizes.tile)
+        elif name == "memory":
+            part = kept.memory[at].swapaxes(1, 2).copy()
+        else:
+            part = getattr(kept, name)[at].copy()
+        parts[name] = part.reshape(batch, *shape)
     return memory_state(spec, layers, parts)
 
 
@@ -163,10 +149,11 @@ def _to_tiles(tiles: Array, link: Array, width: int) -> None:
     for tile in range(count):
         columns = link[..., tile * width : (tile + 1) * width]
         tiles[:, :, tile, :, : columns.shape[3]] = columns
-        tiles[:, :, tile, :, columns.shape[3] :] = 0
+        if columns.shape[3] < tiles.shape[4]:
+            tiles[:, :, tile, :, columns.shape[3] :] = 0
 
 
-def _from_tiles(tiles: Array, width: int) -> Array:
+def _from_tiles(tiles: Any, width: int) -> Array:
     """Copy the links (BE, V, N, N) out of tiles."""
     BE, V, count, N, _ = tiles.shape
     link = np.empty((BE, V, N, N), tiles.dtype)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from numdnc.engines.cpu.cache import why_not_kept
-from numdnc.engines.cpu.signatures import signature
+from numdnc.engines.cpu.kernels.unpacking import signature
 from numdnc.errors import UserError
 
 _CODE = """
@@ -68,9 +68,9 @@ def compile_both(kernel: Any, other: Any, dtype: np.dtype[Any], *, helper: bool)
     kept = all(_is_kept(each, dtype) for each in (kernel, other))
     if helper:
         compile_meanwhile(kernel, other, dtype)
-    kernel.compile(signature(kernel, dtype))
+    kernel.compile(signature(dtype))
     await_compiled(other, dtype)
-    other.compile(signature(other, dtype))
+    other.compile(signature(dtype))
     return not kept
 
 
@@ -79,7 +79,7 @@ def _key(kernel: Any, dtype: np.dtype[Any]) -> _Key:
 
 
 def _is_kept(kernel: Any, dtype: np.dtype[Any]) -> bool:
-    types = signature(kernel, dtype)
+    types = signature(dtype)
     kept: bool = types in kernel.overloads or kernel._cache.is_kept(types, kernel.targetctx.codegen())
     return kept
 
@@ -117,7 +117,7 @@ def main(name: str, dtype: str) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     module, _, name = name.partition(":")
     kernel = getattr(import_module(module), name)
-    kernel.compile(signature(kernel, np.dtype(dtype)))
+    kernel.compile(signature(np.dtype(dtype)))
 
 
 def _end_with_parent() -> None:

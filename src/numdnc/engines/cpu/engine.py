@@ -20,7 +20,7 @@ from numdnc.engines.cpu.instructions import (
 from numdnc.engines.cpu.kernels import ntm, sequence
 from numdnc.engines.cpu.kernels.sparse import sequence as sparse
 from numdnc.engines.cpu.kernels.sparse.types import SparseTape
-from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, InterfaceParams, MemoryTape, NTMTape
+from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, MemoryTape, NTMTape
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.packing import pack_controller, pack_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
@@ -47,8 +47,8 @@ class Tape(NamedTuple):
     inputs: Inputs
     plan: Plan
     threads: int
+    numbers: NDArray[np.int64]  # what kernels are told of the arrays
     controller: Controller
-    interface: InterfaceParams | None
     controller_tape: ControllerTape
     memory_tape: MemoryTape | SparseTape | NTMTape | None
     bypass_mask: Array | None
@@ -117,39 +117,36 @@ class CPUEngine:
     ) -> tuple[Array, Any, Tape | None]:
         inputs = np.ascontiguousarray(inputs)
         T, B = inputs.shape[:2]
-        threads = self._threads_for(spec, T, B)
+        allowed = self._allowed_threads()
+        threads = allowed if self._threads is not None else useful_threads(spec, T, B, allowed)
         plan = make_plan(spec, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
-        controller, tape, *rest = allocate(plan.tape, plan.dtype)
-        interface: Any = None
-        memory: MemoryTape | SparseTape | NTMTape | None = None
-        if rest:  # those only a model with a memory has
-            interface, memory = rest
-        controller = pack_controller(spec, plan, params, inputs, controller, threads)
+        numbers, arrays = allocate(plan.tape, plan.dtype)
+        memory: Any = None
+        if spec.has_memory:
+            controller, interface, tape, memory = arrays
+            pack_interface(plan, params.interface, interface)
+        else:
+            controller, tape = arrays
+        pack_controller(spec, plan, params, inputs, controller, threads)
         buffers.store_initial_state(spec, tape, memory, state)
         reverse = None
         if isinstance(spec, DNCSpec) and spec.bidirectional:
             reverse = self._reverse(spec, params, inputs, lengths, keep_tape, threads)
             tape.hidden[1:, :, sum(spec.hidden_sizes) :] = reverse.mirror.turn_values(reverse.tape.hidden[1:])
-        scratch = buffers.allocate_scratch(spec, plan, state)
+        scratch_numbers, scratch = buffers.allocate_scratch(spec, plan, state)
         kernel, backward_kernel = _kernels(spec)
-        if keep_tape and self._allowed_threads() > 1:
+        if keep_tape and allowed > 1:
             compile_meanwhile(kernel, backward_kernel, plan.dtype)
-        if memory is not None:
-            interface = pack_interface(plan, params.interface, interface)
-            arguments: tuple[Any, ...] = (plan.sizes, controller, interface, tape, memory, scratch)
-            reads = memory.reads.reshape(T + 1, B, spec.reads_size)
-        else:
-            reads = np.empty((T + 1, B, 0), plan.dtype)
-            arguments = (plan.sizes, controller, tape, reads, scratch.products)
-        self._run(spec, B, threads, kernel, *arguments)
+        self._run(spec, plan, B, threads, kernel, (numbers, scratch_numbers), held=(tape, scratch))
         hidden = _bypass(tape, bypass_mask)
-        outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads[1:]))
+        reads = hidden[..., :0] if memory is None else memory.reads[1:].reshape(T, B, spec.reads_size)
+        outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads))
         instructions = None
         if spec.instruction_slots is not None:
             outputs, instructions = follow_instructions(params.instructions, outputs)
         after = buffers.final_state(spec, plan.sizes, tape, memory, scratch)
         kept = Tape(
-            *(spec, inputs, plan, threads, controller, interface, tape, memory, bypass_mask, reverse),
+            *(spec, inputs, plan, threads, numbers, controller, tape, memory, bypass_mask, reverse),
             instructions,
         )
         return outputs.reshape(T, B, spec.output_size), after, kept if keep_tape else None
@@ -167,16 +164,15 @@ class CPUEngine:
         (T, B), lstm, turn = inputs.shape[:2], reverse_spec(spec), mirror(inputs, lengths)
         turned = turn.turn(inputs)
         plan = make_plan(lstm, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
-        controller, tape = allocate(plan.tape, plan.dtype)
+        numbers, (controller, tape) = allocate(plan.tape, plan.dtype)
         layers = RecurrentParams(params.reverse_controller, params.output)
-        controller = pack_controller(lstm, plan, layers, turned, controller, threads)
+        pack_controller(lstm, plan, layers, turned, controller, threads)
         state = zero_state(lstm, B, plan.dtype)
         buffers.store_initial_state(lstm, tape, None, state)
-        scratch = buffers.allocate_scratch(lstm, plan, state)
-        nothing = np.empty((T + 1, B, 0), plan.dtype)
-        arguments = (plan.sizes, controller, tape, nothing, scratch.products)
-        self._run(lstm, B, threads, sequence.recurrent_forward, *arguments)
-        return ReverseTape(lstm, turn, turned, plan, controller, tape)
+        scratch_numbers, scratch = buffers.allocate_scratch(lstm, plan, state)
+        told = numbers, scratch_numbers
+        self._run(lstm, plan, B, threads, sequence.recurrent_forward, told, held=(tape, scratch))
+        return ReverseTape(lstm, turn, turned, plan, numbers, controller, tape)
 
     def _reverse_backward(
         self, params: DNCParams, tape: ReverseTape, d_hidden: Array, threads: int
@@ -184,11 +180,12 @@ class CPUEngine:
         """Gradients of its parameters and inputs, from that of its hidden values (T, B, H)."""
         B = d_hidden.shape[1]
         blank = zero_state(tape.spec, B, tape.plan.dtype)
-        gradient, _ = buffers.allocate_gradients(tape.spec, tape.plan, None, blank)
+        numbers, gradient, _ = buffers.allocate_gradients(tape.spec, tape.plan, None, blank)
         gradient.hidden_out[:] = tape.mirror.turn_values(d_hidden)
         kernel = sequence.recurrent_backward
         await_compiled(kernel, tape.plan.dtype)
-        self._run(tape.spec, B, threads, kernel, tape.plan.sizes, tape.controller, tape.tape, gradient)
+        told = tape.numbers, numbers
+        self._run(tape.spec, tape.plan, B, threads, kernel, told, held=(tape.tape, gradient))
         d_layers, d_inputs = matmuls.weight_gradients(
             *(
                 threads,
@@ -218,7 +215,9 @@ class CPUEngine:
     ) -> tuple[Any, Array | None, Any]:
         (T, B), threads, sizes = tape.inputs.shape[:2], tape.threads, tape.plan.sizes
         saved, memory = tape.controller_tape, tape.memory_tape
-        controller_gradient, memory_gradient = buffers.allocate_gradients(spec, tape.plan, memory, d_state)
+        numbers, controller_gradient, memory_gradient = buffers.allocate_gradients(
+            spec, tape.plan, memory, d_state
+        )
         d_hidden = controller_gradient.hidden_out
         reads = d_reads = saved.hidden[1:, :, :0]
         if memory is not None and memory_gradient is not None:
@@ -234,11 +233,10 @@ class CPUEngine:
         )
         if tape.bypass_mask is not None:
             d_hidden *= tape.bypass_mask
-        saved_arrays: tuple[Any, ...] = (saved,) if memory is None else (tape.interface, saved, memory)
-        gradients = (controller_gradient, *(() if memory_gradient is None else (memory_gradient,)))
         _, kernel = _kernels(spec)
         await_compiled(kernel, tape.plan.dtype)
-        self._run(spec, B, threads, kernel, sizes, tape.controller, *saved_arrays, *gradients)
+        told = tape.numbers, numbers
+        self._run(spec, tape.plan, B, threads, kernel, told, held=(saved, controller_gradient))
         d_weights, product = None, None
         if memory_gradient is not None:
             d_weights = np.empty_like(params.interface.weights)
@@ -283,20 +281,37 @@ class CPUEngine:
         d_params = DNCParams(d_layers, d_interface, d_output, d_initial, d_reverse, d_instructions)
         return d_params, d_inputs, d_before
 
-    def _threads_for(self, spec: Spec, steps: int, batch: int) -> int:
-        """The number asked for, or as many as the work is worth."""
-        threads = self._allowed_threads()
-        return threads if self._threads is not None else useful_threads(spec, steps, batch, threads)
-
     def _allowed_threads(self) -> int:
+        """The number asked for, or what NUMDNC_THREADS and the machine allow."""
         return self._threads if self._threads is not None else count_threads()
 
-    def _run(self, spec: Spec, batch: int, threads: int, kernel: Any, *arguments: Any) -> None:
-        """Call the kernel on every thread, each with its share of the work."""
-        item_size = arguments[1].bias.itemsize
-        shares = share_work(spec, batch, available_threads(threads), item_size, self._together)
-        calls: list[Callable[[], Any]] = [partial(kernel, *arguments, share) for share in shares]
+    def _run(
+        self,
+        spec: Spec,
+        plan: Plan,
+        batch: int,
+        threads: int,
+        kernel: Any,
+        numbers: tuple[NDArray[np.int64], ...],
+        held: Any,
+    ) -> None:
+        """Call the kernel on every thread, each with its share of the work.
+
+        `numbers` say where its arrays are, and `held` are tuples of them: their memory must not be freed while a
+        thread is at work, even if another one has failed and this call has ended.
+        """
+        shares = share_work(spec, batch, available_threads(threads), plan.dtype.itemsize, self._together)
+        told = np.concatenate((plan.numbers, *numbers))
+        calls: list[Callable[[], Any]] = [
+            partial(_call, kernel, held, told, np.array(share[:-1]), share.barrier, plan.like)
+            for share in shares
+        ]
         run_in_parallel(calls, on_failure=partial(abort_barrier, shares))
+
+
+def _call(kernel: Any, held: Any, *arguments: Any) -> None:
+    """Call a kernel; `held` stays until it has ended."""
+    kernel(*arguments)
 
 
 def _kernels(spec: Spec) -> tuple[Any, Any]:

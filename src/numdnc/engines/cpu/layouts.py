@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from numdnc.engines.cpu.kernels.types import Axes, Given
+from numdnc.engines.cpu.kernels.types import Axes, declared
 from numdnc.engines.cpu.memory_pool import CACHE_LINE, empty_block
 
 
@@ -23,15 +23,32 @@ class Layout(NamedTuple):
     """Positions of the arrays of some named tuples in one block of memory."""
 
     bytes: int  # of the block
-    kinds: tuple[tuple[Any, tuple[Any, ...]], ...]
-    """Each kind with its fields in order: an `ArrayAt`, such a pair again, or None for what the caller supplies."""
+    kinds: tuple[dict[str, Any], ...]
+    """The fields of each kind: an `ArrayAt`, or the fields of a tuple within."""
+    numbers: NDArray[np.int64]
+    """Of each array its first byte and its shape, as kernels/unpacking.py reads them; .."""
+    addresses: NDArray[np.int64]
+    """.. 1 for a first byte, to which the block's address is added, and 0 for a size."""
 
 
-@cache
-def declared(kind: Any) -> dict[str, Any]:
-    """The fields of a named tuple: an `Axes` for an array, the kind of a tuple within, or the type of a number."""
-    hints = get_type_hints(kind, include_extras=True)
-    return {name: getattr(hints[name], "__metadata__", (hints[name],))[0] for name in kind._fields}
+class Arrays:
+    """The arrays of a named tuple, each made when it is first asked for: Python uses a few of them, kernels all."""
+
+    def __init__(self, places: dict[str, Any], block: Any) -> None:
+        self._places = places
+        self._block = block
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            place = self._places[name]
+        except KeyError:
+            raise AttributeError(name) from None
+        if isinstance(place, ArrayAt):
+            found: Any = np.ndarray(place.shape, place.dtype, self._block, place.first_byte)
+        else:
+            found = Arrays(place, self._block)
+        setattr(self, name, found)
+        return found
 
 
 def lay_out(
@@ -39,43 +56,29 @@ def lay_out(
 ) -> Layout:
     """Place the arrays one after the other, each at the beginning of a cache line."""
     end = 0
-
-    def arrays_of(kind: Any) -> tuple[Any, tuple[Any, ...]]:
-        return kind, tuple(map(place, declared(kind).values()))
+    numbers: list[int] = []
+    addresses: list[int] = []
 
     def place(declaration: Any) -> Any:
         nonlocal end
         if not isinstance(declaration, Axes):
-            return arrays_of(declaration) if hasattr(declaration, "_fields") else None
-        if isinstance(declaration, Given):
-            return None
+            return {name: place(each) for name, each in declared(declaration).items()}
         shape = [int(axis) if axis.isdigit() else sizes[axis] for axis in declaration.names.split()]
         if declaration.flag and not flags[declaration.flag]:
             shape[-1] = 0
         item = np.dtype(declaration.dtype) if declaration.dtype else dtype
         found = ArrayAt(tuple(shape), item, end)
+        numbers.extend((end, *shape))
+        addresses.extend((1, *[0] * len(shape)))
         end += -(-math.prod(shape) * item.itemsize // CACHE_LINE) * CACHE_LINE
         return found
 
-    found = tuple(map(arrays_of, kinds))
-    return Layout(end, found)
+    found = tuple(map(place, kinds))
+    return Layout(end, found, np.array(numbers, np.int64), np.array(addresses, np.int64))
 
 
-def allocate(layout: Layout, dtype: np.dtype[Any]) -> list[Any]:
-    """Allocate the tuples of a layout in one block, uninitialised; what the caller supplies is None."""
+def allocate(layout: Layout, dtype: np.dtype[Any]) -> tuple[NDArray[np.int64], list[Any]]:
+    """Allocate the tuples of a layout in one block, uninitialised: what kernels are told of them, and `Arrays`."""
     block = empty_block(layout.bytes // dtype.itemsize, dtype)
-    return [_build(kind, fields, block) for kind, fields in layout.kinds]
-
-
-def _build(kind: Any, fields: tuple[Any, ...], block: Any) -> Any:
-    """Build a tuple. Not a closure: one would hold the block until garbage is collected."""
-    return kind(
-        *[
-            np.ndarray(field.shape, field.dtype, block, field.first_byte)
-            if type(field) is ArrayAt
-            else None
-            if field is None
-            else _build(field[0], field[1], block)
-            for field in fields
-        ]
-    )
+    address = block.__array_interface__["data"][0]
+    return layout.numbers + address * layout.addresses, [Arrays(places, block) for places in layout.kinds]

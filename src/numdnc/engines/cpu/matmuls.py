@@ -68,7 +68,7 @@ def weight_gradients(
     x = inputs.reshape(T * B, X) if vectors else None
     products = [] if interface is None else [interface]
     d_weights, d_inputs = [], []
-    for layer, (_, _, C, gate, K, part, _, _) in zip(params, controller.layers, strict=True):
+    for layer, (_, _, C, gate, K, part, _, _) in zip(params, controller.layers.tolist(), strict=True):
         d_z = gradient.gates[:, :, gate : gate + C].reshape(T * B, C)
         seen = tape.layer_inputs[:T, :, part : part + K].reshape(T * B, K)
         d_weights.append(np.empty_like(layer.weights))
@@ -79,7 +79,7 @@ def weight_gradients(
             products.append((d_inputs[-1], d_z, layer.weights[:X].T))
     matmul(threads, *products)
     found = []
-    for layer, found_weights, row in zip(params, d_weights, controller.layers, strict=True):
+    for layer, found_weights, row in zip(params, d_weights, controller.layers.tolist(), strict=True):
         H, unit, C, gate = row[:4]
         found.append(
             _layer_gradient(

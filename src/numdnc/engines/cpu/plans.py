@@ -52,10 +52,11 @@ class Plan(NamedTuple):
     """What calls for the same spec, length, batch and dtype have in common."""
 
     sizes: Sizes
+    numbers: NDArray[np.int64]  # the same, as kernels/unpacking.py reads them
+    like: Array  # an empty array of the dtype
     dtype: np.dtype[Any]
     layers: NDArray[np.int64]  # (L, 8): see `Controller`
     input_rows: Any  # (T, B): the number of each step of each sequence
-    offsets: Any  # `InterfaceOffsets`
     spans: NDArray[np.int64]  # see `InterfaceParams`
     tape: Layout  # of parameters and tape, ..
     scratch: Layout  # .. of what the forward pass needs besides, ..
@@ -76,13 +77,17 @@ def make_plan(
     sizes = _sizes(spec, steps, batch, dtype.itemsize, keep_tape)
     like = np.empty(0, dtype)
     layers = _layers(spec, sizes, batch, symbols, like)
-    axes = axis_sizes(spec, sizes, layers, batch, threads, like)
+    spans = _spans(spec)
+    axes = {
+        **axis_sizes(spec, sizes, layers, batch, threads, like),
+        "all_input_products": (spec.input_size if symbols else steps * batch) * int(layers[:, 2].sum()),
+        "spans": len(spans),
+    }
     lstm = spec.controller == "lstm"
     flags = {
         **{name: bool(getattr(spec, name, False)) for name in VARIATIONS},
         "lstm": lstm,
         "layer_norm": lstm and spec.normalisation,
-        "vectors": not symbols,
         "usage_writing": not spec.recency,
         "deallocating_heads": sizes.deallocation > 0 and sizes.write_heads > 1,
         "unmasked": not sizes.masking,
@@ -92,19 +97,26 @@ def make_plan(
     gradient: tuple[Any, ...] = (ControllerGradient,)
     scratch: Any = Scratch
     if isinstance(spec, NTMSpec):
-        tape, gradient = (*tape, InterfaceParams, NTMTape), (*gradient, NTMGradient)
+        tape, gradient = (Controller, InterfaceParams, ControllerTape, NTMTape), (*gradient, NTMGradient)
     elif spec.sparsity is not None:
-        tape, gradient = (*tape, InterfaceParams, SparseTape), (*gradient, SparseGradient)
+        tape, gradient = (
+            (Controller, InterfaceParams, ControllerTape, SparseTape),
+            (*gradient, SparseGradient),
+        )
         scratch = SparseScratch
     elif spec.has_memory:
-        tape, gradient = (*tape, InterfaceParams, MemoryTape), (*gradient, MemoryGradient)
+        tape, gradient = (
+            (Controller, InterfaceParams, ControllerTape, MemoryTape),
+            (*gradient, MemoryGradient),
+        )
     return Plan(
         sizes,
+        _as_integers(sizes),
+        like,
         dtype,
         layers,
         np.arange(steps * batch).reshape(steps, batch),
-        _offsets(spec),
-        _spans(spec),
+        spans,
         lay_out(tape, axes, flags, dtype),
         lay_out((scratch,), axes, flags, dtype),
         lay_out(gradient, axes, flags, dtype),
@@ -145,7 +157,6 @@ def axis_sizes(
         "2RN": 2 * R * N,
         "threads": threads,
         "all_weights": sum(K * padded(C, like) for C, K in zip(outputs, inputs, strict=True)),
-        "all_input_products": T * B * sum(outputs),
         "batch_outputs": B * widest,
         "batch_gates": B * max(outputs),
         "batch_inputs": B * max(inputs),
@@ -200,6 +211,7 @@ def _sizes(spec: Spec, steps: int, batch: int, item_size: int, keep_tape: bool) 
         "steps": steps,
         "kept_states": steps + 1 if keep_tape else 2,
         "kept_steps": max(steps, 1) if keep_tape else 1,
+        "offsets": _offsets(spec),
         "kind": _CONTROLLERS[spec.controller],
         "normalised_layers": int(spec.normalisation and spec.controller == "lstm"),
         "normalised": int(spec.normalisation),
@@ -243,6 +255,14 @@ def _layers(spec: Spec, sizes: Sizes, batch: int, symbols: bool, like: Array) ->
         weight += K * padded(C, like)
         table += (spec.input_size if symbols else sizes.steps * batch) * C
     return np.array(found, np.int64)
+
+
+def _as_integers(sizes: Sizes) -> NDArray[np.int64]:
+    """The fields in order; a float as the integer of the same bits."""
+    flat: list[Any] = []
+    for each in sizes:
+        flat.extend(each if isinstance(each, tuple) else [each])
+    return np.array([each if isinstance(each, int) else np.float64(each).view(np.int64) for each in flat])
 
 
 def _offsets(spec: Spec) -> Any:

@@ -47,6 +47,7 @@ class ReverseTape(NamedTuple):
     inputs: Inputs
     """Turned around."""
     plan: Plan
+    numbers: NDArray[np.int64]
     controller: Controller
     tape: ControllerTape
 

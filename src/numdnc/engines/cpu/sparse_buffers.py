@@ -13,6 +13,7 @@ from numdnc.engines.cpu.kernels.sparse.types import (
     Recency,
     RowScratch,
     SparseGradient,
+    SparseMemory,
     SparseScratch,
     SparseTape,
 )
@@ -50,8 +51,8 @@ def store_gradients(
     spec: DNCSpec, gradient: SparseGradient, tape: SparseTape, last: int, d_state: Any
 ) -> None:
     """Copy the gradient of the final state, and the memory as it is after the last step; `last` is its state's row."""
-    for copy, kept in zip(gradient.now, tape.now, strict=True):
-        copy[:] = kept
+    for part in SparseMemory._fields:
+        getattr(gradient.now, part)[:] = getattr(tape.now, part)
     _clear_row_scratch(gradient.scratch)
     row = gradient.row
     copies.to_blocks(row.memory, _contiguous(d_state.memory))

@@ -7,6 +7,7 @@ so, which is what lets it work on many numbers at once.
 Numba says nothing of `noalias` in its manual, though its compiler flags have it: `_OPTIONS` makes it one to ask for.
 """
 
+import gc
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -162,20 +163,31 @@ _ENTRIES: set[Any] = set()
 
 
 class _Compiling(event.Listener):
-    """Announces, once, that a kernel is being compiled, which takes half a minute for a DNC."""
+    """Announces, once, that a kernel is being compiled, which takes half a minute for a DNC.
+
+    Meanwhile no garbage is collected: of what Numba makes almost all stays, and looking through it took a sixth of the
+    time. The memory, some 120 MB, is free again afterwards.
+    """
 
     said = False
+    collecting = True
 
     def on_start(self, event: event.Event) -> None:
         """Called by Numba before it compiles anything."""
-        if event.data["dispatcher"].py_func in _ENTRIES and not self.said:
+        if event.data["dispatcher"].py_func not in _ENTRIES:
+            return
+        self.collecting = gc.isenabled()
+        gc.disable()
+        if not self.said:
             self.said = True
             hindered = why_not_kept()
             kept = f"once (kept in {cache_folder()})" if hindered is None else f"every time ({hindered})"
             _LOG.warning("engine cpu is compiled for this kind of model: up to half a minute, %s", kept)
 
     def on_end(self, event: event.Event) -> None:
-        """Called by Numba after it has compiled."""
+        """Called by Numba after it has compiled, or failed to."""
+        if event.data["dispatcher"].py_func in _ENTRIES and self.collecting:
+            gc.enable()
 
 
 event.register("numba:compile", _Compiling())

@@ -6,7 +6,7 @@ heads; memory by columns (W, N).
 
 from numdnc.engines.cpu.kernels.addressing import address, address_backward
 from numdnc.engines.cpu.kernels.arrays import add, clear_rows, copy
-from numdnc.engines.cpu.kernels.compiling import entry, inlined, kernel
+from numdnc.engines.cpu.kernels.compiling import inlined, kernel
 from numdnc.engines.cpu.kernels.controller import (
     controller_step,
     controller_step_backward,
@@ -29,10 +29,11 @@ from numdnc.engines.cpu.kernels.types import (
     Sizes,
     WorkShare,
 )
+from numdnc.engines.cpu.kernels.unpacking import sequence_entry
 from numdnc.engines.cpu.kernels.write_heads import write_heads, write_heads_backward
 
 
-@entry
+@sequence_entry
 def ntm_forward(
     sizes: Sizes,
     controller: Controller,
@@ -63,7 +64,7 @@ def _access_rows(sizes, interface, tape, scratch, work, t):
         step = ntm_step_row(tape.step, t % sizes.kept_steps, b)
         after = ntm_row(tape.state, (t + 1) % sizes.kept_states, b)
         interface_vector(sizes, interface, step, scratch, work, b)
-        parts = split_ntm_interface(step.interface, interface.offsets, sizes)
+        parts = split_ntm_interface(step.interface, sizes.offsets, sizes)
         _access(parts, before, step, after, tape.reads[t + 1, b])
 
 
@@ -106,7 +107,7 @@ def _access(interface, before, step, after, reads):
     add_product_transposed(reads, after.read_weights, after.memory)
 
 
-@entry
+@sequence_entry
 def ntm_backward(
     sizes: Sizes,
     controller: Controller,
@@ -134,10 +135,10 @@ def _access_rows_backward(sizes, interface, tape, controller_gradient, gradient,
         step = ntm_step_row(tape.step, t % sizes.kept_steps, b)
         d_xi = gradient.interface[t, b]
         _access_backward(
-            split_ntm_interface(d_xi, interface.offsets, sizes),
+            split_ntm_interface(d_xi, sizes.offsets, sizes),
             ntm_gradient_row(gradient.row, b),
             gradient.reads_out[t, b],
-            split_ntm_interface(step.interface, interface.offsets, sizes),
+            split_ntm_interface(step.interface, sizes.offsets, sizes),
             ntm_row(tape.state, t % sizes.kept_states, b),
             step,
             ntm_row(tape.state, (t + 1) % sizes.kept_states, b),

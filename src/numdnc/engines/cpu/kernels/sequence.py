@@ -1,7 +1,5 @@
 """A whole sequence, forward and backward: one compiled call per thread."""
 
-from typing import Annotated
-
 from numdnc.engines.cpu.kernels.access import (
     access_read,
     access_read_backward,
@@ -37,11 +35,9 @@ from numdnc.engines.cpu.kernels.products import add_product_transposed
 from numdnc.engines.cpu.kernels.rows import gradient_row, state_row, step_row
 from numdnc.engines.cpu.kernels.teams import chunk_start, wait_for_team
 from numdnc.engines.cpu.kernels.types import (
-    Array,
     Controller,
     ControllerGradient,
     ControllerTape,
-    Given,
     InterfaceParams,
     MemoryGradient,
     MemoryTape,
@@ -49,23 +45,23 @@ from numdnc.engines.cpu.kernels.types import (
     Sizes,
     WorkShare,
 )
+from numdnc.engines.cpu.kernels.unpacking import sequence_entry
 
 
-@entry
+@sequence_entry
 def recurrent_forward(
     sizes: Sizes,
     controller: Controller,
     tape: ControllerTape,
-    reads: Annotated[Array, Given("T1 B 0")],
-    products: Annotated[Array, Given("threads batch_outputs")],
+    scratch: Scratch,
     work: WorkShare,
 ):
     """An RNN or LSTM: hidden values of every step."""
     for t in range(sizes.steps):
-        controller_step(sizes, controller, tape, reads, products, work, t)
+        controller_step(sizes, controller, tape, scratch.no_reads, scratch.products, work, t)
 
 
-@entry
+@sequence_entry
 def recurrent_backward(
     sizes: Sizes,
     controller: Controller,
@@ -80,7 +76,7 @@ def recurrent_backward(
         controller_step_backward(sizes, controller, tape, gradient, work, t)
 
 
-@entry
+@sequence_entry
 def dnc_forward(
     sizes: Sizes,
     controller: Controller,
@@ -125,7 +121,7 @@ def _write(sizes, interface, tape, scratch, work, t, e):
             multiply_reads(step.product, tape.reads[t + 1, m - 1])
         access_write(
             sizes,
-            split_memory_interface(step.interface, step.product, interface.offsets, sizes, e),
+            split_memory_interface(step.interface, step.product, sizes.offsets, sizes, e),
             before,
             step,
             after,
@@ -168,11 +164,11 @@ def _read(sizes, interface, tape, scratch, work, t, e):
         after = state_row(tape.state, (t + 1) % sizes.kept_states, m)
         if sizes.links:
             sum_backward_weights(sizes, scratch, work, step, m)
-        parts = split_memory_interface(step.interface, step.product, interface.offsets, sizes, e)
+        parts = split_memory_interface(step.interface, step.product, sizes.offsets, sizes, e)
         access_read(sizes, parts, step, after, tape.reads[t + 1, m])
 
 
-@entry
+@sequence_entry
 def dnc_backward(
     sizes: Sizes,
     controller: Controller,
@@ -214,10 +210,10 @@ def _read_backward(sizes, interface, tape, controller_gradient, gradient, work, 
         d_xi, d_product = gradient.interface[t, b], gradient.product[b]
         access_read_backward(
             sizes,
-            split_memory_interface(d_xi, d_product, interface.offsets, sizes, e),
+            split_memory_interface(d_xi, d_product, sizes.offsets, sizes, e),
             row,
             gradient.reads_out[t, m],
-            split_memory_interface(step.interface, step.product, interface.offsets, sizes, e),
+            split_memory_interface(step.interface, step.product, sizes.offsets, sizes, e),
             step,
             after,
         )
@@ -264,9 +260,9 @@ def _write_backward(sizes, interface, tape, controller_gradient, gradient, work,
         d_xi, d_product = gradient.interface[t, b], gradient.product[b]
         access_write_backward(
             sizes,
-            split_memory_interface(d_xi, d_product, interface.offsets, sizes, e),
+            split_memory_interface(d_xi, d_product, sizes.offsets, sizes, e),
             row,
-            split_memory_interface(step.interface, step.product, interface.offsets, sizes, e),
+            split_memory_interface(step.interface, step.product, sizes.offsets, sizes, e),
             before,
             step,
             after,

@@ -1,7 +1,7 @@
 """The arrays that kernels work on. Each is declared once, in the annotation of its field.
 
-From a declaration follow an array's shape and place in memory (layouts.py), its Numba type (signatures.py) and the
-views of one sequence (rows.py). `plans.axis_sizes` gives the size of every axis:
+From a declaration follow an array's shape and place in memory (layouts.py), how a kernel finds it there (unpacking.py)
+and the views of one sequence (rows.py). `plans.axis_sizes` gives the size of every axis:
 
     T steps, T1 = T + 1; S states and D steps that are kept: T + 1 and T with a tape, else 2 and 1, used in turn
     B batch, BE = B E, of E memories a sequence: that of sequence b and memory e is at b E + e
@@ -12,7 +12,8 @@ Kernels keep the memory by columns (W, N), so that every inner loop runs over sl
 it is (N, W).
 """
 
-from typing import Annotated, Any, NamedTuple
+from functools import cache
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from numdnc.parts import Interface, NTMInterface
 
@@ -32,8 +33,16 @@ class Axes(NamedTuple):
     """Empty: the model's float type."""
 
 
-class Given(Axes):
-    """The declaration of an array that the caller supplies instead of it being allocated."""
+@cache
+def declared(kind: Any) -> dict[str, Any]:
+    """The fields of a named tuple: an `Axes` for an array, the kind of a tuple within, or the type of a number."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: getattr(hints[name], "__metadata__", (hints[name],))[0] for name in kind._fields}
+
+
+_PARTS = dict.fromkeys((*Interface._fields, *NTMInterface._fields))
+InterfaceOffsets = NamedTuple("InterfaceOffsets", [(name, int) for name in _PARTS])
+"""The first number of each part of the interface vector; 0 where the model does not have the part."""
 
 
 class Sizes(NamedTuple):
@@ -42,6 +51,7 @@ class Sizes(NamedTuple):
     steps: int  # T
     kept_states: int  # S
     kept_steps: int  # D
+    offsets: InterfaceOffsets
     kind: int  # of the controller: LSTM, RNN or FEEDFORWARD
     normalised_layers: int
     normalised: int  # the interface
@@ -66,38 +76,29 @@ class Sizes(NamedTuple):
     product: int = 0  # whether the second memory is written what was read from the first
 
 
-_PARTS = dict.fromkeys((*Interface._fields, *NTMInterface._fields))
-InterfaceOffsets = NamedTuple("InterfaceOffsets", [(name, int) for name in _PARTS])
-"""The first number of each part of the interface vector; 0 where the model does not have the part."""
-
-
 class Controller(NamedTuple):
     """Parameters of the layers, side by side, and the contribution of the inputs to their pre-activations."""
 
+    layers: Annotated[Array, Axes("L 8", dtype="int64")]
+    """Each layer's numbers, in the order of `layer_layout`."""
     weights: Annotated[Array, Axes("all_weights")]  # per layer the rows (K, C) of all that is not input
-    input_products: Annotated[Array, Axes("all_input_products", "vectors")]  # per layer rows (.., C)
-    layers: Annotated[
-        Array, Given("L 8", dtype="int64")
-    ]  # each layer's numbers, in the order of `layer_layout`
-    bias: Annotated[Array, Given("G")]
-    gain: Annotated[Array, Given("G")]
-    cell_gain: Annotated[Array, Given("H")]
-    cell_bias: Annotated[Array, Given("H")]
-    input_rows: Annotated[
-        Array, Given("T B", dtype="int64")
-    ]  # the row of `input_products` of each step and sequence
+    bias: Annotated[Array, Axes("G")]
+    gain: Annotated[Array, Axes("G", "layer_norm")]
+    cell_gain: Annotated[Array, Axes("H", "layer_norm")]
+    cell_bias: Annotated[Array, Axes("H", "layer_norm")]
+    input_products: Annotated[Array, Axes("all_input_products")]  # per layer rows (.., C)
+    input_rows: Annotated[Array, Axes("T B", dtype="int64")]
+    """The row of `input_products` of each step and sequence."""
 
 
 class InterfaceParams(NamedTuple):
-    """Parameters of the interface, and the position of its parts."""
+    """Parameters of the interface."""
 
     weights: Annotated[Array, Axes("H I_padded")]
-    bias: Annotated[Array, Given("I")]
-    gain: Annotated[Array, Given("I")]
-    spans: Annotated[
-        Array, Given("spans 4", dtype="int64")
-    ]  # first, last, activation, and for a softmax the width
-    offsets: InterfaceOffsets
+    bias: Annotated[Array, Axes("I")]
+    gain: Annotated[Array, Axes("I", "normalisation")]
+    spans: Annotated[Array, Axes("spans 4", dtype="int64")]
+    """First number, last, activation, and for a softmax the width."""
 
 
 class ControllerTape(NamedTuple):
@@ -200,6 +201,7 @@ class Scratch(NamedTuple):
     """Workspace of the forward pass; threads that work on the same rows share it."""
 
     products: Annotated[Array, Axes("threads batch_outputs")]  # each thread's part of a product
+    no_reads: Annotated[Array, Axes("T1 B 0")]  # what a controller without a memory sees of one
     order: Annotated[Array, Axes("BE N", dtype="int32")]
     kept: Annotated[Array, Axes("BE W N", "deallocating_heads")]  # the memory before, without what was freed
     link: Annotated[Array, Axes("BE V tiles N columns", "links")]  # the link now
@@ -309,4 +311,4 @@ class WorkShare(NamedTuple):
     last_slot: int
     link_shares: int  # members that share a row's link
     link_share: int  # which of these shares is this thread's
-    barrier: Annotated[Array, Given("24", dtype="int64")]
+    barrier: Array  # of the team

@@ -2,7 +2,7 @@
 
 from numdnc.engines.cpu.kernels.activations import layer_norm_backward
 from numdnc.engines.cpu.kernels.arrays import add, copy
-from numdnc.engines.cpu.kernels.compiling import entry, kernel
+from numdnc.engines.cpu.kernels.compiling import kernel
 from numdnc.engines.cpu.kernels.controller import (
     controller_step,
     controller_step_backward,
@@ -37,9 +37,10 @@ from numdnc.engines.cpu.kernels.types import (
     Sizes,
     WorkShare,
 )
+from numdnc.engines.cpu.kernels.unpacking import sequence_entry
 
 
-@entry
+@sequence_entry
 def sparse_forward(
     sizes: Sizes,
     controller: Controller,
@@ -73,7 +74,7 @@ def _prepare(sizes, interface, tape, scratch, work, t):
         step = step_row(tape.step, t % sizes.kept_steps, b)
         interface_vector(sizes, interface, step, scratch, work, b)
         prepare_search(
-            sizes, scratch_row(scratch.row, b), split_interface(step.interface, interface.offsets, sizes)
+            sizes, scratch_row(scratch.row, b), split_interface(step.interface, sizes.offsets, sizes)
         )
 
 
@@ -92,7 +93,7 @@ def _search(sizes, interface, tape, scratch, work, t):
             scratch.scores[work.thread],
             scratch.masked_norms[work.thread],
             scratch.squares[work.thread],
-            split_interface(step.interface, interface.offsets, sizes),
+            split_interface(step.interface, sizes.offsets, sizes),
             scratch_row(scratch.row, b),
             now.memory,
             now.inverse_norms,
@@ -122,7 +123,7 @@ def _access(sizes, interface, tape, scratch, work, t):
                 scratch.best_slots[leader + member, b],
                 scratch.best_scores[leader + member, b],
             )
-        parts, last = split_interface(step.interface, interface.offsets, sizes), len(candidates) - 1
+        parts, last = split_interface(step.interface, sizes.offsets, sizes), len(candidates) - 1
         write_step(sizes, now, step, recency, row, parts, before, after, candidates[last], best[last])
         read_content(
             sizes,
@@ -139,7 +140,7 @@ def _access(sizes, interface, tape, scratch, work, t):
         read_step(sizes, now, step, recency, row, parts, before, after, tape.reads[t + 1, b], t + 1)
 
 
-@entry
+@sequence_entry
 def sparse_backward(
     sizes: Sizes,
     controller: Controller,
@@ -169,8 +170,8 @@ def _access_backward(sizes, interface, tape, controller_gradient, gradient, work
         after = state_row(tape.state, (t + 1) % sizes.kept_states, b)
         now, row = memory_row(gradient.now, b), scratch_row(gradient.scratch, b)
         d_row, d_xi = gradient_row(gradient.row, b), gradient.interface[t, b]
-        parts = split_interface(step.interface, interface.offsets, sizes)
-        d_parts = split_interface(d_xi, interface.offsets, sizes)
+        parts = split_interface(step.interface, sizes.offsets, sizes)
+        d_parts = split_interface(d_xi, sizes.offsets, sizes)
         read_step_backward(
             sizes, d_parts, d_row, gradient.reads_out[t, b], parts, now, step, row, before, after
         )
