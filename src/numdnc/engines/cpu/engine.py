@@ -303,7 +303,7 @@ class CPUEngine:
         shares = share_work(spec, batch, available_threads(threads), plan.dtype.itemsize, self._together)
         told = np.concatenate((plan.numbers, *numbers))
         calls: list[Callable[[], Any]] = [
-            partial(_call, kernel, held, told, np.array(share[:-1]), share.barrier, plan.like)
+            partial(_call, kernel, held, told, np.array(share[:-1], np.int64), share.barrier, plan.like)
             for share in shares
         ]
         run_in_parallel(calls, on_failure=partial(abort_barrier, shares))

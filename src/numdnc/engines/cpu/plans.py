@@ -262,7 +262,9 @@ def _as_integers(sizes: Sizes) -> NDArray[np.int64]:
     flat: list[Any] = []
     for each in sizes:
         flat.extend(each if isinstance(each, tuple) else [each])
-    return np.array([each if isinstance(each, int) else np.float64(each).view(np.int64) for each in flat])
+    return np.array(
+        [each if isinstance(each, int) else np.float64(each).view(np.int64) for each in flat], np.int64
+    )
 
 
 def _offsets(spec: Spec) -> Any:

@@ -4,53 +4,53 @@ from numba import types
 from numba.extending import intrinsic, register_jitable
 from numba.np.arrayobj import populate_array
 
-from numdnc.engines.cpu.kernels.compiling import inlined, kernel
+from numdnc.engines.cpu.kernels.compiling import inlined, short_kernel
 from numdnc.engines.cpu.kernels.constants import constant
 
 
-@kernel
+@short_kernel
 def copy(to, source):
     """to = source, both (n,)."""
     for i in range(len(to)):
         to[i] = source[i]
 
 
-@kernel
+@short_kernel
 def add(to, source):
     """to += source, both (n,)."""
     for i in range(len(to)):
         to[i] += source[i]
 
 
-@kernel
+@short_kernel
 def multiply(to, a, b):
     """to = a b, all (n,)."""
     for i in range(len(to)):
         to[i] = a[i] * b[i]
 
 
-@kernel
+@short_kernel
 def clear(to):
     """to = 0, (n,)."""
     for i in range(len(to)):
         to[i] = 0
 
 
-@kernel
+@short_kernel
 def clear_rows(to):
     """to = 0, (rows, n)."""
     for r in range(len(to)):
         clear(to[r])
 
 
-@kernel
+@short_kernel
 def copy_rows(to, source):
     """to = source, both (rows, n)."""
     for r in range(len(to)):
         copy(to[r], source[r])
 
 
-@kernel
+@short_kernel
 def dot(a, b):
     """sum a b, both (n,)."""
     total = constant(0, a)

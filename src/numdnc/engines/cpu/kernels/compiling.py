@@ -2,26 +2,31 @@
 
 A kernel is a function of arrays and numbers that Numba turns into machine code for their types. It allocates nothing
 and never holds Python's lock. Its array arguments must not overlap where one of them is written: the compiler is told
-so, which is what lets it work on many numbers at once.
+so, which is what lets it work on many numbers at once. No index is negative, and a slice has no step and begins within
+its array: the code that Numba has for all others is left out.
 
 Numba says nothing of `noalias` in its manual, though its compiler flags have it: `_OPTIONS` makes it one to ask for.
 """
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from llvmlite.binding import Linkage
-from numba import njit
+from numba import njit, types
 from numba._dynfunc import make_function
 from numba.core import event
+from numba.core.analysis import compute_cfg_from_blocks
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import CPUTargetOptions
 from numba.core.options import TargetOptions
 from numba.core.typed_passes import NativeLowering
+from numba.cpython import slicing
+from numba.np import arrayobj
 
 from numdnc.engines.cpu.cache import KernelCache, cache_folder, why_not_kept
 
@@ -50,9 +55,53 @@ class _KernelLibrary(JITCodeLibrary):
         self._finalized = True
 
 
+@contextmanager
+def _simple_indices() -> Iterator[None]:
+    """Meanwhile Numba makes code for simple indices and slices alone; it compiles on one thread at a time."""
+
+    def fix_integer_index(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+        return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
+
+    def fix_slice(builder: Any, found: Any, size: Any) -> None:
+        """A slice without an end has the largest integer."""
+        found.stop = builder.select(builder.icmp_signed("<", found.stop, size), found.stop, size)
+
+    replaced = {
+        (arrayobj, "fix_integer_index"): fix_integer_index,
+        (slicing, "fix_slice"): fix_slice,
+        (slicing, "get_slice_length"): lambda builder, found: builder.sub(found.stop, found.start),
+        (slicing, "fix_stride"): lambda builder, found, stride: stride,
+    }
+    before = {(module, name): getattr(module, name) for module, name in replaced}
+    try:
+        for (module, name), function in replaced.items():
+            setattr(module, name, function)
+        yield
+    finally:
+        for (module, name), function in before.items():
+            setattr(module, name, function)
+
+
 @register_pass(mutates_CFG=True, analysis_only=False)
-class _KernelLowering(NativeLowering):
-    """Lowering to such a library."""
+class _EntryLowering(NativeLowering):
+    """Lowering with simple indices."""
+
+    _name = "numdnc_entry_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        """Called by Numba with the typed function."""
+        with _simple_indices():
+            done: bool = super().run_pass(state)
+        return done
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _KernelLowering(_EntryLowering):
+    """The same, to a library of a kernel.
+
+    A kernel with a loop stays a function of its own, unless it is a short one. LLVM knows that the arguments of a
+    function do not overlap; of one that is inlined it knows less, and may then take the numbers one by one.
+    """
 
     _name = "numdnc_kernel_lowering"
 
@@ -62,9 +111,12 @@ class _KernelLowering(NativeLowering):
         library = state.library = _KernelLibrary(context.codegen(), state.func_id.func_qualname)
         state.flags.no_compile = True
         super().run_pass(state)
-        library.finalize()
         found = state["cr"]
         description = found.fndesc
+        has_loops = compute_cfg_from_blocks(state.func_ir.blocks).loops()
+        if has_loops and state.func_id.func not in _SHORT:
+            library.get_function(description.mangled_name).add_function_attribute("noinline")
+        library.finalize()
         module, name = description.lookup_module(), description.qualname
         never_called = make_function(module, name, "", 0, found.env, (library,))
         context.insert_user_function(never_called, description, [library])
@@ -72,16 +124,21 @@ class _KernelLowering(NativeLowering):
         return True
 
 
+def _lowered_by(lowering: Any, state: Any) -> Any:
+    """Numba's steps, with this one for lowering."""
+    passes = DefaultPassBuilder.define_nopython_pipeline(state)
+    at = [each for each, _ in passes.passes].index(NativeLowering)
+    passes.passes[at] = (lowering, "lowering with simple indices")
+    passes.finalize()
+    return passes
+
+
 class _KernelCompiler(CompilerBase):
     """Numba's compiler with that lowering."""
 
     def define_pipelines(self) -> list[Any]:
         """Called by Numba."""
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        at = [each for each, _ in passes.passes].index(NativeLowering)
-        passes.passes[at] = (_KernelLowering, "lowering for other kernels")
-        passes.finalize()
-        return [passes]
+        return [_lowered_by(_KernelLowering, self.state)]
 
 
 class _EntryLibrary(JITCodeLibrary):
@@ -108,7 +165,7 @@ class _EntryCompiler(CompilerBase):
         state = self.state
         state.library = _EntryLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
-        return [DefaultPassBuilder.define_nopython_pipeline(state)]
+        return [_lowered_by(_EntryLowering, state)]
 
 
 def _for_kernels(function: Function, fastmath: set[str], **options: Any) -> Function:
@@ -119,6 +176,12 @@ def _for_kernels(function: Function, fastmath: set[str], **options: Any) -> Func
 def kernel(function: Function) -> Function:
     """Compile for calls from other kernels. Sums may be taken in any order (the same one for the same sizes)."""
     return _for_kernels(function, _ANY_ORDER)
+
+
+def short_kernel(function: Function) -> Function:
+    """The same for a loop that is so short that a call would be felt; LLVM may inline it."""
+    _SHORT.add(function)
+    return kernel(function)
 
 
 def exact_kernel(function: Function) -> Function:
@@ -160,6 +223,7 @@ def _for_python(function: Function) -> Function:
 
 
 _ENTRIES: set[Any] = set()
+_SHORT: set[Any] = set()
 
 
 class _Compiling(event.Listener):

@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from numdnc.engines.cpu.kernels.compiling import kernel
+from numdnc.engines.cpu.kernels.compiling import kernel, short_kernel
 
 COUNT, ROUND, ABORTED, SLEEPERS, TIMEOUT = 0, 8, 16, 24, 32
 """Indices into a barrier, on separate cache lines: threads that have arrived, complete rounds, whether it is aborted,
@@ -81,7 +81,7 @@ else:
         pass
 
 
-@kernel
+@short_kernel
 def wait_for_team(work):
     """Wait until every thread of the team has arrived here, or the barrier is aborted."""
     if work.team_size > 1:
