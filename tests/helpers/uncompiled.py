@@ -23,8 +23,12 @@ _barriers: dict[Any, threading.Barrier] = {}
 
 def _wait_for_team(work: Any) -> None:
     if work.team_size > 1:
-        key = work.barrier.ctypes.data, work.team_size
-        _barriers.setdefault(key, threading.Barrier(work.team_size, timeout=_PATIENCE)).wait()
+        _meet(work.barrier, work.team_size)
+
+
+def _meet(barrier: Any, members: int) -> None:
+    key = barrier.ctypes.data, members
+    _barriers.setdefault(key, threading.Barrier(members, timeout=_PATIENCE)).wait()
 
 
 def _array_at(numbers: Any, at: int, like: Any, axes: int) -> Any:
@@ -43,6 +47,7 @@ for name, module in list(sys.modules.items()):
         if name.startswith("numdnc.engines.cpu.kernels."):
             setattr(module, function, _IN_PYTHON[function])
 unpacking._NAMES["array_at"] = _array_at
+engine.meet = _meet
 arrays._matrix_view = lambda flat, rows, columns: flat.reshape(rows, columns)
 activations.split_exp = lambda x: (
     activations._split_exp_float32(x) if x.dtype == np.float32 else activations._split_exp_float64(x)

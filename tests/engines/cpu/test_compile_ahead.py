@@ -60,19 +60,20 @@ def test_signatures_are_the_types_that_kernels_are_called_with(
     spec_name: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
-    run_in_parallel = engine.run_in_parallel
+    kernels = engine._kernels
 
-    def spied(parts: Any, **rest: Any) -> None:
-        calls.extend(parts)
-        run_in_parallel(parts, **rest)
+    def spied(spec: Any) -> Any:
+        def called(kernel: Any) -> Any:
+            return lambda *arguments: (calls.append(arguments), kernel(*arguments))
 
-    monkeypatch.setattr(engine, "run_in_parallel", spied)
+        return tuple(map(called, kernels(spec)))
+
+    monkeypatch.setattr(engine, "_kernels", spied)
     case = team(spec_name, dtype)
     for symbols in (False, True):
         case.run(case.problem(symbols=symbols))
     assert len(calls) == 4
-    for call in calls:
-        _kernel, _held, *arguments = call.args
+    for arguments in calls:
         assert tuple(map(typeof, arguments)) == signature(np.dtype(dtype))
 
 

@@ -1,7 +1,7 @@
 """The engine `cpu`: compiled kernels on every core for the recurrence, BLAS for what does not depend on it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,16 +20,19 @@ from numdnc.engines.cpu.instructions import (
 from numdnc.engines.cpu.kernels import ntm, sequence
 from numdnc.engines.cpu.kernels.sparse import sequence as sparse
 from numdnc.engines.cpu.kernels.sparse.types import SparseTape
-from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, MemoryTape, NTMTape
+from numdnc.engines.cpu.kernels.teams import meet
+from numdnc.engines.cpu.kernels.types import Controller, ControllerTape, MemoryTape, NTMTape, WorkShare
 from numdnc.engines.cpu.layouts import allocate
 from numdnc.engines.cpu.packing import pack_controller, pack_interface
 from numdnc.engines.cpu.plans import Plan, make_plan
 from numdnc.engines.cpu.reverse import ReverseTape, mirror, reverse_spec
 from numdnc.engines.cpu.teams import abort_barrier, share_work, useful_threads
 from numdnc.engines.cpu.threads import (
+    Product,
     available_threads,
     count_threads,
     matmul,
+    multiply_part,
     run_in_parallel,
     warn_too_many,
 )
@@ -127,7 +130,7 @@ class CPUEngine:
             pack_interface(plan, params.interface, interface)
         else:
             controller, tape = arrays
-        pack_controller(spec, plan, params, inputs, controller, threads)
+        input_products = pack_controller(spec, plan, params, inputs, controller)
         buffers.store_initial_state(spec, tape, memory, state)
         reverse = None
         if isinstance(spec, DNCSpec) and spec.bidirectional:
@@ -137,10 +140,20 @@ class CPUEngine:
         kernel, backward_kernel = _kernels(spec)
         if keep_tape and allowed > 1:
             compile_meanwhile(kernel, backward_kernel, plan.dtype)
-        self._run(spec, plan, B, threads, kernel, (numbers, scratch_numbers), held=(tape, scratch))
-        hidden = _bypass(tape, bypass_mask)
+        hidden = tape.hidden[1:]
         reads = hidden[..., :0] if memory is None else memory.reads[1:].reshape(T, B, spec.reads_size)
-        outputs = matmuls.outputs(threads, params.output, *_as_rows(hidden, reads))
+        shown = hidden if bypass_mask is None else np.empty_like(hidden)
+        found = matmuls.Outputs(params.output, *_as_rows(shown, reads))
+        self._run(
+            *(spec, plan, B, threads, kernel, (numbers, scratch_numbers)),
+            held=(tape, scratch),
+            before=input_products,
+            after=found.products if bypass_mask is None else (),
+        )
+        if bypass_mask is not None:
+            np.multiply(hidden, bypass_mask, out=shown)
+            matmul(threads, *found.products)
+        outputs = found.sum()
         instructions = None
         if spec.instruction_slots is not None:
             outputs, instructions = follow_instructions(params.instructions, outputs)
@@ -166,12 +179,13 @@ class CPUEngine:
         plan = make_plan(lstm, T, B, params.output.bias.dtype, inputs.ndim == 2, keep_tape, threads)
         numbers, (controller, tape) = allocate(plan.tape, plan.dtype)
         layers = RecurrentParams(params.reverse_controller, params.output)
-        pack_controller(lstm, plan, layers, turned, controller, threads)
+        products = pack_controller(lstm, plan, layers, turned, controller)
         state = zero_state(lstm, B, plan.dtype)
         buffers.store_initial_state(lstm, tape, None, state)
         scratch_numbers, scratch = buffers.allocate_scratch(lstm, plan, state)
         told = numbers, scratch_numbers
-        self._run(lstm, plan, B, threads, sequence.recurrent_forward, told, held=(tape, scratch))
+        forward = sequence.recurrent_forward
+        self._run(lstm, plan, B, threads, forward, told, held=(tape, scratch), before=products)
         return ReverseTape(lstm, turn, turned, plan, numbers, controller, tape)
 
     def _reverse_backward(
@@ -185,19 +199,15 @@ class CPUEngine:
         kernel = sequence.recurrent_backward
         await_compiled(kernel, tape.plan.dtype)
         told = tape.numbers, numbers
-        self._run(tape.spec, tape.plan, B, threads, kernel, told, held=(tape.tape, gradient))
-        d_layers, d_inputs = matmuls.weight_gradients(
-            *(
-                threads,
-                tape.spec,
-                params.reverse_controller,
-                tape.inputs,
-                tape.controller,
-                tape.tape,
-                gradient,
-            ),
-            None,
+        weights = matmuls.WeightGradients(
+            tape.spec, params.reverse_controller, tape.inputs, tape.controller, tape.tape, gradient
         )
+        self._run(
+            *(tape.spec, tape.plan, B, threads, kernel, told),
+            held=(tape.tape, gradient),
+            after=weights.products,
+        )
+        d_layers, d_inputs = weights.all()
         return d_layers, None if d_inputs is None else tape.mirror.turn_values(d_inputs)
 
     def backward(
@@ -228,30 +238,30 @@ class CPUEngine:
         if tape.instructions is not None:
             d_instructions, d_told = follow_instructions_backward(tape.instructions, *_as_rows(d_outputs))
             d_outputs = d_told.reshape(T, B, d_told.shape[1])
-        d_output = matmuls.outputs_backward(
-            threads, params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)
+        d_output, output_products = matmuls.outputs_backward(
+            params.output, *_as_rows(hidden, reads, d_outputs, d_hidden, d_reads)
         )
         if tape.bypass_mask is not None:
+            matmul(threads, *output_products)
             d_hidden *= tape.bypass_mask
-        _, kernel = _kernels(spec)
-        await_compiled(kernel, tape.plan.dtype)
-        told = tape.numbers, numbers
-        self._run(spec, tape.plan, B, threads, kernel, told, held=(saved, controller_gradient))
-        d_weights, product = None, None
+            output_products = []
+        weights = matmuls.WeightGradients(
+            spec, params.controller, tape.inputs, tape.controller, saved, controller_gradient
+        )
+        weight_products, d_weights = weights.products, None
         if memory_gradient is not None:
             d_weights = np.empty_like(params.interface.weights)
             seen, d_xi = _as_rows(saved.hidden[1:], memory_gradient.interface)
-            product = (d_weights, seen.T, d_xi)
-        d_layers, d_inputs = matmuls.weight_gradients(
-            threads,
-            spec,
-            params.controller,
-            tape.inputs,
-            tape.controller,
-            saved,
-            controller_gradient,
-            product,
+            weight_products = [(d_weights, seen.T, d_xi), *weight_products]
+        _, kernel = _kernels(spec)
+        await_compiled(kernel, tape.plan.dtype)
+        self._run(
+            *(spec, tape.plan, B, threads, kernel, (tape.numbers, numbers)),
+            held=(saved, controller_gradient),
+            before=output_products,
+            after=weight_products,
         )
+        d_layers, d_inputs = weights.all()
         d_before = buffers.initial_state_gradient(spec, sizes, controller_gradient, memory, memory_gradient)
         if T == 0:  # nothing was cut, so that nothing is lost
             d_before = map_leaves(np.array, d_state)
@@ -294,24 +304,30 @@ class CPUEngine:
         kernel: Any,
         numbers: tuple[NDArray[np.int64], ...],
         held: Any,
+        before: Sequence[Product] = (),
+        after: Sequence[Product] = (),
     ) -> None:
-        """Call the kernel on every thread, each with its share of the work.
+        """Compute some products, call the kernel and compute others, on every thread its share of each.
 
-        `numbers` say where its arrays are, and `held` are tuples of them: their memory must not be freed while a
-        thread is at work, even if another one has failed and this call has ended.
+        All of it at one go, since threads are slow to wake. `numbers` say where the kernel's arrays are, and `held` are
+        tuples of them: their memory must not be freed while a thread is at work, even if another one has failed and
+        this call has ended.
         """
         shares = share_work(spec, batch, available_threads(threads), plan.dtype.itemsize, self._together)
-        told = np.concatenate((plan.numbers, *numbers))
-        calls: list[Callable[[], Any]] = [
-            partial(_call, kernel, held, told, np.array(share[:-1], np.int64), share.barrier, plan.like)
-            for share in shares
-        ]
-        run_in_parallel(calls, on_failure=partial(abort_barrier, shares))
+        told, count = np.concatenate((plan.numbers, *numbers)), len(shares)
 
+        def compute(share: WorkShare, held: Any) -> None:
+            multiply_part(before, share.thread, count)
+            if before and count > 1:
+                meet(share.barrier, count)
+            kernel(told, np.array(share[:-1], np.int64), share.barrier, plan.like)
+            if after and count > 1:
+                meet(share.barrier, count)
+            multiply_part(after, share.thread, count)
 
-def _call(kernel: Any, held: Any, *arguments: Any) -> None:
-    """Call a kernel; `held` stays until it has ended."""
-    kernel(*arguments)
+        run_in_parallel(
+            [partial(compute, share, held) for share in shares], on_failure=partial(abort_barrier, shares)
+        )
 
 
 def _kernels(spec: Spec) -> tuple[Any, Any]:

@@ -10,90 +10,99 @@ import numpy as np
 
 from numdnc.engines.cpu.kernels.sequence import add_to_rows
 from numdnc.engines.cpu.kernels.types import Controller, ControllerGradient, ControllerTape
-from numdnc.engines.cpu.threads import matmul
+from numdnc.engines.cpu.threads import Product
 from numdnc.params import Affine, Array, Inputs, LayerParams, LSTMParams
 from numdnc.spec import Spec
 
 
-def outputs(threads: int, params: Affine, hidden: Array, reads: Array) -> Array:
+class Outputs:
     """y = [h_all ; reads] W + b; hidden (rows, H), reads (rows, R W)."""
-    H = hidden.shape[1]
-    found = np.empty((len(hidden), len(params.bias)), hidden.dtype)
-    if not reads.shape[1]:
-        matmul(threads, (found, hidden, params.weights))
-    else:
-        more = np.empty_like(found)
-        matmul(threads, (found, hidden, params.weights[:H]), (more, reads, params.weights[H:]))
-        found += more
-    found += params.bias
-    return found
+
+    def __init__(self, params: Affine, hidden: Array, reads: Array) -> None:
+        H = hidden.shape[1]
+        self._bias = params.bias
+        self._found = np.empty((len(hidden), len(params.bias)), hidden.dtype)
+        self.products: list[Product] = [(self._found, hidden, params.weights[:H])]
+        if reads.shape[1]:
+            self.products.append((np.empty_like(self._found), reads, params.weights[H:]))
+
+    def sum(self) -> Array:
+        """The outputs (rows, Y), once the products have been computed."""
+        for more, _, _ in self.products[1:]:
+            self._found += more
+        self._found += self._bias
+        return self._found
 
 
 def outputs_backward(
-    threads: int,
     params: Affine,
     hidden: Array,
     reads: Array,
     d_outputs: Array,
     d_hidden: Array,
     d_reads: Array,
-) -> Affine:
-    """Return the gradients of the parameters; write those of hidden and reads into d_hidden and d_reads."""
+) -> tuple[Affine, list[Product]]:
+    """Gradients of the parameters, and the products that make them, d_hidden and d_reads."""
     H = hidden.shape[1]
     d_weights = np.empty_like(params.weights)
-    products = [(d_weights[:H], hidden.T, d_outputs), (d_hidden, d_outputs, params.weights[:H].T)]
+    products: list[Product] = [
+        (d_weights[:H], hidden.T, d_outputs),
+        (d_hidden, d_outputs, params.weights[:H].T),
+    ]
     if reads.shape[1]:
         products.append((d_weights[H:], reads.T, d_outputs))
         products.append((d_reads, d_outputs, params.weights[H:].T))
-    matmul(threads, *products)
-    return Affine(d_weights, d_outputs.sum(axis=0))
+    return Affine(d_weights, d_outputs.sum(axis=0)), products
 
 
-def weight_gradients(
-    threads: int,
-    spec: Spec,
-    params: Any,
-    inputs: Inputs,
-    controller: Controller,
-    tape: ControllerTape,
-    gradient: ControllerGradient,
-    interface: tuple[Array, Array, Array] | None,
-) -> tuple[tuple[LayerParams, ...], Array | None]:
-    """Gradients of every layer's parameters and of the inputs (T, B, X), None for symbols.
+class WeightGradients:
+    """Gradients of every layer's parameters and of the inputs (T, B, X)."""
 
-    `interface`, if any, is one more product to compute with the others: threads are slow to wake.
-    """
-    X, (T, B) = spec.input_size, inputs.shape[:2]
-    vectors = not np.issubdtype(inputs.dtype, np.integer)
-    x = inputs.reshape(T * B, X) if vectors else None
-    products = [] if interface is None else [interface]
-    d_weights, d_inputs = [], []
-    for layer, (_, _, C, gate, K, part, _, _) in zip(params, controller.layers.tolist(), strict=True):
-        d_z = gradient.gates[:, :, gate : gate + C].reshape(T * B, C)
-        seen = tape.layer_inputs[:T, :, part : part + K].reshape(T * B, K)
-        d_weights.append(np.empty_like(layer.weights))
-        products.append((d_weights[-1][X:], seen.T, d_z))
-        if x is not None:
-            d_inputs.append(np.empty_like(x))
-            products.append((d_weights[-1][:X], x.T, d_z))
-            products.append((d_inputs[-1], d_z, layer.weights[:X].T))
-    matmul(threads, *products)
-    found = []
-    for layer, found_weights, row in zip(params, d_weights, controller.layers.tolist(), strict=True):
-        H, unit, C, gate = row[:4]
-        found.append(
-            _layer_gradient(
-                layer, found_weights, slice(gate, gate + C), slice(unit, unit + H), tape, gradient
-            )
-        )
-        if x is None:
-            found_weights[:X] = 0
-            add_to_rows(
-                found_weights,
-                controller.input_rows.reshape(-1),
-                gradient.gates[:, :, gate : gate + C].reshape(T * B, C),
-            )
-    return tuple(found), sum(d_inputs[1:], d_inputs[0]).reshape(T, B, X) if x is not None else None
+    def __init__(
+        self,
+        spec: Spec,
+        params: Any,
+        inputs: Inputs,
+        controller: Controller,
+        tape: ControllerTape,
+        gradient: ControllerGradient,
+    ) -> None:
+        X, (T, B) = spec.input_size, inputs.shape[:2]
+        self._spec, self._params, self._inputs = spec, params, inputs
+        self._controller, self._tape, self._gradient = controller, tape, gradient
+        self._layers = controller.layers.tolist()
+        x = inputs.reshape(T * B, X) if inputs.ndim == 3 else None
+        self._weights = [np.empty_like(layer.weights) for layer in params]
+        self._d_inputs: list[Array] = []
+        self.products: list[Product] = []
+        for layer, found, row in zip(params, self._weights, self._layers, strict=True):
+            _, _, C, gate, K, part, _, _ = row
+            d_z = gradient.gates[:, :, gate : gate + C].reshape(T * B, C)
+            seen = tape.layer_inputs[:T, :, part : part + K].reshape(T * B, K)
+            self.products.append((found[X:], seen.T, d_z))
+            if x is not None:
+                self._d_inputs.append(np.empty_like(x))
+                self.products.append((found[:X], x.T, d_z))
+                self.products.append((self._d_inputs[-1], d_z, layer.weights[:X].T))
+
+    def all(self) -> tuple[tuple[LayerParams, ...], Array | None]:
+        """All of them, once the products have been computed; of symbols there is none."""
+        (T, B), X = self._inputs.shape[:2], self._spec.input_size
+        found = []
+        for layer, weights, row in zip(self._params, self._weights, self._layers, strict=True):
+            H, unit, C, gate = row[:4]
+            gates, units = slice(gate, gate + C), slice(unit, unit + H)
+            found.append(_layer_gradient(layer, weights, gates, units, self._tape, self._gradient))
+            if not self._d_inputs:
+                weights[:X] = 0
+                add_to_rows(
+                    weights,
+                    self._controller.input_rows.reshape(-1),
+                    self._gradient.gates[:, :, gates].reshape(T * B, C),
+                )
+        if not self._d_inputs:
+            return tuple(found), None
+        return tuple(found), sum(self._d_inputs[1:], self._d_inputs[0]).reshape(T, B, X)
 
 
 def _layer_gradient(

@@ -5,22 +5,22 @@ from typing import Any
 from numdnc.engines.cpu.kernels.arrays import padded
 from numdnc.engines.cpu.kernels.types import Controller, InterfaceParams
 from numdnc.engines.cpu.plans import Plan
-from numdnc.engines.cpu.threads import matmul
+from numdnc.engines.cpu.threads import Product
 from numdnc.params import Affine, Array, Inputs
 from numdnc.spec import Spec
 
 
 def pack_controller(
-    spec: Spec, plan: Plan, params: Any, inputs: Inputs, controller: Controller, threads: int
-) -> None:
+    spec: Spec, plan: Plan, params: Any, inputs: Inputs, controller: Controller
+) -> list[Product]:
     """Pack the parameters of all layers, and the contribution of each input to their pre-activations.
 
-    For symbols that is a row of the weights; for vectors it is a row of their product, made of all steps at once.
+    For symbols that is a row of the weights; for vectors it is a row of a product of all steps, to be computed.
     """
     X, symbols = spec.input_size, inputs.ndim == 2
     controller.layers[:] = plan.layers
     controller.input_rows[:] = inputs if symbols else plan.input_rows
-    products = []
+    products: list[Product] = []
     for layer, row in zip(params.controller, plan.layers.tolist(), strict=True):
         H, unit, C, gate, _, _, weight, table = row
         _pack_rows(controller.weights[weight:], layer.weights[X:])
@@ -36,8 +36,7 @@ def pack_controller(
             found[:] = layer.weights[:X]
         else:
             products.append((found, inputs.reshape(rows, X), layer.weights[:X]))
-    if products:
-        matmul(threads, *products)
+    return products
 
 
 def pack_interface(plan: Plan, params: Affine, interface: InterfaceParams) -> None:

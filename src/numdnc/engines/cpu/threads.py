@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -15,6 +15,9 @@ from numdnc.input_files import parse_whole_number
 from numdnc.machine import count_processors
 from numdnc.names import quoted
 from numdnc.params import Array
+
+Product = tuple[Array, Array, Array]
+"""(out, a, b): out = a b."""
 
 VARIABLE = "NUMDNC_THREADS"
 """The environment variable that says how many threads to use."""
@@ -145,18 +148,15 @@ def run_in_parallel(calls: list[Callable[[], Any]], on_failure: Callable[[], Non
         raise failures.pop()
 
 
-def matmul(threads: int, *products: tuple[Array, Array, Array]) -> None:
-    """Compute out = a b for each (out, a, b); every thread computes its share of the rows of each."""
+def multiply_part(products: Sequence[Product], thread: int, threads: int) -> None:
+    """Compute this thread's share of the rows of each product."""
+    for out, a, b in products:
+        share = slice(len(out) * thread // threads, len(out) * (thread + 1) // threads)
+        np.matmul(a[share], b, out=out[share])
+
+
+def matmul(threads: int, *products: Product) -> None:
+    """Compute products on so many threads, if that pays."""
     work = sum(out.size * a.shape[1] for out, a, _ in products)
     threads = available_threads(threads) if work >= _MIN_SHARED_WORK else 1
-    if threads == 1:
-        for out, a, b in products:
-            np.matmul(a, b, out=out)
-        return
-
-    def rows(thread: int) -> None:
-        for out, a, b in products:
-            share = slice(len(out) * thread // threads, len(out) * (thread + 1) // threads)
-            np.matmul(a[share], b, out=out[share])
-
-    run_in_parallel([partial(rows, thread) for thread in range(threads)])
+    run_in_parallel([partial(multiply_part, products, thread, threads) for thread in range(threads)])

@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from numdnc.engines.cpu.kernels.compiling import kernel, short_kernel
+from numdnc.engines.cpu.kernels.compiling import kernel, loop_entry, short_kernel
 
 COUNT, ROUND, ABORTED, SLEEPERS, TIMEOUT = 0, 8, 16, 24, 32
 """Indices into a barrier, on separate cache lines: threads that have arrived, complete rounds, whether it is aborted,
@@ -85,18 +85,28 @@ else:
 def wait_for_team(work):
     """Wait until every thread of the team has arrived here, or the barrier is aborted."""
     if work.team_size > 1:
-        barrier = work.barrier
-        turn = _fetch_add(barrier, ROUND, 0)
-        if _fetch_add(barrier, COUNT, 1) == work.team_size - 1:
-            _fetch_add(barrier, COUNT, -work.team_size)
-            _fetch_add(barrier, ROUND, 1)
-            _wake_sleepers(barrier)
-        else:
-            spins = 0
-            while _fetch_add(barrier, ROUND, 0) == turn and _fetch_add(barrier, ABORTED, 0) == 0:
-                spins += 1
-                if spins > _MAX_SPINS:
-                    _pause(barrier, turn)
+        _meet(work.barrier, work.team_size)
+
+
+@short_kernel
+def _meet(barrier, members):
+    turn = _fetch_add(barrier, ROUND, 0)
+    if _fetch_add(barrier, COUNT, 1) == members - 1:
+        _fetch_add(barrier, COUNT, -members)
+        _fetch_add(barrier, ROUND, 1)
+        _wake_sleepers(barrier)
+    else:
+        spins = 0
+        while _fetch_add(barrier, ROUND, 0) == turn and _fetch_add(barrier, ABORTED, 0) == 0:
+            spins += 1
+            if spins > _MAX_SPINS:
+                _pause(barrier, turn)
+
+
+@loop_entry
+def meet(barrier, members):
+    """The same for so many threads, called from Python while no team uses the barrier."""
+    _meet(barrier, members)
 
 
 @kernel
