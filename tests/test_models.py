@@ -134,11 +134,23 @@ def test_inference_knows_what_relations_stand_for() -> None:
 WALK = "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"
 
 
+def test_underground_walks_through_all_of_london() -> None:
+    answer = done("ask", "model:underground", f"{WALK} -Northern Line-> ? -Northern Line-> ?")
+    assert answer.splitlines()[-3:] == [
+        "King's Cross St. Pancras -Northern Line 1-> Angel             right",
+        "Angel -Northern Line 2-> Old Street                           right",
+        "right; shown 812 edges between 302 nodes (iteration 3000)",
+    ]
+    london = FOLDER / "underground" / "underground.csv"
+    words = ("--graph", london, "--two-way", "--set", "max_path=10", "--set", "queries=1", "--json")
+    assert json.loads(done("eval", "model:underground", *words, "--sequences", 32))["sequence_error"] <= 1 / 32
+
+
 def test_traversal_walks_through_the_underground() -> None:
     answer = done("ask", "model:traversal", WALK)
     assert answer.splitlines()[-2:] == [
         "Russell Square -Piccadilly Line 2-> King's Cross St. Pancras  right",
-        "right; shown 54 edges between 20 nodes (iteration 18250)",
+        "right; shown 54 edges between 20 nodes (iteration 10000)",
     ]
     london = FOLDER / "traversal" / "underground.csv"
     words = ("--graph", london, "--two-way", "--nodes", 20, "--set", "queries=1", "--set", "max_path=7")
