@@ -38,7 +38,6 @@ OF_THE_PRESET: dict[str, dict[str, Any]] = {
     "babi-adnc": {"clip_norm": 10},
     "babi-biadnc": {"clip_norm": 10},
     "catbabi": {"clip_norm": 10},
-    "inference": _GRAPHS,
     "instructed-copy:instructions-16": {"hidden": 64, **_INSTRUCTED},
     "instructed-copy:DNC": _INSTRUCTED,
     "interfaces:copy": _MODULES,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from numdnc.engines import Engine
+from numdnc.engines.cpu.layouts import Arrays
 from numdnc.init import draw_bypass_mask
 from numdnc.params import zero_params, zero_state
 from numdnc.spec import Spec
@@ -64,6 +65,8 @@ def _arrays(tape: Any) -> Iterator[Any]:
     elif isinstance(tape, tuple | list | dict):
         for part in tape.values() if isinstance(tape, dict) else tape:
             yield from _arrays(part)
+    elif isinstance(tape, Arrays):
+        yield from _arrays(vars(tape))
     elif not isinstance(tape, int | float | type | np.dtype | Spec | None):
         raise TypeError(
             f"a tape is made of arrays, numbers, types, tuples, lists and dicts, got a {type(tape).__name__}"
