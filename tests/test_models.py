@@ -143,7 +143,9 @@ def test_underground_walks_through_all_of_london() -> None:
     ]
     london = FOLDER / "underground" / "underground.csv"
     words = ("--graph", london, "--two-way", "--set", "max_path=10", "--set", "queries=1", "--json")
-    assert json.loads(done("eval", "model:underground", *words, "--sequences", 32))["sequence_error"] <= 1 / 32
+    assert (
+        json.loads(done("eval", "model:underground", *words, "--sequences", 32))["sequence_error"] <= 1 / 32
+    )
 
 
 def test_traversal_walks_through_the_underground() -> None:
