@@ -100,7 +100,7 @@ def test_a_helper_compiles_the_other_kernel(monkeypatch: pytest.MonkeyPatch) -> 
             order.append(f"compile {self.name}")
 
     monkeypatch.setattr(compile_ahead, "_is_kept", lambda kernel, dtype: kernel.name == "kept")
-    monkeypatch.setattr(compile_ahead, "signature", lambda kernel, dtype: ())
+    monkeypatch.setattr(compile_ahead, "signature", lambda dtype: ())
     monkeypatch.setattr(compile_ahead, "compile_meanwhile", lambda *_: order.append("helper"))
     monkeypatch.setattr(compile_ahead, "await_compiled", lambda *_: order.append("wait"))
     kept, new = Kernel("kept"), Kernel("new")
