@@ -142,7 +142,7 @@ class CPUEngine:
             compile_meanwhile(kernel, backward_kernel, plan.dtype)
         hidden = tape.hidden[1:]
         reads = hidden[..., :0] if memory is None else memory.reads[1:].reshape(T, B, spec.reads_size)
-        shown = hidden if bypass_mask is None else np.empty_like(hidden)
+        shown = hidden if bypass_mask is None else np.empty_like(hidden)  # what the output sees of it
         found = matmuls.Outputs(params.output, *_as_rows(shown, reads))
         self._run(
             *(spec, plan, B, threads, kernel, (numbers, scratch_numbers)),

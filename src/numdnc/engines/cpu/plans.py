@@ -93,22 +93,18 @@ def make_plan(
         "unmasked": not sizes.masking,
         "product": sizes.product > 0,
     }
+    scratch: Any = Scratch
+    memory: tuple[Any, Any] = (MemoryTape, MemoryGradient)
+    if isinstance(spec, NTMSpec):
+        memory = (NTMTape, NTMGradient)
+    elif spec.sparsity is not None:
+        memory, scratch = (SparseTape, SparseGradient), SparseScratch
+    # In the order of the kernels' arguments.
     tape: tuple[Any, ...] = (Controller, ControllerTape)
     gradient: tuple[Any, ...] = (ControllerGradient,)
-    scratch: Any = Scratch
-    if isinstance(spec, NTMSpec):
-        tape, gradient = (Controller, InterfaceParams, ControllerTape, NTMTape), (*gradient, NTMGradient)
-    elif spec.sparsity is not None:
-        tape, gradient = (
-            (Controller, InterfaceParams, ControllerTape, SparseTape),
-            (*gradient, SparseGradient),
-        )
-        scratch = SparseScratch
-    elif spec.has_memory:
-        tape, gradient = (
-            (Controller, InterfaceParams, ControllerTape, MemoryTape),
-            (*gradient, MemoryGradient),
-        )
+    if spec.has_memory:
+        tape = (Controller, InterfaceParams, ControllerTape, memory[0])
+        gradient = (ControllerGradient, memory[1])
     return Plan(
         sizes,
         _as_integers(sizes),
