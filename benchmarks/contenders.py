@@ -53,7 +53,10 @@ def engine_runs(engine):
 
 
 def jax_runs(file):
-    """JAX, compiled; `file` is `jax_peer.py`, or another with `init_params(key, c)`, `step` and `zero_state`."""
+    """JAX, compiled; `file` is `jax_peer.py`, or another with `init_params(key, c)`, `step` and `zero_state`.
+
+    A sparse shape is given to it dense: JAX has no sparse memory here.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -62,7 +65,7 @@ def jax_runs(file):
     found.loader.exec_module(peer)
 
     def prepare(shape):
-        given = make_problem(shape)
+        given = make_problem(shape._replace(sparsity=None))
         inputs = jax.nn.one_hot(given.symbols, shape.input_size)
         if hasattr(peer, "forward"):
             params = jax.tree.map(jnp.asarray, given.params)
@@ -148,7 +151,7 @@ CONTENDERS = {
 DIFFERS = {
     "cpu": "numdnc, engine cpu, given symbols",
     "reference": "numdnc, engine reference, given symbols",
-    "jax": "XLA, jitted, lax.scan, its own differentiation; given one-hot vectors",
+    "jax": "XLA, jitted, lax.scan, its own differentiation; given one-hot vectors; a dense memory at sparse shapes",
     "dnc": "PyPI dnc 1.1 on PyTorch, eager; given one-hot vectors. It never feeds its reads back to the controller, "
     "stacks layers without skip connections, takes the interface and the output from the top layer alone, and squashes "
     "keys and write vectors: less work than the paper's DNC, most of all with several layers",
