@@ -12,6 +12,7 @@ from numdnc import DNCSpec
 from numdnc.cli.warmup import MODELS
 from numdnc.engines.cpu import ENGINE, cache, compile_ahead
 from numdnc.engines.cpu import engine as engine_module
+from numdnc.engines.cpu.kernels import compiling
 
 
 @pytest.fixture
@@ -57,6 +58,11 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         refused("warmup", expect="it is read-only|NUMBA_CACHE_DIR")
     monkeypatch.setattr(engine_module, "_kernels", lambda spec: (len, len))
     refused("warmup", "lstm", expect="NUMBA_DISABLE_JIT must be 0")
+
+
+def test_what_is_announced_is_what_is_compiled_ahead() -> None:
+    ahead = {kernel.py_func for spec in MODELS.values() for kernel in engine_module._kernels(spec)}
+    assert ahead == compiling._ENTRIES
 
 
 @pytest.mark.thorough

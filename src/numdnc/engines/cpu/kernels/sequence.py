@@ -8,7 +8,7 @@ from numdnc.engines.cpu.kernels.access import (
 )
 from numdnc.engines.cpu.kernels.activations import layer_norm, layer_norm_backward
 from numdnc.engines.cpu.kernels.arrays import add, clear_rows, copy
-from numdnc.engines.cpu.kernels.compiling import entry, inlined, kernel
+from numdnc.engines.cpu.kernels.compiling import inlined, kernel, loop_entry
 from numdnc.engines.cpu.kernels.controller import (
     controller_step,
     controller_step_backward,
@@ -291,7 +291,7 @@ def hidden_backward(interface, controller_gradient, gradient, work, t):
     )
 
 
-@entry
+@loop_entry
 def add_to_rows(to, rows, source):
     """to[rows[i]] += source[i]: the gradient of indexing."""
     for i in range(len(rows)):

@@ -3,12 +3,12 @@
 Axes: B batch, N slots, W word, K entries of a weighting or of a row of links.
 """
 
-from numdnc.engines.cpu.kernels.compiling import entry
+from numdnc.engines.cpu.kernels.compiling import loop_entry
 from numdnc.engines.cpu.kernels.sparse.types import LANES, NONE
 from numdnc.engines.cpu.kernels.sparse.words import slot_norm
 
 
-@entry
+@loop_entry
 def to_blocks(blocks, memory):
     """blocks (B, blocks, W, LANES) = memory (B, N, W); the padding is 0."""
     (B, N, W), count = memory.shape, blocks.shape[1]
@@ -25,7 +25,7 @@ def to_blocks(blocks, memory):
                         block[w, lane] = memory[b, first + lane, w] if first + lane < N else 0
 
 
-@entry
+@loop_entry
 def from_blocks(memory, blocks):
     """memory (B, N, W) = blocks (B, blocks, W, LANES)."""
     B, N, W = memory.shape
@@ -36,7 +36,7 @@ def from_blocks(memory, blocks):
                 memory[b, n, w] = block[w, lane]
 
 
-@entry
+@loop_entry
 def find_inverse_norms(inverse_norms, blocks):
     """1 / sqrt(|M[n]|^2 + eps) of every slot, the padding included; inverse_norms (B, slots)."""
     for b in range(len(inverse_norms)):
@@ -44,7 +44,7 @@ def find_inverse_norms(inverse_norms, blocks):
             inverse_norms[b, n] = slot_norm(blocks[b], n)
 
 
-@entry
+@loop_entry
 def find_entries(slots, weights, weighting):
     """slots and weights (rows, K) = the entries of a weighting (rows, N) that are not 0; then slot 0, weight 0."""
     for row in range(len(slots)):
@@ -57,7 +57,7 @@ def find_entries(slots, weights, weighting):
             slots[row, k], weights[row, k] = 0, 0
 
 
-@entry
+@loop_entry
 def index_links(link_slots, link_columns, slots, values):
     """link_slots (B, N, K) = slots, NONE where the value is 0; link_columns lists the positions of each column."""
     B, N, K = values.shape
@@ -76,7 +76,7 @@ def index_links(link_slots, link_columns, slots, values):
                     link_columns[b, j, c] = i * K + k
 
 
-@entry
+@loop_entry
 def list_links(slots, listed, link_slots, values):
     """slots and listed (B, N, K) = the links of each row and their `values` by rising slot; then slot 0, value 0."""
     B, N, K = values.shape
@@ -96,7 +96,7 @@ def list_links(slots, listed, link_slots, values):
                 slots[b, i, k], listed[b, i, k] = 0, 0
 
 
-@entry
+@loop_entry
 def unlist_links(values, listed, slots, link_slots):
     """values (B, N, K) = those of lists of links with these slots, each where `link_slots` has its slot; else 0."""
     B, N, K = values.shape
