@@ -131,6 +131,20 @@ def test_inference_knows_what_relations_stand_for() -> None:
     assert json.loads(done("eval", "model:inference", *words))["sequence_error"] <= 4 / 64
 
 
+def test_shortest_path_finds_ways_through_the_underground() -> None:
+    assert done("ask", "model:shortest-path", "Oxford Circus -> Holborn").splitlines() == [
+        "Oxford Circus -Central Line 1-> Tottenham Court Road  right",
+        "Tottenham Court Road -Central Line 1-> Holborn        right",
+        "(end)                                                 right",
+        "right; shown 54 edges between 20 nodes (iteration 40000)",
+    ]
+    london = FOLDER / "shortest-path" / "underground.csv"
+    words = ("--graph", london, "--two-way", "--nodes", 20, "--set", "queries=1", "--sequences", 64, "--json")
+    for edges, most in (2, 4 / 64), (4, 20 / 64):
+        lengths = ("--set", f"min_path={edges}", "--set", f"max_path={edges}")
+        assert json.loads(done("eval", "model:shortest-path", *words, *lengths))["sequence_error"] <= most
+
+
 WALK = "Bank -Central Line-> ? -Central Line-> ? -Central Line-> ? -Piccadilly Line-> ? -Piccadilly Line-> ?"
 
 
