@@ -201,8 +201,19 @@ def test_what_a_model_cannot_do_is_refused() -> None:
         "resume", "model:copy", expect="resume must be given a run's folder, got model:copy, a trained model"
     )
     refused(
-        "eval", "model:copy", "--last", expect="must be the folder of a run, got one without last.safetensors"
+        "eval",
+        "model:copy",
+        "--last",
+        expect="--last must be given with a run's folder, got model:copy, which is one checkpoint",
     )
+    refused(
+        "export", "model:copy", "--to", "run", expect="must be given a file that --to torch|got model:copy"
+    )
+    refused("ask", "model:shrdlu", "1 on 2", "--seed", -1, expect="seed must be at least 0, got -1")
+    refused(
+        "eval", "model:traversal", "--graph", "model:copy", expect="must name a model that comes with a graph"
+    )
+    refused("ask", "model:addition", "7-5", expect="the model has learned addition alone")
     refused(
         "eval",
         "model:coppy",

@@ -10,6 +10,12 @@ class UserError(Exception):
     """Something that the user gave cannot be used; the text says what must hold, what was given and what to do."""
 
 
+def check_seed(seed: int) -> None:
+    """Raise UserError unless a seed is at least 0."""
+    if seed < 0:
+        raise UserError(f"seed must be at least 0, got {seed}.")
+
+
 def path_from_here(path: str) -> str:
     """The path relative to the working folder, or as it is if that is on another drive."""
     try:

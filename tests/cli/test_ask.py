@@ -15,7 +15,8 @@ from helpers.commands import train as train_text
 from helpers.graph_models import Knows, Read
 from numdnc.errors import UserError
 from numdnc.inspection.trace_file import load_trace
-from numdnc.tasks.graphs import Inference, Traversal
+from numdnc.tasks.graphs import Inference, ShortestPath, Traversal
+from numdnc.tasks.graphs.asking import arrives, pose
 from numdnc.tasks.graphs.named import NamedGraph, NamedGraphTask, read_graph
 from numdnc.tasks.graphs.questions import parse_question
 from numdnc.tasks.graphs.relations import numbering_for, read_relations
@@ -78,6 +79,8 @@ def test_a_path_longer_than_those_of_the_lesson_is_warned_of(runs: Path) -> None
     )
     walk = "Bond Street" + " -Central Line-> ?" * 2
     assert "warning" not in call("ask", runs / "traversal", walk, "--graph", "tube.csv").err
+    path = call("ask", runs / "shortest-path", "Harrow-on-the-Hill -> Holborn", "--graph", "tube.csv").err
+    assert "the question is about a path of 4 edges, the run's lesson about" in " ".join(path.split())
 
 
 @pytest.mark.usefixtures("knowing")
@@ -125,6 +128,29 @@ def test_a_shortest_path_is_told_in_names(runs: Path) -> None:
         ["Bond Street -Jubilee Line-> Green Park", "right"],
         ["(end)", "right"],
     ]
+    assert json.loads(ask(runs / "shortest-path", "Bond Street -> Green Park", "--json"))["arrives"] is True
+    assert "arrives" not in json.loads(ask(runs / "traversal", "Bond Street -Jubilee Line-> ?", "--json"))
+
+
+def test_a_longer_path_arrives_too() -> None:
+    """Edges that are there and lead from one to the next, whichever they are."""
+    Path("ring.csv").write_text("a,x,b\nb,x,c\na,y,c\n")
+    posed = pose(ShortestPath(), Knows(), "a -> c", Path("ring.csv"))
+    edges = {
+        (edge.source, edge.destination): list(posed.numbering.triple(edge)) for edge in posed.graph.edges
+    }
+    around, straight = [edges["a", "b"], edges["b", "c"]], [edges["a", "c"]]
+    end = [0, 0, 0]
+    for given, wanted in (
+        ([*around, end], True),
+        ([*straight, end], True),
+        ([*straight, end, edges["b", "c"]], True),
+        ([edges["a", "b"], end], False),
+        ([edges["b", "c"], end], False),
+        ([[edges["a", "b"][0], edges["a", "b"][1], edges["a", "c"][2]], end], False),
+        ([end], False),
+    ):
+        assert arrives(posed, given) is wanted, given
 
 
 @pytest.mark.usefixtures("knowing")
@@ -175,6 +201,7 @@ def test_a_model_that_knows_nothing_is_wrong(runs: Path) -> None:
     )
     found = json.loads(ask(runs / "shortest-path", "Bond Street -> Holborn", "--json"))
     assert found["right"] is False
+    assert found["arrives"] is False
     assert len(found["answer"]) == 4
     assert found["truth"][0] == "Bond Street -Central Line-> Oxford Circus"
 

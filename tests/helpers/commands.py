@@ -127,7 +127,7 @@ EVAL_STAND_IN = (sys.executable, "-S", str(HELPERS / "eval_program.py"))
 WITH_STAND_IN = f"""
 import numdnc.cli.sweep, numdnc.training.sweep
 numdnc.training.sweep.PROGRAM = {STAND_IN!r}
-numdnc.cli.sweep.check_settings = lambda sweep: None
+numdnc.cli.sweep.check_settings = lambda *_: None
 """
 """For `program`: a sweep by that, whose tasks numdnc does not know."""
 

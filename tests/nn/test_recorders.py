@@ -29,6 +29,12 @@ MODELS: dict[str, Any] = {
     "feedforward": lambda **options: nn.DNC(
         X, 5, 3, memory_size=4, word_size=3, controller="feedforward", links=False, **options
     ),
+    "sparse": lambda **options: nn.DNC(
+        X, 5, 3, memory_size=6, word_size=3, read_heads=2, sparsity=2, **options
+    ),
+    "sdnc": lambda **options: nn.DNC(
+        X, 5, 3, memory_size=6, word_size=3, read_heads=2, sparsity=2, recency=True, **options
+    ),
     "writers": lambda **options: nn.DNC(
         X, 5, 3, memory_size=4, word_size=3, read_heads=1, write_heads=2, sharpness=True, **options
     ),

@@ -17,7 +17,6 @@ from numdnc.cli.groups import find
 from numdnc.cli.train import TRAIN
 from numdnc.errors import UserError
 from numdnc.recipes import load_recipe, recipe, recipe_names
-from numdnc.recipes.scoring import eval_words
 
 ROOT = Path(__file__).parents[2]
 TOO_SMALL = r"warning: a sequence can make it hold \d+ vectors at once, more than its \d+ slots$"
@@ -74,14 +73,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("text.txt").write_text(TEXT)
     shutil.copytree(ROOT / "examples", "examples")
     save_archive(tmp_path / f"{FOLDER}.tar.gz", files())
-    lines = [
-        (f"{x} {y}", line, f"{x + dx} {y + dy}")
-        for x in range(6)
-        for y in range(6)
-        for line, dx, dy in (("East Line", 1, 0), ("North Line", 0, 1))
-    ]
-    rows = ["source,edge,destination", *(",".join(edge) for edge in lines)]
-    Path("london_underground.csv").write_text("\n".join(rows))
     return tmp_path
 
 
@@ -112,8 +103,8 @@ def test_a_recipe_trains_and_its_figures_are_scored(training: tuple[str, str]) -
     done("train", *ready(trained), "--minutes", 1e-9, "--sample-every", 0, "--out", "run")
     assert found.figures
     for figure in found.figures:
-        options = re.sub(r"--sequences \d+", "--sequences 1", " ".join(eval_words(Path("run"), figure.eval)))
-        result = call(*options.split(), "--engine", "reference")
+        options = re.sub(r"--sequences \d+", "--sequences 1", figure.eval)
+        result = call("eval", "run", *options.split(), "--json", "--engine", "reference")
         assert result.code == 0, result.err
         warnings = result.err.splitlines()
         if "--slots-per-vector" in trained:  # the memory has not grown yet

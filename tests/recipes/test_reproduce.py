@@ -37,17 +37,19 @@ source = "Another paper"
 
 [[figures]]
 name = "score"
-eval = "--graph $NUMDNC_DATA/map.csv"
+eval = "--graph map.csv"
 score = "held_out_bpc"
 unit = "BPC"
 """
+
+
+CHAIN = '[[models]]\nname = "A"\n[[models]]\nname = "B"\ntrain = "--start-from {runs}/A/seed={seed}"\n'
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Recipes `easy`, `halts` and so on, run by a program that learns nothing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NUMDNC_DATA", "the data")
     folder = tmp_path / "recipes"
     folder.mkdir()
     for what in ("easy", "halts", "bad", "patient"):
@@ -56,7 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with (
         mock.patch.object(sweeps, "PROGRAM", STAND_IN),
         mock.patch.object(scoring, "PROGRAM", EVAL_STAND_IN),
-        mock.patch("numdnc.cli.sweep.check_settings", lambda sweep: None),
+        mock.patch("numdnc.cli.sweep.check_settings", lambda *_: None),
     ):
         yield tmp_path
 
@@ -75,7 +77,7 @@ def test_every_seed_is_trained_and_scored_and_the_table_is_written() -> None:
     assert sorted(journal("eval")) == sorted(
         f"{home}/seed={seed} {options} --json"
         for seed in (0, 1)
-        for options in ("--sequences 7", "--graph the data/map.csv")
+        for options in ("--sequences 7", "--graph map.csv")
     )
     lines = out.splitlines()
     assert lines[-7].split("  ")[0] == "figure"
@@ -143,8 +145,7 @@ def test_models_may_be_trained_on_tasks_of_their_own() -> None:
 
 
 def test_a_model_begins_with_the_run_of_an_earlier_one_of_the_same_seed() -> None:
-    models = '[[models]]\nname = "A"\n[[models]]\nname = "B"\ntrain = "--start-from {runs}/A/seed={seed}"\n'
-    Path("recipes/chain.toml").write_text(f"{RECIPE.format(what='easy')}\n{models}")
+    Path("recipes/chain.toml").write_text(f"{RECIPE.format(what='easy')}\n{CHAIN}")
     done("reproduce", "chain", "--jobs", 1, "--out", "here")
     assert journal("begin") == [
         *(f"1 train easy --steps 20 --seed {seed} --out here/A/seed={seed}" for seed in (0, 1)),
@@ -157,6 +158,54 @@ def test_a_model_begins_with_the_run_of_an_earlier_one_of_the_same_seed() -> Non
     assert stored == "easy --steps 20 --start-from '{runs}/A/seed={seed}'", "no folder of this machine"
     done("reproduce", "chain", "--jobs", 1, "--out", "here")
     assert len(journal("begin")) == 4, "the folder holds runs of the same recipe"
+
+
+def test_a_model_waits_for_the_runs_that_it_begins_with() -> None:
+    Path("recipes/chain.toml").write_text(f"{RECIPE.format(what='halts')}\n{CHAIN}")
+    out = done("reproduce", "chain", "--jobs", 1)
+    assert "B\n2 runs to come\n" in out
+    assert "B: seed 0 to come, seed 1 to come" in out
+    assert not Path("runs/reproduce/chain/B").exists()
+    out = done("reproduce", "chain", "--jobs", 1)
+    assert "B\n2 of 2 runs to do, 1 at a time\n" in out
+    done("reproduce", "chain", "--jobs", 1)
+    assert read_result(Path("runs/reproduce/chain/results.json")).finished
+
+
+def test_a_model_does_not_begin_with_a_run_that_failed() -> None:
+    Path("recipes/chain.toml").write_text(f"{RECIPE.format(what='bad')}\n{CHAIN}")
+    result = call("reproduce", "chain", "--jobs", 1)
+    assert result.code == 1
+    assert "B\n1 of 2 runs to do, 1 at a time; 1 to come\n" in result.out
+    assert [line.split()[-1] for line in journal("begin")] == [
+        f"runs/reproduce/chain/{run}" for run in ("A/seed=0", "A/seed=1", "B/seed=0")
+    ]
+    states = [
+        (run.seed, run.state) for run in read_result(Path("runs/reproduce/chain/results.json")).models[1].runs
+    ]
+    assert states == [(0, "done"), (1, "to come")]
+
+
+def test_a_folder_of_another_recipe_is_refused() -> None:
+    models = '[[models]]\nname = "A"\n[[models]]\nname = "B"\n'
+    Path("recipes/two.toml").write_text(f"{RECIPE.format(what='easy')}\n{models}")
+    done("reproduce", "two", "--seeds", 1, "--out", "of-two")
+    done("reproduce", "easy", "--seeds", 1, "--out", "of-easy")
+    for there, other in (("two", "easy"), ("easy", "two")):
+        for kept, what in (
+            ("results.json", f"the results of {there}"),
+            ("", "the runs of something else in of-"),
+        ):
+            if not kept:
+                Path(f"of-{there}/results.json").unlink()
+            refused(
+                "reproduce",
+                other,
+                "--out",
+                f"of-{there}",
+                expect=f"must hold runs of {other} alone, got {what}",
+            )
+    done("reproduce", "two", "--out", "of-two")
 
 
 def test_a_model_that_others_begin_with_need_not_be_scored() -> None:
@@ -191,7 +240,7 @@ def test_the_same_command_trains_nothing_again_and_adds_seeds() -> None:
     done("reproduce", "easy", "--seeds", 1)
     Path("journal.txt").unlink()
     before = on_disk(Path())
-    assert done("reproduce", "easy").startswith("0 of 1 runs to do\n")
+    assert done("reproduce", "easy").startswith("0 of 1 run to do\n")
     assert journal("begin") == []
     Path("journal.txt").unlink()
     assert on_disk(Path()) == before

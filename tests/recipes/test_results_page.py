@@ -4,14 +4,17 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 
 import pytest
 
 from numdnc.errors import UserError
-from numdnc.recipes import recipe_names
+from numdnc.recipes import load_recipe, recipe_names
+from numdnc.recipes.results import read_result
 
 ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "docs" / "results"
 
 
 @pytest.fixture
@@ -78,3 +81,13 @@ def test_a_file_that_is_no_result_is_refused(
     shutil.copyfile(ROOT / "pyproject.toml", tmp_path / "results.json")
     with pytest.raises(UserError, match="must hold the results of a recipe"):
         script.take(tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in RESULTS.glob("*.json")))
+def test_the_hours_of_a_recipe_are_those_that_were_measured(name: str) -> None:
+    """To within a half, since machines are shared: of models in turn the sum, of others the mean."""
+    found, recipe = read_result(RESULTS / f"{name}.json"), load_recipe(name)
+    means = [fmean(run.hours for run in model.runs) for model in found.models]
+    measured = sum(means) if recipe.earlier else fmean(means)
+    assert recipe.hours is not None, f"say hours = {measured:.2g}"
+    assert measured / 1.5 < recipe.hours < measured * 1.5, f"say hours = {measured:.2g}"

@@ -46,7 +46,7 @@ def stand_in() -> Iterator[None]:
     """Runs are begun by a program that learns nothing, whose tasks numdnc does not know."""
     with (
         mock.patch.object(sweeps, "PROGRAM", STAND_IN),
-        mock.patch("numdnc.cli.sweep.check_settings", lambda sweep: None),
+        mock.patch("numdnc.cli.sweep.check_settings", lambda *_: None),
     ):
         yield
 
@@ -179,7 +179,8 @@ def test_a_failure_is_told_counted_and_tried_again() -> None:
     result = call("sweep", "all", "--seeds", 3, "--jobs", 2, "--", "bad")
     assert (result.code, result.err) == (1, "")
     assert f"seed=1  FAILED, {failure}" in result.out
-    assert f"1 of 3 runs failed; the same command tries them again:\n  seed=1: {failure}" in result.out
+    again = "the same command tries them again, from the start if their folders are deleted"
+    assert f"1 of 3 runs failed; {again}:\n  seed=1: {failure}" in result.out
     # The score of a run that failed is from before it did, so it is in no mean: 0.1 and 0.3 are.
     assert table(result.out)[1] == ["bad", "3", "0", "1", "0% (0% to 56%)", "-", "-", "0.2 (0.1414)"]
     shown = call("sweep", "all", "--table")

@@ -24,7 +24,7 @@ def ask(
     *,
     words: int | None = None,
     shown: int | None = None,
-    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
+    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv|model:NAME")] = None,
     two_way: bool = False,
     nodes: int | None = None,
     relations: Annotated[Path | None, arg(metavar="FILE.csv")] = None,
@@ -51,8 +51,8 @@ def ask(
             symbols of the input tape for a learned interface (default: what standard input says).
         words: How many words each answer has (stories; default: 1).
         shown: How many of the likeliest words to show for each (stories; default: 4).
-        graph: A CSV file with an edge a line, source,edge,destination or source,destination (graphs; default: the one
-            that model:NAME comes with).
+        graph: A CSV file with an edge a line, source,edge,destination or source,destination, or model:NAME for the
+            graph of that model (graphs; default: the one that the model comes with).
         two_way: Take each edge of the file in both directions (graphs).
         nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
         relations: A CSV file of relation,path, as in grandmother,mother/mother (inference).

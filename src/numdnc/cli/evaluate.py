@@ -26,7 +26,7 @@ def evaluate(
     data_folder: DataFolder = None,
     overrides: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
     sequences: int | None = None,
-    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
+    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv|model:NAME")] = None,
     two_way: bool = False,
     nodes: int | None = None,
     custom_task: CustomTask = None,
@@ -53,7 +53,7 @@ def evaluate(
         sequences: How many sequences to score (default: as many as in training; sequences only), or molecules to sample
             (default: 1,000).
         graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: an edge a line,
-            source,edge,destination or source,destination (runs of graph tasks only).
+            source,edge,destination or source,destination; or about that of model:NAME (runs of graph tasks only).
         two_way: Take each edge of the file in both directions.
         nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph).
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.

@@ -5,6 +5,7 @@ from typing import Any
 
 from numdnc import console
 from numdnc.cli.options import AsJson
+from numdnc.cli.presets import PRESETS
 from numdnc.formatting import format_bytes
 from numdnc.models import PREFIX, WEIGHTS, locate, model_names
 from numdnc.recipes import load_recipe, recipe_names
@@ -33,15 +34,24 @@ def list_models(*, as_json: AsJson = False) -> None:
         console.say(f"\n{'':22}".join(lines))
 
 
+def _summary(recipe: str, task: str) -> str:
+    """What was learned, in a sentence: that of the recipe or, if it teaches several tasks, of the task."""
+    if recipe not in recipe_names():
+        return task
+    found = load_recipe(recipe)
+    if len({words[0] for words in found.trainings.values()}) == 1:
+        return found.summary
+    return PRESETS[task].summary
+
+
 def _about(name: str) -> dict[str, Any]:
     """What is shown of a model."""
     file = locate(Path(f"{PREFIX}{name}")) / WEIGHTS
     run = load_run(file)
     about = run.trained_model
     assert about is not None
-    summary = load_recipe(about.recipe).summary if about.recipe in recipe_names() else str(run.task["name"])
     return {
-        "summary": summary,
+        "summary": _summary(about.recipe, str(run.task["name"])),
         "score": about.score,
         "recipe": about.recipe,
         "model": run.spec.kind,

@@ -5,6 +5,7 @@ import math
 import shlex
 import sys
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,16 +13,17 @@ from tyro.conf import Positional, arg
 
 from numdnc import console
 from numdnc.cli.options import AsJson
-from numdnc.cli.sweep import train_runs
+from numdnc.cli.sweep import AGAIN, train_runs
 from numdnc.cli.training import check_minutes
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
 from numdnc.formatting import format_table
 from numdnc.machine import count_processors
 from numdnc.recipes import Recipe, load_recipe, recipe_names
-from numdnc.recipes.results import FILE, Machine, Result, markdown, rows, status
+from numdnc.recipes.results import FILE, Machine, Result, markdown, read_result, rows, status
 from numdnc.recipes.scoring import score_runs
 from numdnc.training.sweep_folder import SweepFolder
+from numdnc.training.sweep_plan import Sweep
 
 
 def reproduce(
@@ -36,8 +38,9 @@ def reproduce(
 ) -> None:
     """Train a published experiment by its recipe and compare its figures with the published ones.
 
-    The runs of a model, one for each seed, are a sweep; the same command continues those that are not done. At the end
-    every run is scored, and the table of our figures beside the published ones is also written as JSON and Markdown.
+    The runs of a model, one for each seed, are a sweep; the same command continues those that are not done. A run that
+    begins with the parameters of another waits until that one is done. At the end every run is scored, and the table of
+    our figures beside the published ones is also written as JSON and Markdown.
 
     Args:
         name: A recipe, as --list shows them.
@@ -64,6 +67,7 @@ def reproduce(
         for model, train in recipe.trainings.items()
     }
     places = {model: SweepFolder(folder / model) for model in trainings}
+    _check_folder(folder, name, places)
     for model, place in places.items():
         _check_same_recipe(place, trainings[model])
     words = shlex.join(["reproduce", name] if out is None else ["reproduce", name, "--out", str(out)])
@@ -71,13 +75,20 @@ def reproduce(
         begun = [place.load().seeds for place in places.values() if place.begun]
         seeds = max(begun, default=recipe.seeds)
     end = time.monotonic() + 60 * minutes
-    sweeps = {}
+    sweeps: dict[str, Sweep] = {}
     for model, place in places.items():
         if model and not as_json:
             console.say(model)
-        left = (end - time.monotonic()) / 60
         sweeps[model] = train_runs(
-            place, trainings[model], {}, seeds, jobs=jobs, minutes=left, quiet=as_json, again=words
+            place,
+            trainings[model],
+            {},
+            seeds,
+            ready=_ready(sweeps, places, recipe.earlier.get(model)),
+            jobs=jobs,
+            minutes=(end - time.monotonic()) / 60,
+            quiet=as_json,
+            again=words,
         )
     at_once = count_processors() if jobs is None else jobs
     with console.waiting_for("scoring"):
@@ -101,6 +112,29 @@ def reproduce(
         _say(result, folder, words)
     if any(model.failed for model in result.models):
         sys.exit(1)
+
+
+def _ready(
+    sweeps: Mapping[str, Sweep], places: Mapping[str, SweepFolder], earlier: str | None
+) -> Collection[int] | None:
+    """The seeds with which the earlier model's runs are done; None if there is no earlier model."""
+    if earlier is None:
+        return None
+    ended = (places[earlier].result(run) for run in sweeps[earlier].runs)
+    return {run.seed for run in ended if run.status is not None and run.status.done}
+
+
+def _check_folder(folder: Path, name: str, places: Mapping[str, SweepFolder]) -> None:
+    """Refuse a folder with the results or the runs of another recipe."""
+    others = {file.parent for file in (*folder.glob("sweep.json"), *folder.glob("*/sweep.json"))}
+    others -= {place.path for place in places.values()}
+    if (folder / FILE).exists() and (found := read_result(folder / FILE).recipe) != name:
+        what = f"the results of {found}"
+    elif others:
+        what = f"the runs of something else in {min(others)}"
+    else:
+        return
+    raise UserError(f"{folder} must hold runs of {name} alone, got {what}. Choose another folder with --out.")
 
 
 def _check_same_recipe(place: SweepFolder, train: tuple[str, ...]) -> None:
@@ -140,6 +174,8 @@ def _say(result: Result, folder: Path, again: str) -> None:
     """Print the table, what went wrong, and what can be done next."""
     program = console.command()
     console.say(f"\n{format_table(rows(result))}\n\n{status(result)}")
+    if any(run.state == "failed" for model in result.models for run in model.runs):
+        console.say(f"of runs that failed, {AGAIN}")
     for error in result.errors:
         console.say(f"not scored: {error}")
     console.say(f"written to {folder / FILE} and {folder / 'results.md'}")

@@ -5,7 +5,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,9 @@ from numdnc.training.sweep import SweepProgress, run_all
 from numdnc.training.sweep_folder import SweepFolder
 from numdnc.training.sweep_plan import Sweep
 from numdnc.training.sweep_results import MeanAndDeviation, RunResult, Summary, summary
+
+AGAIN = "the same command tries them again, from the start if their folders are deleted"
+"""What can be done about runs that failed."""
 
 
 def run_sweep(
@@ -88,6 +91,7 @@ def train_runs(
     seeds: int | None,
     *,
     custom_task: str | None = None,
+    ready: Collection[int] | None = None,
     jobs: int | None = None,
     minutes: float = math.inf,
     quiet: bool = False,
@@ -95,19 +99,24 @@ def train_runs(
 ) -> Sweep:
     """Begin or continue a sweep, as `run_sweep` says; return it when its runs have ended, or after so many minutes.
 
-    `again` is the command that continues it after an interruption.
+    `ready` are the seeds whose runs may begin, None for all: the others wait for what they begin with. `again` is the
+    command that continues it after an interruption.
     """
     if jobs is not None and jobs < 1:
         raise UserError(f"jobs must be at least 1, got {jobs}.")
     planned = place.plan(train, varied, seeds)
+    if ready is not None and not any(run.seed in ready for run in planned.runs):
+        if not quiet:
+            console.say(f"{_runs(len(planned.runs))} to come")
+        return planned
     agreed = _agreed_task(place.path, planned, train[0] if train else custom_task)
     if not any(place.result(run).status for run in planned.runs):
-        check_settings(dataclasses.replace(planned, custom_task=agreed))
+        check_settings(dataclasses.replace(planned, custom_task=agreed), 0 if ready is None else min(ready))
     share = rank_and_world_size()
     with console.outliving_output(), place.lock(train, varied, seeds, share) as (sweep, locks):
         sweep = dataclasses.replace(sweep, custom_task=agreed)
         at_once = max(1, count_processors() // local_world_size()) if jobs is None else jobs
-        _run(place, sweep, share, at_once, locks, minutes=minutes, quiet=quiet, again=again)
+        _run(place, sweep, share, at_once, locks, ready=ready, minutes=minutes, quiet=quiet, again=again)
     return sweep
 
 
@@ -121,12 +130,12 @@ def _agreed_task(folder: Path, sweep: Sweep, named: str | None) -> str | None:
     return None
 
 
-def check_settings(sweep: Sweep) -> None:
-    """Refuse a sweep if one of its settings cannot be trained."""
+def check_settings(sweep: Sweep, seed: int = 0) -> None:
+    """Refuse a sweep if one of its settings cannot be trained with this seed."""
     for setting in sweep.settings:
-        words = sweep.words(setting, seed=0)
+        words = sweep.words(setting, seed)
         try:
-            name, found, options = find(TRAIN, [*words, "--seed", "0"], "train")
+            name, found, options = find(TRAIN, [*words, "--seed", str(seed)], "train")
             parse(found.function, name, options)()
         except UserError as error:
             raise UserError(
@@ -153,20 +162,26 @@ def _run(
     jobs: int,
     locks: tuple[int, ...],
     *,
+    ready: Collection[int] | None,
     minutes: float,
     quiet: bool,
     again: str,
 ) -> None:
-    """Train the runs of a share that are not done, and print a line as each ends."""
+    """Train the runs of a share that are ready and not done, and print a line as each ends."""
     number, count = share
     runs = sweep.runs[number::count]
     before = [place.result(run) for run in runs]
-    todo = [run for run, found in zip(runs, before, strict=True) if not (found.status and found.status.done)]
-    done = len(before) - len(todo)
+    undone = [
+        run for run, found in zip(runs, before, strict=True) if not (found.status and found.status.done)
+    ]
+    todo = [run for run in undone if ready is None or run.seed in ready]
+    done = len(before) - len(undone)
+    total = done + len(todo)
     if not quiet:
         pace = f", {min(jobs, len(todo))} at a time" if todo else ""
         whose = f" in share {number} of {count}" if count > 1 else ""
-        console.say(f"{len(todo)} of {len(before)} runs to do{whose}{pace}")
+        later = f"; {len(undone) - len(todo)} to come" if len(todo) < len(undone) else ""
+        console.say(f"{len(todo)} of {_runs(len(before))} to do{whose}{pace}{later}")
     bar = Progress(
         TextColumn("      "),
         BarColumn(),
@@ -180,7 +195,7 @@ def _run(
     end = time.monotonic() + 60 * minutes
     with console.stop_on_signals() as interrupted:
         with bar:
-            task = bar.add_task("", total=len(before), completed=done)
+            task = bar.add_task("", total=total, completed=done)
             for event in run_all(
                 place,
                 sweep,
@@ -192,7 +207,7 @@ def _run(
                 if isinstance(event, SweepProgress):
                     left = event.running + event.waiting
                     text = f"{event.running} running, {event.waiting} waiting"
-                    bar.update(task, completed=len(before) - left, description=text)
+                    bar.update(task, completed=total - left, description=text)
                 elif not quiet:
                     console.say(_line(event, width))
         if not interrupted():
@@ -205,6 +220,10 @@ def _run(
         f"next:  {console.command()} {again} --jobs {jobs}"
     )
     console.exit_stopped()
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count != 1)}"
 
 
 def _line(result: RunResult, width: int) -> str:
@@ -232,7 +251,7 @@ def _say_table(sweep: Sweep, results: Sequence[RunResult]) -> None:
     console.say(format_table([heads, *rows]))
     failed = [result for result in results if result.failure is not None]
     if failed:
-        console.say(f"\n{len(failed)} of {len(results)} runs failed; the same command tries them again:")
+        console.say(f"\n{len(failed)} of {len(results)} runs failed; {AGAIN}:")
         for result in failed:
             console.say(f"  {result.name}: {result.failure}")
     left = sum(not result.ended for result in results)

@@ -28,7 +28,7 @@ def trace_run(
     length: Annotated[int | None, arg(aliases=["-n"])] = None,
     last: bool = False,
     overrides: Annotated[UseAppendAction[tuple[str, ...]], arg(name="set", metavar="NAME=VALUE")] = (),
-    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv")] = None,
+    graph: Annotated[Path | None, arg(aliases=["-g"], metavar="FILE.csv|model:NAME")] = None,
     two_way: bool = False,
     nodes: int | None = None,
     memory_size: Annotated[int | None, arg(aliases=["-N"])] = None,

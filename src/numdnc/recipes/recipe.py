@@ -11,6 +11,7 @@ from numdnc.names import closest_names, quoted
 from numdnc.schema import Finite, Size, validated
 
 FOLDER = Path(__file__).parent
+_EARLIER = r"--start-from \{runs\}/([\w-]+)/seed=\{seed\}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class Figure:
     name: str
     """What is scored."""
     eval: str = ""
-    """The options of `numdnc eval RUN`; $NUMDNC_DATA stands for the data folder."""
+    """The options of `numdnc eval RUN`."""
     score: str
     """Name of the number in what `numdnc eval --json` prints."""
     unit: str
@@ -69,7 +70,7 @@ class Recipe:
     seeds: Size
     """Number of runs of each model, with seeds 0, 1, ..; --seeds asks for another number."""
     hours: Finite | None = None
-    """How long one run took on one core, if it was measured."""
+    """How long a run took on one core, of models that begin with each other all of these; None if not measured."""
     note: str = ""
     """What must be said beside the figures."""
     figures: tuple[Figure, ...]
@@ -87,6 +88,12 @@ class Recipe:
             model.name: tuple(shlex.split(f"{self.train}\n{model.train}", comments=True))
             for model in self.models
         }
+
+    @property
+    def earlier(self) -> dict[str, str]:
+        """The model that each one begins with, run by run, by its name; not of models that begin with none."""
+        found = {model.name: re.search(_EARLIER, model.train) for model in self.models}
+        return {name: match[1] for name, match in found.items() if match}
 
     @property
     def figures_of(self) -> dict[str, tuple[Figure, ...]]:

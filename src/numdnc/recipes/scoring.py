@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from numdnc.data import FOLDER_VARIABLE, default_folder
 from numdnc.recipes.recipe import Figure
 from numdnc.recipes.results import FigureResult, ModelResult, RunRecord
 from numdnc.training.distributed import ENVIRONMENT
@@ -64,17 +63,11 @@ def _result(figure: Figure, scored: Mapping[int, Future[dict[str, Any]]]) -> Fig
     return FigureResult.of(figure, scores, errors)
 
 
-def eval_words(folder: Path, options: str) -> list[str]:
-    """The words after `numdnc` that score a run by these options of `eval`."""
-    data, place = f"${FOLDER_VARIABLE}", str(default_folder())
-    return ["eval", str(folder), *(word.replace(data, place) for word in shlex.split(options)), "--json"]
-
-
 def _evaluate(folder: Path, options: str) -> dict[str, Any]:
     """What `numdnc eval --json` prints of a run."""
     inherited = {key: value for key, value in os.environ.items() if key not in ENVIRONMENT}
     ended = subprocess.run(
-        [*PROGRAM, *eval_words(folder, options)],
+        [*PROGRAM, "eval", str(folder), *shlex.split(options), "--json"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from numdnc.errors import UserError
+from numdnc.errors import UserError, check_seed
 from numdnc.inspection.trace import About, Trace
+from numdnc.models import locate, model_name
 from numdnc.runs.results import Evaluation, GraphAnswer
 from numdnc.runs.sequences import SequenceRun, generator_class
 from numdnc.schema import Size, read_json
@@ -24,21 +25,23 @@ _ASK_STATES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnGraph:
-    """The graph that a trained model comes with: graph.json beside its weights."""
+class ShownGraph:
+    """A graph and how it is shown; graph.json beside a trained model's weights says which one that model comes with."""
 
     graph: str
-    """A CSV file in the same folder, as `ask` takes it."""
+    """A CSV file, in the same folder."""
     two_way: bool = False
+    """Whether each edge is taken in both directions."""
     nodes: Size | None = None
+    """How many nodes are shown, None for all."""
     relations: str | None = None
-    """A CSV file in the same folder."""
+    """A CSV file of relations, in the same folder."""
 
 
 class GraphRun(SequenceRun):
     """A run of a graph task. Graphs of the user's own are CSV files, an edge a line."""
 
-    own_graph: OwnGraph | None = None
+    own_graph: ShownGraph | None = None
     """What `ask` asks about if no graph is named, with paths of its files."""
 
     noun: ClassVar[str] = "a graph task"
@@ -62,7 +65,8 @@ class GraphRun(SequenceRun):
         """Score as every run of sequences or, with `graph`, on questions about the graph of that file.
 
         Names are numbered anew for each question. `two_way` takes each edge in both directions; with `nodes` each
-        question is about a part of the graph with this many nodes.
+        question is about a part of the graph with this many nodes. model:NAME as `graph` is the graph that this model
+        comes with, shown as it shows it.
         """
         if graph is None:
             if two_way or nodes is not None:
@@ -73,9 +77,12 @@ class GraphRun(SequenceRun):
                 no_reads=no_reads, overrides=overrides, sequences=sequences, picture=picture
             )
         task = self._with_settings(overrides, sequences)
-        about = {"graph": str(graph), "two_way": two_way, "nodes": nodes}
+        named = self._named(graph, two_way, nodes, None)
+        about = {"graph": str(graph), "two_way": named.two_way, "nodes": named.nodes}
         settings = {**resolved_settings(task.generator), **about}
-        on_graph = draw_on_graph(cast(GraphTask, task.generator), Path(graph), two_way=two_way, nodes=nodes)
+        on_graph = draw_on_graph(
+            cast(GraphTask, task.generator), Path(named.graph), two_way=named.two_way, nodes=named.nodes
+        )
         varied = SequenceTask(task.name, on_graph, task.settings, self.checkpoint.training.seed)
         return self._evaluate(varied, settings, no_reads=no_reads, picture=picture)
 
@@ -95,8 +102,7 @@ class GraphRun(SequenceRun):
         nodes, around those of the answer. `relations` is a CSV file of relation,path. `seed` is that of the numbering
         of names and the order of edges.
         """
-        if seed < 0:
-            raise UserError(f"seed must be at least 0, got {seed}.")
+        check_seed(seed)
         self._check_memory(_ASK_STATES, 1)
         posed = self._pose(question, graph, two_way, nodes, relations, seed)
         found = answer(posed, self.forward)
@@ -145,23 +151,47 @@ class GraphRun(SequenceRun):
         seed: int,
     ) -> Posed:
         """A question about the graph of a file, or of the model's own, as a sequence."""
-        if graph is None and self.own_graph is not None:
-            own = self.own_graph
-            graph, two_way = own.graph, own.two_way
-            nodes = own.nodes if nodes is None else nodes
-            relations = own.relations if relations is None else relations
-        if graph is None:
-            raise UserError("--graph must be given, the graph to ask about, got none. Name a CSV file.")
+        named = self._named(graph, two_way, nodes, relations)
         self.task.move_to(self.checkpoint.position)  # the lesson says which relations the model may know
         return pose(
             cast(GraphTask, self.task.current),
             self.forward,
             question,
-            Path(graph),
-            two_way=two_way,
-            nodes=nodes,
-            relations=None if relations is None else Path(relations),
+            Path(named.graph),
+            two_way=named.two_way,
+            nodes=named.nodes,
+            relations=None if named.relations is None else Path(named.relations),
             seed=seed,
+        )
+
+    def _named(
+        self, graph: str | Path | None, two_way: bool, nodes: int | None, relations: str | Path | None
+    ) -> ShownGraph:
+        """The graph that is meant: that of a file, of model:NAME or, unnamed, of this model."""
+        own = self.own_graph
+        if graph is not None:
+            if model_name(Path(graph)) is None:
+                return ShownGraph(
+                    graph=str(graph),
+                    two_way=two_way,
+                    nodes=nodes,
+                    relations=None if relations is None else str(relations),
+                )
+            own = read_own_graph(locate(Path(graph)))
+            if own is None:
+                raise UserError(
+                    f"--graph must name a model that comes with a graph, got {graph}. Name another."
+                )
+        if own is None:
+            raise UserError(
+                "--graph must be given, the graph to ask about, got none. Name a CSV file, or a model that comes with "
+                "one: --graph model:traversal."
+            )
+        return dataclasses.replace(
+            own,
+            two_way=two_way or own.two_way,
+            nodes=own.nodes if nodes is None else nodes,
+            relations=own.relations if relations is None else str(relations),
         )
 
     def _edge_warnings(self, edges: int) -> tuple[str, ...]:
@@ -174,8 +204,8 @@ class GraphRun(SequenceRun):
 
     def _path_warnings(self, posed: Posed) -> tuple[str, ...]:
         low, high = cast(GraphTask, self.task.current).sizes.path
-        edges = len(posed.asked.path) or len(posed.asked.steps)
-        if not edges or low <= edges <= high:
+        edges = len(posed.asked.path) or len(posed.asked.steps) or len(posed.asked.nodes) - 1
+        if low <= edges <= high:
             return ()
         learned = f"{low} to {high}" if low < high else low
         return (
@@ -188,11 +218,11 @@ class GraphRun(SequenceRun):
         return dataclasses.replace(super()._about(task, sequence), digits=digits)
 
 
-def read_own_graph(folder: Path) -> OwnGraph | None:
+def read_own_graph(folder: Path) -> ShownGraph | None:
     """What graph.json of a trained model says, with paths of its files; None if there is none."""
     file = folder / "graph.json"
     if not file.exists():
         return None
-    stored = read_json(file, OwnGraph, MAX_CSV_BYTES, "say what graph the model comes with")
+    stored = read_json(file, ShownGraph, MAX_CSV_BYTES, "say what graph the model comes with")
     relations = None if stored.relations is None else str(folder / Path(stored.relations).name)
     return dataclasses.replace(stored, graph=str(folder / Path(stored.graph).name), relations=relations)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from numdnc.errors import UserError
-from numdnc.models import locate
+from numdnc.models import locate, model_name
 from numdnc.names import quoted
 from numdnc.runs.arrays import ArrayRun
 from numdnc.runs.babi import BabiRun
@@ -117,8 +117,8 @@ def open_path(
 
     A run that does not have the method `needs` is refused before that.
     """
-    path = locate(path)
     run = load_trained(path, last=last, finite=finite)
+    path = locate(path)
     folder = path.parent if path.suffix == ".safetensors" else path
     if not any(_has(kind, needs) for kind in _stored_as(run)):
         refuse_method(_stored_as(run)[-1], needs, str(run.task.get("name")))
@@ -131,6 +131,10 @@ def open_path(
 
 def load_trained(path: Path, *, last: bool = False, finite: bool = True) -> Run:
     """What a run's folder, a checkpoint or model:NAME holds, whatever its task."""
+    if last and model_name(path) is not None:
+        raise UserError(
+            f"--last must be given with a run's folder, got {path}, which is one checkpoint. Leave it out."
+        )
     path = locate(path)
     if path.suffix == ".safetensors":
         if last:

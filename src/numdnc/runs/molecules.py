@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc import data
-from numdnc.errors import UserError
+from numdnc.errors import UserError, check_seed
 from numdnc.inspection.trace import About, Trace
 from numdnc.names import quoted
 from numdnc.runs.base import NewTask, TaskRun
@@ -205,8 +205,7 @@ class MoleculeRun(TaskRun):
         """The same line by line, with a line break before each but the first."""
         if count < 1:
             raise UserError(f"count must be at least 1, got {count}.")
-        if seed < 0:
-            raise UserError(f"seed must be at least 0, got {seed}.")
+        check_seed(seed)
         begin = self._encode(prime or "", "--prime")
         rng = np.random.default_rng(seed)
         for first in range(0, count, EVAL_BATCH):

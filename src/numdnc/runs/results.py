@@ -136,6 +136,8 @@ class GraphAnswer:
     nodes: int
     edges: int
     """Sizes of the graph that was shown."""
+    arrives: bool | None
+    """Whether a path ends where it is to; None of other questions."""
     iteration: int
     warnings: tuple[str, ...] = ()
 
@@ -150,8 +152,10 @@ class GraphAnswer:
             f"{step.given:<{width}}  {'right' if step.right else f'WRONG: {step.wanted}'}"
             for step in self.steps
         ]
-        shown = f"shown {self.edges} edges between {self.nodes} nodes (iteration {self.iteration})"
-        return "\n".join([*self.notes, *lines, f"{'right' if self.right else 'wrong'}; {shown}"])
+        edges = f"{self.edges} edge{'s' * (self.edges != 1)}"
+        shown = f"shown {edges} between {self.nodes} nodes (iteration {self.iteration})"
+        end = {True: "arrives; ", False: "does not arrive; ", None: ""}[None if self.right else self.arrives]
+        return "\n".join([*self.notes, *lines, f"{'right' if self.right else 'wrong'}; {end}{shown}"])
 
     def record(self) -> dict[str, Any]:
         """What `numdnc ask --json` prints."""
@@ -162,6 +166,7 @@ class GraphAnswer:
             "notes": self.notes,
             "nodes": self.nodes,
             "edges": self.edges,
+            **({} if self.arrives is None else {"arrives": self.arrives}),
             "iteration": self.iteration,
         }
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from numdnc.errors import UserError
+from numdnc.errors import UserError, check_seed
 from numdnc.formatting import format_table
 from numdnc.inspection.board_plot import save_board_plot
 from numdnc.inspection.plan_decoding import PlanDecoding, decode_plans
@@ -70,7 +70,8 @@ class BoardAnswer:
             verdict = "the goal was not reached"
         else:
             plural = "" if self.moves == 1 else "s"
-            verdict = f"the goal was reached after {self.moves} move{plural}, of which {needed} were needed"
+            were = "was" if needed == 1 else "were"
+            verdict = f"the goal was reached after {self.moves} move{plural}, of which {needed} {were} needed"
             verdict += "" if self.right else ", and was undone"
         return f"{self.picture}\n\n{verdict}"
 
@@ -174,6 +175,7 @@ class ShrdluRun(PolicyRun):
 
     def ask(self, question: str, *, seed: int | None = None) -> BoardAnswer:
         """Play a problem as `tasks.shrdlu.words.pose` takes it; `seed` chooses the board if it gives none."""
+        check_seed(seed or 0)
         self._check_memory(3, 1)
         problem = pose(question, seed or 0)
         game = self._shrdlu(self.task).begin([problem])
@@ -189,6 +191,7 @@ class ShrdluRun(PolicyRun):
 
     def decode_plans(self, *, episodes: int = 1000, seed: int = 0) -> PlanDecoding:
         """Decode the first action from what the memory holds when the goal is written; see `PlanDecoding`."""
+        check_seed(seed)
         shrdlu = self._shrdlu(self._with_settings(None))
         return decode_plans(self.spec, self.params, self.engine, shrdlu, episodes=episodes, seed=seed)
 

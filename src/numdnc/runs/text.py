@@ -14,7 +14,7 @@ from numdnc import data
 from numdnc.corpora import CORPORA
 from numdnc.corpus_files import expand
 from numdnc.data import CorpusFile
-from numdnc.errors import UserError
+from numdnc.errors import UserError, check_seed
 from numdnc.inspection.trace import About, Trace
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.memory import UNCHANGED, MemoryOverride
@@ -192,8 +192,7 @@ class TextRun(TaskRun):
         self, *, length: int = 500, prime: str | None = None, temperature: float = 1.0, seed: int = 0
     ) -> Iterator[str]:
         """The same character by character, each as soon as it is drawn."""
-        if seed < 0:
-            raise UserError(f"seed must be at least 0, got {seed}.")
+        check_seed(seed)
         return sample(
             self.forward,
             self.vocabulary,

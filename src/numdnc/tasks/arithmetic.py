@@ -101,7 +101,7 @@ class Arithmetic(TypedTask):
         if found is None:
             raise UserError(
                 f"a question must be a formula such as {self.example_question}, got {quoted(question[:80])}. "
-                "Give whole numbers without a sign, and the operation that the model has learned."
+                f"Give whole numbers without a sign; the model has learned {type(self).__name__.lower()} alone."
             )
         if max(map(len, found.groups())) > _MOST_DIGITS:
             raise UserError(

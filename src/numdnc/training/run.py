@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.engines import Engine, select_engine
-from numdnc.errors import UserError
+from numdnc.errors import UserError, check_seed
 from numdnc.init import InitScheme, init_params, initial_state
 from numdnc.params import Array, Inputs, cast_inputs
 from numdnc.schema import Count, Finite, Size
@@ -71,8 +71,7 @@ class TrainingSettings:
             raise UserError(f"restart_above must be 0 or above 1, got {self.restart_above}.")
         if not 0 <= self.slots_per_vector < math.inf:
             raise UserError(f"slots_per_vector must be at least 0 and finite, got {self.slots_per_vector}.")
-        if self.seed < 0:
-            raise UserError(f"seed must be at least 0, got {self.seed}.")
+        check_seed(self.seed)
 
 
 @dataclass(kw_only=True)

@@ -45,7 +45,8 @@ class SweepFolder:
             raise UserError(f"{self._description} must be readable, got: {error.strerror}.") from None
         except (ValueError, UserError) as error:
             raise UserError(
-                f"{self._description} must describe a sweep, got something else ({error}). Use another folder."
+                f"{self._description} must describe a sweep, got something else ({error}). Delete it and give the "
+                "command that began the sweep again: runs that are done stay so. Or use another folder."
             ) from None
 
     def plan(

@@ -20,6 +20,13 @@ def largest(values: Tensor, count: int) -> Tensor:
     return (kept * falling).topk(count, dim=-1).indices
 
 
+def rising(keys: Tensor) -> Tensor:
+    """The positions of whole numbers (.., A) by rising number, ties by position; ONNX has no stable sort."""
+    count = keys.shape[-1]
+    different = keys * count + torch.arange(count, device=keys.device)
+    return different.topk(count, dim=-1, largest=False).indices
+
+
 def through_nonzero(weights: Tensor) -> Tensor:
     """The same weights, without a gradient where they are 0."""
     return torch.where(weights != 0, weights, 0)
@@ -38,7 +45,7 @@ def cut(mix: Callable[..., Tensor], weightings: Sequence[Tensor], count: int) ->
 
 def rows_of(tensor: Tensor, slots: Tensor) -> Tensor:
     """Rows of a tensor (B, N, ..) at slots (B, ..), which torch remembers by their slots alone."""
-    batch = torch.arange(len(tensor), device=tensor.device)
+    batch = torch.arange(tensor.shape[0], device=tensor.device)
     return tensor[batch.reshape(-1, *[1] * (slots.dim() - 1)), slots]
 
 
@@ -49,5 +56,5 @@ def entries_at(weights: Tensor, slots: Tensor) -> Tensor:
 
 def with_rows(tensor: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
     """A copy of a tensor (B, N, ..) with other rows at slots (B, A), all different."""
-    batch = torch.arange(len(tensor), device=tensor.device)[:, None]
+    batch = torch.arange(tensor.shape[0], device=tensor.device)[:, None]
     return tensor.index_put((batch, slots), rows)

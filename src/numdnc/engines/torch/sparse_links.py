@@ -7,7 +7,7 @@ entries of a list, A rows looked at. See numdnc.reference.linkage and numdnc.ref
 import torch
 from torch import Tensor
 
-from numdnc.engines.torch.slots import entries_at, largest, rows_of, through_nonzero, with_rows
+from numdnc.engines.torch.slots import entries_at, largest, rising, rows_of, through_nonzero, with_rows
 
 
 def update_links(
@@ -33,7 +33,7 @@ def update_links(
     added = own * rows_of(precedence, columns)[:, None] * (columns[:, None] != rows[..., None])
     slots, values = _merged(slots, values, columns, added, N)
     values = _cut_columns(slots, values, columns)
-    order = (values == 0).to(torch.uint8).sort(dim=2, stable=True).indices
+    order = rising((values == 0).long())
     slots, values = slots.gather(2, order), through_nonzero(values.gather(2, order))
     slots = torch.where(values != 0, slots, 0).to(link_slots.dtype)
     return (
@@ -71,7 +71,7 @@ def _merged(
     added = added * ~same.any(2)
     slots = torch.cat([slots, columns[:, None].expand_as(added)], 2)
     values = torch.cat([values, added], 2)
-    order = torch.where(values != 0, slots, size).sort(dim=2, stable=True).indices
+    order = rising(torch.where(values != 0, slots, size))
     kept = order.gather(2, largest(values.gather(2, order), K))
     return slots.gather(2, kept), values.gather(2, kept)
 
@@ -83,5 +83,5 @@ def _cut_columns(slots: Tensor, values: Tensor, columns: Tensor) -> Tensor:
     with torch.no_grad():
         by_column = (here * values[..., None]).sum(2).mT  # (B, K, A)
         kept = torch.zeros_like(by_column, dtype=torch.bool)
-        kept = kept.scatter(2, largest(by_column, min(A, K)), True)
+        kept = kept.scatter(2, largest(by_column, min(A, K)), 1)  # tracing knows no scatter of True
     return values * ~(here & ~kept.mT[:, :, None]).any(3)

@@ -7,10 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from numdnc.errors import UserError
-from numdnc.params import Array
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.graphs.encoding import ABSENT, END, to_labels
-from numdnc.tasks.graphs.graph import Graph
+from numdnc.tasks.graphs.graph import Graph, Triple
 from numdnc.tasks.graphs.inference import Inference, relation_question
 from numdnc.tasks.graphs.named import NamedGraph, NamedGraphTask, Numbering, read_graph
 from numdnc.tasks.graphs.questions import ParsedQuestion, parse_question
@@ -40,6 +39,8 @@ class Answer(NamedTuple):
     nodes: int
     edges: int
     """Sizes of the graph that was shown."""
+    arrives: bool | None = None
+    """Whether a path ends where it is to; None of other questions."""
 
 
 def draw_on_graph(task: GraphTask, file: Path, *, two_way: bool, nodes: int | None) -> NamedGraphTask:
@@ -96,8 +97,28 @@ def pose(
 def answer(posed: Posed, forward: Forward) -> Answer:
     """What a model answers to a question, in names."""
     outputs, _ = forward(posed.batch.inputs, None)
-    steps = _steps(posed.batch, outputs, posed.numbering, {posed.relation: posed.asked.relation})
-    return Answer(steps, posed.asked.notes, len(posed.graph.nodes), len(posed.graph.edges))
+    due = loss_mask(posed.batch)[:, 0]
+    given = given_labels(posed.batch, outputs)[due, 0].tolist()
+    return Answer(
+        _steps(posed, given, to_labels(posed.batch.targets[due, 0]).tolist()),
+        posed.asked.notes,
+        len(posed.graph.nodes),
+        len(posed.graph.edges),
+        None if posed.asked.path or posed.asked.relation else arrives(posed, given),
+    )
+
+
+def arrives(posed: Posed, given: list[list[int]]) -> bool:
+    """Whether edges with these labels lead from the first node to the last."""
+    edges = {posed.numbering.triple(edge) for edge in posed.graph.edges}
+    at, end = (posed.numbering.nodes[posed.asked.nodes[place]] for place in (0, -1))
+    for labels in given:
+        if tuple(labels) == END:
+            break
+        if labels[0] != at or Triple(*labels) not in edges:
+            return False
+        at = labels[2]
+    return at == end
 
 
 def _question(
@@ -117,11 +138,11 @@ def _question(
     return walk_question([numbering.triple(edge) for edge in asked.path])
 
 
-def _steps(batch: Batch, outputs: Array, numbering: Numbering, relation: dict[int, str]) -> list[GraphStep]:
-    """What outputs (T, 1, Y) say where an answer is due, in names, beside what is right."""
-    due = loss_mask(batch)[:, 0]
-    nodes = {label: name for name, label in numbering.nodes.items()}
-    edges = {label: name for name, label in numbering.edges.items()} | relation
+def _steps(posed: Posed, given: list[list[int]], wanted: list[list[int]]) -> list[GraphStep]:
+    """What labels of a model say in names, beside those that are right."""
+    nodes = {label: name for name, label in posed.numbering.nodes.items()}
+    edges = {label: name for name, label in posed.numbering.edges.items()}
+    edges[posed.relation] = posed.asked.relation
 
     def in_names(labels: list[int]) -> str:
         if tuple(labels) == END:
@@ -132,7 +153,6 @@ def _steps(batch: Batch, outputs: Array, numbering: Numbering, relation: dict[in
             f"{nodes.get(destination, '(no such node)')}"
         )
 
-    given, wanted = given_labels(batch, outputs)[due, 0].tolist(), to_labels(batch.targets[due, 0]).tolist()
     return [GraphStep(in_names(g), in_names(w), g == w) for g, w in zip(given, wanted, strict=True)]
 
 
