@@ -650,7 +650,8 @@ def test_what_somebody_types() -> None:
         ("she",),
     ]
     assert [len(line.answers) for line in lines] == [0, 2, 2, 0]
-    assert parse_lines(" \n ") == ()
+    assert [line.words for line in parse_lines("where is ann?? .")] == [("where", "is", "ann", "?")]
+    assert parse_lines(" \n ") == parse_lines(" ? . ") == ()
     vocabulary = Vocabulary(("?", "cellar", "is", "where"))
     assert vocabulary.encode(["where", "is", "cellar", "?"]).tolist() == [5, 4, 3, 2]
     with pytest.raises(UserError, match=r"among the 4 .* got others: 'celar', 'xyz'\. Similar: cellar\."):

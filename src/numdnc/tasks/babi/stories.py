@@ -50,8 +50,9 @@ def parse_lines(text: str, answer_words: int = 1) -> tuple[Line, ...]:
     for token in (*tokenize(text), ""):
         if token:
             words.append(token)
-        if words and token in (".", "?", ""):
-            lines.append(Line(tuple(words), ("",) * answer_words if token == "?" else ()))
+        if token in (".", "?", ""):
+            if words not in ([], ["."], ["?"]):
+                lines.append(Line(tuple(words), ("",) * answer_words if token == "?" else ()))
             words = []
     return tuple(lines)
 
