@@ -126,15 +126,15 @@ def _ready(
 
 def _check_folder(folder: Path, name: str, places: Mapping[str, SweepFolder]) -> None:
     """Refuse a folder with the results or the runs of another recipe."""
-    others = {file.parent for file in (*folder.glob("sweep.json"), *folder.glob("*/sweep.json"))}
-    others -= {place.path for place in places.values()}
-    if (folder / FILE).exists() and (found := read_result(folder / FILE).recipe) != name:
-        what = f"the results of {found}"
-    elif others:
-        what = f"the runs of something else in {min(others)}"
+    if (folder / FILE).exists():
+        found = read_result(folder / FILE).recipe
+        what = "" if found == name else f"the results of {found}"
     else:
-        return
-    raise UserError(f"{folder} must hold runs of {name} alone, got {what}. Choose another folder with --out.")
+        sweeps = {file.parent for file in (*folder.glob("sweep.json"), *folder.glob("*/sweep.json"))}
+        others = sweeps - {place.path for place in places.values()}
+        what = f"the runs of something else in {min(others)}" if others else ""
+    if what:
+        raise UserError(f"{folder} must hold runs of {name} alone, got {what}. Choose another folder with --out.")
 
 
 def _check_same_recipe(place: SweepFolder, train: tuple[str, ...]) -> None:
