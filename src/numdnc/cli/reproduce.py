@@ -134,7 +134,9 @@ def _check_folder(folder: Path, name: str, places: Mapping[str, SweepFolder]) ->
         others = sweeps - {place.path for place in places.values()}
         what = f"the runs of something else in {min(others)}" if others else ""
     if what:
-        raise UserError(f"{folder} must hold runs of {name} alone, got {what}. Choose another folder with --out.")
+        raise UserError(
+            f"{folder} must hold runs of {name} alone, got {what}. Choose another folder with --out."
+        )
 
 
 def _check_same_recipe(place: SweepFolder, train: tuple[str, ...]) -> None:

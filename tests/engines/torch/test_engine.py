@@ -251,3 +251,22 @@ def test_cuda_is_a_device_of_its_own_to_each_process(
     monkeypatch.setattr(torch, "zeros", lambda *shape, device: zeros(*shape))
     found = engine_on.__wrapped__("cuda")
     assert (found.name, found._device) == ("torch:cuda", torch.device(own))
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_no_gradient_reaches_links_that_are_not_there(steps: int) -> None:
+    """Whatever the gradient by the links at the end is, also where no step has looked at a row."""
+    rng = np.random.default_rng(0)
+    spec = DNCSpec(input_size=2, output_size=2, hidden_sizes=(3,), memory_size=60, word_size=3, sparsity=2)
+    state = contract.random_state(spec, 2, rng)
+    for lists in (state.link_slots, state.link_values):
+        lists[:, ::2] = 0
+    params, inputs = init_params(spec, 0, np.float64), rng.standard_normal((steps, 2, 2))
+    d_outputs, d_state = rng.standard_normal((steps, 2, 2)), map_leaves(np.ones_like, state)
+    found = []
+    for engine in map(get_engine, ("reference", "torch")):
+        tape = engine.forward(spec, params, inputs, state, keep_tape=True)[2]
+        found.append(engine.backward(spec, params, tape, d_outputs, d_state)[2].link_values)
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-12, atol=1e-15)
+    assert not found[1][:, ::2].any()
+    assert found[1][:, 1::2].any()

@@ -12,6 +12,7 @@ from numdnc.engines.torch.controller import affine, controller_step, input_part,
 from numdnc.engines.torch.instructions import follow_instructions
 from numdnc.engines.torch.memory import access
 from numdnc.engines.torch.ntm import access_ntm
+from numdnc.engines.torch.slots import through_nonzero
 from numdnc.engines.torch.sparse import access_sparse
 from numdnc.spec import NTMSpec, Spec
 from numdnc.tree import map_leaves
@@ -42,6 +43,8 @@ def forward(
     step_memory: Any = access if spec.sparsity is None else access_sparse
     if isinstance(spec, NTMSpec):
         step_memory = access_ntm
+    if spec.sparsity is not None and spec.links and len(x_parts[0]):
+        state = state._replace(link_values=through_nonzero(state.link_values))
     # A graph that was recorded from unbind refuses another number of steps; one from part[t] would leave them out.
     for parts in zip(*[part.unbind(0) for part in x_parts], strict=True):
         if spec.has_memory:
