@@ -47,6 +47,7 @@ OF_THE_PRESET: dict[str, dict[str, Any]] = {
     "shrdlu:one-goal": {**_SHRDLU, "grow_from": 0, "slots_per_vector": 1.2},
     "shrdlu:look-up": _SHRDLU,
     "shrdlu:moves": _SHRDLU,
+    "shrdlu:more-moves": {**_SHRDLU, "grow_from": 0},
     "shrdlu:DNC": _SHRDLU,
     "shrdlu-lstm": {
         **_SHRDLU,
