@@ -100,7 +100,7 @@ def _to_model(source: Path, out: Path | None, recipe: str | None, *, last: bool)
 def _to_run(source: Path, out: Path | None, like: Path | None) -> dict[str, Any]:
     from numdnc.nn import files, load
 
-    if model_name(source) is not None or source.is_dir():
+    if model_name(source) is not None:
         raise UserError(
             f"--to run must be given a file that --to torch or `numdnc.nn.save` has made, got {source}. Name one."
         )
