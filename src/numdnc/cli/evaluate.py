@@ -55,7 +55,8 @@ def evaluate(
         graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: an edge a line,
             source,edge,destination or source,destination; or about that of model:NAME (runs of graph tasks only).
         two_way: Take each edge of the file in both directions.
-        nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph).
+        nodes: Ask about parts of the graph, each of this many nodes (default: about the whole graph,
+            or as many as model:NAME shows).
         custom_task: The run's custom task, which is code; needed once for a run that was not trained here.
         show: Print a picture of one sequence: inputs, targets, outputs, and when a DNC frees slots and writes
             (sequences only); of molecules, some samples that are valid.

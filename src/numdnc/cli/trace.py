@@ -52,8 +52,8 @@ def trace_run(
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
         last: Take the last checkpoint, not the best.
         overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
-        graph: A CSV file with an edge a line that the question is about (graphs; default: the one that
-            model:NAME comes with).
+        graph: A CSV file with an edge a line that the question is about, or model:NAME for the graph of that model
+            (graphs; default: the one that the model comes with).
         two_way: Take each edge of the file in both directions (graphs).
         nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
         memory_size: Run a model with this many memory slots (default: as it was trained).

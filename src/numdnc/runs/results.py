@@ -154,8 +154,10 @@ class GraphAnswer:
         ]
         edges = f"{self.edges} edge{'s' * (self.edges != 1)}"
         shown = f"shown {edges} between {self.nodes} nodes (iteration {self.iteration})"
-        end = {True: "arrives; ", False: "does not arrive; ", None: ""}[None if self.right else self.arrives]
-        return "\n".join([*self.notes, *lines, f"{'right' if self.right else 'wrong'}; {end}{shown}"])
+        verdict = "right" if self.right else "wrong"
+        if not self.right and self.arrives is not None:
+            verdict += "; arrives" if self.arrives else "; does not arrive"
+        return "\n".join([*self.notes, *lines, f"{verdict}; {shown}"])
 
     def record(self) -> dict[str, Any]:
         """What `numdnc ask --json` prints."""

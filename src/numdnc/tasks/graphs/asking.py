@@ -39,7 +39,7 @@ class Answer(NamedTuple):
     nodes: int
     edges: int
     """Sizes of the graph that was shown."""
-    arrives: bool | None = None
+    arrives: bool | None
     """Whether a path ends where it is to; None of other questions."""
 
 
