@@ -127,8 +127,10 @@ def a_begin_beside_one_that_fails(straight: dict[str, Any], rng: random.Random) 
     (result,) = raced([words], rng)
     failed = ended(failing)
     wrong = [] if failed.code == 2 and "Traceback" not in failed.said else [f"the failing: {failed}"]
-    if result.code == 2:  # the failing one held it, and then left nothing
-        wrong += ["something is left"] if Path("deep").exists() else []
+    if result.code == 2:  # the failing one held it, and then left no file
+        # an empty folder may stay: the refused one's, into which the failing one came
+        left = [str(path) for path in Path().rglob("*") if path.is_file()]
+        wrong += [f"left: {left}"] if left else []
         return wrong + refusals([result], 1)
     return wrong + compared(Path("deep/er/run"), straight)
 

@@ -62,7 +62,8 @@ class RunFolder:
     def create_locked(self, run: Run) -> Iterator[None]:
         """Make the folder, save a new run in it and lock it, as a context manager.
 
-        UserError if the folder holds a run already. If anything fails, no new file or folder is left behind.
+        UserError if the folder holds a run already. If anything fails, no new file or folder is left behind; only the
+        empty folder of a process that was refused because this one had the lock in it stays.
         """
         self._check_free()
         with self._usable():
