@@ -14,7 +14,7 @@ from numdnc.tasks.imitation_task import ImitationSettings
 from numdnc.tasks.shrdlu import Shrdlu
 from numdnc.tasks.shrdlu.boards import RELATIONS, boards
 from numdnc.tasks.shrdlu.lessons import LESSONS
-from numdnc.tasks.shrdlu.problems import Problem, least_moves
+from numdnc.tasks.shrdlu.problems import Constraint, Problem, distances_to, least_moves
 from numdnc.tasks.shrdlu.words import describe, drawn_board, pose
 
 MOVES = [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
@@ -101,6 +101,24 @@ def test_distances_are_those_of_a_search(blocks: int, starts: int) -> None:
         each = [table.distances_from(int(board)) for board in np.flatnonzero(wanted)]
         np.testing.assert_array_equal(table.distances_to(wanted), np.min(each, axis=0))
     assert (table.distances_to(np.zeros(len(table.columns), bool)) == 127).all()
+
+
+@pytest.mark.parametrize(("blocks", "count"), [(2, 8), (4, 30), (6, 30)])
+def test_distances_to_constraints_are_those_to_the_boards_on_which_they_hold(blocks: int, count: int) -> None:
+    table, rng = boards(blocks), np.random.default_rng(blocks)
+    none = 0
+    for _ in range(count):
+        pairs = [rng.permutation(blocks)[:2] for _ in range(rng.integers(1, 4))]
+        constraints = tuple(Constraint(int(a), int(rng.integers(4)), int(b)) for a, b in pairs)
+        wanted = np.array(
+            [
+                all(Simulator(b).holds(c.block, RELATIONS[c.relation], c.other) for c in constraints)
+                for b in table.columns
+            ]
+        )
+        none += not wanted.any()
+        np.testing.assert_array_equal(distances_to(table, constraints), table.distances_to(wanted))
+    assert 0 < none < count
 
 
 def first_solution(problem: Problem) -> int:

@@ -7,7 +7,7 @@ blocks, 7 actions, 9 squares.
 from functools import lru_cache
 from itertools import permutations, product
 from math import factorial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ class Boards(NamedTuple):
     after: NDArray[np.int64]  # (M, 7) the board after each action; the same one where it is invalid
     valid: NDArray[np.bool_]  # (M, 7) whether there is a block to take and room for it
     holds: NDArray[np.bool_]  # (4, K, K, M) whether a relation holds of two blocks
+    ordered: NDArray[np.bool_]  # (M, 2, K, K) the first and third of them, which say all; board by board
+    orders: dict[tuple[int, ...], int]  # of blocks, numbered 0..K!-1
     by_shape: NDArray[np.int8]  # (S, S, K!) distances of boards of each shape from one of each shape
     relabelled: NDArray[np.int64]  # (K!, K!) orders of blocks, renamed so that another order is the first
 
@@ -60,6 +62,12 @@ class Boards(NamedTuple):
             found: NDArray[np.int8] = np.min([self.distances_from(int(board)) for board in few], axis=0)
             return found
         return _distances(self.after, wanted)
+
+    def renamed(self, values: NDArray[Any], order: tuple[int, ...]) -> NDArray[Any]:
+        """Values (M,) of boards whose blocks are named 0, 1, .. in place of `order`, in the numbering of all boards."""
+        by_shape = values.reshape(len(self.by_shape), -1)
+        found: NDArray[Any] = by_shape[:, self.relabelled[self.orders[order]]].ravel()
+        return found
 
 
 @lru_cache
@@ -82,13 +90,24 @@ def boards(blocks: int) -> Boards:
         for action, (source, target) in enumerate(MOVES):
             if board[source] and len(board[target]) < HEIGHT:
                 valid[i, action], after[i, action] = True, numbers[_moved(board, source, target)]
+    holds = _holds(blocks, block)
     first = np.arange(len(shapes)) * len(orders)
     starts = np.arange(len(columns)) == first[:, None]
     by_shape = np.stack([_distances(after, start) for start in starts]).reshape(
         len(shapes), len(shapes), len(orders)
     )
     return Boards(
-        blocks, columns, numbers, block, after, valid, _holds(blocks, block), by_shape, _relabelled(orders)
+        blocks,
+        columns,
+        numbers,
+        block,
+        after,
+        valid,
+        holds,
+        np.ascontiguousarray(np.moveaxis(holds[::2], -1, 0)),
+        {order: i for i, order in enumerate(orders)},
+        by_shape,
+        _relabelled(orders),
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from numdnc.params import Array
 from numdnc.reinforcement import Observation
 from numdnc.tasks.shrdlu.boards import ACTIONS, BLOCKS, PASS, RELATIONS, SQUARES
-from numdnc.tasks.shrdlu.problems import LETTERS, Problem, satisfied
+from numdnc.tasks.shrdlu.problems import LETTERS, Problem, distances_to, satisfied
 
 _BLOCK = LETTERS
 _RELATION = _BLOCK + BLOCKS
@@ -53,8 +53,7 @@ class Game:
             satisfied(problem.boards, problem.goals[problem.chosen].constraints) for problem in problems
         ]
         self._distance = [
-            problem.boards.distances_to(held == due)
-            for problem, held, due in zip(problems, self._satisfied, self._due, strict=True)
+            distances_to(problem.boards, problem.goals[problem.chosen].constraints) for problem in problems
         ]
         self._board = np.array([problem.start for problem in problems])
         self._held = self._count_held()

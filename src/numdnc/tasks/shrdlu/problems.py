@@ -3,14 +3,14 @@
 Axes: M boards.
 """
 
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.errors import UserError
-from numdnc.tasks.shrdlu.boards import COLUMNS, HEIGHT, Boards, boards
+from numdnc.tasks.shrdlu.boards import COLUMNS, FAR, HEIGHT, Boards, boards
 from numdnc.tasks.shrdlu.lessons import Lesson, Range
 
 LETTERS = 26
@@ -62,10 +62,30 @@ def satisfied(table: Boards, constraints: tuple[Constraint, ...]) -> NDArray[np.
     return found
 
 
+def distances_to(table: Boards, constraints: tuple[Constraint, ...]) -> NDArray[np.int8]:
+    """The fewest moves from each board to one on which all constraints hold, (M,); `FAR` if there is none.
+
+    Constraints that differ in the names of their blocks alone, or in which of two blocks is said to be where the other
+    is not, are searched for once.
+    """
+    constraints = tuple(c if c.relation % 2 == 0 else _turned(c) for c in constraints)
+    names = dict.fromkeys(block for c in constraints for block in (c.block, c.other))
+    order = (*names, *(block for block in range(table.blocks) if block not in names))
+    place = {block: i for i, block in enumerate(order)}
+    first = tuple(Constraint(place[c.block], c.relation, place[c.other]) for c in constraints)
+    return table.renamed(_search(table.blocks, first), order)
+
+
+@lru_cache(maxsize=4096)
+def _search(blocks: int, constraints: tuple[Constraint, ...]) -> NDArray[np.int8]:
+    table = boards(blocks)
+    return table.distances_to(_all_hold(table, constraints))
+
+
 def least_moves(table: Boards, start: int, constraints: tuple[Constraint, ...]) -> int | None:
     """The fewest moves to a board on which all constraints hold; None if there is none."""
-    wanted = _all_hold(table, constraints)
-    return int(table.distances_from(start)[wanted].min()) if wanted.any() else None
+    moves = int(distances_to(table, constraints)[start])
+    return None if moves == FAR else moves
 
 
 def _all_hold(table: Boards, constraints: tuple[Constraint, ...]) -> NDArray[np.bool_]:
@@ -124,21 +144,21 @@ def _draw_goal(
         if not len(candidates):
             continue
         goal = candidates[rng.integers(len(candidates))]
-        # "above" and "left of" only: the other two are the same with the blocks swapped
-        new = np.argwhere(table.holds[::2, ..., goal] & ~table.holds[::2, ..., start])
+        new = np.argwhere(table.ordered[goal] & ~table.ordered[start])
         if len(new) < count and not (kind.fewer and len(new)):
             continue
         picked = rng.permutation(len(new))[:count]
         constraints = tuple(
-            _either_way(*new[i].tolist(), swap=bool(swap))
-            for i, swap in zip(picked, rng.integers(2, size=len(picked)), strict=True)
+            _turned(Constraint(block, 2 * way, other)) if turn else Constraint(block, 2 * way, other)
+            for (way, block, other), turn in zip(
+                new[picked].tolist(), rng.integers(2, size=len(picked)).tolist(), strict=True
+            )
         )
         if not (_all_hold(table, constraints) & (distances < moves)).any():
             return constraints, moves
     return None
 
 
-def _either_way(way: int, block: int, other: int, *, swap: bool) -> Constraint:
-    """The constraint "above" (way 0) or "left of" (1); with `swap` as "below" or "right of", the blocks swapped."""
-    relation = 2 * way
-    return Constraint(other, relation + 1, block) if swap else Constraint(block, relation, other)
+def _turned(constraint: Constraint) -> Constraint:
+    """The same said of the other block: "below" for "above", "right of" for "left of", and back."""
+    return Constraint(constraint.other, constraint.relation ^ 1, constraint.block)
