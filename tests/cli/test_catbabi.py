@@ -3,12 +3,16 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers.babi_stories import FOLDER, TITLES, files, save_archive
 from helpers.commands import contents, done, metrics, refused
+from numdnc import load_run
 from numdnc.inspection.trace_file import load_trace
+from numdnc.tasks.babi.asking import stream_batch
 from numdnc.training.checkpoint import load_checkpoint
 
 TINY = "--hidden 5 -N 4 -W 3 -R 1 --batch 4 --window 9 --evaluated 3 --validation 0.2"
@@ -79,6 +83,18 @@ def test_eval_ask_trace_and_diagnose() -> None:
     assert shown[:11] == [*["<story>", "ann", "ran", "to", "the", "porch", ".", "where", "is", "ann", "?"]]
     assert shown[11] == answer
     assert "findings" in done("diagnose", "run")
+
+
+def test_a_story_is_traced_whatever_the_model_answers() -> None:
+    """Also with the sign between stories, which is no word."""
+    vocabulary = load_run("run").task.vocabulary
+    end = vocabulary.symbols.index("<story>")
+
+    def forward(inputs: Any, state: Any, lengths: Any = None) -> Any:
+        return np.eye(len(vocabulary.symbols))[np.full(inputs.shape, end)], state
+
+    batch = stream_batch(forward, vocabulary, STORY)
+    assert list(np.flatnonzero(batch.inputs[:, 0] == end)) == [0, 11, 18]
 
 
 @pytest.mark.parametrize(

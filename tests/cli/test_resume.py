@@ -172,6 +172,7 @@ def test_another_learning_rate_is_the_whole_rate_of_a_schedule_that_has_fallen(p
     RunFolder(Path("run")).save_last(run)
     for steps, options in ((16, ()), (24, ("--learning-rate", 0.002))):
         done("resume", "run", "--steps", steps, "--sample-every", 0, *options)
+    assert RunFolder(Path("run")).load_last().rate_iteration == 16, "the time to wait is counted anew"
     rates = [line["learning_rate"] for line in metrics(Path("run"))]
     assert rates == pytest.approx([0.01, 0.01, 0.0025, 0.0025, 0.002, 0.002])
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from helpers.commands import contents, done, refused
+from numdnc import load_run
 from numdnc.inspection.trace_file import load_trace
 
 TINY = (
@@ -60,8 +61,10 @@ def test_scores_and_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_the_table_has_a_cell_for_every_goal_there_is() -> None:
-    found, words = as_json("eval", "blocks", "--sequences", 1), done("eval", "blocks", "--sequences", 1)
+@pytest.mark.parametrize("fewer", [(), ("--fewer",)])
+def test_the_table_has_a_cell_for_every_goal_there_is(fewer: tuple[str, ...]) -> None:
+    done("train", "shrdlu", *TINY, *fewer, "--steps", 1, "--out", "own")
+    found, words = as_json("eval", "own", "--sequences", 1), done("eval", "own", "--sequences", 1)
     assert list(found["optimal"]) == ["1", "2", "3", "4", "5", "6", "up to 6"]
     assert found["optimal"]["6"][:2] == [None, None]
     assert None not in found["optimal"]["up to 6"]
@@ -92,6 +95,25 @@ def test_a_run_is_resumed_bit_for_bit(options: tuple[Any, ...]) -> None:
     differ = [name for name in whole if whole[name] != halves[name]]
     assert set(differ) <= {"last training", "best training", "best target"}  # where the number of steps is
     assert any("critic" in name for name in whole) == ("--published" in options)
+
+
+def test_a_policy_is_diagnosed_by_its_returns(trained: Path) -> None:
+    found = as_json("diagnose", "blocks")
+    scored = as_json("eval", "blocks", "--set", "lesson=0")
+    parts = {finding["about"]: finding for finding in found["findings"]}
+    assert found["scores"]["whole"]["loss"] == scored["loss"] < 1
+    run = load_run("blocks")
+    task, forward = run.task, run.forward
+    returns = task.returns(forward)
+    assert len(returns) == 4
+    assert returns.mean() == pytest.approx(-found["scores"]["whole"]["loss"])
+    assert parts["memory"]["numbers"]["noise"] >= 0
+
+
+def test_what_compares_losses_above_0_is_refused() -> None:
+    settings = ("train", "shrdlu", *TINY, "--steps", 1, "--restart-above", 3, "--out", "x")
+    for more in ((), ("--no-imitate",)):
+        refused(*settings, *more, expect="restart_above must be left out for a policy, got 3.0")
 
 
 def test_learning_from_rewards_begins_with_what_was_imitated() -> None:

@@ -64,6 +64,8 @@ def main(holding: ExitStack) -> int:
     parser.add_argument("--hidden", type=int)
     parser.add_argument("--start-from")
     parser.add_argument("--minutes", type=float)
+    parser.add_argument("--track")
+    parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument("--links", action=argparse.BooleanOptionalAction)
     given = parser.parse_args()
     note("begin", os.environ["NUMDNC_THREADS"], *sys.argv[1:])

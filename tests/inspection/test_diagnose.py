@@ -21,7 +21,7 @@ from numdnc.inspection.ablation import ablations, interface_columns, of_memory, 
 from numdnc.inspection.diagnose import SEQUENCES, Diagnosis, diagnose
 from numdnc.inspection.gates import gates
 from numdnc.inspection.health import health
-from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
+from numdnc.inspection.importance import Finding, Losses, judge_parts, loss_of_each, sampling_error
 from numdnc.reference.losses import softmax_cross_entropy
 from numdnc.runs.results import CAVEAT
 from numdnc.tasks import Batch
@@ -432,7 +432,7 @@ def test_noise_is_two_standard_errors_of_the_rise_over_sequences(copying: tuple[
     """By the textbook where all sequences have as many predictions; 0 where the model is one and the same."""
     task, run = copying
     batch = SequenceTask("copy", Copy(width=4, min_length=2, max_length=2), EPISODES, seed=3).example(20)
-    found = sampling_error(run.spec, run.params, run.engine, batch, task.loss)
+    found = sampling_error(run.spec, run.params, loss_of_each(run.spec, run.engine, batch, task.loss))
     assert list(found) == list(PARTS)
     each = []
     for params in (run.params, ablations(run.spec, run.params)["head 1"]):
@@ -441,7 +441,9 @@ def test_noise_is_two_standard_errors_of_the_rise_over_sequences(copying: tuple[
     rises = np.array(each[1]) - np.array(each[0])
     assert found["head 1"] == pytest.approx(2 * rises.std(ddof=1) / math.sqrt(20), rel=1e-4)
     silent = run.params._replace(output=map_leaves(np.zeros_like, run.params.output))
-    assert set(sampling_error(run.spec, silent, run.engine, batch, task.loss).values()) == {0.0}
+    assert set(
+        sampling_error(run.spec, silent, loss_of_each(run.spec, run.engine, batch, task.loss)).values()
+    ) == {0.0}
 
 
 @pytest.mark.parametrize("name", [*MODELS, *VARIATIONS])
@@ -459,6 +461,7 @@ def test_every_kind_of_model_can_be_examined(name: str) -> None:
     task = mock.Mock(nats_per_unit=math.log(2), unit="BPC", loss=entropy)
     task.example.return_value = task.next_batch.return_value = Batch(inputs, targets)
     task.rollout.side_effect = lambda forward, batch: batch
+    del task.returns  # no policy
     engine = select_engine("auto", spec)
 
     def score(params: Any) -> dict[str, float]:

@@ -137,18 +137,19 @@ def test_what_is_done_is_left_alone_and_seeds_can_be_added() -> None:
 
 @pytest.mark.usefixtures("stand_in")
 def test_a_run_that_was_begun_is_resumed() -> None:
-    words = ("halts", "--steps", 20, "--minutes", 5)
+    words = ("halts", "--steps", 20, "--tensorboard", "--minutes", 5, "--track", "own.py:follow")
+    again = "--tensorboard --minutes 5 --track own.py:follow"
     out = done("sweep", "all", "--seeds", 1, "--", *words)
     assert "seed=0  stopped at iteration 1  held-out 0.1  0.1 s" in out
     assert "1 of 1 runs have not ended and do not count yet" in out
     assert table(out)[1][:5] == ["halts", "0 of 1", "0", "0", "-"]
     out = done("sweep", "all")
-    assert journal("begin")[1:] == ["1 resume all/seed=0 --minutes 5"]
+    assert journal("begin")[1:] == [f"1 resume all/seed=0 {again}"]
     assert "seed=0  done    at iteration 20  held-out 0.1  2.0 s" in out
     log = Path("all/seed=0/log.txt").read_text()
     assert log == (
-        "$ numdnc train halts --steps 20 --minutes 5 --seed 0 --out all/seed=0\n"
-        "$ numdnc resume all/seed=0 --minutes 5\n"
+        f"$ numdnc train halts --steps 20 {again} --seed 0 --out all/seed=0\n"
+        f"$ numdnc resume all/seed=0 {again}\n"
     )
 
 

@@ -103,7 +103,7 @@ def resume(
                 run.engine_name = select_engine(name, run.spec, run.training.precision).name
             if learning_rate is not None:
                 run.optimizer = dataclasses.replace(run.optimizer, learning_rate=learning_rate)
-                run.rate_scale = 1.0
+                run.rate_scale, run.rate_iteration = 1.0, run.iteration
             source = workers.broadcast_object(
                 custom_task_of(run, folder, custom_task, confirm) if workers.rank == 0 else None
             )

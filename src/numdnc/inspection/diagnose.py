@@ -15,11 +15,11 @@ from numdnc.inspection.ablation import ablations, of_memory
 from numdnc.inspection.activity import Activity, concentration, observe, saturated
 from numdnc.inspection.gates import by_write_head
 from numdnc.inspection.gradient_flow import GradientFlow, gradient_flow
-from numdnc.inspection.importance import Finding, Losses, judge_parts, sampling_error
+from numdnc.inspection.importance import EachLoss, Finding, Losses, judge_parts, loss_of_each, sampling_error
 from numdnc.inspection.sparsity import judge_cut
 from numdnc.params import Array
 from numdnc.spec import DNCSpec, MemorySpec, NTMSpec, Spec
-from numdnc.tasks import Batch, Forward, Interactive, Scores, Task
+from numdnc.tasks import Batch, Forward, Interactive, Reinforced, Scores, Task
 from numdnc.training.run import forward_with
 from numdnc.tree import named_leaves
 
@@ -63,18 +63,19 @@ def diagnose(
         scores = {"whole": score(params)}
         if spec.has_memory:
             scores |= {part: score(damaged) for part, damaged in ablations(spec, params).items()}
-            noises = sampling_error(spec, params, engine, task.example(COMPARED), task.loss)
+            noises = sampling_error(spec, params, _each_loss(spec, engine, task))
         example = task.example(SEQUENCES)
         activity = observe(spec, params, engine, example, cut=True)
         batches = [_next_batch(task, forward_with(engine, spec, params)) for _ in range(BATCHES)]
         reached = gradient_flow(spec, params, engine, batches, task.loss)
+        chance = (
+            -task.random_return()
+            if isinstance(task, Reinforced)
+            else task.loss(np.zeros_like(activity.values["outputs"]), example)[0]
+        )
         findings: list[Finding] = []
         if spec.has_memory:
-            findings += judge_parts(
-                _losses(
-                    scores, task, noises, task.loss(np.zeros_like(activity.values["outputs"]), example)[0]
-                )
-            )
+            findings += judge_parts(_losses(scores, task, noises, chance))
             for e, of in enumerate(of_memory(spec)):
                 who = of.removeprefix(" of ").capitalize() + ": " if of else ""
                 found = _of_one_memory(spec, activity.of_memory(spec, e))
@@ -87,6 +88,18 @@ def diagnose(
             )
         findings += [_controller(activity), _training(reached), *_magnitudes(spec, params, activity, reached)]
     return Diagnosis(scores, findings)
+
+
+def _each_loss(spec: MemorySpec, engine: Engine, task: Task) -> EachLoss:
+    """The loss of each of some sequences; where a model acts, minus its return in each episode."""
+    if not isinstance(task, Reinforced):
+        return loss_of_each(spec, engine, task.example(COMPARED), task.loss)
+
+    def each(params: Any) -> tuple[Array, Array]:
+        returns = task.returns(forward_with(engine, spec, params))
+        return -returns, np.ones(len(returns))
+
+    return each
 
 
 def _next_batch(task: Task, forward: Forward) -> Batch:

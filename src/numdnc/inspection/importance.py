@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numdnc.engines import Engine
 from numdnc.formatting import format_loss
@@ -31,6 +32,10 @@ NOTHING = 1e-6
 """Smaller changes of the loss, in nats, count as none."""
 
 
+EachLoss = Callable[[Any], tuple[NDArray[Any], NDArray[Any]]]
+"""For parameters the loss of each of some sequences, in nats, and its number of predictions."""
+
+
 class Finding(NamedTuple):
     """One finding of a diagnosis."""
 
@@ -42,27 +47,16 @@ class Finding(NamedTuple):
     numbers: dict[str, float]
 
 
-def sampling_error(
-    spec: MemorySpec, params: Any, engine: Engine, batch: Batch, loss: Callable[..., Any]
-) -> dict[str, float]:
-    """Part -> DEVIATIONS standard errors of the loss's rise without it, in nats, over the sequences of a batch.
+def sampling_error(spec: MemorySpec, params: Any, each: EachLoss) -> dict[str, float]:
+    """Part -> DEVIATIONS standard errors of the loss's rise without it, in nats, over some sequences.
 
         rise = sum_b c_b d_b / sum_b c_b,   error^2 = B / (B - 1) sum_b c_b^2 (d_b - rise)^2 / (sum_b c_b)^2
 
-    d_b is the rise for sequence b and c_b its number of predictions. Every sequence begins with the initial state.
+    `each` gives, for parameters, the loss of each sequence b and its number of predictions c_b; d_b is the rise of that
+    loss.
     """
-    inputs = cast_inputs(batch.inputs, params)
-    B = inputs.shape[1]
-    lengths = sequence_lengths(batch) if spec.bidirectional else None
-
-    def each(params: Any) -> tuple[Any, Any]:
-        state = initial_state(spec, params, B)
-        outputs, _, _ = engine.forward(spec, params, inputs, state, keep_tape=False, lengths=lengths)
-        rows = [slice(row, row + 1) for row in range(B)]
-        found = [loss(outputs[:, row], batch.rows(row))[:2] for row in rows]
-        return np.array([nats for nats, _ in found]), np.array([count for _, count in found])
-
     whole, counts = each(params)
+    B = len(whole)
     errors = {}
     for part, damaged in ablations(spec, params).items():
         rises = each(damaged)[0] - whole
@@ -70,6 +64,22 @@ def sampling_error(
         square = B / max(1, B - 1) * (counts**2 * (rises - rise) ** 2).sum() / counts.sum() ** 2
         errors[part] = DEVIATIONS * float(np.sqrt(square))
     return errors
+
+
+def loss_of_each(spec: MemorySpec, engine: Engine, batch: Batch, loss: Callable[..., Any]) -> EachLoss:
+    """The loss of each sequence of a batch, which begins with the initial state."""
+
+    def each(params: Any) -> tuple[Any, Any]:
+        inputs = cast_inputs(batch.inputs, params)
+        B = inputs.shape[1]
+        lengths = sequence_lengths(batch) if spec.bidirectional else None
+        state = initial_state(spec, params, B)
+        outputs, _, _ = engine.forward(spec, params, inputs, state, keep_tape=False, lengths=lengths)
+        rows = [slice(row, row + 1) for row in range(B)]
+        found = [loss(outputs[:, row], batch.rows(row))[:2] for row in rows]
+        return np.array([nats for nats, _ in found]), np.array([count for _, count in found])
+
+    return each
 
 
 class Losses(NamedTuple):
@@ -84,7 +94,7 @@ class Losses(NamedTuple):
     nats: float
     """... and nats per unit of it."""
     chance: float
-    """Nats per prediction of a uniform guess."""
+    """Loss of a uniform guess, in nats."""
 
     def rise(self, part: str) -> float:
         """Rise of the loss without a part, in nats."""
@@ -116,7 +126,7 @@ class Losses(NamedTuple):
         return words
 
     def _least(self, part: str) -> float:
-        return max(MATTERS * self.whole * self.nats, NOTICED, self.sampling_error[part])
+        return max(MATTERS * abs(self.whole) * self.nats, NOTICED, self.sampling_error[part])
 
 
 def judge_parts(losses: Losses) -> Iterator[Finding]:

@@ -174,7 +174,7 @@ def _by_model(result: Result) -> list[list[str]]:
         [
             model.name,
             *([_value(found, model) for found in model.figures] or ["-"] * len(figures)),
-            _solved(model) or "-",
+            _solved_of(model),
             _time(model) or "-",
         ]
         for model in result.models
@@ -208,8 +208,7 @@ def status(result: Result) -> str:
     if len(result.models) == 1:
         model = result.models[0]
         if solved := _solved(model):
-            count = sum(run.solved_iteration is not None for run in model.runs)
-            parts.insert(1, f"{count} solved after {solved} updates")
+            parts.insert(1, f"{len(_solved_after(model))} solved after {solved} updates")
         if time := _time(model):
             parts.append(f"{time} a run on one core")
     return "; ".join(parts)
@@ -220,12 +219,22 @@ def _title(model: ModelResult) -> str:
 
 
 def _solved(model: ModelResult) -> str:
-    """Updates after which runs were solved, mean (sd), and how many were if not all; empty if none."""
-    solved = [run.solved_iteration for run in model.runs if run.solved_iteration is not None]
+    """Updates after which runs were solved, mean (sd); empty if none was."""
+    solved = _solved_after(model)
     if not solved:
         return ""
     spread = f"{statistics.fmean(solved):,.0f}"
     return spread + (f" ({statistics.stdev(solved):,.0f})" if len(solved) > 1 else "")
+
+
+def _solved_after(model: ModelResult) -> list[int]:
+    return [run.solved_iteration for run in model.runs if run.solved_iteration is not None]
+
+
+def _solved_of(model: ModelResult) -> str:
+    """The same, and how many were if not all; "-" if none was."""
+    count, of = len(_solved_after(model)), len(model.runs)
+    return (_solved(model) or "-") + (f", {count} of {of}" if 0 < count < of else "")
 
 
 def _time(model: ModelResult) -> str:

@@ -12,6 +12,7 @@ from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
 from numdnc.runs.kinds import load_trained, open_run
 from numdnc.spec import Spec
+from numdnc.tasks import Reinforced
 from numdnc.training.critic import check_policy
 from numdnc.training.memory import check_inspection, check_memory
 from numdnc.training.optimizers import OptimizerSettings
@@ -40,8 +41,22 @@ def begin_run(
             f"bidirectional must be left out with the task {new.task.name}, got it: {new.in_parts}, but the second "
             "direction begins at the last step of a whole sequence."
         )
+    if training.restart_above and isinstance(new.task, Reinforced):
+        raise UserError(
+            f"restart_above must be left out for a policy, got {training.restart_above}: it compares losses above "
+            "0, but the loss of a policy is minus its return."
+        )
     chosen = select_engine(engine, spec, training.precision)
+    critic = None if new.critic_spec is None else new.critic_spec(spec)
     check_memory(spec, chosen, training.precision, new.states, new.batch)
+    if critic is not None:
+        check_memory(
+            critic,
+            select_engine(engine, critic, training.precision),
+            training.precision,
+            new.states,
+            new.batch,
+        )
     check_inspection(spec, training.precision, SEQUENCES)
     params, origin = None, ""
     if start := training.start_from:
@@ -64,7 +79,7 @@ def begin_run(
         batch=new.batch,
         engine=chosen.name,
         params=params,
-        critic_spec=None if new.critic_spec is None else new.critic_spec(spec),
+        critic_spec=critic,
     )
     begun = open_run(run, custom_task, engine=chosen.name)
     begun.task = new.task

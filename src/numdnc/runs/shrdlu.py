@@ -153,7 +153,7 @@ class ShrdluRun(PolicyRun):
         goals = {"goals": 10, "blocks": 6}
         table: Table = {}
         for count in range(1, MOST_CONSTRAINTS + 1):
-            table[str(count)] = self._row({**goals, "constraints": count}, sequences)
+            table[str(count)] = self._row({**goals, "constraints": count, "fewer": False}, sequences)
         table[f"up to {MOST_CONSTRAINTS}"] = self._row(
             {**goals, "constraints": MOST_CONSTRAINTS, "fewer": True}, sequences
         )

@@ -143,7 +143,15 @@ class Differentiable(Protocol):
 
 @runtime_checkable
 class Reinforced(Protocol):
-    """What a task also offers that is learned by policy gradient, with a critic."""
+    """What a task also offers in which a model acts: it is learned by policy gradient, with a critic."""
+
+    def returns(self, forward: Forward) -> Array:
+        """The return of each episode that is scored, (B,)."""
+        ...
+
+    def random_return(self) -> float:
+        """The mean return of actions that are drawn evenly."""
+        ...
 
     def with_values(self, batch: Batch, values: Array) -> Batch:
         """Recorded episodes with the advantages over a critic's values (T, B)."""

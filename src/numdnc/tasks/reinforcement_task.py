@@ -245,6 +245,15 @@ class ReinforcementTask:
         means = {name: value / count for name, value in measured.items()}
         return {"loss": -total / count, "error": wrong / count, **means}
 
+    def returns(self, forward: Forward) -> Array:
+        """The return of each episode of the current level that is scored, (B,)."""
+        played = [self.scoring_rollout(forward, episodes) for episodes in self.episodes(self.current)]
+        return np.concatenate([_returns(batch) for batch in played])
+
+    def random_return(self) -> float:
+        """The mean return of the same episodes, acted out at random."""
+        return float(_returns(self.example(self.settings.evaluated)).mean())
+
     def example(self, sequences: int = 1) -> Batch:
         """The first episodes that are scored, acted out at random."""
         rng = np.random.default_rng([self._seed, _EVALUATION])
@@ -276,3 +285,9 @@ class ReinforcementTask:
     def move_to(self, position: dict[str, Any]) -> None:
         """Continue from a `position`."""
         self._rng = continue_from(position, self._curriculum)
+
+
+def _returns(batch: Batch) -> Array:
+    assert batch.episode is not None
+    found: Array = batch.episode.rewards.sum(axis=0, dtype=np.float64)
+    return found

@@ -6,7 +6,6 @@ All of it happens at a report and depends on what a checkpoint holds, so that a 
 import math
 from dataclasses import replace
 
-from numdnc.init import initial_state
 from numdnc.tasks import Task
 from numdnc.training.folder import RunFolder
 from numdnc.training.run import Run
@@ -36,13 +35,8 @@ def follow_plateau(run: Run, level: float, last_level: float) -> None:
 
 def has_collapsed(run: Run, level: float, score: float) -> bool:
     """Whether the score is more than `restart_above` times the best one on the same level."""
-    above = run.training.restart_above
-    return (
-        above > 0
-        and run.best_score is not None
-        and level == run.best_level
-        and score > above * run.best_score
-    )
+    above, best = run.training.restart_above, run.best_score
+    return above > 0 and best is not None and level == run.best_level and score > above * best
 
 
 def restart_from_best(run: Run, folder: RunFolder, workers: Workers) -> None:
@@ -62,8 +56,6 @@ def grow_memory(run: Run, task: Task) -> None:
     slots = math.ceil(run.training.slots_per_vector * (getattr(task, "slots_needed", None) or 0))
     if run.spec.has_memory and not run.spec.learned_state and slots > run.spec.memory_size:
         run.spec = replace(run.spec, memory_size=slots)
-        if run.carries_state:
-            run.state = initial_state(run.spec, run.params, run.batch)
 
 
 def _set_rate(run: Run, scale: float) -> None:

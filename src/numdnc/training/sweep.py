@@ -19,8 +19,8 @@ from numdnc.training.sweep_results import RunResult
 
 PROGRAM = (sys.executable, "-m", "numdnc")
 """The command that starts a run; `train ..` or `resume ..` follows."""
-PASSED_TO_RESUME = ("data", "minutes", "sample-every")
-"""Options of `train` that are not stored with the run: `resume` gets them again."""
+PASSED_TO_RESUME = {"data": 2, "minutes": 2, "sample-every": 2, "track": 2, "tensorboard": 1}
+"""Options of `train` that are not stored with the run, so that `resume` gets them again, and the words of each."""
 _STOP = getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM)
 """What ends a run that may save first: Windows lets no process handle SIGTERM."""
 POLL = 0.1
@@ -81,7 +81,9 @@ def run_all(
 def _start(folder: SweepFolder, sweep: Sweep, run: PlannedRun, locks: tuple[int, ...]) -> _Running:
     place = folder.path / run.name
     if RunFolder(place).last.exists():
-        again = [word for name, option in options(sweep.train) if name in PASSED_TO_RESUME for word in option]
+        again = [
+            word for name, option in options(sweep.train) for word in option[: PASSED_TO_RESUME.get(name, 0)]
+        ]
         words = [
             "resume",
             str(place),

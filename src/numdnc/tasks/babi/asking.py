@@ -81,12 +81,11 @@ def ask_stream(forward: Forward, vocabulary: Vocabulary, story: str, *, shown: i
 def stream_batch(forward: Forward, vocabulary: Vocabulary, story: str) -> Batch:
     """A stream of one story that the user typed, with the model's own answers; the loss counts nowhere."""
     given = iter(ask_stream(forward, vocabulary, story, shown=1))
-    words = [
-        word
-        for line in parse_lines(story)
-        for word in (*line.words, *(next(given).answer[0] if line.answers else ()))
-    ]
-    inputs = np.append(0, vocabulary.encode(words))[:, None]
+    numbers = [0]
+    for line in parse_lines(story):
+        answer = next(given).answer[0] if line.answers else ()
+        numbers += [*vocabulary.encode(line.words), *(vocabulary.symbols.index(word) for word in answer)]
+    inputs = np.array(numbers)[:, None]
     return Batch(inputs, np.zeros_like(inputs), mask=np.zeros(inputs.shape, bool))
 
 
