@@ -122,6 +122,7 @@ def test_of_a_run() -> None:
     found = info(OLD)
     assert found["parameter_count"] == 1174
     assert (found["spec"]["memory_size"], found["precision"]) == (4, "float32")
+    assert info(Path(OLD, "last.safetensors")) == found
 
 
 def test_people_see_a_table() -> None:

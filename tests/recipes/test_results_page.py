@@ -11,7 +11,7 @@ import pytest
 
 from numdnc.errors import UserError
 from numdnc.recipes import load_recipe, recipe_names
-from numdnc.recipes.results import read_result
+from numdnc.recipes.results import read_result, rows
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -24,6 +24,14 @@ def script() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_updates_to_solve_say_of_how_many_runs() -> None:
+    """Of the longest of three, of all of them, of none."""
+    found = {row[0]: row[-2] for row in rows(read_result(RESULTS / "recall.json"))[1:]}
+    assert (found["DNC"], found["NTM"]) == ("5,900, 1 of 3", "2,600 (707), 2 of 3")
+    found = {row[0]: row[-2] for row in rows(read_result(RESULTS / "copy.json"))[1:]}
+    assert (found["DNC"], found["LSTM"]) == ("317 (29)", "-")
 
 
 def test_the_page_is_what_the_script_makes(script: ModuleType) -> None:

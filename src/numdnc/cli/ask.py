@@ -36,19 +36,21 @@ def ask(
     custom_task: CustomTask = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a trained model about a story, about a graph in its own names, for a sum, or whether a string is a word.
+    """Ask a trained model about a story, about a graph in its own names, for a sum, for a word, for moves of blocks.
 
         numdnc ask DIR "Mary went to the kitchen. Where is Mary?"
         numdnc ask DIR "Oxford Circus -Central Line-> ? -Central Line-> ?" --graph FILE.csv
         numdnc ask DIR "123+989"
         numdnc ask DIR "(()())"
         numdnc ask DIR abcab
+        numdnc ask DIR "put 1 on 2; 3 left of 1; go"
 
     Args:
         folder: The run's folder, a checkpoint, or model:NAME.
         question: Sentences and one or more questions; or "A -line-> ? -line-> ?" for a run of traversal, "A -> B" of
             shortest-path, "A -relation-> ?" of inference; a formula for arithmetic; a string for a language;
-            symbols of the input tape for a learned interface (default: what standard input says).
+            symbols of the input tape for a learned interface; goals of mini-SHRDLU, a board before them if
+            wanted, "board 12/3/456; .." (default: what standard input says).
         words: How many words each answer has (stories; default: 1).
         shown: How many of the likeliest words to show for each (stories; default: 4).
         graph: A CSV file with an edge a line, source,edge,destination or source,destination, or model:NAME for the
@@ -56,7 +58,7 @@ def ask(
         two_way: Take each edge of the file in both directions (graphs).
         nodes: Show the model only this many nodes, around those of the answer (graphs; default: all).
         relations: A CSV file of relation,path, as in grandmother,mother/mother (inference).
-        seed: Seed of the numbering of names and the order of edges (graphs; default: 0).
+        seed: Seed of the numbering of names and the order of edges, or of the board (graphs, mini-SHRDLU; default: 0).
         last: Ask the last checkpoint, not the best.
         memory_size: Run a model with this many memory slots (default: as it was trained).
         sparsity: Run a DNC with weightings and links cut to this many entries (default: as it was trained).

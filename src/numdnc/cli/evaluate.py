@@ -49,8 +49,8 @@ def evaluate(
         corpus: Where the run's text lies now, if it has moved; of several files all, in order (a text only).
         data_folder: Folder to look for named corpora in, or set NUMDNC_DATA (a text only); of bAbI and
             arrays, where the files lie now.
-        overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
-        sequences: How many sequences to score (default: as many as in training; sequences only), or molecules to sample
+        overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences, episodes).
+        sequences: How many sequences or episodes to score (default: as many as in training), or molecules to sample
             (default: 1,000).
         graph: Ask about the graph of this CSV file, numbered anew at random for each sequence: an edge a line,
             source,edge,destination or source,destination; or about that of model:NAME (runs of graph tasks only).

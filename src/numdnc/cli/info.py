@@ -14,6 +14,7 @@ from numdnc.errors import UserError
 from numdnc.formatting import format_bytes
 from numdnc.inspection.sizes import MEASURED_STEPS, sizes
 from numdnc.models import locate
+from numdnc.runs.kinds import load_trained
 from numdnc.training.folder import RunFolder
 from numdnc.training.memory import check_memory
 from numdnc.training.run import Precision
@@ -32,7 +33,8 @@ def show_info(
     """Show the sizes of a model: parameters, interface, state, and what training keeps of a step.
 
     Args:
-        folder: A run's folder or model:NAME, for its model; without one, the model that the other options describe.
+        folder: A run's folder, a checkpoint or model:NAME, for its model; without one, the model that the other options
+            describe.
         inputs: Width of an input vector, or number of symbols (default: 64).
         outputs: Width of an output vector (default: 64).
         precision: float32 or float64 (default: float32).
@@ -44,7 +46,10 @@ def show_info(
     if folder is not None:
         if model != ModelOptions() or (inputs, outputs, precision) != (None, None, None):
             raise UserError("info must be given a folder or the options of a model, got both. Leave one out.")
-        run = RunFolder(locate(folder)).load_newest(finite=False)
+        if folder.suffix == ".safetensors":
+            run = load_trained(folder, finite=False)
+        else:
+            run = RunFolder(locate(folder)).load_newest(finite=False)
         spec, precision = run.spec, run.training.precision
     precision = precision or "float32"
     chosen = select_engine(engine, spec, precision)

@@ -51,7 +51,7 @@ def trace_run(
             the first).
         length: Characters of a stretch (default: 100, or all that is held out; a text only).
         last: Take the last checkpoint, not the best.
-        overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences only).
+        overrides: Change a setting of the task, as --set max_length=40; may be repeated (sequences, episodes).
         graph: A CSV file with an edge a line that the question is about, or model:NAME for the graph of that model
             (graphs; default: the one that the model comes with).
         two_way: Take each edge of the file in both directions (graphs).

@@ -49,7 +49,7 @@ class Shrdlu:
     spare_moves: int = 6
     """Moves that an episode has beyond those that its goal needs."""
     invalid_cost: float = 0.1
-    """Cost of an action that moves nothing, for want of a block or of room."""
+    """Cost of a move that cannot be made, for want of a block or of room."""
     undo_cost: float = 1.0
     """Cost of a move after which the goal holds no longer."""
 
