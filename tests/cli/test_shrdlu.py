@@ -8,7 +8,9 @@ import pytest
 
 from helpers.commands import contents, done, refused
 from numdnc import load_run
+from numdnc.inspection.ablation import ablations
 from numdnc.inspection.trace_file import load_trace
+from numdnc.training.run import forward_with
 
 TINY = (
     *("-H", 5, "-N", 4, "-W", 3, "-R", 1, "--batch", 3, "--evaluated", 4, "--sample-every", 0),
@@ -107,7 +109,9 @@ def test_a_policy_is_diagnosed_by_its_returns(trained: Path) -> None:
     returns = task.returns(forward)
     assert len(returns) == 4
     assert returns.mean() == pytest.approx(-found["scores"]["whole"]["loss"])
-    assert parts["memory"]["numbers"]["noise"] >= 0
+    without = ablations(run.spec, run.params)["reads"]
+    rises = returns - task.returns(forward_with(run.engine, run.spec, without))
+    assert parts["memory"]["numbers"]["noise"] == pytest.approx(2 * rises.std(ddof=1) / 2, rel=1e-6)
 
 
 def test_what_compares_losses_above_0_is_refused() -> None:
