@@ -36,7 +36,7 @@ class TrainingSettings:
     0.998; 0 = the parameters as they are."""
     restart_above: float = 0.0
     """Go back to the parameters of the best checkpoint once a score is more than this times the best one on the same
-    level, which means that training has collapsed; 0 = never."""
+    level, which means that training has collapsed; not for a policy, whose loss may be negative; 0 = never."""
     slots_per_vector: float = 0.0
     """Let the memory grow to this many slots for each vector that sequences of the current level make it hold; not for
     a text or a learned initial state; 0 = never."""

@@ -45,7 +45,8 @@ class Shrdlu:
     moves: int = 0
     """The fewest moves that reach a goal."""
     fewer: bool = False
-    """Whether a goal may have fewer constraints, where no more are to be had (as in the last lesson)."""
+    """Whether a goal may have fewer constraints, where the board that is drawn for it has no more (as in the last
+    lesson)."""
     spare_moves: int = 6
     """Moves that an episode has beyond those that its goal needs."""
     invalid_cost: float = 0.1

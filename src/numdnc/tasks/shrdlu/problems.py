@@ -52,7 +52,7 @@ class Kind(NamedTuple):
 
     lesson: Lesson
     fewer: bool = False
-    """Whether a goal may have fewer constraints, where no more are to be had."""
+    """Whether a goal may have fewer constraints, where the board that is drawn for it has no more."""
 
 
 def satisfied(table: Boards, constraints: tuple[Constraint, ...]) -> NDArray[np.int8]:
