@@ -171,6 +171,35 @@ def test_wrong_arguments_are_noticed_while_jax_traces(run: Any) -> None:
         traced(spec, params, np.zeros((1, 2, 3), np.float32), lengths=np.zeros(3, int))
 
 
+@pytest.mark.parametrize("run", [forward, engine_forward])
+def test_inputs_that_are_no_sequences_are_refused(run: Any) -> None:
+    spec = DNCSpec(**SIZES)
+    params = init_params(spec, 0)
+    for wrong, said in ((np.ones(3, np.float32), r"one of shape \(3,\)"), ([[1.0]], "a list")):
+        with pytest.raises(UserError, match=f"inputs must be an array .*, got {said}"):
+            run(spec, params, wrong)
+    with (
+        jax.enable_x64(False),
+        pytest.raises(
+            UserError, match="params must be of float32 while JAX computes in 32 bits, got float64"
+        ),
+    ):
+        run(spec, init_params(spec, 0, np.float64), np.ones((1, 1, 3)))
+
+
+def test_symbols_out_of_range_are_the_nearest_ones() -> None:
+    """Also with parameters of NumPy, traced or not."""
+    spec = DNCSpec(**SIZES)
+    params = init_params(spec, 0)
+    for run in (forward, jax.jit(lambda *given: forward(spec, *given[1:]), static_argnums=0)):
+        outputs = [np.asarray(run(spec, params, np.full((2, 1), symbol))[0]) for symbol in (-1, 0, 2, 7)]
+        np.testing.assert_array_equal(outputs[0], outputs[1])
+        np.testing.assert_array_equal(outputs[3], outputs[2])
+        assert (outputs[1] != outputs[2]).any()
+    traced = jax.jit(lambda symbols: forward(spec, params, symbols)[0])
+    np.testing.assert_array_equal(traced(np.full((2, 1), 2)), outputs[2])
+
+
 def test_an_engine_says_what_is_wrong_with_values() -> None:
     spec = DNCSpec(**SIZES)
     with pytest.raises(Exception, match=r"integer inputs must lie in 0\.\.2"):

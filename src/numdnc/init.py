@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import DTypeLike
 
-from numdnc.errors import UserError
+from numdnc.errors import UserError, check_seed
 from numdnc.params import Array, DNCParams, LearnedState, state_part_shapes, zero_params, zero_state
 from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import from_named, map_leaves, named_leaves
@@ -53,6 +53,9 @@ def init_params(
     variance 1; an input x of zeros and few ones is much shorter and all but drowned in the reads and hidden values.
     sqrt(rows / |x|^2) gives what it adds variance 1: some 5 for the labels of a graph, 20 for the words of a story.
     """
+    check_seed(seed)
+    if np.dtype(dtype).kind != "f":
+        raise UserError(f"dtype must be one of real numbers, such as float32, got {np.dtype(dtype)}.")
     if not 0 < input_scale < inf:
         raise UserError(f"input_scale must be above 0 and finite, got {input_scale}.")
     if init_scheme not in get_args(InitScheme):

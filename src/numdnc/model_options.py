@@ -54,7 +54,7 @@ class MemoryOptions(HeadOptions):
     text: the first window of an epoch)."""
     sparsity: int | None = None
     """K, in 1..N: cut every read and write weighting to its K largest entries, and every row and column of the links
-    (after Rae et al. 2016). The work of a step then grows with K instead of N."""
+    (after Rae et al. 2016). A step then keeps no more for larger N, and passes over the memory once."""
     recency: bool = False
     """Write to the least recently used slot or to where was read last, as SAM does (Rae et al. 2016); needs sparsity.
     With links it is SDNC."""

@@ -453,6 +453,11 @@ def test_training_can_begin_with_a_trained_model() -> None:
     recurrent, before = (json.loads(done("eval", name, "--json")) for name in ("recurrent", "forward"))
     assert recurrent["loss"] == pytest.approx(before["loss"], rel=1e-5)
     done(*words("learned", "--learned-state"))
+    done(*words("both", "--bidirectional"))
+    refused(
+        *words("deeper", "--bidirectional", "--layers", 2, "--start-from", "both"),
+        expect="layers must be those of the trained model where there are two directions, 1, got 2",
+    )
     for more, expect in (
         (("--layers", 2, "--start-from", "learned"), "initial.controller.0.hidden is "),
         (("--hidden", 6), "start_from must be a run of a model of the same sizes|numdnc info run"),

@@ -529,3 +529,47 @@ def test_chosen_rows_of_a_state_begin_anew(engine: str) -> None:
     for wrong in ([True] * B, torch.ones(B), torch.ones(B + 1, dtype=torch.bool)):
         with pytest.raises(UserError, match=r"rows must be a tensor \(3,\) of booleans, got"):
             module.reset_rows(state, wrong)
+    with pytest.raises(UserError, match="state must be a DNCState of "):
+        module.reset_rows(None, torch.ones(B, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"engine": "coda"}, "engine must be one of .*, got 'coda'"),
+        ({"engine": None}, "engine must be one of .*, got None"),
+        ({"engine": "torch:cuda"}, "engine must be one of .*, got 'torch:cuda'"),
+        ({"dtype": torch.int64}, "dtype must be a torch dtype of real numbers, .* got torch.int64"),
+        ({"dtype": "float32"}, "dtype must be a torch dtype of real numbers, .* got 'float32'"),
+        ({"device": "foo"}, "device must be one that torch has here, got 'foo'"),
+        ({"seed": -1}, "seed must be a whole number from 0 to .*, got -1"),
+        ({"seed": 0.5}, "seed must be a whole number from 0 to .*, got 0.5"),
+    ],
+)
+def test_arguments_that_no_module_can_be_made_with(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        nn.DNC(**(MEMORY | options))
+
+
+def test_a_sparse_memory_in_half_precision_has_no_more_slots_than_it_can_number() -> None:
+    sizes = {**MEMORY, "sparsity": 2, "dtype": torch.bfloat16}
+    x = torch.randn(T, B, 5, dtype=torch.bfloat16)
+    _, state = nn.DNC(**(sizes | {"memory_size": 256}))(x)
+    assert state.link_slots.dtype == torch.bfloat16
+    with pytest.raises(
+        UserError, match=r"a sparse DNC in torch.bfloat16 must have at most 256 slots, .* got 257"
+    ):
+        nn.DNC(**(sizes | {"memory_size": 257}))(x)
+    nn.DNC(**(sizes | {"memory_size": 257, "links": False}))(x)
+    nn.DNC(**(sizes | {"memory_size": 257, "dtype": torch.float16}))(x.half())
+    with pytest.raises(UserError, match="must have no recency"):
+        nn.DNC(**(sizes | {"recency": True}))(x)
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+def test_a_sparse_state_is_checked_whatever_computes(engine: str) -> None:
+    module, x = nn.DNC(**MEMORY, sparsity=2, engine=engine), torch.randn(T, B, 5)
+    _, state = module(x)
+    module(x, state)
+    with pytest.raises(UserError, match=r"state\.link_slots must be whole numbers in 0"):
+        module(x, state._replace(link_slots=state.link_slots + 0.5))

@@ -26,6 +26,13 @@ def bits_case(rng):
     return 2 * rng.standard_normal((T, B, Y)), rng.integers(2, size=(T, B, Y)).astype(float)
 
 
+@pytest.mark.parametrize("loss", [softmax_cross_entropy, softmax_binary_cross_entropy])
+@pytest.mark.parametrize("symbol", [-1, Y])
+def test_symbols_that_there_are_not_are_refused(loss, symbol):
+    with pytest.raises(ValueError, match=rf"targets must lie in 0\.\.4, got 0\.\.{symbol}|got -1\.\.0"):
+        loss(np.zeros((2, 1, Y)), np.array([[0], [symbol]]))
+
+
 def test_knowing_nothing_costs_log_of_the_choices():
     loss, _ = softmax_cross_entropy(np.zeros((T, B, Y)), np.zeros((T, B), int))
     assert loss == pytest.approx(np.log(Y), rel=1e-15)

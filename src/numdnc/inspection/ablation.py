@@ -106,6 +106,7 @@ def without_links(spec: DNCSpec, params: DNCParams) -> DNCParams:
 def without_content(spec: MemorySpec, params: DNCParams) -> DNCParams:
     """The same model with read keys of zeros: k^r = 0, hence D = 0 and c^r[n] = 1/N.
 
+    Of a sparse model, which keeps K of these equal weights, a head then reads the first K slots, 1/K of each.
     The content mode itself stays: without it a head would never reach a first slot to follow links from and would read
     nothing, which is `without_reads`. The heads of an NTM do without: g = 0 in all of them, so that they attend by
     location alone.

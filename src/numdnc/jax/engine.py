@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from numdnc.engines import select_engine
-from numdnc.jax.states import check, initial_state
+from numdnc.jax.states import checked_start
 from numdnc.params import state_shapes
 from numdnc.spec import Spec
 from numdnc.tree import map_leaves
@@ -32,8 +32,7 @@ def engine_forward(
 
     UserError for wrong shapes or dtypes; wrong values (a symbol out of range) end in an error of JAX that quotes it.
     """
-    state = initial_state(spec, params, inputs.shape[1]) if state is None else state
-    check(spec, params, inputs, state, bypass_mask, lengths)
+    state = checked_start(spec, params, inputs, state, bypass_mask, lengths)
     select_engine(engine, spec, params.output.bias.dtype)
     outputs, state = _sequence(spec, engine, (params, inputs, state), (lengths, bypass_mask))
     return outputs, state

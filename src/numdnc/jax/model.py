@@ -11,7 +11,7 @@ from jax import Array
 
 from numdnc.errors import UserError
 from numdnc.jax.memory import access, join_heads, split_heads
-from numdnc.jax.states import check, initial_state
+from numdnc.jax.states import checked_start
 from numdnc.model_options import VARIATIONS
 from numdnc.params import LSTMState, RNNState
 from numdnc.spec import DNCSpec, Spec
@@ -29,7 +29,7 @@ def forward(
         spec: An RNN, an LSTM, or a DNC with any controller, layers, read and write heads, perhaps with learned_state or
             bidirectional, but no other variation. It is static: `jax.jit(forward, static_argnums=0)`.
         params: Its parameters.
-        inputs: (T, B, X), or integers (T, B) in [0, X) that mean one-hot rows; JAX does not notice others.
+        inputs: (T, B, X), or integers (T, B) in [0, X) that mean one-hot rows; others count as the nearest of these.
         state: As an earlier call returned it; None for the initial state.
         lengths: (B,), each from 0 to T: where the second direction of a bidirectional DNC begins in each row; None for
             T. Nothing else depends on it: all T steps of all rows are computed.
@@ -39,8 +39,7 @@ def forward(
 
     """
     _refuse(spec)
-    state = initial_state(spec, params, inputs.shape[1]) if state is None else state
-    check(spec, params, inputs, state, None, lengths)
+    state = checked_start(spec, params, inputs, state, None, lengths)
     x_parts = tuple(_input_part(spec, layer, inputs) for layer in params.controller)
     reverse = _reverse_hidden(spec, params.reverse_controller, inputs, lengths) if spec.bidirectional else ()
     layers = _without_input_rows(spec, params.controller)
@@ -83,7 +82,9 @@ def _refuse(spec: Spec) -> None:
 def _input_part(spec: Spec, layer: Any, inputs: Array) -> Array:
     """What the inputs and the bias add to a layer's z, for all steps (T, B, columns)."""
     rows = layer.weights[: spec.input_size]
-    return (inputs @ rows if jnp.issubdtype(inputs.dtype, jnp.floating) else rows[inputs]) + layer.bias
+    if jnp.issubdtype(inputs.dtype, jnp.floating):
+        return inputs @ rows + layer.bias
+    return jnp.take(rows, inputs, axis=0, mode="clip") + layer.bias
 
 
 def _without_input_rows(spec: Spec, layers: Any) -> list[Array]:

@@ -9,10 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from numdnc.engines import ENGINE_NAMES
 from numdnc.errors import UserError
 from numdnc.params import zero_state
-from numdnc.spec import Spec
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import named_leaves
+
+_EXACT = {torch.float16: 2048, torch.bfloat16: 256}
+"""Up to which whole number all are exact in half precision."""
 
 
 def is_symbols(tensor: Tensor) -> bool:
@@ -40,6 +44,36 @@ def check_input(spec: Spec, given: Any, axes: tuple[str, ...], like: Tensor) -> 
             "Dtype and device are those of the parameters: move one or the other by .to()."
         )
     return before
+
+
+def check_arguments(engine: Any, device: Any, dtype: Any, seed: Any) -> None:
+    """Raise UserError unless a module can be made with these."""
+    if engine != "auto":
+        kind, _, place = engine.partition(":") if isinstance(engine, str) else ("", "", "")
+        if kind not in ENGINE_NAMES or place:
+            raise UserError(f"engine must be one of {', '.join(ENGINE_NAMES)}, got {engine!r}.")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise UserError(f"dtype must be a torch dtype of real numbers, such as torch.float32, got {dtype!r}.")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        why = str(error).partition("\n")[0]
+        raise UserError(f"device must be one that torch has here, got {device!r}: {why}") from None
+    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 1 << 63):
+        raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, or None, got {seed!r}.")
+
+
+def check_precision(spec: Spec, dtype: torch.dtype) -> None:
+    """Raise UserError where numbers of slots and ages, which a sparse state holds, are not exact in this dtype."""
+    if not isinstance(spec, DNCSpec) or spec.sparsity is None or dtype not in _EXACT:
+        return
+    most = _EXACT[dtype]
+    if spec.recency or (spec.links and spec.memory_size > most):
+        what = "no recency" if spec.recency else f"at most {most:,} slots"
+        raise UserError(
+            f"a sparse DNC in {dtype} must have {what}, since it counts exactly up to {most:,} alone, got "
+            f"{'recency' if spec.recency else f'{spec.memory_size:,}'}. Keep its parameters in float32."
+        )
 
 
 def check_symbols(spec: Spec, symbols: Tensor) -> None:

@@ -122,8 +122,8 @@ class DNC(Recurrent[DNCState[Tensor]]):
         learned_state: Learn the memory and the controller's state at the start of a sequence, from batches that begin
             sequences (of a text: the first window of an epoch). Default: False.
         sparsity: K, in 1..N: cut every read and write weighting to its K largest entries, and every row and column of
-            the links (after Rae et al. 2016). The work of a step then grows with K instead of N. Default:
-            None.
+            the links (after Rae et al. 2016). A step then keeps no more for larger N, and passes over the memory
+            once. Default: None.
         recency: Write to the least recently used slot or to where was read last, as SAM does (Rae et al. 2016); needs
             sparsity. With links it is SDNC. Default: False.
         bidirectional: Let memory and output also see a second LSTM, which reads the inputs from the last to the first

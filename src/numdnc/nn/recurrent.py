@@ -13,11 +13,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from numdnc.engines.check_sparse import check_sparse_state
 from numdnc.engines.torch import model
 from numdnc.errors import UserError
 from numdnc.init import InitScheme, init_params
 from numdnc.nn import gpu
-from numdnc.nn.checks import check_input, check_state, check_symbols, checked_lengths, is_symbols
+from numdnc.nn.checks import (
+    check_arguments,
+    check_input,
+    check_precision,
+    check_state,
+    check_symbols,
+    checked_lengths,
+    is_symbols,
+)
 from numdnc.nn.operators import DTYPES, describe, run_engine
 from numdnc.nn.recorders import OPAQUE, find_recorder, refuse_lengths, refuse_symbolic_trace
 from numdnc.nn.states import (
@@ -28,7 +37,7 @@ from numdnc.nn.states import (
     over_whole_rows,
 )
 from numdnc.params import zero_params
-from numdnc.spec import Spec
+from numdnc.spec import DNCSpec, Spec
 from numdnc.tree import from_named, leaves, map_leaves, named_leaves
 
 _SIZES = ("hidden_sizes", "memory_size", "word_size", "read_heads")
@@ -59,6 +68,7 @@ class Recurrent(nn.Module, Generic[State]):
         dtype: Any,
     ) -> None:
         super().__init__()
+        check_arguments(engine, device, dtype, seed)
         self.spec = spec
         self._model = describe(spec)
         self.batch_first = bool(batch_first)
@@ -104,7 +114,10 @@ class Recurrent(nn.Module, Generic[State]):
 
         UserError for rows of another shape or dtype.
         """
-        batch = len(leaves(state)[0])
+        first = next(iter(leaves(state)), None)
+        batch = len(first) if isinstance(first, Tensor) and first.dim() else 0
+        if state is None or not batch:
+            self._checked_state((batch,), () if state is None else state)
         if not isinstance(rows, Tensor) or rows.dtype != torch.bool or rows.shape != (batch,):
             got = f"{tuple(rows.shape)} of {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
             raise UserError(f"rows must be a tensor ({batch},) of booleans, got {got}.")
@@ -206,11 +219,12 @@ class Recurrent(nn.Module, Generic[State]):
     def _run(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Return outputs (T, B, Y) and final state of sequences (T, B, ..) of equal length."""
         spec, params, like = self.spec, self.params(), self._like()
+        check_precision(spec, like.dtype)
         T, B = inputs.shape[:2]
         recorder = find_recorder([*leaves(params), inputs, *leaves(state)])
         if is_symbols(inputs):
             inputs = inputs.long()
-            if like.device.type == "cpu" and recorder is None and not torch.compiler.is_compiling():
+            if like.device.type == "cpu" and not self._recorded(recorder):
                 check_symbols(spec, inputs)
         mask = None
         if spec.learned_state:
@@ -221,17 +235,22 @@ class Recurrent(nn.Module, Generic[State]):
         if T and self._uses_gpu(recorder):
             return gpu.run_gpu(spec, params, inputs, state, mask)
         if self._uses_torch(recorder) or not T:
+            if isinstance(spec, DNCSpec) and spec.sparsity is not None and not self._recorded(recorder):
+                check_sparse_state(spec, map_leaves(lambda leaf: leaf.detach().double().cpu().numpy(), state))
             return model.forward(spec, params, inputs, state, mask)
-        recorded = recorder is not None or torch.compiler.is_compiling()
-        return run_engine(self.engine, self._model, params, inputs, state, mask, recorded)
+        return run_engine(self.engine, self._model, params, inputs, state, mask, self._recorded(recorder))
+
+    @staticmethod
+    def _recorded(recorder: str | None) -> bool:
+        """Whether operations are recorded, whose values are not known yet."""
+        return recorder is not None or torch.compiler.is_compiling()
 
     def _uses_gpu(self, recorder: str | None) -> bool:
         """Whether to compute with the engine `gpu`: asked for by name or, where it can, chosen for tensors on a GPU.
 
         UserError if it was asked for and cannot.
         """
-        like = self._like()
-        recorded = recorder is not None or torch.compiler.is_compiling()
+        like, recorded = self._like(), self._recorded(recorder)
         if self.engine == "auto":
             found = like.is_cuda and like.dtype in DTYPES and not recorded
             return found and gpu.refusal(self.spec, like.device) is None

@@ -1,6 +1,6 @@
 """Content addressing: weightings of the slots by similarity to a key.
 
-Axes: B batch, K keys looked up at once (R for reading, 1 for writing), N slots, W word.
+Axes: B batch, K keys looked up at once (R for reading, V for writing), N slots, W word.
 """
 
 from typing import NamedTuple

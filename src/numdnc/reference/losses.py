@@ -20,10 +20,7 @@ def softmax_cross_entropy(
     Nearly equal numbers are never subtracted: p[target] - 1 is computed as minus the sum of the other p, and the loss
     of a target that is the largest output as log1p of the sum of the other exponentials.
     """
-    if targets.size and (targets.min() < 0 or targets.max() >= outputs.shape[-1]):
-        raise ValueError(
-            f"targets must lie in 0..{outputs.shape[-1] - 1}, got {targets.min()}..{targets.max()}."
-        )
+    _check_symbols(targets, outputs.shape[-1])
     mask, total = _mask_and_total(mask, targets.shape, outputs)
     at = targets[..., None]
     largest = outputs.argmax(axis=-1)[..., None]
@@ -48,6 +45,7 @@ def softmax_binary_cross_entropy(
     1 - p[m] of the largest output m is formed as the sum of the other p, and if m is not the target, its share of the
     gradient, p[m] ([j = m] - [j != m] p[j] / (1 - p[m])), by a softmax of the others: nothing is clipped.
     """
+    _check_symbols(targets, outputs.shape[-1])
     mask, total = _mask_and_total(mask, targets.shape, outputs)
     at, largest = targets[..., None], outputs.argmax(axis=-1)[..., None]
     wrong = (largest != at).astype(outputs.dtype)
@@ -89,6 +87,11 @@ def sigmoid_cross_entropy(
     losses = on * np.logaddexp(zero, -outputs) + off * np.logaddexp(zero, outputs)
     loss = float((losses * mask).sum(dtype=np.float64)) / total
     return loss, (off * sigmoid(outputs) - on * sigmoid(-outputs)) * mask / outputs.dtype.type(total)
+
+
+def _check_symbols(targets: NDArray[np.integer], count: int) -> None:
+    if targets.size and (targets.min() < 0 or targets.max() >= count):
+        raise ValueError(f"targets must lie in 0..{count - 1}, got {targets.min()}..{targets.max()}.")
 
 
 def _mask_and_total(mask: NDArray[Any] | None, shape: tuple[int, ...], outputs: Array) -> tuple[Array, float]:

@@ -105,6 +105,11 @@ def trained_params(
     own = _shapes(params)
     layers = len(there.hidden_sizes)
     grows = layers < len(spec.hidden_sizes) and there.hidden_sizes == spec.hidden_sizes[:layers]
+    if grows and spec.bidirectional:
+        raise UserError(
+            f"layers must be those of the trained model where there are two directions, {layers}, got "
+            f"{len(spec.hidden_sizes)}: a layer can be added to one direction only."
+        )
     if recurs or grows:
         fresh = init_params(
             spec, training.seed, training.precision, training.init_scheme, training.input_scale
