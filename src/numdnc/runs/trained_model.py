@@ -17,7 +17,8 @@ from numdnc.training.run import Run, TrainedModel
 from numdnc.tree import leaves, map_leaves
 
 TOLERANCE = 1e-3
-"""float16 is refused if a score is worse by more than this: a thousandth of a bit, a tenth of a percent."""
+"""float16 is refused if a score is worse by more than this: a thousandth of a bit, a tenth of a percent; of a policy by
+more than this share of it, or than one of the episodes that are scored makes."""
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -42,7 +43,7 @@ def export_trained_model(
     if max(float(np.abs(leaf).max(initial=0)) for leaf in leaves(run.evaluated)) <= _LARGEST_HALF:
         rounded = map_leaves(lambda array: array.astype(np.float16).astype(array.dtype), run.evaluated)
         half = evaluate(dataclasses.replace(run, params=rounded, average=()))
-        if all(half.scores[name] <= score + TOLERANCE for name, score in found.scores.items()):
+        if all(half.scores[name] <= score + _allowed(found, score) for name, score in found.scores.items()):
             found, dtype = half, "float16"
     about = TrainedModel(dtype=dtype, recipe=recipe, score=str(found).splitlines()[-1])
     try:
@@ -53,3 +54,9 @@ def export_trained_model(
         ) from None
     save_model(out / WEIGHTS, run, about)
     return about
+
+
+def _allowed(found: Evaluation, score: float) -> float:
+    """How much worse rounded weights may make a score."""
+    episodes = found.json.get("episodes")
+    return max(TOLERANCE, 1 / episodes) * max(1, abs(score)) if episodes else TOLERANCE
