@@ -68,11 +68,11 @@ def sampling_error(spec: MemorySpec, params: Any, each: EachLoss) -> dict[str, f
 
 def loss_of_each(spec: MemorySpec, engine: Engine, batch: Batch, loss: Callable[..., Any]) -> EachLoss:
     """The loss of each sequence of a batch, which begins with the initial state."""
+    B = batch.inputs.shape[1]
+    lengths = sequence_lengths(batch) if spec.bidirectional else None
 
     def each(params: Any) -> tuple[Any, Any]:
         inputs = cast_inputs(batch.inputs, params)
-        B = inputs.shape[1]
-        lengths = sequence_lengths(batch) if spec.bidirectional else None
         state = initial_state(spec, params, B)
         outputs, _, _ = engine.forward(spec, params, inputs, state, keep_tape=False, lengths=lengths)
         rows = [slice(row, row + 1) for row in range(B)]

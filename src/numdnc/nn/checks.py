@@ -48,10 +48,8 @@ def check_input(spec: Spec, given: Any, axes: tuple[str, ...], like: Tensor) -> 
 
 def check_arguments(engine: Any, device: Any, dtype: Any, seed: Any) -> None:
     """Raise UserError unless a module can be made with these."""
-    if engine != "auto":
-        kind, _, place = engine.partition(":") if isinstance(engine, str) else ("", "", "")
-        if kind not in ENGINE_NAMES or place:
-            raise UserError(f"engine must be one of {', '.join(ENGINE_NAMES)}, got {engine!r}.")
+    if engine not in ENGINE_NAMES:
+        raise UserError(f"engine must be one of {', '.join(ENGINE_NAMES)}, got {engine!r}.")
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise UserError(f"dtype must be a torch dtype of real numbers, such as torch.float32, got {dtype!r}.")
     try:

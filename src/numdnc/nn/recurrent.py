@@ -116,12 +116,10 @@ class Recurrent(nn.Module, Generic[State]):
         """
         first = next(iter(leaves(state)), None)
         batch = len(first) if isinstance(first, Tensor) and first.dim() else 0
-        if state is None or not batch:
-            self._checked_state((batch,), () if state is None else state)
+        self._checked_state((batch,), () if state is None else state)
         if not isinstance(rows, Tensor) or rows.dtype != torch.bool or rows.shape != (batch,):
             got = f"{tuple(rows.shape)} of {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
             raise UserError(f"rows must be a tensor ({batch},) of booleans, got {got}.")
-        self._checked_state((batch,), state)
 
         def chosen(old: Tensor, new: Tensor) -> Tensor:
             return torch.where(rows.to(old.device).reshape(-1, *[1] * (old.dim() - 1)), new, old)

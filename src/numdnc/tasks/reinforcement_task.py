@@ -251,8 +251,8 @@ class ReinforcementTask:
         return np.concatenate([_returns(batch) for batch in played])
 
     def random_return(self) -> float:
-        """The mean return of the same episodes, acted out at random."""
-        return float(_returns(self.example(self.settings.evaluated)).mean())
+        """The mean return of the first of the same episodes, acted out at random."""
+        return float(_returns(self.example(min(self.settings.evaluated, EVAL_BATCH))).mean())
 
     def example(self, sequences: int = 1) -> Batch:
         """The first episodes that are scored, acted out at random."""
