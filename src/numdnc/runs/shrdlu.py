@@ -24,6 +24,7 @@ from numdnc.tasks.shrdlu import Shrdlu
 from numdnc.tasks.shrdlu.environment import MOST_CONSTRAINTS, MOST_MOVES
 from numdnc.tasks.shrdlu.problems import Problem
 from numdnc.tasks.shrdlu.words import Shown, action_name, describe, pose
+from numdnc.tasks.trial_task import TrialTask
 
 Table = dict[str, list[float | None]]
 """Constraints of a goal -> % of the episodes solved in the fewest moves, for goals 1, 2, .. moves away."""
@@ -120,14 +121,15 @@ class ShrdluRun(PolicyRun):
     ) -> ReinforcementTask:
         """The task of an environment, learned by imitation or from rewards."""
         assert isinstance(settings, ImitationSettings)
-        kind = ImitationTask if settings.imitate else ReinforcementTask
+        kind = TrialTask if settings.trials else ImitationTask if settings.imitate else ReinforcementTask
         return kind(name, environment, settings, seed)
 
     @classmethod
     def critic_of(cls, stored: Stored) -> Callable[[Spec], Spec | None] | None:
-        """Imitation needs no critic."""
-        assert isinstance(stored.reinforcement, ImitationSettings)
-        return None if stored.reinforcement.imitate else super().critic_of(stored)
+        """Imitation and trials need no critic."""
+        settings = stored.reinforcement
+        assert isinstance(settings, ImitationSettings)
+        return None if settings.imitate or settings.trials else super().critic_of(stored)
 
     def environment(self) -> Environment:
         """The environment, made again from what the checkpoint stores."""

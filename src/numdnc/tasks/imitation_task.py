@@ -21,11 +21,19 @@ class ImitationSettings(ReinforcementSettings):
 
     imitate: bool = False
     """Learn to prefer the best actions, which a search finds, instead of learning from rewards."""
+    trials: bool = False
+    """Learn from rewards without imitate, but not by policy gradient: try every action at every step, play on by the
+    likeliest ones, and learn to prefer those that brought most."""
     optimal_share: float = 0.5
-    """With imitate: probability that a step of a training episode takes one of the best actions for certain."""
+    """With imitate or trials: probability that a step of a training episode takes one of the best actions for
+    certain."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.imitate and self.trials:
+            raise UserError(
+                "imitate and trials must not both be given. Leave one out, as by --no-imitate."
+            )
         if not 0 <= self.optimal_share <= 1:
             raise UserError(f"optimal_share must lie in [0, 1], got {self.optimal_share}.")
 

@@ -145,10 +145,14 @@ class ReinforcementTask:
 
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
         """Episodes in which the model draws its actions, with returns as advantages."""
-        environment, count = self.current, batch.inputs.shape[1]
-        reset = getattr(environment, "reset_training", environment.reset)
-        episodes = reset(self._rng, count)
+        episodes = self._begun(batch.inputs.shape[1])
         return self._play(forward, episodes, self._chooser(episodes, self._rng))
+
+    def _begun(self, count: int) -> Episodes:
+        """Episodes for training."""
+        environment = self.current
+        found: Episodes = getattr(environment, "reset_training", environment.reset)(self._rng, count)
+        return found
 
     def scoring_rollout(self, forward: Forward, episodes: Episodes) -> Batch:
         """Episodes in which the model takes the likeliest actions."""

@@ -3,7 +3,8 @@
 Axes: T steps, B episodes, X = 97 inputs, M boards.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from numdnc.params import Array
 from numdnc.reinforcement import Observation
-from numdnc.tasks.shrdlu.boards import ACTIONS, BLOCKS, PASS, RELATIONS, SQUARES
+from numdnc.tasks.shrdlu.boards import ACTIONS, BLOCKS, PASS, RELATIONS, SQUARES, Boards
 from numdnc.tasks.shrdlu.problems import LETTERS, Problem, distances_to, satisfied
+from numdnc.tree import map_leaves
 
 _BLOCK = LETTERS
 _RELATION = _BLOCK + BLOCKS
@@ -42,7 +44,7 @@ class Game:
         self.problems, count = problems, len(problems)
         self._invalid_cost, self._undo_cost = invalid_cost, undo_cost
         shown = [_shown(problem) for problem in problems]
-        self._names = [np.array(problem.names) for problem in problems]
+        self._names = np.array([[*problem.names, *[-1] * BLOCKS][:BLOCKS] for problem in problems])
         self._begin = np.array([len(rows) for rows in shown])
         self._inputs = np.zeros((int(self._begin.max()) + 1, count, INPUTS))
         for row, rows in enumerate(shown):
@@ -69,6 +71,21 @@ class Game:
         self.optimal = self._optimal()
         """(B, 7): actions on a shortest way from the present boards, if anything is to be chosen; else to pass."""
 
+    def taken(self, rows: NDArray[np.int64]) -> "Game":
+        """These of the episodes as they stand now, any of them any number of times; they go on independently."""
+        found, chosen = copy.copy(self), rows.tolist()
+        found.problems = [self.problems[row] for row in chosen]
+        found._satisfied = [self._satisfied[row] for row in chosen]
+        found._distance = [self._distance[row] for row in chosen]
+        for name in ("_names", "_begin", "_end", "_due", "_board", "_held", "_moves", "reached", "optimal"):
+            setattr(found, name, getattr(self, name)[rows])
+        found._inputs = self._inputs[:, rows]
+        found.ahead = found._inputs[self._t : found._begin.min()]
+        found._record, found.observation = (
+            map_leaves(lambda array: array[rows], tree) for tree in (self._record, self.observation)
+        )
+        return found
+
     @property
     def right(self) -> Array:
         """The share of the goal's constraints that hold."""
@@ -92,10 +109,12 @@ class Game:
         return rewards.astype(outputs.dtype)
 
     def _act(self, chosen: NDArray[np.int64], acts: NDArray[np.bool_]) -> Array:
-        before, valid, self._board = self._held, np.ones(len(acts), bool), self._board.copy()
-        for row in np.flatnonzero(acts).tolist():
-            table, board = self.problems[row].boards, self._board[row]
-            valid[row], self._board[row] = table.valid[board, chosen[row]], table.after[board, chosen[row]]
+        before, valid, after = self._held, np.ones(len(acts), bool), self._board.copy()
+        for table, rows in self._tables():
+            at = self._board[rows], chosen[rows]
+            valid[rows], after[rows] = table.valid[at], table.after[at]
+        valid |= ~acts
+        self._board = np.where(acts, after, self._board)
         self._held = self._count_held()
         self._moves += acts
         reached = acts & (self._held == self._due) & (self.reached < 0)
@@ -131,12 +150,19 @@ class Game:
 
     def _encoded(self) -> Array:
         """The present boards, (B, 54)."""
-        found = np.zeros((len(self.problems), SQUARES * BLOCKS))
-        for row, (problem, board) in enumerate(zip(self.problems, self._board, strict=True)):
-            block = problem.boards.block[board]
-            squares = np.flatnonzero(block >= 0)
-            found[row, BLOCKS * squares + self._names[row][block[squares]]] = 1
-        return found
+        found = np.zeros((len(self.problems), SQUARES, BLOCKS))
+        for table, rows in self._tables():
+            block = table.block[self._board[rows]]
+            at, square = np.nonzero(block >= 0)
+            found[rows[at], square, self._names[rows[at], block[at, square]]] = 1
+        return found.reshape(len(found), -1)
+
+    def _tables(self) -> Iterator[tuple[Boards, NDArray[np.int64]]]:
+        """The boards that episodes are played on, each with the numbers of these episodes."""
+        blocks = np.array([problem.boards.blocks for problem in self.problems])
+        for number in np.unique(blocks).tolist():
+            rows = np.flatnonzero(blocks == number)
+            yield self.problems[int(rows[0])].boards, rows
 
 
 def _shown(problem: Problem) -> Array:
