@@ -61,23 +61,32 @@ class TrialTask(ImitationTask):
         rows, actions = np.nonzero(allowed & (allowed.sum(axis=1) > 1)[:, None])
         if not len(rows):
             return found
-        sizes = self.environment.action_sizes
         branches = episodes.taken(rows)
         returns = branches.step(actions[:, None], np.zeros((len(rows), self.output_size), np.float32))
+        _, first, same = np.unique(
+            np.stack([rows, branches.position]), axis=1, return_index=True, return_inverse=True
+        )
         if branches.observation.alive.any():
-            done = rollout(
-                forward,
-                branches,
-                sizes,
-                lambda logits, may: likeliest_actions(logits, may, sizes),
-                map_leaves(lambda array: array[rows], state),
-            )
-            returns = returns + done.episode.rewards.sum(axis=0)
+            returns = returns + self._returns_from(forward, branches.taken(first), state, rows[first])[same]
         worth = np.full(allowed.shape, -np.inf)
         worth[rows, actions] = returns
         chooses = np.unique(rows)
         found[chooses] = worth[chooses] >= worth[chooses].max(axis=1, keepdims=True) - _EQUAL
         return found
+
+    def _returns_from(
+        self, forward: Forward, episodes: Any, state: Any, rows: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """What the likeliest actions bring from here on, (b,), of episodes that go on from these rows of a state."""
+        sizes = self.environment.action_sizes
+        done = rollout(
+            forward,
+            episodes,
+            sizes,
+            lambda logits, may: likeliest_actions(logits, may, sizes),
+            map_leaves(lambda array: array[rows], state),
+        )
+        return done.episode.rewards.sum(axis=0)
 
 
 _EQUAL = 1e-4

@@ -49,6 +49,9 @@ class Shrdlu:
     lesson)."""
     spare_moves: int = 6
     """Moves that an episode has beyond those that its goal needs."""
+    last_weight: float = 1.0
+    """How much the constraints that hold after the last move count: 7 without spare moves is as if the board then
+    stayed as it is for six more."""
     invalid_cost: float = 0.1
     """Cost of a move that cannot be made, for want of a block or of room."""
     undo_cost: float = 1.0
@@ -67,7 +70,7 @@ class Shrdlu:
                 raise UserError(f"{name} must be from {least} to {most:,}, got {getattr(self, name):,}.")
         if self.blocks == 1:
             raise UserError("blocks must be from 2 to 6, or 0, got 1.")
-        for name in ("invalid_cost", "undo_cost"):
+        for name in ("last_weight", "invalid_cost", "undo_cost"):
             if not 0 <= getattr(self, name) < np.inf:
                 raise UserError(f"{name} must be at least 0 and finite, got {getattr(self, name)}.")
 
@@ -127,6 +130,7 @@ class Shrdlu:
         return Game(
             problems,
             spare_moves=self.spare_moves,
+            last_weight=self.last_weight,
             invalid_cost=self.invalid_cost,
             undo_cost=self.undo_cost,
         )

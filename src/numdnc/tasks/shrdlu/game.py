@@ -39,10 +39,16 @@ class Game:
     """A batch of episodes."""
 
     def __init__(
-        self, problems: Sequence[Problem], *, spare_moves: int, invalid_cost: float, undo_cost: float
+        self,
+        problems: Sequence[Problem],
+        *,
+        spare_moves: int,
+        last_weight: float,
+        invalid_cost: float,
+        undo_cost: float,
     ) -> None:
         self.problems, count = problems, len(problems)
-        self._invalid_cost, self._undo_cost = invalid_cost, undo_cost
+        self._last_weight, self._invalid_cost, self._undo_cost = last_weight, invalid_cost, undo_cost
         shown = [_shown(problem) for problem in problems]
         self._names = np.array([[*problem.names, *[-1] * BLOCKS][:BLOCKS] for problem in problems])
         self._begin = np.array([len(rows) for rows in shown])
@@ -87,6 +93,11 @@ class Game:
         return found
 
     @property
+    def position(self) -> NDArray[np.int64]:
+        """What the episodes that were `taken` of one differ in, (B,): their boards."""
+        return self._board
+
+    @property
     def right(self) -> Array:
         """The share of the goal's constraints that hold."""
         share: Array = self._held / self._due
@@ -120,7 +131,8 @@ class Game:
         reached = acts & (self._held == self._due) & (self.reached < 0)
         self.reached[reached] = self._moves[reached]
         undone = (before == self._due) & (self._held < self._due)
-        return np.where(acts, self._held - self._invalid_cost * ~valid - self._undo_cost * undone, 0)
+        weight = np.where(self._t == self._end, self._last_weight, 1)
+        return np.where(acts, weight * self._held - self._invalid_cost * ~valid - self._undo_cost * undone, 0)
 
     def record(self) -> GameRecord:
         """What is kept of the last step."""
