@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from numdnc.errors import UserError
 from numdnc.params import Array
@@ -31,9 +32,7 @@ class ImitationSettings(ReinforcementSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.imitate and self.trials:
-            raise UserError(
-                "imitate and trials must not both be given. Leave one out, as by --no-imitate."
-            )
+            raise UserError("imitate and trials must not both be given. Leave one out, as by --no-imitate.")
         if not 0 <= self.optimal_share <= 1:
             raise UserError(f"optimal_share must lie in [0, 1], got {self.optimal_share}.")
 
@@ -54,14 +53,16 @@ class ImitationTask(ReinforcementTask):
         return False
 
     def _chooser(self, episodes: Episodes, rng: np.random.Generator) -> Choose:
-        """Each action is drawn from the policy or, at some steps, from the best ones of it."""
-        sizes, share, acting = self.environment.action_sizes, self.settings.optimal_share, cast(Any, episodes)
+        """The best actions are known."""
+        acting = cast(Any, episodes)
+        return lambda logits, allowed: self._drawn(logits, allowed, acting.optimal, rng)
 
-        def choose(logits: Array, allowed: Any) -> Any:
-            told = rng.random(len(logits)) < share
-            return sample_actions(logits, allowed & (acting.optimal | ~told[:, None]), sizes, rng)
-
-        return choose
+    def _drawn(
+        self, logits: Array, allowed: NDArray[Any], best: NDArray[np.bool_], rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw each action from the policy or, at some steps, from the best ones of it."""
+        told = rng.random(len(logits)) < self.settings.optimal_share
+        return sample_actions(logits, allowed & (best | ~told[:, None]), self.environment.action_sizes, rng)
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean of -log of the probability of all best actions, the number of actions chosen, and its gradient."""

@@ -87,9 +87,8 @@ class Game:
             setattr(found, name, getattr(self, name)[rows])
         found._inputs = self._inputs[:, rows]
         found.ahead = found._inputs[self._t : found._begin.min()]
-        found._record, found.observation = (
-            map_leaves(lambda array: array[rows], tree) for tree in (self._record, self.observation)
-        )
+        found._record = map_leaves(lambda array: array[rows], self._record)
+        found.observation = map_leaves(lambda array: array[rows], self.observation)
         return found
 
     @property
@@ -124,7 +123,6 @@ class Game:
         for table, rows in self._tables():
             at = self._board[rows], chosen[rows]
             valid[rows], after[rows] = table.valid[at], table.after[at]
-        valid |= ~acts
         self._board = np.where(acts, after, self._board)
         self._held = self._count_held()
         self._moves += acts
