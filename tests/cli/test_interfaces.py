@@ -71,7 +71,7 @@ def test_an_episode_is_traced() -> None:
 
 def test_a_critic_must_fit_into_memory_too() -> None:
     words = ("train", "interface-copy", *TINY, "--critic-hidden", 10**10, "--steps", 1, "--out", "large")
-    refused(*words, expect="the model must fit into the ")
+    refused(*words, expect="the critic must fit into the |. Lower --critic-hidden, --hidden")
 
 
 def test_a_run_is_resumed_with_its_critic() -> None:

@@ -85,7 +85,13 @@ def test_an_episode_is_traced() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--published", "--layers", 1), ("--no-imitate", "--critic", "shared")]
+    "options",
+    [
+        (),
+        ("--published", "--layers", 1),
+        ("--no-imitate", "--critic", "shared"),
+        ("--no-imitate", "--trials", "--spare-moves", 0),
+    ],
 )
 def test_a_run_is_resumed_bit_for_bit(options: tuple[Any, ...]) -> None:
     settings = ("train", "shrdlu", *options, *TINY)
@@ -143,6 +149,9 @@ def test_progress_says_what_is_learned() -> None:
     rewarded = done("train", "shrdlu", *TINY, "--no-imitate", "--steps", 1, "--out", "two")
     assert " return " in rewarded
     assert " episodes/s" in rewarded
+    tried = done("train", "shrdlu", *TINY, "--no-imitate", "--trials", "--steps", 1, "--out", "tried")
+    assert " nats," in tried
+    assert load_run("tried").spec.output_size == 7  # without a value
     assert "-m" not in done(
         "train", "shrdlu", "-m", "lstm", *TINY[:2], *TINY[8:], "--steps", 1, "--out", "three"
     )
@@ -157,4 +166,6 @@ def test_mistakes_are_refused_in_a_line() -> None:
     train = ("train", "shrdlu", *TINY, "--steps", 1)
     refused(*train, "--optimal-share", 2, expect="optimal_share must lie in [0, 1], got 2")
     refused(*train, "--blocks", 1, expect="blocks must be from 2 to 6")
+    refused(*train, "--trials", expect="imitate and trials must not both be given|, as by --no-imitate")
+    refused(*train, "--last-weight", -1, expect="last_weight must be at least 0 and finite, got -1")
     refused(*train, "--no-imitate", "--weight-noise", 0.1, expect="weight_noise must be 0 for a policy")

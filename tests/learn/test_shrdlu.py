@@ -1,4 +1,4 @@
-"""A model learns to put one block beside or on the other, by imitation and from rewards alone."""
+"""A model learns to put one block beside or on the other, by imitation, from rewards alone and by trial."""
 
 from pathlib import Path
 
@@ -19,22 +19,30 @@ SHRDLU = Shrdlu(goals=1, blocks=2, constraints=1, moves=1, spare_moves=2)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize(("imitate", "critic"), [(True, "lstm"), (False, "lstm"), (False, "shared")])
-def test_two_blocks_are_put_together(imitate: bool, critic: CriticKind, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("way", "critic"), [("imitate", "lstm"), ("trials", "lstm"), ("", "lstm"), ("", "shared")]
+)
+def test_two_blocks_are_put_together(way: str, critic: CriticKind, tmp_path: Path) -> None:
     settings = ImitationSettings(
-        batch=32, evaluated=64, imitate=imitate, critic=critic, entropy=0.4, solved_at=0.02
+        batch=32,
+        evaluated=64,
+        imitate=way == "imitate",
+        trials=way == "trials",
+        critic=critic,
+        entropy=0.4,
+        solved_at=0.02,
     )
     task = ShrdluRun.make_task("shrdlu", SHRDLU, settings, seed=0)
     spec = LSTMSpec(hidden_sizes=(32,), input_size=task.input_size, output_size=task.output_size)
     run = new_run(
         spec,
         TrainingSettings(steps=4000, report_every=250),
-        OptimizerSettings(learning_rate=0.01 if imitate else 0.003, schedule="constant", clip_norm=2),
+        OptimizerSettings(learning_rate=0.01 if way else 0.003, schedule="constant", clip_norm=2),
         task={},
         position=task.position(),
         batch=32,
         engine="auto",
-        critic_spec=None if imitate else settings.critic_spec(spec),
+        critic_spec=None if way else settings.critic_spec(spec),
     )
     run.carries_state, run.state = False, ()
     folder = RunFolder(tmp_path / "run")

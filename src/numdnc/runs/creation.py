@@ -56,6 +56,7 @@ def begin_run(
             training.precision,
             new.states,
             new.batch,
+            critic=True,
         )
     check_inspection(spec, training.precision, SEQUENCES)
     params, origin = None, ""

@@ -8,9 +8,12 @@ from numdnc.machine import memory_bytes
 from numdnc.spec import GATES, Spec
 
 
-def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch: int) -> None:
+def check_memory(
+    spec: Spec, engine: Engine, precision: str, states: int, batch: int, *, critic: bool = False
+) -> None:
     """Raise UserError if parameters, optimizer and `states` states of one sequence do not fit into memory.
 
+    The model is a policy's `critic` or any other.
     The estimate is a lower bound of what engines need. If the engine stores all links, each of the states has its links
     and masked memories; else only those of a `batch` have. Of a sparse model an engine that does not expand its links
     keeps no memory of each step, but of each sequence those before, while and after it runs.
@@ -38,9 +41,10 @@ def check_memory(spec: Spec, engine: Engine, precision: str, states: int, batch:
         fixed += whole * N * (links + W * seen)
     needed = (fixed + states * state) * np.dtype(precision).itemsize
     if needed > here:
+        what, first = ("critic", "--critic-hidden, ") if critic else ("model", "")
         raise UserError(
-            f"the model must fit into the {here >> 30} GiB of this machine, got sizes that need about "
-            f"{needed >> 30:,} GiB. Lower --hidden, --memory-size, --word-size, --batch or the steps at once."
+            f"the {what} must fit into the {here >> 30} GiB of this machine, got sizes that need about "
+            f"{needed >> 30:,} GiB. Lower {first}--hidden, --memory-size, --word-size, --batch or the steps at once."
         )
 
 
