@@ -1,5 +1,6 @@
 """The engine `gpu` behind the two calls of `Engine`: arrays in, tensors on the device inside, arrays out."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from numdnc.engines.check import check_backward, check_forward, check_tape, refu
 from numdnc.engines.gpu.batch import backward_of_rows, forward_of_rows
 from numdnc.engines.gpu.plan import refuse_spec
 from numdnc.engines.gpu.sequence import Launcher
+from numdnc.engines.tensors import to_array, to_tensor
 from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
 from numdnc.tree import map_leaves
@@ -53,11 +55,11 @@ class GPUEngine:
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
         check_forward(spec, params, inputs, state, bypass_mask, lengths)
-        given = map_leaves(self._tensor, (params, inputs, state))
-        mask = None if bypass_mask is None else self._tensor(bypass_mask)
+        given = map_leaves(partial(to_tensor, device=self._device), (params, inputs, state))
+        mask = None if bypass_mask is None else to_tensor(bypass_mask, self._device)
         outputs, after, parts = forward_of_rows(self._launcher, spec, *given, mask, keep_tape=keep_tape)
         tape = Tape(spec, len(inputs), inputs.shape[1], given[0], parts) if keep_tape else None
-        return _array(outputs), map_leaves(_array, after), tape
+        return to_array(outputs), map_leaves(to_array, after), tape
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
@@ -65,21 +67,11 @@ class GPUEngine:
         """See `Engine.backward`."""
         check_tape(self.name, Tape, spec, tape)
         check_backward(spec, params, tape.steps, tape.batch, d_outputs, d_state)
-        given = map_leaves(self._tensor, (d_outputs, d_state))
+        given = map_leaves(partial(to_tensor, device=self._device), (d_outputs, d_state))
         found = backward_of_rows(self._launcher, tape.params, tape.parts, *given)
         d_params, d_inputs, d_before = found
         return (
-            map_leaves(_array, d_params),
-            None if d_inputs is None else _array(d_inputs),
-            map_leaves(_array, d_before),
+            map_leaves(to_array, d_params),
+            None if d_inputs is None else to_array(d_inputs),
+            map_leaves(to_array, d_before),
         )
-
-    def _tensor(self, array: Any) -> torch.Tensor:
-        """Copy an array to the device; symbols become int64, which torch requires for look-ups."""
-        dtype = np.int64 if np.issubdtype(array.dtype, np.integer) else array.dtype
-        return torch.from_numpy(np.array(array, dtype, order="C")).to(self._device)
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    """Copy a tensor to a new NumPy array."""
-    return np.array(tensor.cpu().numpy())

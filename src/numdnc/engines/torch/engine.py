@@ -1,7 +1,7 @@
 """The torch engine behind the two calls of `Engine`: arrays in, tensors inside, arrays out."""
 
 import os
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ try:
 except ImportError:
     raise missing_package("the engine torch", "torch") from None
 
+from numdnc.engines.tensors import to_array, to_tensor
 from numdnc.engines.torch.model import forward
 
 
@@ -60,14 +61,16 @@ class TorchEngine:
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
         check_forward(spec, params, inputs, state, bypass_mask, lengths)
-        given = map_leaves(self._tensor, (params, inputs, state))
-        mask, rows = (None if part is None else self._tensor(part) for part in (bypass_mask, lengths))
+        given = map_leaves(partial(to_tensor, device=self._device), (params, inputs, state))
+        mask, rows = (
+            None if part is None else to_tensor(part, self._device) for part in (bypass_mask, lengths)
+        )
         with torch.set_grad_enabled(keep_tape):
             if keep_tape:
                 given = map_leaves(_require_grad, given)
             outputs, after = forward(spec, *given, mask, rows)
         tape = Tape(spec, *given, outputs, after) if keep_tape else None
-        return _array(outputs), map_leaves(_array, after), tape
+        return to_array(outputs), map_leaves(to_array, after), tape
 
     def backward(
         self, spec: Spec, params: Any, tape: Any, d_outputs: Array, d_state: Any
@@ -78,7 +81,7 @@ class TorchEngine:
         check_backward(spec, params, steps, batch, d_outputs, d_state)
         by: Any = (tape.params, tape.inputs, tape.state)
         results = [(tape.outputs, d_outputs), *zip(leaves(tape.after), leaves(d_state), strict=True)]
-        results = [(tensor, self._tensor(d)) for tensor, d in results if tensor.requires_grad]
+        results = [(tensor, to_tensor(d, self._device)) for tensor, d in results if tensor.requires_grad]
         tensors: list[Any] = list(leaves(by))
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
         gradients = iter(
@@ -91,23 +94,13 @@ class TorchEngine:
             )
         )
         d_params, d_inputs, d_before = map_leaves(
-            lambda leaf: _array(next(gradients)) if leaf.requires_grad else None, by
+            lambda leaf: to_array(next(gradients)) if leaf.requires_grad else None, by
         )
         return d_params, d_inputs, d_before
-
-    def _tensor(self, array: Any) -> torch.Tensor:
-        """Copy an array to the device; symbols become int64, which torch requires for look-ups."""
-        dtype = np.int64 if np.issubdtype(array.dtype, np.integer) else array.dtype
-        return torch.from_numpy(np.array(array, dtype, order="C")).to(self._device)
 
 
 def _require_grad(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.requires_grad_() if tensor.is_floating_point() else tensor
-
-
-def _array(tensor: torch.Tensor) -> Array:
-    """Copy a tensor to a new NumPy array."""
-    return np.array(tensor.detach().cpu().numpy())
 
 
 @lru_cache
