@@ -1,5 +1,6 @@
 """Trials: what each action brings, by acting every episode out again from its first step."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,11 @@ from numdnc.reinforcement import rollout
 from numdnc.tasks.imitation_task import ImitationSettings
 from numdnc.tasks.shrdlu import Shrdlu
 from numdnc.tasks.trial_task import TrialTask
-from numdnc.training.run import forward_with
+from numdnc.training.folder import RunFolder
+from numdnc.training.loop import train
+from numdnc.training.optimizers import OptimizerSettings
+from numdnc.training.run import TrainingSettings, forward_with, new_run
+from numdnc.training.workers import Workers
 
 SHRDLU = Shrdlu(lesson=4, spare_moves=1, last_weight=3, undo_cost=0.5)
 SPEC = DNCSpec(input_size=97, output_size=7, hidden_sizes=(5,), memory_size=4, word_size=3, read_heads=2)
@@ -123,3 +128,13 @@ def test_taken_episodes_go_on_as_the_same_and_independently() -> None:
 def test_an_action_is_the_best_of_a_search_or_of_trials() -> None:
     with pytest.raises(UserError, match=r"imitate and trials must not both be given. Leave one out"):
         ImitationSettings(imitate=True, trials=True)
+
+
+def test_several_processes_are_refused(tmp_path: Path) -> None:
+    task = trial_task()
+    training, optimizer = TrainingSettings(steps=1), OptimizerSettings()
+    made = new_run(SPEC, training, optimizer, task={}, position=task.position(), batch=6, engine="reference")
+    two = Workers()
+    two.world_size = 2
+    with pytest.raises(UserError, match="a policy must be trained by one process, got 2"):
+        next(iter(train(made, task, RunFolder(tmp_path / "two"), workers=two)))

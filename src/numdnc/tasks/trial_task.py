@@ -39,6 +39,9 @@ class TrialTask(ImitationTask):
     taken of the same one and have the same, the future is the same.
     """
 
+    one_process = True
+    """A trial goes on from the state of every episode, of which each of several processes has only its own."""
+
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
         """Episodes in which all actions are tried at every step; the record has the best."""
         episodes, found = self._begun(batch.inputs.shape[1]), []

@@ -51,7 +51,7 @@ def train(
     Each of several `workers` calls this with the same run and the same task, and holds its own rows of the state
     meanwhile; rank 0 writes for all.
     """
-    if run.critic:
+    if run.critic or getattr(task, "one_process", False):
         check_one_process(workers)
     task.move_to(run.position)
     _check_same_run(run, task, workers)
