@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numdnc.params import Array, Inputs
-from numdnc.reinforcement import likeliest_actions, rollout
+from numdnc.reinforcement import likeliest_actions, rewards_to_go, rollout
 from numdnc.tasks import Batch, Forward
 from numdnc.tasks.imitation_task import ImitationTask
 from numdnc.tree import map_leaves
@@ -31,9 +31,10 @@ class TrialTask(ImitationTask):
 
         Q(a) = r(a) + the rewards to come if the likeliest actions follow,    best = those of the highest Q
 
-    Rewards alone decide. From each state that it came to, the model learns to prefer the best actions, as in imitation:
-    a step of policy iteration, with rollouts as in Tesauro and Galperin 1996 and a classifier for the next policy as in
-    Lagoudakis and Parr 2003.
+    Of the action that is then taken, Q is what the episode brought from there on, if that is more. Rewards alone
+    decide. From each state that it came to, the model learns to prefer the best actions, as in imitation: a step of
+    policy iteration, with rollouts as in Tesauro and Galperin 1996 and a classifier for the next policy as in Lagoudakis
+    and Parr 2003.
 
     Its episodes can be `taken(rows)`, which copies them as they stand, and say their `position`, (B,): of two that were
     taken of the same one and have the same, the future is the same.
@@ -53,33 +54,33 @@ class TrialTask(ImitationTask):
             return outputs, after
 
         def choose(logits: Array, allowed: NDArray[Any]) -> NDArray[Any]:
-            best = self._best(forward, episodes, after, allowed.astype(bool))
-            found.append(best)
-            return self._drawn(logits, allowed, best, self._rng)
+            found.append(self._worth(forward, episodes, after, allowed.astype(bool)))
+            return self._drawn(logits, allowed, _best(found[-1]), self._rng)
 
         played = self._play(step, episodes, choose)
         assert played.episode is not None
-        return played._replace(episode=played.episode._replace(record=Tried(np.stack(found))))
+        worth, actions = np.stack(found), played.episode.actions
+        brought = np.maximum(
+            np.take_along_axis(worth, actions, -1), rewards_to_go(played.episode.rewards)[..., None]
+        )
+        np.put_along_axis(worth, actions, brought, -1)
+        return played._replace(episode=played.episode._replace(record=Tried(_best(worth))))
 
-    def _best(
-        self, forward: Forward, episodes: Any, state: Any, allowed: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """The actions that bring most from here on, (B, L)."""
-        chooses = allowed.sum(axis=1) > 1
-        rows, actions = np.nonzero(allowed & chooses[:, None])
+    def _worth(self, forward: Forward, episodes: Any, state: Any, allowed: NDArray[np.bool_]) -> Array:
+        """What each action brings from here on, (B, L); 0 where one alone is allowed, -inf of those that are not."""
+        found = np.where(allowed, 0, -np.inf)
+        rows, actions = np.nonzero(allowed & (allowed.sum(axis=1) > 1)[:, None])
         if not len(rows):
-            return allowed
+            return found
         branches = episodes.taken(rows)
-        worth = np.full(allowed.shape, -np.inf)
-        worth[rows, actions] = branches.step(actions[:, None], np.zeros((len(rows), self.output_size)))
+        found[rows, actions] = branches.step(actions[:, None], np.zeros((len(rows), self.output_size)))
         if branches.observation.alive.any():
             _, first, same = np.unique(
                 np.stack([rows, branches.position]), axis=1, return_index=True, return_inverse=True
             )
             following = map_leaves(lambda array: array[rows[first]], state)
-            worth[rows, actions] += self._to_come(forward, branches.taken(first), following)[same]
-        best = worth >= worth.max(axis=1, keepdims=True) - _EQUAL
-        return np.where(chooses[:, None], best, allowed)
+            found[rows, actions] += self._to_come(forward, branches.taken(first), following)[same]
+        return found
 
     def _to_come(self, forward: Forward, episodes: Any, state: Any) -> Array:
         """The rewards from here on if the likeliest actions follow, (b,)."""
@@ -89,3 +90,9 @@ class TrialTask(ImitationTask):
         )
         total: Array = done.episode.rewards.sum(axis=0)
         return total
+
+
+def _best(worth: Array) -> NDArray[np.bool_]:
+    """The actions that bring most."""
+    best: NDArray[np.bool_] = worth >= worth.max(axis=-1, keepdims=True) - _EQUAL
+    return best
