@@ -33,8 +33,8 @@ class TrialTask(ImitationTask):
 
     Of the action that is then taken, Q is what the episode brought from there on, if that is more. Rewards alone
     decide. From each state that it came to, the model learns to prefer the best actions, as in imitation: a step of
-    policy iteration, with rollouts as in Tesauro and Galperin 1996 and a classifier for the next policy as in Lagoudakis
-    and Parr 2003.
+    policy iteration, with rollouts as in Tesauro and Galperin 1996 and a classifier for the next policy as in
+    Lagoudakis and Parr 2003.
 
     Its episodes can be `taken(rows)`, which copies them as they stand, and say their `position`, (B,): of two that were
     taken of the same one and have the same, the future is the same.
