@@ -22,9 +22,11 @@ SHRDLU = Shrdlu(lesson=4, spare_moves=1, last_weight=3, undo_cost=0.5)
 SPEC = DNCSpec(input_size=97, output_size=7, hidden_sizes=(5,), memory_size=4, word_size=3, read_heads=2)
 
 
-def forward(seed: int = 0) -> Any:
-    rng = np.random.default_rng(seed)
-    params = map_leaves(lambda leaf: leaf + rng.normal(0, 0.5, leaf.shape), init_params(SPEC, 0, np.float64))
+def forward(scale: float = 0.5) -> Any:
+    rng = np.random.default_rng(0)
+    params = map_leaves(
+        lambda leaf: leaf + rng.normal(0, scale, leaf.shape), init_params(SPEC, 0, np.float64)
+    )
     return forward_with(get_engine("reference"), SPEC, params)
 
 
@@ -37,8 +39,9 @@ def likeliest(logits: Any, allowed: Any) -> Any:
     return np.where(allowed, logits, -np.inf).argmax(axis=1)[:, None]
 
 
-def test_the_best_actions_are_those_of_episodes_acted_out_from_the_first_step() -> None:
-    task, model, started = trial_task(), forward(), []
+@pytest.mark.parametrize("scale", [0.5, 1.5])
+def test_the_best_actions_are_those_of_episodes_acted_out_from_the_first_step(scale: float) -> None:
+    task, model, started = trial_task(), forward(scale), []
 
     def remembered(rng: Any, count: int) -> Any:
         started.append(Shrdlu.reset(SHRDLU, rng, count))
@@ -74,7 +77,7 @@ def test_the_best_actions_are_those_of_episodes_acted_out_from_the_first_step() 
         np.testing.assert_array_equal(episode.record.optimal[t], expected)
         some_equal += (expected.sum(axis=1)[chooses] < 7).sum()
     assert some_equal > 10
-    assert more
+    assert more or scale > 0.5
     assert (episode.allowed.sum(axis=2) > 1).any(axis=1).sum() > 2
 
 
