@@ -2,17 +2,20 @@
 
     python benchmarks/results.py [runs/reproduce/NAME ..]
 
-The results of the folders named, as `numdnc reproduce` leaves them, are taken into docs/results/ first.
+The results of the folders named, as `numdnc reproduce` leaves them, are taken into docs/results/ first. Runs of other
+seeds that are there, of the same settings, stay: seeds may be trained on several machines.
 """
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from numdnc.errors import UserError
 from numdnc.files import write_atomically
 from numdnc.recipes import load_recipe, recipe_names
-from numdnc.recipes.results import FILE, Result, markdown, read_result
+from numdnc.recipes.recipe import Figure
+from numdnc.recipes.results import FILE, ModelResult, Result, markdown, read_result
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "results.md"
@@ -21,9 +24,41 @@ BEGIN, END = "<!-- made by benchmarks/results.py: do not edit -->\n", "<!-- end 
 
 
 def take(folder: Path) -> None:
-    """Copy the results of a reproduction to docs/results/."""
+    """Copy the results of a reproduction to docs/results/, to those of other seeds that are there."""
     result = read_result(folder / FILE)
-    write_atomically(RESULTS / f"{result.recipe}.json", result.to_json().encode())
+    kept = RESULTS / f"{result.recipe}.json"
+    if kept.exists():
+        result = joined(result, read_result(kept))
+    write_atomically(kept, result.to_json().encode())
+
+
+def joined(result: Result, before: Result) -> Result:
+    """The result with the runs of `before` whose seeds it has not begun, if both are of the same settings."""
+    if _settings(result) != _settings(before):
+        return result
+    models = tuple(map(_joined_model, result.models, before.models))
+    return replace(result, models=models)
+
+
+def _settings(result: Result) -> list[tuple[str, str, tuple[Figure, ...]]]:
+    return [
+        (model.name, model.train, tuple(found.figure for found in model.figures)) for model in result.models
+    ]
+
+
+def _joined_model(model: ModelResult, before: ModelResult) -> ModelResult:
+    begun = {run.seed: run for run in model.runs if run.iterations}
+    others = {run.seed: run for run in before.runs if run.iterations and run.seed not in begun}
+    waiting = {run.seed: run for run in model.runs}
+    runs = sorted({**waiting, **begun, **others}.items())
+    figures = []
+    for found, earlier in zip(model.figures, before.figures, strict=True):
+        kept = {
+            seed: value for seed, value in zip(earlier.seeds, earlier.values, strict=True) if seed in others
+        }
+        values = dict(sorted({**kept, **dict(zip(found.seeds, found.values, strict=True))}.items()))
+        figures.append(found.with_values(values))
+    return replace(model, runs=tuple(run for _, run in runs), figures=tuple(figures))
 
 
 def made() -> str:

@@ -82,6 +82,39 @@ def test_a_figure_that_changes_is_noticed(
         script.page("a page of another form")
 
 
+def test_runs_of_other_seeds_stay(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seed 1 is trained on another machine than seeds 0 and 2, and measured anew later."""
+    whole = read_result(RESULTS / "traversal.json")
+    monkeypatch.setattr(script, "RESULTS", tmp_path)
+
+    def take(seeds: tuple[int, ...], value: float, train: str = "") -> None:
+        stored = json.loads(whole.to_json())
+        for model in stored["models"]:
+            model["train"] += train
+            for run in model["runs"]:
+                run["iterations"] *= run["seed"] in seeds
+            for found in model["figures"]:
+                found.update(seeds=seeds, values=[value + seed for seed in seeds], mean=0.0, sd=None)
+        (tmp_path / "results.json").write_text(json.dumps(stored))
+        script.take(tmp_path)
+
+    take((0, 2), 10.0)
+    take((1,), 20.0)
+    found = read_result(tmp_path / "traversal.json")
+    (first, last) = found.models
+    assert [bool(run.iterations) for run in (*first.runs, *last.runs)] == [True] * 6
+    assert [run.seed for run in first.runs] == [0, 1, 2]
+    for figure in last.figures:
+        assert (figure.seeds, figure.values) == ((0, 1, 2), (10.0, 21.0, 12.0))
+        assert (figure.mean, figure.sd) == (pytest.approx(43 / 3), pytest.approx(5.859465))
+    take((1, 2), 30.0)
+    assert read_result(tmp_path / "traversal.json").models[1].figures[0].values == (10.0, 31.0, 32.0)
+    take((1,), 40.0, train=" --no-links")
+    assert read_result(tmp_path / "traversal.json").models[1].figures[0].values == (41.0,)
+
+
 def test_a_file_that_is_no_result_is_refused(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

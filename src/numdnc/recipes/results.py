@@ -7,7 +7,7 @@ import shlex
 import statistics
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -82,14 +82,20 @@ class FigureResult:
     @classmethod
     def of(cls, figure: Figure, scores: dict[int, float], errors: Sequence[str]) -> "FigureResult":
         """The result of these scores, by seed."""
-        values = tuple(figure.in_unit(score) for score in scores.values())
-        return cls(
-            figure=figure,
-            seeds=tuple(scores),
-            values=values,
-            mean=statistics.fmean(values) if values else None,
-            sd=statistics.stdev(values) if len(values) > 1 else None,
-            errors=tuple(dict.fromkeys(errors)),
+        empty = cls(
+            figure=figure, seeds=(), values=(), mean=None, sd=None, errors=tuple(dict.fromkeys(errors))
+        )
+        return empty.with_values({seed: figure.in_unit(score) for seed, score in scores.items()})
+
+    def with_values(self, values: dict[int, float]) -> "FigureResult":
+        """The same with these values, by seed, in the unit of the figure."""
+        found = tuple(values.values())
+        return replace(
+            self,
+            seeds=tuple(values),
+            values=found,
+            mean=statistics.fmean(found) if found else None,
+            sd=statistics.stdev(found) if len(found) > 1 else None,
         )
 
 
