@@ -145,3 +145,26 @@ def test_several_processes_are_refused(tmp_path: Path) -> None:
     two.world_size = 2
     with pytest.raises(UserError, match="a policy must be trained by one process, got 2"):
         next(iter(train(made, task, RunFolder(tmp_path / "two"), workers=two)))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_trials_are_acted_out_with_the_average_of_the_parameters(
+    decay: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, optimizer = trial_task(), OptimizerSettings(learning_rate=0.1)
+    training = TrainingSettings(steps=3, report_every=3, average_decay=decay)
+    made = new_run(SPEC, training, optimizer, task={}, position=task.position(), batch=6, engine="reference")
+    made.carries_state, made.state = False, ()
+    folder, acted = RunFolder(tmp_path / "run"), []
+    folder.create(made)
+    whole = TrialTask.rollout
+
+    def seen(self: TrialTask, model: Any, batch: Any) -> Any:
+        probe = np.ones((1, 1, 97), np.float32)
+        own, average = (forward_with(made.engine, SPEC, p) for p in (made.params, made.evaluated))
+        acted.append([np.array_equal(model(probe, None)[0], f(probe, None)[0]) for f in (own, average)])
+        return whole(self, model, batch)
+
+    monkeypatch.setattr(TrialTask, "rollout", seen)
+    list(train(made, task, folder))
+    assert acted[1:] == [[not decay, True]] * 2

@@ -42,6 +42,8 @@ class TrialTask(ImitationTask):
 
     one_process = True
     """A trial goes on from the state of every episode, of which each of several processes has only its own."""
+    acts_averaged = True
+    """Episodes are acted out with the average of the parameters, if there is one: it plays on better."""
 
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
         """Episodes in which all actions are tried at every step; the record has the best."""

@@ -109,7 +109,8 @@ def _next_batch(run: Run, task: Task, interactive: Interactive | None, workers: 
     """The next batch, the same in all workers, with the model's choices where the task lets it choose."""
     batch = task.next_batch()
     if interactive is not None:
-        batch = interactive.rollout(_sharded(forward_with(run.engine, run.spec, run.params), workers), batch)
+        params = run.evaluated if getattr(task, "acts_averaged", False) else run.params
+        batch = interactive.rollout(_sharded(forward_with(run.engine, run.spec, params), workers), batch)
     workers.record(batch.inputs, batch.targets)
     return batch
 
