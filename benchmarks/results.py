@@ -33,8 +33,8 @@ def take(folder: Path) -> None:
 
 
 def joined(result: Result, before: Result) -> Result:
-    """The result with the runs of `before` whose seeds it has not begun, if both are of the same settings."""
-    if _settings(result) != _settings(before):
+    """The result with the runs of `before` whose seeds it has not begun, if settings and versions are the same."""
+    if _settings(result) != _settings(before) or result.machine.versions != before.machine.versions:
         return result
     models = tuple(map(_joined_model, result.models, before.models))
     return replace(result, models=models)
@@ -53,11 +53,16 @@ def _joined_model(model: ModelResult, before: ModelResult) -> ModelResult:
     runs = sorted({**waiting, **begun, **others}.items())
     figures = []
     for found, earlier in zip(model.figures, before.figures, strict=True):
-        kept = {
-            seed: value for seed, value in zip(earlier.seeds, earlier.values, strict=True) if seed in others
-        }
-        values = dict(sorted({**kept, **dict(zip(found.seeds, found.values, strict=True))}.items()))
-        figures.append(found.with_values(values))
+        pairs = [
+            *(
+                (seed, value)
+                for seed, value in zip(earlier.seeds, earlier.values, strict=True)
+                if seed in others
+            ),
+            *((seed, value) for seed, value in zip(found.seeds, found.values, strict=True) if seed in begun),
+        ]
+        errors = () if others.keys() <= set(earlier.seeds) else earlier.errors
+        figures.append(replace(found.with_values(dict(sorted(pairs))), errors=(*found.errors, *errors)))
     return replace(model, runs=tuple(run for _, run in runs), figures=tuple(figures))
 
 

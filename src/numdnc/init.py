@@ -128,6 +128,12 @@ def add_output(trained: Any) -> Any:
     )
 
 
+def drop_output(trained: Any) -> Any:
+    """Parameters that compute what those of a trained model do, but for its last output."""
+    output = trained.output
+    return trained._replace(output=output._replace(weights=output.weights[:, :-1], bias=output.bias[:-1]))
+
+
 def initial_state(spec: Spec, params: Any, batch: int) -> Any:
     """State in which the sequences of a batch start: zeros, `start_values`, and what the model has learned."""
     state = zero_state(spec, batch, params.output.bias.dtype)

@@ -136,6 +136,11 @@ def test_a_policy_that_is_its_own_critic_gives_a_value() -> None:
     assert "begins with all parameters of blocks" in done(*settings, "--start-from", "blocks")
     done("trace", "own", "-i", ASKED, "--out", "value.safetensors")
     assert load_trace(Path("value.safetensors")).about.output_channels[-2:] == ("pass", "value")
+    words = ("train", "shrdlu", *TINY, "--no-imitate", "--trials", "--minutes", 1e-9, "--out", "tried")
+    assert "begins with all parameters of own" in done(*words, "--start-from", "own")
+    own, tried = load_run("own").params.output, load_run("tried").params.output
+    assert (own.weights[:, :-1] == tried.weights).all()
+    assert (own.bias[:-1] == tried.bias).all()
 
 
 def test_progress_says_what_is_learned() -> None:
@@ -166,6 +171,6 @@ def test_mistakes_are_refused_in_a_line() -> None:
     train = ("train", "shrdlu", *TINY, "--steps", 1)
     refused(*train, "--optimal-share", 2, expect="optimal_share must lie in [0, 1], got 2")
     refused(*train, "--blocks", 1, expect="blocks must be from 2 to 6")
-    refused(*train, "--trials", expect="imitate and trials must not both be given|, as by --no-imitate")
+    refused(*train, "--trials", expect="trials must be given without imitate, got both. Add --no-imitate")
     refused(*train, "--last-weight", -1, expect="last_weight must be at least 0 and finite, got -1")
     refused(*train, "--no-imitate", "--weight-noise", 0.1, expect="weight_noise must be 0 for a policy")

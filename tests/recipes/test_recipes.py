@@ -24,6 +24,7 @@ TRAININGS = [(name, model) for name in recipe_names() for model in load_recipe(n
 CORE = (("copy", "DNC"), ("text", ""), ("shortest-path", ""))
 _GRAPHS = {"init_scheme": "store", "input_scale": 5}
 _SHRDLU = {"evaluated": 160, "entropy": 0.3, "critic": "shared", "value_weight": 0.5}
+_TRIALS = {key: value for key, value in _SHRDLU.items() if key != "evaluated"}
 _MODULES = {"memory_size": 32, "read_heads": 1}
 _INSTRUCTED = {
     "read_heads": 4,
@@ -49,6 +50,11 @@ OF_THE_PRESET: dict[str, dict[str, Any]] = {
     "shrdlu:moves": _SHRDLU,
     "shrdlu:more-moves": {**_SHRDLU, "grow_from": 0},
     "shrdlu:DNC": _SHRDLU,
+    "shrdlu-rewards:one-goal": {**_TRIALS, "grow_from": 0, "slots_per_vector": 1.2},
+    "shrdlu-rewards:look-up": _TRIALS,
+    "shrdlu-rewards:moves": _TRIALS,
+    "shrdlu-rewards:more-moves": {**_TRIALS, "grow_from": 0},
+    "shrdlu-rewards:DNC": _TRIALS,
     "shrdlu-lstm": {
         **_SHRDLU,
         **_GRAPHS,

@@ -89,14 +89,18 @@ def test_runs_of_other_seeds_stay(
     whole = read_result(RESULTS / "traversal.json")
     monkeypatch.setattr(script, "RESULTS", tmp_path)
 
-    def take(seeds: tuple[int, ...], value: float, train: str = "") -> None:
+    def take(
+        seeds: tuple[int, ...], value: float, train: str = "", scored: tuple[int, ...] = (), error: str = ""
+    ) -> None:
         stored = json.loads(whole.to_json())
         for model in stored["models"]:
             model["train"] += train
             for run in model["runs"]:
                 run["iterations"] *= run["seed"] in seeds
             for found in model["figures"]:
-                found.update(seeds=seeds, values=[value + seed for seed in seeds], mean=0.0, sd=None)
+                known = scored or seeds
+                found.update(seeds=known, values=[value + seed for seed in known], mean=0.0, sd=None)
+                found["errors"] = [error] if error else []
         (tmp_path / "results.json").write_text(json.dumps(stored))
         script.take(tmp_path)
 
@@ -111,6 +115,18 @@ def test_runs_of_other_seeds_stay(
         assert (figure.mean, figure.sd) == (pytest.approx(43 / 3), pytest.approx(5.859465))
     take((1, 2), 30.0)
     assert read_result(tmp_path / "traversal.json").models[1].figures[0].values == (10.0, 31.0, 32.0)
+    take((0,), 50.0, scored=(0, 1))  # run 1 was saved before its first update
+    assert read_result(tmp_path / "traversal.json").models[1].figures[0].values == (50.0, 31.0, 32.0)
+    take((0, 1, 2), 60.0, scored=(0, 1), error="run 2 is broken")
+    take((1,), 70.0)
+    found = read_result(tmp_path / "traversal.json")
+    assert (found.errors[0], found.finished) == (
+        "DNC: lesson 14, labels as in the paper: run 2 is broken",
+        False,
+    )
+    take((2,), 80.0)
+    found = read_result(tmp_path / "traversal.json")
+    assert (found.errors, found.models[1].figures[0].values) == ([], (60.0, 71.0, 82.0))
     take((1,), 40.0, train=" --no-links")
     assert read_result(tmp_path / "traversal.json").models[1].figures[0].values == (41.0,)
 

@@ -9,7 +9,8 @@ import pytest
 from numdnc import DNCSpec, UserError, init_params, map_leaves
 from numdnc.engines import get_engine
 from numdnc.reinforcement import rollout
-from numdnc.tasks.imitation_task import ImitationSettings
+from numdnc.tasks.imitation_task import ImitationSettings, ImitationTask
+from numdnc.tasks.reinforcement_task import ReinforcementTask
 from numdnc.tasks.shrdlu import Shrdlu
 from numdnc.tasks.trial_task import TrialTask
 from numdnc.training.folder import RunFolder
@@ -75,8 +76,9 @@ def test_the_best_actions_are_those_of_episodes_acted_out_from_the_first_step(sc
             chooses[:, None], worth > worth.max(axis=1, keepdims=True) - 1e-9, episode.allowed[t]
         )
         np.testing.assert_array_equal(episode.record.optimal[t], expected)
-        some_equal += (expected.sum(axis=1)[chooses] < 7).sum()
-    assert some_equal > 10
+        best = expected.sum(axis=1)[chooses]
+        some_equal += ((best > 1) & (best < 7)).sum()
+    assert some_equal > 2
     assert more or scale > 0.5
     assert (episode.allowed.sum(axis=2) > 1).any(axis=1).sum() > 2
 
@@ -126,14 +128,26 @@ def test_taken_episodes_go_on_as_the_same_and_independently() -> None:
             lambda a, b: np.testing.assert_array_equal(a, b[rows]), taken.observation, game.observation
         )
         map_leaves(lambda a, b: np.testing.assert_array_equal(a, b[rows]), taken.record(), game.record())
-        for name in ("right", "reached", "optimal", "position"):
+        for name in ("right", "reached", "optimal", "board"):
             np.testing.assert_array_equal(getattr(taken, name), getattr(game, name)[rows])
         np.testing.assert_array_equal(taken.measures["not_optimal"], game.measures["not_optimal"][rows])
     assert acted > 2
 
 
+def test_what_is_at_random_is_not_told_the_best_actions() -> None:
+    """The return that `diagnose` compares with is the same whatever is learned from."""
+    settings = ImitationSettings(batch=6, evaluated=64, optimal_share=1.0)
+    kinds = (ReinforcementTask, ImitationTask, TrialTask)
+    found = [kind("shrdlu", SHRDLU, settings, seed=4).random_return() for kind in kinds]
+    assert found[0] == found[1] == found[2]
+    best = ImitationTask("shrdlu", SHRDLU, settings, seed=4)
+    batch = best.rollout(forward(), best.next_batch())
+    assert batch.episode is not None
+    assert batch.episode.rewards.sum(axis=0).mean() > 2 * found[0]
+
+
 def test_an_action_is_the_best_of_a_search_or_of_trials() -> None:
-    with pytest.raises(UserError, match=r"imitate and trials must not both be given. Leave one out"):
+    with pytest.raises(UserError, match=r"trials must be given without imitate, got both. Add --no-imitate"):
         ImitationSettings(imitate=True, trials=True)
 
 
@@ -143,7 +157,7 @@ def test_several_processes_are_refused(tmp_path: Path) -> None:
     made = new_run(SPEC, training, optimizer, task={}, position=task.position(), batch=6, engine="reference")
     two = Workers()
     two.world_size = 2
-    with pytest.raises(UserError, match="a policy must be trained by one process, got 2"):
+    with pytest.raises(UserError, match="or one that learns by trial, must be trained by one process, got 2"):
         next(iter(train(made, task, RunFolder(tmp_path / "two"), workers=two)))
 
 

@@ -118,7 +118,10 @@ def test_what_the_policy_gradient_does_not_allow_is_refused(tmp_path: Path) -> N
     two.world_size = 2
     made = run(task(), 2)
     RunFolder(tmp_path / "two").create(made)
-    with pytest.raises(UserError, match="a policy must be trained by one process, got 2"):
+    with pytest.raises(
+        UserError,
+        match="a policy with a critic, or one that learns by trial, must be trained by one process, got 2",
+    ):
         next(iter(train(made, task(), RunFolder(tmp_path / "two"), workers=two)))
 
 

@@ -151,8 +151,8 @@ def train_shrdlu(
 ) -> Callable[[Workers], None]:
     """Move numbered blocks until they lie as one of several goals says (mini-SHRDLU, Graves et al. 2016).
 
-    By imitation of the best moves; --published learns from rewards alone, as the paper does. What was measured so far:
-    docs/results/shrdlu.md.
+    By imitation of the best moves; with --no-imitate from rewards alone, by policy gradient or, with --trials, by trial
+    of every move; --published takes the settings of the paper. What was measured so far: docs/results/shrdlu.md.
     """
     model, training = adapt(model, training, _SHRDLU_MODEL, _SHRDLU_TRAINING)
     new = ShrdluRun.prepare(task, reinforcement, seed=training.seed)

@@ -6,12 +6,17 @@ import numpy as np
 import torch
 
 from numdnc.params import Array
+from numdnc.tree import Tree, map_leaves
 
 
-def to_tensor(array: Any, device: torch.device) -> torch.Tensor:
-    """Copy an array to a device; symbols become int64, which torch requires for look-ups."""
-    dtype = np.int64 if np.issubdtype(array.dtype, np.integer) else array.dtype
-    return torch.from_numpy(np.array(array, dtype, order="C")).to(device)
+def to_tensors(arrays: Tree, device: torch.device) -> Tree:
+    """Copy a tree of arrays to a device; symbols become int64, which torch requires for look-ups."""
+
+    def copied(array: Any) -> torch.Tensor:
+        dtype = np.int64 if np.issubdtype(array.dtype, np.integer) else array.dtype
+        return torch.from_numpy(np.array(array, dtype, order="C")).to(device)
+
+    return map_leaves(copied, arrays)
 
 
 def to_array(tensor: torch.Tensor) -> Array:

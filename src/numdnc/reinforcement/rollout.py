@@ -78,16 +78,14 @@ class Rollout(NamedTuple):
     episode: Episode  # without advantages, which are 0
 
 
-def rollout(
-    step: Step, episodes: Episodes, sizes: tuple[int, ...], choose: Choose, state: Any = None
-) -> Rollout:
-    """Let a model act, from `state` on, until all episodes have ended.
+def rollout(step: Step, episodes: Episodes, sizes: tuple[int, ...], choose: Choose) -> Rollout:
+    """Let a model act until all episodes have ended.
 
     Episodes may say the inputs of their first steps `ahead`, (P, B, X), at which they allow one action alone; the model
     then computes these steps at once.
     """
     ahead: Any = getattr(episodes, "ahead", ())
-    first, state = step(ahead, state) if len(ahead) else (ahead, state)
+    first, state = step(ahead, None) if len(ahead) else (ahead, None)
     steps: list[Any] = []
     while episodes.observation.alive.any():
         seen = episodes.observation

@@ -6,7 +6,7 @@ from typing import Any
 
 from numdnc.engines import select_engine
 from numdnc.errors import UserError
-from numdnc.init import add_layers, add_output, add_recurrence, init_params
+from numdnc.init import add_layers, add_output, add_recurrence, drop_output, init_params
 from numdnc.inspection.health import SEQUENCES
 from numdnc.params import zero_params
 from numdnc.runs.base import NewTask, TaskRun
@@ -63,9 +63,7 @@ def begin_run(
     if start := training.start_from:
         trained = load_trained(Path(start))
         params, origin = (
-            trained_params(
-                trained, start, spec, training, adds_value=getattr(new.task, "gives_value", False)
-            ),
+            trained_params(trained, start, spec, training, value=getattr(new.task, "gives_value", False)),
             _origin(trained, start, new, spec),
         )
         training = replace(training, start_from=Path(start).name or Path(start).resolve().name)
@@ -88,12 +86,12 @@ def begin_run(
 
 
 def trained_params(
-    trained: Run, source: str, spec: Spec, training: TrainingSettings, *, adds_value: bool = False
+    trained: Run, source: str, spec: Spec, training: TrainingSettings, *, value: bool = False
 ) -> Any:
     """Parameters of a trained run, which is called `source`, for a model of this spec.
 
-    It may have more layers, or a recurrent controller in place of a feed-forward one; with `adds_value` an output
-    more, the last one. What is added changes nothing at first.
+    It may have more layers, or a recurrent controller in place of a feed-forward one; with `value` the value of a
+    policy as its last output. What is added changes nothing at first; a value that is not wanted is dropped.
     """
     there = trained.spec
     recurs = (there.controller, spec.controller) == ("feedforward", "rnn")
@@ -117,8 +115,10 @@ def trained_params(
         )
         params = add_recurrence(spec, fresh, params) if recurs else params
         params = add_layers(spec, fresh, params) if grows else params
-    if adds_value and spec.output_size == there.output_size + 1:
+    if value and spec.output_size == there.output_size + 1:
         params = add_output(params)
+    if not value and spec.output_size == there.output_size - 1 and _gives_value(trained):
+        params = drop_output(params)
     wanted, found = _shapes(zero_params(spec, training.precision)), _shapes(params)
     for name in [*wanted, *found]:
         if wanted.get(name) != found.get(name):
@@ -128,6 +128,12 @@ def trained_params(
                 f"`numdnc info {source}`."
             )
     return params
+
+
+def _gives_value(trained: Run) -> bool:
+    """Whether the last output of a model is its own value."""
+    settings = trained.task.get("reinforcement", {})
+    return settings.get("critic") == "shared" and not (settings.get("imitate") or settings.get("trials"))
 
 
 def _origin(trained: Run, source: str, new: NewTask, spec: Spec) -> str:

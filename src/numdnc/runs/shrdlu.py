@@ -119,7 +119,7 @@ class ShrdluRun(PolicyRun):
     def make_task(
         cls, name: str, environment: Environment, settings: ReinforcementSettings, seed: int
     ) -> ReinforcementTask:
-        """The task of an environment, learned by imitation or from rewards."""
+        """The task of an environment, learned by imitation, by trial or by policy gradient."""
         assert isinstance(settings, ImitationSettings)
         kind = TrialTask if settings.trials else ImitationTask if settings.imitate else ReinforcementTask
         return kind(name, environment, settings, seed)
@@ -210,15 +210,16 @@ class ShrdluRun(PolicyRun):
         return task.environment
 
     @property
-    def _imitates(self) -> bool:
+    def _classifies(self) -> bool:
+        """Whether the loss is that of the best actions, known or found by trial."""
         return isinstance(self.task, ImitationTask)
 
     @property
     def _counted(self) -> str:
-        return "actions" if self._imitates else super()._counted
+        return "actions" if self._classifies else super()._counted
 
     def _trained(self, loss: float) -> str:
-        return f"{loss:7.4f} nats" if self._imitates else super()._trained(loss)
+        return f"{loss:7.4f} nats" if self._classifies else super()._trained(loss)
 
     def _in_words(self, scores: Scores) -> str:
         return (

@@ -116,6 +116,10 @@ class Task(Protocol):
 class Interactive(Protocol):
     """What a task also offers where inputs and targets depend on the model's outputs."""
 
+    tries_actions: bool
+    """Whether a rollout plays on from the states of its episodes, to find out what actions bring. Then the average of
+    the parameters acts, if there is one, since it plays better; and one process must train, which has all states."""
+
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
         """The batch with the model's choices filled in, for training."""
         ...

@@ -18,13 +18,13 @@ from numdnc.tasks.reinforcement_task import ReinforcementSettings, Reinforcement
 
 @dataclass(frozen=True, kw_only=True)
 class ImitationSettings(ReinforcementSettings):
-    """How episodes are learned from, by reward or by imitation."""
+    """How episodes are learned from: by imitation, by trial or by policy gradient."""
 
     imitate: bool = False
     """Learn to prefer the best actions, which a search finds, instead of learning from rewards."""
     trials: bool = False
-    """Learn from rewards without imitate, but not by policy gradient: try every action at every step, play on by the
-    likeliest ones, and learn to prefer those that brought most."""
+    """With --no-imitate, in place of a policy gradient: try every action at every step, play on by the likeliest ones,
+    and learn to prefer those that brought most."""
     optimal_share: float = 0.5
     """With imitate or trials: probability that a step of a training episode takes one of the best actions for
     certain."""
@@ -32,7 +32,7 @@ class ImitationSettings(ReinforcementSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.imitate and self.trials:
-            raise UserError("imitate and trials must not both be given. Leave one out, as by --no-imitate.")
+            raise UserError("trials must be given without imitate, got both. Add --no-imitate.")
         if not 0 <= self.optimal_share <= 1:
             raise UserError(f"optimal_share must lie in [0, 1], got {self.optimal_share}.")
 
@@ -52,17 +52,16 @@ class ImitationTask(ReinforcementTask):
         """No: imitation needs no critic."""
         return False
 
-    def _chooser(self, episodes: Episodes, rng: np.random.Generator) -> Choose:
+    def _chooser(self, episodes: Episodes) -> Choose:
         """The best actions are known."""
         acting = cast(Any, episodes)
-        return lambda logits, allowed: self._drawn(logits, allowed, acting.optimal, rng)
+        return lambda logits, allowed: self._drawn(logits, allowed, acting.optimal)
 
-    def _drawn(
-        self, logits: Array, allowed: NDArray[Any], best: NDArray[np.bool_], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
+    def _drawn(self, logits: Array, allowed: NDArray[Any], best: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Draw each action from the policy or, at some steps, from the best ones of it."""
-        told = rng.random(len(logits)) < self.settings.optimal_share
-        return sample_actions(logits, allowed & (best | ~told[:, None]), self.environment.action_sizes, rng)
+        told = self._rng.random(len(logits)) < self.settings.optimal_share
+        among = allowed & (best | ~told[:, None])
+        return sample_actions(logits, among, self.environment.action_sizes, self._rng)
 
     def loss(self, outputs: Array, batch: Batch) -> tuple[float, float, Array]:
         """Mean of -log of the probability of all best actions, the number of actions chosen, and its gradient."""

@@ -105,6 +105,7 @@ class ReinforcementTask:
 
     unit = "nats"
     nats_per_unit = 1.0
+    tries_actions = False
 
     def __init__(
         self, name: str, environment: Environment, settings: ReinforcementSettings, seed: int
@@ -146,7 +147,7 @@ class ReinforcementTask:
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
         """Episodes in which the model draws its actions, with returns as advantages."""
         episodes = self._begun(batch.inputs.shape[1])
-        return self._play(forward, episodes, self._chooser(episodes, self._rng))
+        return self._play(forward, episodes, self._chooser(episodes))
 
     def _begun(self, count: int) -> Episodes:
         """Episodes for training."""
@@ -161,8 +162,11 @@ class ReinforcementTask:
             forward, episodes, lambda logits, allowed: likeliest_actions(logits, allowed, sizes)
         )
 
-    def _chooser(self, episodes: Episodes, rng: np.random.Generator) -> Choose:
+    def _chooser(self, episodes: Episodes) -> Choose:
         """How actions are chosen in training: drawn from the policy."""
+        return self._draws(self._rng)
+
+    def _draws(self, rng: np.random.Generator) -> Choose:
         sizes = self.environment.action_sizes
         return lambda logits, allowed: sample_actions(logits, allowed, sizes, rng)
 
@@ -266,9 +270,7 @@ class ReinforcementTask:
         def idle(inputs: Any, state: Any, lengths: Any = None) -> tuple[Array, Any]:
             return np.zeros((len(inputs), sequences, self.output_size), np.float32), None
 
-        return self._play(
-            idle, episodes, self._chooser(episodes, np.random.default_rng([self._seed, _EXAMPLE]))
-        )
+        return self._play(idle, episodes, self._draws(np.random.default_rng([self._seed, _EXAMPLE])))
 
     def solved(self, scores: Scores) -> bool:
         """Whether, on the last level, at most `solved_at` of the episodes have an error."""

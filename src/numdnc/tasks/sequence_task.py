@@ -86,6 +86,7 @@ class SequenceTask:
 
     unit = "nats"
     nats_per_unit = 1.0
+    tries_actions = False
 
     def __init__(
         self, name: str, generator: SequenceGenerator, settings: SequenceSettings, seed: int

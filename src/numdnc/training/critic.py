@@ -65,8 +65,9 @@ def check_policy(spec: Spec, optimizer: OptimizerSettings) -> None:
 
 
 def check_one_process(workers: Workers) -> None:
-    """Raise UserError if several processes train a policy together."""
+    """Raise UserError if several processes train a policy with a critic, or by trial, together."""
     if workers.world_size > 1:
         raise UserError(
-            f"a policy must be trained by one process, got {workers.world_size}. Start it without torchrun."
+            "a policy with a critic, or one that learns by trial, must be trained by one process, "
+            f"got {workers.world_size}. Start it without torchrun."
         )

@@ -51,14 +51,14 @@ def train(
     Each of several `workers` calls this with the same run and the same task, and holds its own rows of the state
     meanwhile; rank 0 writes for all.
     """
-    if run.critic or getattr(task, "one_process", False):
+    interactive = task if isinstance(task, Interactive) else None  # found once: asking a protocol is slow
+    if run.critic or (interactive is not None and interactive.tries_actions):
         check_one_process(workers)
     task.move_to(run.position)
     _check_same_run(run, task, workers)
     rows = workers.shard(run.batch)
     run.state = map_leaves(lambda array: array[rows], run.state)
     grow_memory(run, task)
-    interactive = task if isinstance(task, Interactive) else None  # found once: asking a protocol is slow
     feedback = task.feedback if isinstance(task, Differentiable) else no_feedback
     timer, norm = Timer(run, minutes), 0.0
     was_solved = run.solved_iteration is not None
@@ -109,7 +109,7 @@ def _next_batch(run: Run, task: Task, interactive: Interactive | None, workers: 
     """The next batch, the same in all workers, with the model's choices where the task lets it choose."""
     batch = task.next_batch()
     if interactive is not None:
-        params = run.evaluated if getattr(task, "acts_averaged", False) else run.params
+        params = run.evaluated if interactive.tries_actions else run.params
         batch = interactive.rollout(_sharded(forward_with(run.engine, run.spec, params), workers), batch)
     workers.record(batch.inputs, batch.targets)
     return batch

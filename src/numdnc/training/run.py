@@ -33,7 +33,7 @@ class TrainingSettings:
     """Stop after this many reports without a better score, and again after as many more; 0 = never."""
     average_decay: float = 0.0
     """Score, and use for all but training, an average of the parameters over some 1 / (1 - this) updates, for example
-    0.998; 0 = the parameters as they are."""
+    0.998; 0 = the parameters as they are. A model that tries its actions acts by the average in training too."""
     restart_above: float = 0.0
     """Go back to the parameters of the best checkpoint once a score is more than this times the best one on the same
     level, which means that training has collapsed; not for a policy, whose loss may be negative; 0 = never."""

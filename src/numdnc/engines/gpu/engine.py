@@ -1,6 +1,5 @@
 """The engine `gpu` behind the two calls of `Engine`: arrays in, tensors on the device inside, arrays out."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ from numdnc.engines.check import check_backward, check_forward, check_tape, refu
 from numdnc.engines.gpu.batch import backward_of_rows, forward_of_rows
 from numdnc.engines.gpu.plan import refuse_spec
 from numdnc.engines.gpu.sequence import Launcher
-from numdnc.engines.tensors import to_array, to_tensor
+from numdnc.engines.tensors import to_array, to_tensors
 from numdnc.params import Array, Inputs
 from numdnc.spec import Spec
 from numdnc.tree import map_leaves
@@ -55,8 +54,8 @@ class GPUEngine:
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
         check_forward(spec, params, inputs, state, bypass_mask, lengths)
-        given = map_leaves(partial(to_tensor, device=self._device), (params, inputs, state))
-        mask = None if bypass_mask is None else to_tensor(bypass_mask, self._device)
+        given = to_tensors((params, inputs, state), self._device)
+        mask = None if bypass_mask is None else to_tensors(bypass_mask, self._device)
         outputs, after, parts = forward_of_rows(self._launcher, spec, *given, mask, keep_tape=keep_tape)
         tape = Tape(spec, len(inputs), inputs.shape[1], given[0], parts) if keep_tape else None
         return to_array(outputs), map_leaves(to_array, after), tape
@@ -67,7 +66,7 @@ class GPUEngine:
         """See `Engine.backward`."""
         check_tape(self.name, Tape, spec, tape)
         check_backward(spec, params, tape.steps, tape.batch, d_outputs, d_state)
-        given = map_leaves(partial(to_tensor, device=self._device), (d_outputs, d_state))
+        given = to_tensors((d_outputs, d_state), self._device)
         found = backward_of_rows(self._launcher, tape.params, tape.parts, *given)
         d_params, d_inputs, d_before = found
         return (

@@ -1,7 +1,7 @@
 """The torch engine behind the two calls of `Engine`: arrays in, tensors inside, arrays out."""
 
 import os
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ try:
 except ImportError:
     raise missing_package("the engine torch", "torch") from None
 
-from numdnc.engines.tensors import to_array, to_tensor
+from numdnc.engines.tensors import to_array, to_tensors
 from numdnc.engines.torch.model import forward
 
 
@@ -61,9 +61,9 @@ class TorchEngine:
     ) -> tuple[Array, Any, Any]:
         """See `Engine.forward`."""
         check_forward(spec, params, inputs, state, bypass_mask, lengths)
-        given = map_leaves(partial(to_tensor, device=self._device), (params, inputs, state))
+        given = to_tensors((params, inputs, state), self._device)
         mask, rows = (
-            None if part is None else to_tensor(part, self._device) for part in (bypass_mask, lengths)
+            None if part is None else to_tensors(part, self._device) for part in (bypass_mask, lengths)
         )
         with torch.set_grad_enabled(keep_tape):
             if keep_tape:
@@ -81,7 +81,7 @@ class TorchEngine:
         check_backward(spec, params, steps, batch, d_outputs, d_state)
         by: Any = (tape.params, tape.inputs, tape.state)
         results = [(tape.outputs, d_outputs), *zip(leaves(tape.after), leaves(d_state), strict=True)]
-        results = [(tensor, to_tensor(d, self._device)) for tensor, d in results if tensor.requires_grad]
+        results = [(tensor, to_tensors(d, self._device)) for tensor, d in results if tensor.requires_grad]
         tensors: list[Any] = list(leaves(by))
         wanted = [tensor for tensor in tensors if tensor.requires_grad]
         gradients = iter(

@@ -63,6 +63,7 @@ class ReinventTask:
     name = "reinvent"
     unit = "loss"
     nats_per_unit = 1.0
+    tries_actions = False
 
     def __init__(
         self,

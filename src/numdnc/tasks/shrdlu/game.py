@@ -5,7 +5,7 @@ Axes: T steps, B episodes, X = 97 inputs, M boards.
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,16 +66,23 @@ class Game:
         self._board = np.array([problem.start for problem in problems])
         self._held = self._count_held()
         self._inputs[..., BOARD:] = self._encoded()
+        self._t = self._first = 0
+        """The number of the present step, and of the one whose inputs come first."""
         self.ahead = self._inputs[: self._begin.min()]
         """Inputs of the first steps, at which nothing is chosen."""
         self._moves = np.zeros(count, int)
         self.reached = np.where(self._held == self._due, 0, -1)
         """(B,): after how many moves the goal held for the first time; -1 if it has not yet."""
-        self._t = 0
-        self._record = GameRecord(self._board, np.zeros((count, ACTIONS), bool))
         self.observation = self._observe()
-        self.optimal = self._optimal()
-        """(B, 7): actions on a shortest way from the present boards, if anything is to be chosen; else to pass."""
+        self._optimal: NDArray[np.bool_] | None = None
+        self._before: tuple[Any, Any, NDArray[np.bool_] | None] = self._board, self.observation.allowed, None
+
+    @property
+    def optimal(self) -> NDArray[np.bool_]:
+        """Actions on a shortest way from the present boards, (B, 7), if anything is to be chosen; else to pass."""
+        if self._optimal is None:
+            self._optimal = self._find_optimal(self._board, self.observation.allowed)
+        return self._optimal
 
     def taken(self, rows: NDArray[np.int64]) -> "Game":
         """These of the episodes as they stand now, any of them any number of times; they go on independently."""
@@ -83,17 +90,19 @@ class Game:
         found.problems = [self.problems[row] for row in chosen]
         found._satisfied = [self._satisfied[row] for row in chosen]
         found._distance = [self._distance[row] for row in chosen]
-        for name in ("_names", "_begin", "_end", "_due", "_board", "_held", "_moves", "reached", "optimal"):
+        for name in ("_names", "_begin", "_end", "_due", "_board", "_held", "_moves", "reached"):
             setattr(found, name, getattr(self, name)[rows])
-        found._inputs = self._inputs[:, rows]
-        found.ahead = found._inputs[self._t : found._begin.min()]
-        found._record = map_leaves(lambda array: array[rows], self._record)
         found.observation = map_leaves(lambda array: array[rows], self.observation)
+        found._optimal = None
+        found._before = found._board, found.observation.allowed, None
+        found._first = min(self._t, self._first + len(self._inputs) - 1)
+        found._inputs = self._inputs[found._first - self._first :, rows]
+        found.ahead = found._inputs[: max(0, found._begin.min() - self._t)]
         return found
 
     @property
-    def position(self) -> NDArray[np.int64]:
-        """What the episodes that were `taken` of one differ in, (B,): their boards."""
+    def board(self) -> NDArray[np.int64]:
+        """Numbers of the present boards, (B,)."""
         return self._board
 
     @property
@@ -111,11 +120,10 @@ class Game:
     def step(self, actions: NDArray[np.int64], outputs: Array) -> Array:
         """Move blocks; return the constraints that hold then, less what an invalid move and an undone goal cost."""
         acts = self.observation.alive & (self._t >= self._begin)
-        self._record = GameRecord(self._board, self.optimal)
+        self._before = self._board, self.observation.allowed, self._optimal
         self._t += 1
         rewards = self._act(actions[:, 0], acts) if acts.any() else np.zeros(len(acts))
-        self.observation = self._observe()
-        self.optimal = self._optimal()
+        self.observation, self._optimal = self._observe(), None
         return rewards.astype(outputs.dtype)
 
     def _act(self, chosen: NDArray[np.int64], acts: NDArray[np.bool_]) -> Array:
@@ -134,22 +142,23 @@ class Game:
 
     def record(self) -> GameRecord:
         """What is kept of the last step."""
-        return self._record
+        board, allowed, optimal = self._before
+        return GameRecord(board, self._find_optimal(board, allowed) if optimal is None else optimal)
 
     def _count_held(self) -> NDArray[np.int64]:
         return np.array([held[board] for held, board in zip(self._satisfied, self._board, strict=True)], int)
 
-    def _optimal(self) -> NDArray[np.bool_]:
+    def _find_optimal(self, boards: NDArray[np.int64], allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
         found = np.zeros((len(self.problems), ACTIONS), bool)
-        for row in np.flatnonzero(self.observation.allowed[:, 0]).tolist():
-            distance, board = self._distance[row], self._board[row]
+        for row in np.flatnonzero(allowed[:, 0]).tolist():
+            distance, board = self._distance[row], boards[row]
             found[row] = distance[self.problems[row].boards.after[board]] < distance[board]
         found[~found.any(axis=1), PASS] = True
         return found
 
     def _observe(self) -> Observation:
         alive, shows = self._t < self._end, self._t < self._begin
-        inputs = self._inputs[min(self._t, len(self._inputs) - 1)].copy()
+        inputs = self._inputs[min(self._t - self._first, len(self._inputs) - 1)].copy()
         if not shows.all():
             inputs[:, BOARD:] = self._encoded()
         inputs[~alive] = 0
