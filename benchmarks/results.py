@@ -47,22 +47,22 @@ def _settings(result: Result) -> list[tuple[str, str, tuple[Figure, ...]]]:
 
 
 def _joined_model(model: ModelResult, before: ModelResult) -> ModelResult:
-    begun = {run.seed: run for run in model.runs if run.iterations}
+    mine = {run.seed: run for run in model.runs}
+    begun = {seed for seed, run in mine.items() if run.iterations}
     others = {run.seed: run for run in before.runs if run.iterations and run.seed not in begun}
-    waiting = {run.seed: run for run in model.runs}
-    runs = sorted({**waiting, **begun, **others}.items())
+    runs = sorted({**mine, **others}.items())
     figures = []
     for found, earlier in zip(model.figures, before.figures, strict=True):
-        pairs = [
-            *(
-                (seed, value)
-                for seed, value in zip(earlier.seeds, earlier.values, strict=True)
-                if seed in others
-            ),
-            *((seed, value) for seed, value in zip(found.seeds, found.values, strict=True) if seed in begun),
-        ]
+        values = {
+            seed: value
+            for result, seeds in ((earlier, others.keys()), (found, begun))
+            for seed, value in zip(result.seeds, result.values, strict=True)
+            if seed in seeds
+        }
         errors = () if others.keys() <= set(earlier.seeds) else earlier.errors
-        figures.append(replace(found.with_values(dict(sorted(pairs))), errors=(*found.errors, *errors)))
+        figures.append(
+            replace(found.with_values(dict(sorted(values.items()))), errors=(*found.errors, *errors))
+        )
     return replace(model, runs=tuple(run for _, run in runs), figures=tuple(figures))
 
 

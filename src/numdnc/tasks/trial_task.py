@@ -54,9 +54,8 @@ class TrialTask(ImitationTask):
     def rollout(self, forward: Forward, batch: Batch) -> Batch:
         """Episodes in which all actions are tried at every step; the record has the best."""
         episodes, found = cast(Branching, self._begun(batch.inputs.shape[1])), []
-        after: Any = (
-            None  # of the last step computed; of several at once, whose actions are given, the last matters
-        )
+        after: Any = None
+        """The state after the last step computed. Of steps computed at once none but the last has a choice."""
 
         def step(inputs: Inputs, state: Any, lengths: NDArray[np.integer] | None = None) -> tuple[Array, Any]:
             nonlocal after
